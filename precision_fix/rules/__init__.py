@@ -1,0 +1,31 @@
+"""The rules, one a file. A module here whose name begins with `pf` is a rule: nothing else needs to know of it."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from functools import cache
+
+from precision_fix.errors import PrecisionFixError
+from precision_fix.model.rule import Rule, order
+
+
+@cache
+def rules() -> tuple[Rule, ...]:
+    """All rules, in the order in which they are asked."""
+    found = []
+    for info in pkgutil.iter_modules(__path__):
+        if info.name.startswith("pf"):
+            module = importlib.import_module(f"{__name__}.{info.name}")
+            found.append(module.RULE())
+    return tuple(sorted(found, key=lambda rule: order(rule.code)))
+
+
+def rule(code: str) -> Rule:
+    """The rule of this code. Raises PrecisionFixError, naming the codes there are, if there is none."""
+    by_code = {each.code: each for each in rules()}
+    try:
+        return by_code[code.upper()]
+    except KeyError:
+        known = ", ".join(sorted(by_code))
+        raise PrecisionFixError(f"{code}: no such rule; there are {known}") from None

@@ -1,0 +1,189 @@
+"""Carry out edits with libcst, on the smallest expressions that hold them; every other byte stays.
+
+libcst parses exactly and slowly, and its native parser can overflow the stack of the process on deep nesting. It is
+given only the text of the expressions that change, and none that is nested deeply.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterable
+
+import libcst as cst
+from libcst.metadata import MetadataWrapper, PositionProvider
+
+from precision_fix.model.edit import CallOn, Edit, ImportAlso, Rename, Replace, Respell, SetArgument
+
+_MAX_DEPTH = 120
+
+
+class CannotEdit(ValueError):
+    """The expression cannot be edited safely; the message says why, in one line."""
+
+
+def apply(text: str, edits: Iterable[Edit]) -> str:
+    """The text with all edits made. Raises CannotEdit; then nothing was changed."""
+    lines = _Lines(text)
+    regions = _regions(list(edits), lines)
+    out, position = [], 0
+    for (start, end), group in sorted(regions.items()):
+        out += [text[position:start], _rewrite(text[start:end], start, group, lines)]
+        position = end
+    return "".join([*out, text[position:]])
+
+
+class _Lines:
+    """Offsets in a text, from the lines and UTF-8 columns of `ast`."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.starts = [0]
+        # ast counts \r\n, \r and \n as ends of lines, and nothing else.
+        position = 0
+        for line in text.replace("\r\n", " \n").replace("\r", "\n").split("\n"):
+            position += len(line) + 1
+            self.starts.append(position)
+
+    def offset(self, line: int, column: int) -> int:
+        start = self.starts[line - 1]
+        content = self.text[start : self.starts[line]]
+        return start + (column if content.isascii() else len(content.encode()[:column].decode()))
+
+    def span(self, node: ast.AST) -> tuple[int, int]:
+        return (
+            self.offset(node.lineno, node.col_offset),  # type: ignore[attr-defined]
+            self.offset(node.end_lineno, node.end_col_offset),  # type: ignore[attr-defined]
+        )
+
+
+def _regions(edits: list[Edit], lines: _Lines) -> dict[tuple[int, int], list[Edit]]:
+    """Edits by the outermost expression that one of them names: those within it are made together with it."""
+    spans = sorted({lines.span(edit.node) for edit in edits}, key=lambda span: (span[0], -span[1]))
+    outer: list[tuple[int, int]] = []
+    for span in spans:
+        if not outer or span[0] >= outer[-1][1]:
+            outer.append(span)
+    groups: dict[tuple[int, int], list[Edit]] = defaultdict(list)
+    for edit in edits:
+        if _depth(edit.node) > _MAX_DEPTH:
+            raise CannotEdit(f"line {edit.node.lineno}: the expression is nested too deeply to edit")
+        start, end = lines.span(edit.node)
+        groups[next(span for span in outer if span[0] <= start and end <= span[1])].append(edit)
+    return groups
+
+
+def _depth(node: ast.AST) -> int:
+    deepest, pending = 0, [(node, 1)]
+    while pending:
+        current, depth = pending.pop()
+        deepest = max(deepest, depth)
+        pending += [(child, depth + 1) for child in ast.iter_child_nodes(current)]
+    return deepest
+
+
+def _rewrite(source: str, start: int, edits: list[Edit], lines: _Lines) -> str:
+    """Parse one expression (or import statement), make its edits, and give back its text."""
+    if isinstance(edits[0], ImportAlso):
+        return _import_also(source, edits)
+    # Brackets let an expression that goes over several lines stand by itself.
+    prefix = "(\n"
+    module = cst.parse_module(prefix + source + "\n)\n")
+    at: dict[tuple[int, int], list[Edit]] = defaultdict(list)
+    for edit in edits:
+        first, last = lines.span(edit.node)
+        at[first - start, last - start].append(edit)
+    wrapper = MetadataWrapper(module, unsafe_skip_copy=True)
+    editor = _Editor(at, _Lines(source))
+    code = wrapper.visit(editor).code
+    if editor.left:
+        raise CannotEdit(f"line {edits[0].node.lineno}: the expression was not found again in its source")
+    return code[len(prefix) : -len("\n)\n")]
+
+
+class _Editor(cst.CSTTransformer):
+    METADATA_DEPENDENCIES = (PositionProvider,)
+
+    def __init__(self, at: dict[tuple[int, int], list[Edit]], lines: _Lines) -> None:
+        super().__init__()
+        self.at = at
+        self.lines = lines
+        self.left = sum(len(edits) for edits in at.values())
+
+    def on_leave(self, original_node: cst.CSTNodeT, updated_node: cst.CSTNodeT) -> cst.CSTNodeT:  # type: ignore[override]
+        node = super().on_leave(original_node, updated_node)
+        if isinstance(original_node, cst.BaseExpression) and isinstance(node, cst.BaseExpression):
+            where = self.get_metadata(PositionProvider, original_node)
+            if where.start.line > 1:
+                span = tuple(self.lines.starts[p.line - 2] + p.column for p in (where.start, where.end))
+                for edit in self.at.get(span, ()):  # type: ignore[call-overload]
+                    changed = _make(edit, node)
+                    if changed is not None:
+                        node, self.left = changed, self.left - 1  # type: ignore[assignment]
+        return node  # type: ignore[return-value]
+
+
+def _make(edit: Edit, node: cst.BaseExpression) -> cst.BaseExpression | None:
+    """Make an edit on the node that it is meant for; None on another node of the same extent."""
+    match edit:
+        case Replace():
+            return _with_parens(cst.parse_expression(edit.text), node)
+        case Rename() if isinstance(node, cst.Attribute):
+            return node.with_changes(attr=node.attr.with_changes(value=edit.name))
+        case Respell() if isinstance(node, cst.SimpleString):
+            return node.with_changes(value=node.value.replace(edit.old, edit.new))
+        case SetArgument() if isinstance(node, cst.Call):
+            return _set_argument(node, edit)
+        case CallOn():
+            return _call_on(node, edit.call)
+    return None
+
+
+def _with_parens(new: cst.BaseExpression, old: cst.BaseExpression) -> cst.BaseExpression:
+    return new.with_changes(lpar=old.lpar, rpar=old.rpar)
+
+
+def _set_argument(call: cst.Call, edit: SetArgument) -> cst.Call:
+    value = cst.parse_expression(edit.value)
+    args = list(call.args)
+    index = next((i for i, arg in enumerate(args) if arg.keyword and arg.keyword.value == edit.name), edit.position)
+    if index is not None:
+        args[index] = args[index].with_changes(value=value)
+        return call.with_changes(args=args)
+    return call.with_changes(args=_with_keyword(args, edit.name, value))
+
+
+def _with_keyword(args: list[cst.Arg], name: str, value: cst.BaseExpression) -> list[cst.Arg]:
+    """One more keyword argument at the end, laid out as the last one is."""
+    equal = cst.AssignEqual(cst.SimpleWhitespace(""), cst.SimpleWhitespace(""))
+    new = cst.Arg(value, keyword=cst.Name(name), equal=equal)
+    if not args:
+        return [new]
+    last = args[-1]
+    if isinstance(last.equal, cst.AssignEqual):
+        new = new.with_changes(equal=last.equal)
+    before = args[-2].comma if len(args) > 1 and isinstance(args[-2].comma, cst.Comma) else None
+    between = before or cst.Comma(whitespace_after=cst.SimpleWhitespace(" "))
+    new = new.with_changes(comma=last.comma, whitespace_after_arg=last.whitespace_after_arg)
+    return [*args[:-1], last.with_changes(comma=between, whitespace_after_arg=cst.SimpleWhitespace("")), new]
+
+
+def _import_also(source: str, edits: list[Edit]) -> str:
+    statement = cst.parse_statement(source)
+    assert isinstance(statement, cst.SimpleStatementLine)
+    found = statement.body[0]
+    assert isinstance(found, cst.ImportFrom) and not isinstance(found.names, cst.ImportStar)
+    names = list(found.names)
+    for edit in edits:
+        if isinstance(edit, ImportAlso) and all(alias.evaluated_name != edit.name for alias in names):
+            last = names[-1]
+            comma = cst.Comma(whitespace_after=cst.SimpleWhitespace(" "))
+            names[-1] = last.with_changes(comma=comma)
+            names.append(cst.ImportAlias(cst.Name(edit.name), comma=last.comma))
+    return cst.Module([]).code_for_node(found.with_changes(names=names))
+
+
+def _call_on(node: cst.BaseExpression, call: str) -> cst.BaseExpression:
+    method = cst.parse_expression(f"_.{call}")
+    assert isinstance(method, cst.Call) and isinstance(method.func, cst.Attribute)
+    return method.with_changes(func=method.func.with_changes(value=node))

@@ -1,0 +1,141 @@
+"""What a call does with an argument: it casts, compares, prints, reads bytes, asks for a size."""
+
+from __future__ import annotations
+
+import ast
+import re
+from enum import Enum, auto
+
+from precision_fix.model.fate import Fate
+from precision_fix.model.kernels import is_kernel
+from precision_fix.model.module import Function, Module
+
+
+class Role(Enum):
+    """What the callee does with one of its arguments."""
+
+    CAST = auto()
+    TEXT = auto()
+    TEST = auto()
+    BYTES = auto()
+    SIZE = auto()
+    KERNEL = auto()
+    KEY = auto()
+    SEQUENCE = auto()
+    PICK = auto()
+    APPEND = auto()
+    CASES = auto()
+    REGISTER = auto()
+    OTHER = auto()
+
+
+# Attributes of a dtype that describe it.
+DESCRIBES = frozenset({"itemsize", "is_floating_point", "is_complex", "is_signed", "__name__"})
+
+_TEXT_FUNCTIONS = frozenset({"print", "str", "repr", "format", "warn", "warn_once", "print_rank_0"})
+_TEXT_METHODS = frozenset(
+    {"debug", "info", "warning", "error", "exception", "critical", "log", "format", "write", "join", "echo"}
+    | {"warning_once", "info_once", "rank_zero_info", "rank_zero_warn", "rank_zero_debug", "fail", "skip", "skipTest"}
+)
+_TESTS = frozenset({"isinstance", "issubclass", "hasattr", "type", "id", "hash", "startswith", "endswith"})
+_SEQUENCES = frozenset(
+    {"set", "frozenset", "list", "tuple", "sorted", "reversed", "iter", "enumerate", "zip", "product", "chain", "cycle"}
+    | {"permutations", "combinations"}
+)
+_PICKS = frozenset({"choice", "next", "max", "min", "sample", "choices"})
+_APPENDS = frozenset({"append", "add", "insert", "extend", "appendleft"})
+_KEY_METHODS = frozenset({"get", "pop", "setdefault", "index", "count", "remove", "discard", "__contains__"})
+# Callees that read or lay out stored bytes (PyTorch documents frombuffer, view and from_file as reinterpreting).
+_BYTES = frozenset(
+    {"frombuffer", "from_file", "TypedStorage", "UntypedStorage", "_rebuild_tensor", "_rebuild_tensor_v2"}
+    | {"from_buffer", "view_dtype", "memmap", "fromfile"}
+)
+_SIZE = re.compile(r"(?:^|_)(?:size|sizeof|nbytes|itemsize|bytes|bits|bitwidth|n_bytes|numbytes)(?:$|_)")
+# Operators whose CUDA kernel takes or gives bfloat16 alone (aten/native_functions: _weight_int4pack_mm and its
+# conversion; _scaled_mm row-wise; _scaled_grouped_mm) and the packages whose kernels need a half precision.
+_KERNELS = frozenset(
+    {"_weight_int4pack_mm", "_convert_weight_to_int4pack", "_scaled_mm", "_scaled_grouped_mm", "_grouped_mm"}
+    | {"flash_attn_func", "flash_attn_varlen_func", "flash_attn_qkvpacked_func", "flash_attn_varlen_qkvpacked_func"}
+    | {"flash_attn_with_kvcache", "_flash_attention_forward"}
+)
+_CASTS = frozenset({"to", "type", "new_zeros", "new_ones", "new_empty", "new_full", "new_tensor", "astype"})
+
+
+def role(module: Module, call: ast.Call, node: ast.AST, keyword: str | None) -> Role:
+    """What `call` does with the argument `node` (passed as `keyword` if named)."""
+    name = module.resolve(call.func)
+    last = name.rpartition(".")[2] if name else call.func.attr if isinstance(call.func, ast.Attribute) else ""
+    is_method = isinstance(call.func, ast.Attribute)
+    of_torch = name is not None and name.startswith("torch.")
+    if last in _KERNELS or is_kernel(name):
+        return Role.KERNEL
+    if last in _BYTES or (last == "view" and is_method):
+        return Role.BYTES
+    if (
+        last in _TEXT_FUNCTIONS
+        or (is_method and last in _TEXT_METHODS)
+        or last.endswith(("Error", "Exception", "Warning"))
+    ):
+        return Role.TEXT
+    if last in _TESTS:
+        return Role.TEST
+    if of_torch or last in _CASTS:
+        return Role.SIZE if last == "_element_size" else Role.CAST
+    if last == "register_buffer":
+        return Role.REGISTER
+    if last == "parametrize":
+        return Role.CASES
+    if is_method and last in _KEY_METHODS and keyword is None and call.args and call.args[0] is node:
+        return Role.KEY
+    if last in _SEQUENCES:
+        return Role.SEQUENCE
+    if last in _PICKS:
+        return Role.PICK
+    if is_method and last in _APPENDS:
+        return Role.APPEND
+    return Role.SIZE if _SIZE.search(last.lower()) and module.definition(last) is None else Role.OTHER
+
+
+def fate_of_cast(module: Module, call: ast.Call) -> Fate:
+    """A cast or a creation chooses, unless its result only serves to ask for a size."""
+    above = module.parent(call)
+    sized = isinstance(above, ast.Attribute) and above.attr in ("element_size", "itemsize", "nbytes")
+    return Fate.SIZE if sized else Fate.CHOOSES
+
+
+def container_of(call: ast.Call, what: Role) -> ast.expr | None:
+    """The list or set that `container.append(x)` adds to."""
+    return call.func.value if what is Role.APPEND and isinstance(call.func, ast.Attribute) else None
+
+
+def local_parameter(module: Module, call: ast.Call, node: ast.AST, keyword: str | None) -> ast.arg | None:
+    """The parameter that an argument becomes, where the callee is defined in the same file."""
+    func, shift = call.func, 0
+    positional: list[ast.expr] = list(call.args)
+    if module.resolve(func) in ("functools.partial", "partial") and positional:
+        func, positional = positional[0], positional[1:]
+    name = func.id if isinstance(func, ast.Name) else func.attr if isinstance(func, ast.Attribute) else None
+    if name is None:
+        return None
+    if isinstance(func, ast.Attribute) and not _is_own(func):
+        return None
+    found = module.definition(name)
+    if isinstance(found, ast.ClassDef):
+        found = next((f for f in found.body if isinstance(f, Function) and f.name == "__init__"), None)
+        shift = 1
+    elif isinstance(func, ast.Attribute):
+        shift = 1
+    if not isinstance(found, Function):
+        return None
+    parameters = [*found.args.posonlyargs, *found.args.args]
+    if keyword is not None:
+        return next((p for p in [*parameters, *found.args.kwonlyargs] if p.arg == keyword), None)
+    index = next((i for i, argument in enumerate(positional) if argument is node), None)
+    if index is None or index + shift >= len(parameters):
+        return None
+    return parameters[index + shift]
+
+
+def _is_own(func: ast.Attribute) -> bool:
+    """`self.load(...)`: a method of the class at hand, so that its name is enough to find it."""
+    return isinstance(func.value, ast.Name) and func.value.id in ("self", "cls")

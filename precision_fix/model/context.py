@@ -1,0 +1,122 @@
+"""What stands around a site in its statement: the name that receives it, the container it is in, its branch."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from precision_fix.model.module import Function, Module
+from precision_fix.model.site import Site
+
+Sequence = ast.List | ast.Tuple | ast.Set
+
+
+def receiver(site: Site) -> str | None:
+    """The keyword, parameter, variable, attribute or item that the site's value is given to, through arms and lists."""
+    module = site.module
+    node: ast.AST = site.node
+    for above in module.ancestors(site.node):
+        match above:
+            case ast.keyword():
+                return above.arg
+            case ast.arguments():
+                return _parameter(above, node)
+            case ast.Assign() | ast.AnnAssign():
+                target = above.targets[0] if isinstance(above, ast.Assign) else above.target
+                return name_of(target)
+            case ast.Dict():
+                key = next((k for k, v in zip(above.keys, above.values, strict=True) if v is node), None)
+                return key.value if isinstance(key, ast.Constant) and isinstance(key.value, str) else None
+            case ast.Return():
+                function = module.function(above)
+                return function.name if function else None
+            case ast.IfExp() | ast.BoolOp() | ast.List() | ast.Tuple() | ast.Set() | ast.Starred() | ast.BinOp():
+                node = above
+            case ast.Call() if _is_collection(module, above):
+                node = above
+            case _:
+                return None
+    return None
+
+
+def _parameter(arguments: ast.arguments, default: ast.AST) -> str | None:
+    positional = [*arguments.posonlyargs, *arguments.args]
+    pairs: list[tuple[ast.arg, ast.expr | None]] = [
+        *zip(reversed(positional), reversed(arguments.defaults), strict=False),
+        *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True),
+    ]
+    return next((parameter.arg for parameter, value in pairs if value is default), None)
+
+
+def name_of(target: ast.expr) -> str | None:
+    """The last name of a target: `dtype` for `dtype`, `self.dtype` and `config["dtype"]`."""
+    if isinstance(target, ast.Name):
+        return target.id
+    if isinstance(target, ast.Attribute):
+        return target.attr
+    if isinstance(target, ast.Subscript) and isinstance(target.slice, ast.Constant):
+        return str(target.slice.value)
+    return None
+
+
+def _is_collection(module: Module, call: ast.Call) -> bool:
+    return module.resolve(call.func) in ("set", "frozenset", "list", "tuple")
+
+
+def container(site: Site) -> Sequence | None:
+    """The outermost list, tuple or set that the site stands in, within its expression."""
+    found: Sequence | None = None
+    for above in site.chain:
+        if isinstance(above, Sequence):
+            found = above
+        elif not isinstance(above, ast.Starred | ast.BinOp):
+            break
+    return found
+
+
+def is_record(sequence: Sequence) -> bool:
+    """Whether a sequence mixes kinds of things: `("cuda", torch.bfloat16, 1e-2)`."""
+    return len({type(item) for item in sequence.elts}) > 1
+
+
+def tests_around(site: Site) -> Iterator[ast.expr]:
+    """The conditions under which a site is evaluated, innermost first, within its function."""
+    node: ast.AST = site.node
+    for above in site.module.ancestors(site.node):
+        if isinstance(above, Function | ast.ClassDef):
+            return
+        if (isinstance(above, ast.IfExp) and node is above.body) or (
+            isinstance(above, ast.If) and any(node is statement for statement in above.body)
+        ):
+            yield above.test
+        node = above
+
+
+def is_annotation(site: Site) -> bool:
+    """Whether a site is part of an annotation, or of a `Literal[...]`."""
+    node: ast.AST = site.node
+    for above in site.module.ancestors(site.node):
+        if isinstance(above, ast.Subscript) and node is above.slice:
+            name = site.module.resolve(above.value) or ""
+            if name.rpartition(".")[2] in ("Literal", "Annotated"):
+                return True
+        if isinstance(above, ast.arg) or (isinstance(above, ast.AnnAssign) and node is above.annotation):
+            return True
+        if isinstance(above, Function) and node is above.returns:
+            return True
+        if isinstance(above, ast.stmt):
+            return False
+        node = above
+    return False
+
+
+def says_bfloat16(module: Module, expression: ast.AST) -> bool:
+    """Whether an expression compares a dtype with torch.bfloat16, by any spelling."""
+    for node in ast.walk(expression):
+        if isinstance(node, ast.Compare):
+            for part in ast.walk(node):
+                if module.resolve(part) == "torch.bfloat16":
+                    return True
+                if isinstance(part, ast.Constant) and part.value in ("bfloat16", "torch.bfloat16"):
+                    return True
+    return False

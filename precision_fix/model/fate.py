@@ -1,0 +1,23 @@
+"""What becomes of a value in the end."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Fate(Enum):
+    """What is done with a value at the end of its way."""
+
+    CHOOSES = "sets the precision of what is created, cast or computed"
+    ITERATED = "is looped over"
+    COMPARED = "is compared or tested for membership"
+    REFUSED = "is checked by a guard that would refuse the new precision"
+    KEY = "is a key that something is looked up by"
+    BYTES = "says how stored bytes are read"
+    SIZE = "gives a number of bytes"
+    TEXT = "is printed or put into a message"
+    KERNEL = "goes to an operator that takes nothing else"
+    INVERTED = "becomes a key when its map is turned round"
+    STORED = "is kept where other files can read it"
+    RETURNED = "is returned to callers outside of the file"
+    UNKNOWN = "goes where the file does not show"

@@ -1,0 +1,77 @@
+"""Guards: an assertion, or a test that raises, and the dtypes that it lets through."""
+
+from __future__ import annotations
+
+import ast
+
+from precision_fix.model.module import Module
+
+
+def accepted(module: Module, node: ast.AST) -> frozenset[str] | None:
+    """The dtype names that the guard around a comparison lets through; None where the comparison guards nothing."""
+    test = node
+    above = module.parent(node)
+    while isinstance(above, ast.BoolOp | ast.UnaryOp):
+        test, above = above, module.parent(above)
+    if isinstance(above, ast.Assert) and test is above.test:
+        return _passes(module, test)
+    if isinstance(above, ast.If) and test is above.test and _raises(above.body):
+        return _passes(module, test, negated=True)
+    if isinstance(above, ast.Call) and isinstance(above.func, ast.Attribute) and above.func.attr == "assertTrue":
+        return _passes(module, test)
+    return None
+
+
+def refuses(module: Module, compare: ast.Compare, subject: ast.AST) -> bool:
+    """Whether the guard around `subject in (...)` would refuse the target precision while it takes bfloat16.
+
+    A guard that takes bfloat16 alone does not count: it is rewritten together with what it guards.
+    """
+    lets = accepted(module, compare)
+    if lets is None or compare.left is not subject:
+        return False
+    return "bfloat16" in lets and len(lets) > 1 and module.target.dtype not in lets
+
+
+def _raises(body: list[ast.stmt]) -> bool:
+    return isinstance(body[-1], ast.Raise)
+
+
+def _passes(module: Module, test: ast.AST, *, negated: bool = False) -> frozenset[str] | None:
+    """The dtypes that make a test true (false, when negated); None where it tests something else too."""
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        return _passes(module, test.operand, negated=not negated)
+    if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And if negated else ast.Or):
+        parts = [_passes(module, value, negated=negated) for value in test.values]
+        known = [part for part in parts if part is not None]
+        return frozenset().union(*known) if len(known) == len(parts) else None
+    if not isinstance(test, ast.Compare) or len(test.ops) != 1:
+        return None
+    op, right = test.ops[0], test.comparators[0]
+    equal = isinstance(op, ast.Eq | ast.Is), isinstance(op, ast.NotEq | ast.IsNot)
+    member = isinstance(op, ast.In), isinstance(op, ast.NotIn)
+    if equal[negated]:
+        names = [module.dtype_name(side) for side in (test.left, right)]
+        return frozenset(name for name in names if name) or None
+    if member[negated]:
+        return _members(module, right)
+    return None
+
+
+def _members(module: Module, container: ast.expr) -> frozenset[str] | None:
+    if isinstance(container, ast.Name):
+        owner = module.scope_of(container).owner(container.id)
+        bindings = owner.bindings[container.id] if owner else []
+        value = module.assigned_value(bindings[0]) if len(bindings) == 1 else None
+        return _members(module, value) if value is not None and not isinstance(value, ast.Name) else None
+    if isinstance(container, ast.Call) and len(container.args) == 1:
+        return _members(module, container.args[0])
+    if isinstance(container, ast.List | ast.Tuple | ast.Set):
+        names = [module.dtype_name(item) for item in container.elts]
+        return frozenset(name for name in names if name) or None
+    return None
+
+
+def is_equality_assertion(call: ast.Call) -> bool:
+    """`self.assertEqual(x.dtype, torch.bfloat16)` and its like."""
+    return isinstance(call.func, ast.Attribute) and call.func.attr in ("assertEqual", "assertIs", "assert_equal")

@@ -1,0 +1,42 @@
+"""Compiled kernels: the packages that bring them, and whether a place stands near one."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+from precision_fix.model.module import Module
+
+# Packages whose functions are CUDA, CUTLASS or Triton kernels compiled for half precisions.
+PACKAGES = frozenset(
+    {"flash_attn", "flash_attn_interface", "flashinfer", "sgl_kernel", "deep_gemm", "deep_ep", "flash_mla", "cutlass"}
+    | {"tilelang", "fbgemm_gpu", "transformer_engine", "aiter", "vllm_flash_attn", "grouped_gemm", "sageattention"}
+    | {"causal_conv1d", "mamba_ssm", "flash_attn_3", "quack", "deepgemm"}
+)
+_PATH = re.compile(r"(?i)kernel|triton|cutlass|cute|csrc|tilelang|deep_?gemm|flash_?(?:attn|mla|infer)")
+
+
+def is_kernel(name: str | None) -> bool:
+    """Whether a resolved callee is a compiled kernel: of one of the packages, or a custom operator of torch.ops."""
+    if name is None:
+        return False
+    parts = name.split(".")
+    if parts[:2] == ["torch", "ops"]:
+        return len(parts) > 2 and parts[2] not in ("aten", "prims", "torchvision")
+    return parts[0] in PACKAGES
+
+
+def near_kernel(module: Module, node: ast.AST) -> bool:
+    """Whether the function around a node launches a kernel, or its file is one of kernels."""
+    if _PATH.search(module.path):
+        return True
+    around: ast.AST = module.function(node) or module.tree
+    for inner in ast.walk(around):
+        if isinstance(inner, ast.Call):
+            if isinstance(inner.func, ast.Subscript) or is_kernel(module.resolve(inner.func)):
+                return True
+        elif isinstance(inner, ast.Import | ast.ImportFrom):
+            names = [alias.name for alias in inner.names] if isinstance(inner, ast.Import) else [inner.module or ""]
+            if any(name.split(".")[0] in (PACKAGES | {"triton"}) for name in names):
+                return True
+    return False

@@ -1,0 +1,125 @@
+"""A parsed file, and the questions rules ask of it: what a name stands for, what surrounds a node."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from precision_fix.model.scope import Definition, Names, Scope, build
+from precision_fix.model.target import Target
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+_MAX_ALIASES = 8
+
+
+class Module:
+    """The tree of a file with its names resolved. Lines count from 1, columns from 0 in UTF-8 bytes, as in `ast`."""
+
+    def __init__(self, path: str, tree: ast.Module, target: Target) -> None:
+        self.path = path
+        self.tree = tree
+        self.target = target
+        self.names: Names = build(tree)
+        # Names that the analysis asked about beyond the block that it stood in. Where the outline left out
+        # blocks that speak of them, the file is read again with those blocks.
+        self.wanted: set[str] = set()
+
+    def parent(self, node: ast.AST) -> ast.AST | None:
+        return self.names.parents.get(node)
+
+    def ancestors(self, node: ast.AST) -> Iterator[ast.AST]:
+        above = self.names.parents.get(node)
+        while above is not None:
+            yield above
+            above = self.names.parents.get(above)
+
+    def statement(self, node: ast.AST) -> ast.stmt:
+        """The innermost statement that holds a node."""
+        if isinstance(node, ast.stmt):
+            return node
+        return next(above for above in self.ancestors(node) if isinstance(above, ast.stmt))
+
+    def function(self, node: ast.AST) -> Function | None:
+        """The innermost `def` around a node."""
+        return next((above for above in self.ancestors(node) if isinstance(above, Function)), None)
+
+    def enclosing_class(self, node: ast.AST) -> ast.ClassDef | None:
+        return next((above for above in self.ancestors(node) if isinstance(above, ast.ClassDef)), None)
+
+    def scope_of(self, node: ast.AST) -> Scope:
+        return self.names.scope_of(node)
+
+    def definition(self, name: str) -> Definition | None:
+        """The function or class of this name in the file, if there is just one."""
+        self.wanted.add(name)
+        found = self.names.definitions.get(name, [])
+        return found[0] if len(found) == 1 else None
+
+    def resolve(self, node: ast.AST, _depth: int = 0) -> str | None:
+        """The dotted name that an expression stands for, through imports and aliases: `th.cuda` -> "torch.cuda".
+
+        A name that nothing in the file binds stands for itself (a builtin, or what a star import brought).
+        """
+        if isinstance(node, ast.Attribute):
+            base = self.resolve(node.value, _depth)
+            if base is None:
+                return "torch" if node.attr == "torch" else None
+            return f"{base}.{node.attr}"
+        if isinstance(node, ast.Name):
+            return self._resolve_name(node, _depth)
+        return None
+
+    def _resolve_name(self, node: ast.Name, depth: int) -> str | None:
+        owner = self.scope_of(node).owner(node.id)
+        if owner is None:
+            if node.id == "bfloat16" and any(m.split(".")[0] == "torch" for m in self.names.star_imports):
+                return "torch.bfloat16"
+            return node.id
+        bindings = owner.bindings[node.id]
+        for binding in bindings:
+            if isinstance(binding, ast.alias):
+                return self._imported(binding)
+        if len(bindings) == 1 and depth < _MAX_ALIASES:
+            value = self.assigned_value(bindings[0])
+            if isinstance(value, ast.Name | ast.Attribute):
+                return self.resolve(value, depth + 1)
+            if isinstance(bindings[0], Definition):
+                return node.id
+        # `torch = optional_import("torch")`, a parameter called torch: nobody gives that name to another thing.
+        return "torch" if node.id == "torch" else None
+
+    def assigned_value(self, target: ast.AST) -> ast.expr | None:
+        """The value of `name = value`, asked with the node of the name."""
+        above = self.parent(target)
+        if isinstance(above, ast.Assign) and target in above.targets:
+            return above.value
+        if isinstance(above, ast.AnnAssign | ast.NamedExpr) and above.target is target:
+            return above.value
+        return None
+
+    def _imported(self, alias: ast.alias) -> str:
+        statement = self.parent(alias)
+        if isinstance(statement, ast.ImportFrom):
+            module = "." * statement.level + (statement.module or "")
+            full = f"{module}.{alias.name}" if module and not module.endswith(".") else module + alias.name
+            # `from .compat import torch` brings torch, whatever the way.
+            return "torch" if alias.name == "torch" else full
+        return alias.name if alias.asname else alias.name.split(".")[0]
+
+    def dtype_name(self, node: ast.AST) -> str | None:
+        """`float32` for an expression that is torch.float32 (or its other name torch.float); None if it is no dtype."""
+        name = self.resolve(node)
+        if name is None or not name.startswith("torch."):
+            return None
+        name = name.removeprefix("torch.")
+        return _OTHER_NAMES.get(name, name) if "." not in name else None
+
+
+_OTHER_NAMES = {
+    "float": "float32",
+    "double": "float64",
+    "half": "float16",
+    "int": "int32",
+    "long": "int64",
+    "short": "int16",
+}

@@ -1,0 +1,35 @@
+"""The shape of a rule. A rule is one file in `rules/`, found by its name; it is asked about sites of its kinds."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from precision_fix.model.finding import Verdict
+from precision_fix.model.site import Kind, Site
+
+
+class Rule:
+    """One meaning that a bfloat16 place can have, and what happens to it.
+
+    `title` names the meaning in a few words, `why` gives the reason in a few sentences, `judge` decides: a verdict
+    where the site has this meaning, None where it has not. Rules are asked from the most particular family to the
+    most general (`FAMILIES`), within a family from the highest code down; the first verdict counts.
+    """
+
+    code: ClassVar[str]
+    title: ClassVar[str]
+    why: ClassVar[str]
+    kinds: ClassVar[frozenset[Kind]]
+    runtime: ClassVar[bool] = False
+
+    def judge(self, site: Site) -> Verdict | None:
+        raise NotImplementedError
+
+
+# Kept, bytes, reported only, probes, words and flags, dtypes: the last two claim whatever has no narrower meaning.
+FAMILIES = "049321"
+
+
+def order(code: str) -> tuple[int, int]:
+    """The place of a rule in the order in which rules are asked. In a family the first code is the most general."""
+    return FAMILIES.index(code[2]), -int(code[3:])

@@ -1,0 +1,247 @@
+"""Sites: the occurrences of bfloat16 in a parsed file, each with its kind and what its value comes to."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum, auto
+from functools import cached_property
+
+from precision_fix.model.edit import Edit, Rename, Replace
+from precision_fix.model.fate import Fate
+from precision_fix.model.flow import End, follow
+from precision_fix.model.module import Module
+
+
+class Kind(Enum):
+    """What the occurrence is, before its meaning is asked."""
+
+    DTYPE = auto()
+    TENSOR_TYPE = auto()
+    METHOD = auto()
+    WORD = auto()
+    FLAG = auto()
+    PROBE = auto()
+    LOOKUP = auto()
+    KERNEL = auto()
+    CHECKPOINT = auto()
+
+
+@dataclass(eq=False)
+class Site:
+    """One occurrence. `node` is the expression it consists of; `value`, for a flag, what the flag is set to."""
+
+    module: Module
+    kind: Kind
+    node: ast.AST
+    token: str
+    value: ast.expr | None = None
+
+    @cached_property
+    def ends(self) -> list[End]:
+        return follow(self.module, self.node)
+
+    @cached_property
+    def fates(self) -> frozenset[Fate]:
+        return frozenset(end.fate for end in self.ends)
+
+    @cached_property
+    def chain(self) -> list[ast.AST]:
+        """The nodes around the site, innermost first, up to and with its statement."""
+        found: list[ast.AST] = []
+        for above in self.module.ancestors(self.node):
+            found.append(above)
+            if isinstance(above, ast.stmt):
+                break
+        return found
+
+    @property
+    def statement(self) -> ast.stmt:
+        return self.module.statement(self.node)
+
+    @property
+    def parent(self) -> ast.AST | None:
+        return self.module.parent(self.node)
+
+    @property
+    def word(self) -> str:
+        return self.node.value if isinstance(self.node, ast.Constant) and isinstance(self.node.value, str) else ""
+
+    def retarget(self) -> Edit:
+        """The edit that puts the target dtype in the site's place."""
+        dtype = self.module.target.dtype
+        if isinstance(self.node, ast.Attribute):
+            return Rename(self.node, dtype)
+        assert isinstance(self.node, ast.expr)
+        return Replace(self.node, f"torch.{dtype}")
+
+
+_WORD = re.compile(r"(?:torch\.)?(?:bfloat16|bf16(?:-mixed|-true)?|BF16)")
+_FLAG = re.compile(r"(?i)(?:^|_)(?:bf16|bfloat16)(?:$|_)")
+_TENSOR_TYPE = re.compile(r"torch\.(?:cuda\.|cpu\.)?BFloat16(?:Tensor|Storage)")
+_PROBE = "is_bf16_supported"
+
+
+def sites(module: Module) -> Iterator[Site]:
+    """Every site of a module, in no particular order."""
+    yield from _dtypes(module)
+    yield from _calls(module)
+    yield from _words(module)
+    yield from _flags(module)
+
+
+def _dtypes(module: Module) -> Iterator[Site]:
+    for attr in ("bfloat16", "BFloat16Tensor", "BFloat16Storage"):
+        for node in module.names.attributes.get(attr, ()):
+            if not isinstance(node.ctx, ast.Load):
+                continue
+            name = module.resolve(node)
+            if name == "torch.bfloat16":
+                yield Site(module, Kind.DTYPE, node, ast.unparse(node))
+            elif name and _TENSOR_TYPE.fullmatch(name):
+                yield Site(module, Kind.TENSOR_TYPE, node, ast.unparse(node))
+            elif name == "triton.language.bfloat16":
+                yield Site(module, Kind.KERNEL, node, ast.unparse(node))
+            elif attr == "bfloat16":
+                yield from _method(module, node, name)
+    yield from _imported_dtypes(module)
+
+
+def _method(module: Module, node: ast.Attribute, name: str | None) -> Iterator[Site]:
+    """`x.bfloat16()`: on a value, not on an imported module (`jnp.bfloat16(...)`)."""
+    call = module.parent(node)
+    if not isinstance(call, ast.Call) or call.func is not node or call.args or call.keywords:
+        return
+    root = node.value
+    while isinstance(root, ast.Attribute):
+        root = root.value
+    if isinstance(root, ast.Name) and name is not None:
+        owner = module.scope_of(root).owner(root.id)
+        bindings = owner.bindings[root.id] if owner else []
+        if any(isinstance(binding, ast.alias) for binding in bindings):
+            return
+    yield Site(module, Kind.METHOD, call, ".bfloat16()")
+
+
+def _imported_dtypes(module: Module) -> Iterator[Site]:
+    """`from torch import bfloat16 as bf16`: every read of the name."""
+    pending = [module.names.root]
+    while pending:
+        scope = pending.pop()
+        pending.extend(scope.children)
+        for name, reads in scope.loads.items():
+            owner = scope.owner(name)
+            bound = owner.bindings[name] if owner else []
+            imported = any(isinstance(b, ast.alias) and b.name == "bfloat16" for b in bound)
+            if imported or (name == "bfloat16" and owner is None):
+                for node in reads:
+                    if module.resolve(node) == "torch.bfloat16":
+                        yield Site(module, Kind.DTYPE, node, node.id)
+
+
+def _calls(module: Module) -> Iterator[Site]:
+    for call in module.names.calls.get(_PROBE, ()):
+        yield Site(module, Kind.PROBE, call, ast.unparse(call.func))
+    for call in module.names.calls.get("getattr", ()):
+        if len(call.args) >= 2 and module.resolve(call.args[0]) == "torch":
+            yield Site(module, Kind.LOOKUP, call, "getattr")
+    for call in module.names.calls.get("load_state_dict", ()):
+        for keyword in call.keywords:
+            if keyword.arg == "assign" and isinstance(keyword.value, ast.Constant) and keyword.value.value is True:
+                yield Site(module, Kind.CHECKPOINT, call, "assign=True")
+
+
+def _words(module: Module) -> Iterator[Site]:
+    for node in module.names.strings:
+        above = module.parent(node)
+        if isinstance(above, ast.Expr | ast.JoinedStr) or not isinstance(node.value, str):
+            continue
+        if _WORD.fullmatch(node.value):
+            yield Site(module, Kind.WORD, node, repr(node.value))
+        elif node.value == "auto" and isinstance(above, ast.keyword) and above.arg in ("torch_dtype", "dtype"):
+            yield Site(module, Kind.CHECKPOINT, node, f'{above.arg}="auto"')
+
+
+def is_flag(name: str) -> bool:
+    """Whether a name is that of a switch for bfloat16: bf16, use_bf16, bf16_full_eval, enable_bfloat16."""
+    return _FLAG.search(name) is not None
+
+
+def _flags(module: Module) -> Iterator[Site]:
+    """Flags that are set to True, in a keyword, an attribute, an item, a map or a default."""
+    for keyword in module.names.keywords:
+        if keyword.arg and is_flag(keyword.arg):
+            yield Site(module, Kind.FLAG, keyword, keyword.arg, keyword.value)
+    for attr, nodes in module.names.attributes.items():
+        if is_flag(attr):
+            for node in nodes:
+                yield from _assigned_flag(module, node, attr)
+    for constant in module.names.strings:
+        if isinstance(constant.value, str) and is_flag(constant.value) and len(constant.value) < 40:
+            yield from _flag_by_string(module, constant)
+    for parameter in module.names.parameters:
+        if is_flag(parameter.arg):
+            default = _default_of(module, parameter)
+            if default is not None:
+                yield Site(module, Kind.FLAG, parameter, parameter.arg, default)
+    yield from _named_flags(module)
+
+
+def _assigned_flag(module: Module, node: ast.expr, name: str) -> Iterator[Site]:
+    value = module.assigned_value(node)
+    if value is not None:
+        yield Site(module, Kind.FLAG, node, name, value)
+
+
+def _named_flags(module: Module) -> Iterator[Site]:
+    """`use_bf16 = True` and, in a dataclass, `bf16: bool = True` or `= field(default=True)`."""
+    pending = [module.names.root]
+    while pending:
+        scope = pending.pop()
+        pending.extend(scope.children)
+        for name, nodes in scope.bindings.items():
+            if is_flag(name):
+                for node in nodes:
+                    if isinstance(node, ast.Name):
+                        yield from _assigned_flag(module, node, name)
+
+
+def _flag_by_string(module: Module, constant: ast.Constant) -> Iterator[Site]:
+    above = module.parent(constant)
+    name = str(constant.value)
+    if isinstance(above, ast.Dict):
+        for key, value in zip(above.keys, above.values, strict=True):
+            if key is constant:
+                yield Site(module, Kind.FLAG, constant, repr(name), value)
+    elif isinstance(above, ast.Subscript) and above.slice is constant:
+        target: ast.AST = above
+        outer = module.parent(above)
+        if (
+            isinstance(outer, ast.Subscript)
+            and isinstance(outer.slice, ast.Constant)
+            and outer.slice.value == "enabled"
+        ):
+            target = outer
+        value_set = module.assigned_value(target)
+        if value_set is not None:
+            yield Site(module, Kind.FLAG, constant, repr(name), value_set)
+    elif isinstance(above, ast.Call) and constant in above.args and name.startswith("-"):
+        for keyword in above.keywords:
+            if keyword.arg == "default":
+                yield Site(module, Kind.FLAG, constant, repr(name), keyword.value)
+
+
+def _default_of(module: Module, parameter: ast.arg) -> ast.expr | None:
+    arguments = module.parent(parameter)
+    if not isinstance(arguments, ast.arguments):
+        return None
+    positional = [*arguments.posonlyargs, *arguments.args]
+    for candidate, default in zip(reversed(positional), reversed(arguments.defaults), strict=False):
+        if candidate is parameter:
+            return default
+    for candidate, keyword_default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
+        if candidate is parameter:
+            return keyword_default
+    return None

@@ -1,0 +1,39 @@
+"""PF001: a comparison stays true."""
+
+from __future__ import annotations
+
+import ast
+
+from precision_fix.model.fate import Fate
+from precision_fix.model.finding import Verdict, keep
+from precision_fix.model.guard import accepted
+from precision_fix.model.rule import Rule
+from precision_fix.model.site import Kind, Site
+
+_HARMLESS = frozenset({Fate.COMPARED, Fate.TEXT, Fate.KEY, Fate.SIZE})
+
+
+class RULE(Rule):
+    code = "PF001"
+    title = "compared or tested"
+    why = (
+        "The place asks whether something is bfloat16. Rewritten, the question would be answered yes for float32: "
+        "a size table would give a float32 tensor two bytes, a half-precision path would be taken for a full one."
+    )
+    kinds = frozenset({Kind.DTYPE, Kind.TENSOR_TYPE})
+
+    def judge(self, site: Site) -> Verdict | None:
+        if not site.ends or not site.fates <= _HARMLESS:
+            return None
+        if any(is_sole_guard(site, end.node) for end in site.ends):
+            return None
+        if Fate.COMPARED in site.fates:
+            return keep("compared with a dtype, or tested for membership")
+        if Fate.KEY in site.fates:
+            return keep("a key that something is looked up by")
+        return keep("describes a dtype")
+
+
+def is_sole_guard(site: Site, node: ast.AST) -> bool:
+    """Whether the comparison is an assertion, or a test that raises, which lets bfloat16 alone pass."""
+    return isinstance(node, ast.Compare) and accepted(site.module, node) == frozenset({"bfloat16"})

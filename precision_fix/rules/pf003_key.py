@@ -1,0 +1,51 @@
+"""PF003: keys of a map, and tables that give each dtype something, stay."""
+
+from __future__ import annotations
+
+import ast
+
+from precision_fix.model.context import container, is_record
+from precision_fix.model.fate import Fate
+from precision_fix.model.finding import Verdict, keep
+from precision_fix.model.rule import Rule
+from precision_fix.model.site import Kind, Site
+
+
+class RULE(Rule):
+    code = "PF003"
+    title = "a key of a table"
+    why = (
+        "A key says which entry is meant: `{torch.float32: 4, torch.bfloat16: 2}` must keep both. The same holds for "
+        "a table of cases, where a dtype stands beside the result that is expected of it, and for a map that is turned "
+        "round: two names for one dtype would leave one name."
+    )
+    kinds = frozenset({Kind.DTYPE, Kind.TENSOR_TYPE, Kind.WORD})
+
+    def judge(self, site: Site) -> Verdict | None:
+        above = site.parent
+        if isinstance(above, ast.Dict) and any(key is site.node for key in above.keys):
+            return keep("a key of a map")
+        if isinstance(above, ast.Subscript) and above.slice is site.node:
+            return keep("names an entry that is looked up")
+        if site.kind is Kind.WORD:
+            return None
+        if Fate.INVERTED in site.fates:
+            return keep("its map is turned round elsewhere, so its values must stay apart")
+        if _is_case(site):
+            return keep("a case of a table, beside what is expected of it")
+        return None
+
+
+def _is_case(site: Site) -> bool:
+    """A record in a list, or the value of a map whose keys are not words: codes, other dtypes."""
+    sequence = container(site)
+    if sequence is not None:
+        inner = next((a for a in site.chain if isinstance(a, ast.Tuple | ast.List)), None)
+        return inner is not sequence and inner is not None and is_record(inner)
+    above = site.parent
+    if isinstance(above, ast.Dict):
+        key = next((k for k, v in zip(above.keys, above.values, strict=True) if v is site.node), None)
+        return (key is not None and not isinstance(key, ast.Constant | ast.JoinedStr)) or isinstance(
+            getattr(key, "value", None), int
+        )
+    return False

@@ -1,0 +1,38 @@
+"""PF004: what a file format calls bfloat16 stays."""
+
+from __future__ import annotations
+
+import ast
+
+from precision_fix.model.context import receiver
+from precision_fix.model.fate import Fate
+from precision_fix.model.finding import Verdict, keep
+from precision_fix.model.rule import Rule
+from precision_fix.model.site import Kind, Site
+
+# The dtype tags of the safetensors header (safetensors README, "Format") and of GGUF.
+_TAGS = frozenset({"F64", "F32", "F16", "I64", "I32", "I16", "I8", "U8", "U16", "BOOL", "F8_E4M3", "F8_E5M2"})
+
+
+class RULE(Rule):
+    code = "PF004"
+    title = "a tag of a file format"
+    why = (
+        "safetensors and GGUF name the type of the bytes that follow. Those stay bfloat16, whatever the "
+        "program computes in; read as another type they are garbage."
+    )
+    kinds = frozenset({Kind.DTYPE, Kind.WORD, Kind.TENSOR_TYPE})
+
+    def judge(self, site: Site) -> Verdict | None:
+        if site.kind is Kind.WORD:
+            return keep("the tag of a file format") if site.word == "BF16" else None
+        if site.token.endswith("Storage"):
+            return keep("a class of stored bytes")
+        above = site.parent
+        if isinstance(above, ast.Dict):
+            keys = {key.value for key in above.keys if isinstance(key, ast.Constant)}
+            if receiver(site) == "BF16" or len(keys & _TAGS) >= 2:
+                return keep("a table of file-format tags")
+        if Fate.BYTES in site.fates and isinstance(above, ast.Dict):
+            return keep("the map tells how stored bytes are read")
+        return None

@@ -1,0 +1,74 @@
+"""PF005: rounding and bit tricks on purpose stay."""
+
+from __future__ import annotations
+
+import ast
+
+from precision_fix.model.finding import Verdict, keep
+from precision_fix.model.module import Module
+from precision_fix.model.rule import Rule
+from precision_fix.model.site import Kind, Site
+
+_FULL = frozenset({"float32", "float64"})
+_WIDER = frozenset({"float", "double"})
+
+
+class RULE(Rule):
+    code = "PF005"
+    title = "rounding or a bit trick"
+    why = (
+        "`x.to(torch.bfloat16).to(torch.float32)` rounds on purpose, and a cast that is then viewed as integers reads "
+        "the bits. Both compute nothing in bfloat16, and neither means the same with another dtype."
+    )
+    kinds = frozenset({Kind.DTYPE, Kind.METHOD})
+
+    def judge(self, site: Site) -> Verdict | None:
+        cast = _cast(site)
+        if cast is None:
+            return None
+        for call in _results(site.module, cast):
+            assert isinstance(call.func, ast.Attribute)
+            dtypes = {site.module.dtype_name(a) for a in [*call.args, *(k.value for k in call.keywords)]} - {None}
+            if call.func.attr in _WIDER or (call.func.attr in ("to", "type") and dtypes & _FULL):
+                return keep("rounds to bfloat16 and goes back, on purpose")
+            if call.func.attr == "view" and dtypes:
+                return keep("the bits of the bfloat16 value are read")
+        return None
+
+
+def _cast(site: Site) -> ast.Call | None:
+    if isinstance(site.node, ast.Call):
+        return site.node
+    call = next((above for above in site.chain if isinstance(above, ast.Call)), None)
+    if call is None or not isinstance(call.func, ast.Attribute) or call.func.attr not in ("to", "type", "view"):
+        return None
+    direct = site.node in call.args or any(keyword.value is site.node for keyword in call.keywords)
+    return call if direct else None
+
+
+def _results(module: Module, cast: ast.Call) -> list[ast.Call]:
+    """The method calls on a cast's result, made at once or through the name that it is given next."""
+    found = _called_on(module, cast)
+    target = module.parent(cast)
+    if isinstance(target, ast.Assign) and len(target.targets) == 1 and isinstance(target.targets[0], ast.Name):
+        name = target.targets[0]
+        owner = module.scope_of(name).owner(name.id)
+        if owner is not None and len(owner.bindings[name.id]) == 1:
+            readers = list(owner.readers(name.id))
+            calls = [call for reader in readers for call in _called_on(module, reader)]
+            # Used for the bits and for nothing else.
+            if calls and len(calls) == len(readers):
+                found += [call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr == "view"]
+    return found
+
+
+def _called_on(module: Module, value: ast.expr) -> list[ast.Call]:
+    """`value.method(...)`, past methods that change neither dtype nor bits."""
+    attribute = module.parent(value)
+    call = module.parent(attribute) if isinstance(attribute, ast.Attribute) else None
+    if not isinstance(call, ast.Call) or call.func is not attribute:
+        return []
+    assert isinstance(attribute, ast.Attribute)
+    if attribute.attr in ("contiguous", "cpu", "detach", "clone", "flatten", "reshape"):
+        return _called_on(module, call)
+    return [call]

@@ -1,0 +1,30 @@
+"""PF103: an autocast region in bfloat16 is turned off."""
+
+from __future__ import annotations
+
+from precision_fix.model.autocast import autocast_call, enabled_position, is_off, takes_kwargs
+from precision_fix.model.edit import SetArgument
+from precision_fix.model.finding import Verdict, rewrite
+from precision_fix.model.rule import Rule
+from precision_fix.model.site import Kind, Site
+
+
+class RULE(Rule):
+    code = "PF103"
+    title = "an autocast region"
+    why = (
+        'On a CUDA device torch.autocast("cuda", dtype=torch.float32) neither warns nor turns itself off (torch 2.13), and '
+        "compiled graphs under it were seen to give inf and NaN. So the region gets enabled=False as well."
+    )
+    kinds = frozenset({Kind.DTYPE})
+
+    def judge(self, site: Site) -> Verdict | None:
+        call = autocast_call(site)
+        if call is None:
+            return None
+        target = site.module.target
+        if target.dtype != "float32" or takes_kwargs(call) or is_off(site.module, call):
+            # **kwargs may hold enabled= already; float16 is what autocast on these GPUs is made for.
+            return rewrite("an autocast region in bfloat16", site.retarget())
+        off = SetArgument(call, "enabled", "False", enabled_position(site.module, call))
+        return rewrite("an autocast region in bfloat16", site.retarget(), off)

@@ -1,0 +1,25 @@
+"""PF107: a dtype fetched by its name, written out."""
+
+from __future__ import annotations
+
+import ast
+
+from precision_fix.model.edit import Respell
+from precision_fix.model.fate import Fate
+from precision_fix.model.finding import Verdict, rewrite
+from precision_fix.model.rule import Rule
+from precision_fix.model.site import Kind, Site
+
+
+class RULE(Rule):
+    code = "PF107"
+    title = 'getattr(torch, "bfloat16")'
+    why = "A long way to write torch.bfloat16; where its value chooses a precision, the name changes."
+    kinds = frozenset({Kind.LOOKUP})
+
+    def judge(self, site: Site) -> Verdict | None:
+        assert isinstance(site.node, ast.Call)
+        name = site.node.args[1]
+        if not (isinstance(name, ast.Constant) and name.value == "bfloat16") or Fate.CHOOSES not in site.fates:
+            return None
+        return rewrite("chooses a precision", Respell(name, "bfloat16", site.module.target.dtype))

@@ -1,0 +1,36 @@
+"""PF202: a library's own word for mixed or reduced precision."""
+
+from __future__ import annotations
+
+import ast
+
+from precision_fix.model.context import receiver
+from precision_fix.model.edit import Respell
+from precision_fix.model.finding import Verdict, rewrite
+from precision_fix.model.rule import Rule
+from precision_fix.model.site import Kind, Site
+
+
+class RULE(Rule):
+    code = "PF202"
+    title = "a library's word for a precision"
+    why = (
+        'Accelerate says mixed_precision="no" for float32 (Accelerator, ACCELERATE_MIXED_PRECISION), Lightning says '
+        '"32-true" for what it calls "bf16-mixed", "bf16-true" or, for short, "bf16" (Trainer and Fabric, precision=).'
+    )
+    kinds = frozenset({Kind.WORD})
+
+    def judge(self, site: Site) -> Verdict | None:
+        assert isinstance(site.node, ast.Constant)
+        name, target = (receiver(site) or "").lower(), site.module.target
+        if site.word in ("bf16-mixed", "bf16-true"):
+            new = target.word(site.word)
+        elif name.endswith("mixed_precision"):
+            new = target.accelerate
+        elif name == "precision" and site.word == "bf16" and isinstance(site.parent, ast.keyword):
+            new = target.lightning_true
+        else:
+            return None
+        if new is None:
+            return None
+        return rewrite(f"the library's word for {target.dtype}", Respell(site.node, site.word, new))

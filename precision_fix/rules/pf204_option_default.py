@@ -1,0 +1,81 @@
+"""PF204: the default of a command-line option or a menu, in a word that the option offers."""
+
+from __future__ import annotations
+
+import ast
+
+from precision_fix.model.edit import Respell
+from precision_fix.model.fate import Fate
+from precision_fix.model.finding import Verdict, keep, manual, rewrite
+from precision_fix.model.rule import Rule
+from precision_fix.model.site import Kind, Site
+
+_OPTIONS = frozenset({"add_argument", "option", "Option", "Argument", "argument", "add_option", "Dropdown", "Radio"})
+
+
+class RULE(Rule):
+    code = "PF204"
+    title = "the default of an option"
+    why = (
+        'The word comes from what the option offers: "no" beside ["no", "fp16", "bf16"], "fp32" beside ["bf16", "fp32"]. '
+        "Where it offers no word for float32 the default stays."
+    )
+    kinds = frozenset({Kind.WORD})
+
+    def judge(self, site: Site) -> Verdict | None:
+        assert isinstance(site.node, ast.Constant)
+        above = site.parent
+        if not isinstance(above, ast.keyword | ast.Dict):
+            return None
+        if isinstance(above, ast.keyword):
+            call = site.module.parent(above)
+            if above.arg not in ("default", "value") or not isinstance(call, ast.Call) or not _is_option(call):
+                return None
+            offered = _words(next((k.value for k in call.keywords if k.arg in ("choices", "type")), None))
+        else:
+            offered = _menu(site, above)
+            if offered is None:
+                return None
+        if offered is None:
+            return _without_choices(site)
+        new = next((word for word in _spellings(site) if word in offered), None)
+        if new is None:
+            return manual("the option offers no word for float32: pass another value when you start the program")
+        return rewrite("the option's own word for float32", Respell(site.node, site.word, new))
+
+
+def _without_choices(site: Site) -> Verdict | None:
+    new = site.module.target.word(site.word)
+    if new is None or Fate.COMPARED in site.fates:
+        return keep("compared later")
+    assert isinstance(site.node, ast.Constant)
+    return rewrite("the default chooses a precision", Respell(site.node, site.word, new))
+
+
+def _spellings(site: Site) -> list[str]:
+    target = site.module.target
+    if target.dtype == "float32":
+        return ["no", "float32", "fp32", "f32", "32-true", "32", "full", "float", "FP32"]
+    return [target.dtype, target.short, target.lightning_true, "half"]
+
+
+def _is_option(call: ast.Call) -> bool:
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    return name in _OPTIONS
+
+
+def _words(node: ast.expr | None) -> list[str] | None:
+    if isinstance(node, ast.Call) and node.args:
+        return _words(node.args[0])
+    if isinstance(node, ast.List | ast.Tuple | ast.Set):
+        return [item.value for item in node.elts if isinstance(item, ast.Constant) and isinstance(item.value, str)]
+    return None
+
+
+def _menu(site: Site, settings: ast.Dict) -> list[str] | None:
+    """`(["bf16", "fp32"], {"default": "bf16"})`: a menu of a ComfyUI node, and its default."""
+    key = next(k for k, v in zip(settings.keys, settings.values, strict=True) if v is site.node)
+    outer = site.module.parent(settings)
+    if not (isinstance(key, ast.Constant) and key.value == "default" and isinstance(outer, ast.Tuple)):
+        return None
+    return _words(outer.elts[0])

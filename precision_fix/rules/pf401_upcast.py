@@ -1,0 +1,62 @@
+"""PF401: bytes read as bfloat16 are read so, then cast up."""
+
+from __future__ import annotations
+
+import ast
+
+from precision_fix.model.edit import CallOn
+from precision_fix.model.fate import Fate
+from precision_fix.model.finding import Verdict, keep, manual, rewrite
+from precision_fix.model.module import Module
+from precision_fix.model.rule import Rule
+from precision_fix.model.site import Kind, Site
+
+
+class RULE(Rule):
+    code = "PF401"
+    title = "stored bytes"
+    why = (
+        "`torch.frombuffer(b, dtype=torch.bfloat16)` and `x.view(torch.bfloat16)` read bytes that are bfloat16. Another "
+        "dtype would read garbage, so the result is cast up instead. A view that is written through stays: a cast is a "
+        "copy, and the writes would be lost."
+    )
+    kinds = frozenset({Kind.DTYPE})
+    runtime = True
+
+    def judge(self, site: Site) -> Verdict | None:
+        if Fate.BYTES not in site.fates:
+            return None
+        call = _reading_call(site)
+        if call is None:
+            return keep("says how stored bytes are read")
+        if _is_from_buffer(call) or _is_plain_value(site.module, call):
+            return rewrite(
+                "reads bfloat16 bytes, then casts them up", CallOn(call, f"to(torch.{site.module.target.dtype})")
+            )
+        return manual("a view of bfloat16 bytes that may be written through: cast up what is read from it")
+
+
+def _reading_call(site: Site) -> ast.Call | None:
+    """The call that the site is an argument of, if it reads bytes itself."""
+    call = next((above for above in site.chain if isinstance(above, ast.Call)), None)
+    if call is None or not any(end.node is call and end.fate is Fate.BYTES for end in site.ends):
+        return None
+    direct = site.node in call.args or any(keyword.value is site.node for keyword in call.keywords)
+    return call if direct else None
+
+
+def _is_from_buffer(call: ast.Call) -> bool:
+    return isinstance(call.func, ast.Attribute | ast.Name) and ast.unparse(call.func).endswith("frombuffer")
+
+
+def _is_plain_value(module: Module, call: ast.Call) -> bool:
+    """Returned, or given to one name that nothing writes into and no call receives."""
+    above = module.parent(call)
+    if isinstance(above, ast.Return):
+        return True
+    if not (isinstance(above, ast.Assign) and len(above.targets) == 1 and isinstance(above.targets[0], ast.Name)):
+        return False
+    name = above.targets[0]
+    owner = module.scope_of(name).owner(name.id)
+    readers = [r for r in (owner.readers(name.id) if owner else ()) if r.lineno > name.lineno]
+    return bool(readers) and all(isinstance(module.parent(reader), ast.Return) for reader in readers)

@@ -1,0 +1,39 @@
+"""PF901: a place whose meaning the file does not show."""
+
+from __future__ import annotations
+
+import ast
+
+from precision_fix.model.context import container
+from precision_fix.model.fate import Fate
+from precision_fix.model.finding import Verdict, keep, manual
+from precision_fix.model.rule import Rule
+from precision_fix.model.site import Kind, Site
+
+_DECIDES = frozenset({Fate.CHOOSES, Fate.ITERATED})
+
+
+class RULE(Rule):
+    code = "PF901"
+    title = "cannot tell"
+    why = (
+        "A list of dtypes leaves the file, or its use is out of sight: it may be walked to choose a precision, or tested "
+        "against. The first would have to change, the second must not. A missed place costs speed, a wrong edit "
+        "correctness."
+    )
+    kinds = frozenset({Kind.DTYPE, Kind.TENSOR_TYPE})
+    runtime = True
+
+    def judge(self, site: Site) -> Verdict | None:
+        if site.fates & _DECIDES:
+            return None
+        if container(site) is not None:
+            return manual("a list whose use this file does not show: see whether it is walked or tested against")
+        if (
+            site.fates
+            and site.fates <= {Fate.COMPARED, Fate.STORED, Fate.TEXT, Fate.KEY}
+            and Fate.COMPARED in site.fates
+        ):
+            if isinstance(site.parent, ast.Assign | ast.AnnAssign):
+                return keep("only compared in this file")
+        return None

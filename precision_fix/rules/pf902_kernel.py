@@ -1,0 +1,39 @@
+"""PF902: an operator or a kernel that takes nothing but bfloat16 (or half)."""
+
+from __future__ import annotations
+
+import ast
+
+from precision_fix.model.fate import Fate
+from precision_fix.model.finding import Verdict, manual
+from precision_fix.model.flow import follow_tensor
+from precision_fix.model.rule import Rule
+from precision_fix.model.site import Kind, Site
+
+
+class RULE(Rule):
+    code = "PF902"
+    title = "an operator that takes nothing else"
+    why = (
+        "The CUDA kernel behind the call is compiled for bfloat16 or half precision (int4 and scaled matrix products, "
+        "flash attention, a Triton kernel). Given float32 it raises or reads garbage. Use another path of the project: "
+        "eager or SDPA attention, another quantization."
+    )
+    kinds = frozenset({Kind.DTYPE, Kind.METHOD, Kind.KERNEL})
+
+    def judge(self, site: Site) -> Verdict | None:
+        if site.kind is Kind.KERNEL:
+            return manual("Triton: the kernel itself names bfloat16, which does not compile below 8.0")
+        if site.kind is Kind.DTYPE and Fate.KERNEL in site.fates:
+            return manual("goes to an operator that takes nothing else")
+        tensor = _tensor(site)
+        if tensor is not None and any(end.fate is Fate.KERNEL for end in follow_tensor(site.module, tensor)):
+            return manual("the tensor goes to an operator that takes nothing else")
+        return None
+
+
+def _tensor(site: Site) -> ast.Call | None:
+    """The call that casts or creates a tensor with this very dtype."""
+    if isinstance(site.node, ast.Call):
+        return site.node
+    return next((end.node for end in site.ends if isinstance(end.node, ast.Call) and end.node in site.chain), None)

@@ -1,0 +1,36 @@
+"""PF905: a dtype that is looked up by a computed name."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+from precision_fix.model.context import receiver
+from precision_fix.model.finding import Verdict, keep, manual
+from precision_fix.model.rule import Rule
+from precision_fix.model.site import Kind, Site
+
+_DTYPE = re.compile(r"(?i)dtype|precision|torch_type|data_type")
+
+
+class RULE(Rule):
+    code = "PF905"
+    title = "a dtype named while the program runs"
+    why = (
+        "`getattr(torch, config.dtype)` gets its name from a config, a checkpoint or the command line. No edit can know "
+        "it; the runtime (`precision-fix run`, or `import precision_fix.auto`) sees the dtype when it is used."
+    )
+    kinds = frozenset({Kind.LOOKUP})
+    runtime = True
+
+    def judge(self, site: Site) -> Verdict | None:
+        assert isinstance(site.node, ast.Call)
+        name = site.node.args[1]
+        text = ast.unparse(name)
+        if "Storage" in text or "float8" in text:
+            return keep("names a storage class or a float8 dtype")
+        if isinstance(name, ast.Constant):
+            return None
+        if _DTYPE.search(text) or _DTYPE.search(receiver(site) or ""):
+            return manual(f"the dtype is named at run time, by {text}")
+        return None

@@ -1,0 +1,60 @@
+"""The part of a file that matters: the rest is blanked out, so that parsing costs what the sites are worth.
+
+`ast.parse` over every file that mentions bfloat16 is most of the price of a large tree. A top-level function or class,
+or a method of a class, in which nothing of interest stands is replaced by as many empty lines: what remains has the
+same line and column numbers. The cut is made by indentation alone, so it can go wrong where a string or a bracket
+reaches over lines at the margin; then the remainder does not parse, and the caller takes the whole text.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+
+# A line at the margin begins a block, unless it closes a bracket or is a comment.
+_TOP = re.compile(r"^[^\s)\]}#]", re.MULTILINE)
+_METHOD = re.compile(r"^    [^\s)\]}#]", re.MULTILINE)
+_DEFINES = ("def ", "class ", "async ", "@")
+_METHOD_DEFINES = tuple("    " + word for word in ("def ", "async ", "@"))
+
+
+def outline(text: str, interest: re.Pattern[str]) -> str:
+    """The text with every definition blanked in which `interest` does not occur."""
+    hits = [found.start() for found in interest.finditer(text)]
+    starts = [found.start() for found in _TOP.finditer(text)]
+    if not hits or not starts:
+        return text
+    out = [text[: starts[0]]]
+    for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
+        if not text.startswith(_DEFINES, start):
+            out.append(text[start:end])
+        elif not _holds(hits, start, end):
+            out.append(_blank(text[start:end]))
+        elif text.startswith("class ", start):
+            out.append(_class(text, start, end, hits))
+        else:
+            out.append(text[start:end])
+    return "".join(out)
+
+
+def _class(text: str, start: int, end: int, hits: list[int]) -> str:
+    starts = [found.start() for found in _METHOD.finditer(text, start, end)]
+    if not starts:
+        return text[start:end]
+    out = [text[start : starts[0]]]
+    for first, last in zip(starts, [*starts[1:], end], strict=True):
+        plain = _holds(hits, first, last) or not text.startswith(_METHOD_DEFINES, first)
+        out.append(text[first:last] if plain else _blank(text[first:last]))
+    return "".join(out)
+
+
+def _holds(hits: list[int], start: int, end: int) -> bool:
+    index = bisect_left(hits, start)
+    return index < len(hits) and hits[index] < end
+
+
+def _blank(block: str) -> str:
+    """As many empty lines, unless an odd number of triple quotes says that the block begins or ends within a string."""
+    if block.count('"""') % 2 or block.count("'''") % 2:
+        return block
+    return "\n" * block.count("\n")
