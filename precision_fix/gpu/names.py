@@ -148,8 +148,9 @@ def _nearest(key: str) -> list[str]:
     # "rtx 6000" is a Turing or an Ada card, so it names neither; both are worth a hint.
     spellings = {_key(name).removeprefix("quadro"): name for names in _CARDS.values() for name in names}
     spellings |= {key: name for names in _CARDS.values() for name in names for key in _keys(name)}
-    near = difflib.get_close_matches(key, spellings, n=3, cutoff=0.5)
-    return list(dict.fromkeys(spellings[found] for found in near)) or ["Tesla T4", "Tesla P100"]
+    near = [longer for longer in spellings if key and longer.startswith(key)]
+    near += difflib.get_close_matches(key, spellings, n=3, cutoff=0.5)
+    return list(dict.fromkeys(spellings[found] for found in near))[:3] or ["Tesla T4", "Tesla P100"]
 
 
 def _unknown(text: str, nearest: list[str]) -> str:
