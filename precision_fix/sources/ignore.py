@@ -1,0 +1,255 @@
+"""What .gitignore files say about one name in one directory, as git would answer.
+
+The walk asks about every directory before it enters it, so an entry is only ever asked about when all its
+ancestors were kept. That makes git's rule simple: the deepest file with a matching line decides, in it
+the last matching line, and a line must match the entry itself, not something above it.
+
+Most lines are a plain name or `*.suffix`; those are looked up, not matched. Only the rest goes through
+pathspec (35 ms to import), whose patterns also match everything *below* what they name. Taken as it is,
+that lets `!keep` rescue keep/x.py from an earlier `*.py`, which git does not do, so such matches are told
+apart here.
+
+Known not to be as git: a backslash, a slash or a class such as [[:alpha:]] inside brackets; `?` for a letter
+outside ASCII (git counts bytes); `lib**/x`, where git takes the stars for directories, against its own
+manual; and core.ignoreCase. The user's own core.excludesFile is left out on purpose: what a run rewrites
+should depend on the project, not on who runs it.
+"""
+
+# A pathlib object for each of 50,000 names costs more than the rest of the walk.
+# ruff: noqa: PTH113, PTH118, PTH120
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+_GLOB = re.compile(r"[*?\[\\]")
+_STARS = re.compile(r"(?<![^/])\*{3,}(?![^/])")  # git takes three stars between slashes for two
+_NOT_LITERAL = re.compile(r"[*?/]|\\.?")
+
+
+class _Line(NamedTuple):
+    negated: bool
+    only_directories: bool
+
+
+class Patterns:
+    """The lines of one ignore file."""
+
+    __slots__ = ("_globs", "_lines", "_names", "_paths", "_suffixes")
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._lines: list[_Line] = []
+        self._names: dict[str, list[int]] = {}
+        self._paths: dict[str, list[int]] = {}
+        self._suffixes: list[tuple[str, int]] = []
+        self._globs: list[_Glob] = []
+        for line in lines:
+            self._add(line)
+        self._globs.reverse()
+
+    def _add(self, line: str) -> None:
+        if line.startswith("#"):
+            return
+        line = _without_trailing_spaces(line)
+        negated = line.startswith("!")
+        body = line[negated:]
+        only_directories = body.endswith("/")
+        body = body[: len(body) - only_directories]
+        anchored = "/" in body
+        body = _STARS.sub("**", body.removeprefix("/"))
+        if not body or body.startswith("/") or body.endswith("/") or "//" in body:
+            return  # git takes such lines and matches nothing with them
+        index = len(self._lines)
+        self._lines.append(_Line(negated, only_directories))
+        if not _GLOB.search(body):
+            (self._paths if anchored else self._names).setdefault(body, []).append(index)
+        elif not anchored and body[0] == "*" and not _GLOB.search(body, 1):
+            self._suffixes.append((body[1:], index))
+        elif not body.replace("**", "").strip("/") and (anchored or body == "**"):
+            self._suffixes.append(("", index))  # "**" in all its spellings: everything
+        else:
+            self._globs.append(_Glob(body, anchored, index))
+
+    @property
+    def only_everything(self) -> bool:
+        """Is `*` the one line? Virtual environments and caches carry such a file to hide themselves."""
+        return len(self._lines) == 1 and self._suffixes == [("", 0)] and not any(self._lines[0])
+
+    def ignored(self, relative: str, name: str, is_directory: bool) -> bool | None:
+        """True: ignored, False: expressly kept, None: no line matches. `relative` uses slashes."""
+        lines = self._lines
+        best = -1
+        for table, key in ((self._names, name), (self._paths, relative)):
+            for index in table.get(key, ()):
+                if index > best and (is_directory or not lines[index].only_directories):
+                    best = index
+        for suffix, index in self._suffixes:
+            if index > best and name.endswith(suffix) and (is_directory or not lines[index].only_directories):
+                best = index
+        for glob in self._globs:
+            if glob.index < best:
+                break
+            subject = relative if glob.anchored else name
+            if (
+                glob.literal in subject
+                and (is_directory or not lines[glob.index].only_directories)
+                and glob.matches(subject)
+            ):
+                best = glob.index
+                break
+        return None if best < 0 else not lines[best].negated
+
+
+def _without_trailing_spaces(line: str) -> str:
+    """git drops spaces at the end unless a backslash stands before them, and drops nothing else."""
+    end = 0
+    position = 0
+    while position < len(line):
+        if line[position] == "\\":
+            position += 2
+            end = position
+        else:
+            position += 1
+            if line[position - 1] != " ":
+                end = position
+    return line[:end]
+
+
+class _Glob:
+    """A line that needs matching, compiled when the first name comes by that has its literal part in it."""
+
+    __slots__ = ("_body", "_regex", "anchored", "index", "literal")
+
+    def __init__(self, body: str, anchored: bool, index: int) -> None:
+        self.anchored = anchored
+        self.index = index
+        # Brackets hold anything, and `**/` may stand for nothing: what is literal must be there.
+        self.literal = max(_NOT_LITERAL.split(body.partition("[")[0]), key=len)
+        self._body: str | None = body
+        self._regex: re.Pattern[str] | None = None
+
+    def matches(self, subject: str) -> bool:
+        if self._body is not None:
+            self._regex, self._body = _compiled(self._body), None
+        match = self._regex.match(subject) if self._regex is not None else None
+        # The one group that pathspec opens takes the slash behind what was named: a match further up.
+        return match is not None and match.lastindex is None
+
+
+def _compiled(body: str) -> re.Pattern[str] | None:
+    from pathspec import GitIgnoreSpec
+
+    try:
+        (pattern,) = GitIgnoreSpec.from_lines([_for_pathspec(body)]).patterns
+    except (ValueError, re.error):
+        return None  # an open bracket, a lone backslash: git matches nothing with these
+    return getattr(pattern, "regex", None)
+
+
+def _for_pathspec(body: str) -> str:
+    """The same pattern in a spelling that pathspec reads as git does.
+
+    - `a/**` is what lies below a, not a itself: `a/**/*`.
+    - A tab or carriage return at the end is part of the name, and pathspec would strip it.
+    """
+    if body.endswith("/**"):
+        body += "/*"
+    if body[-1].isspace() and not body.endswith("\\ "):
+        body = f"{body[:-1]}[{body[-1]}]"
+    return "/" + body
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """The ignore files that apply in one directory, the deepest first."""
+
+    patterns: Patterns
+    cut: int  # a path of the walk loses this many characters and gains `lead` ...
+    lead: str  # ... and is then relative to where the ignore file lies
+    above: Chain | None
+
+
+def is_ignored(chain: Chain | None, path: str, is_directory: bool) -> bool:
+    """Is this path of the walk ignored, given that nothing above it is?"""
+    if chain is None:
+        return False
+    name = path[path.rfind(os.sep) + 1 :]
+    while chain is not None:
+        relative = chain.lead + path[chain.cut :]
+        if os.sep != "/":
+            relative = relative.replace(os.sep, "/")
+        verdict = chain.patterns.ignored(relative, name, is_directory)
+        if verdict is not None:
+            return verdict
+        chain = chain.above
+    return False
+
+
+def read(path: str) -> Patterns:
+    """The patterns of an ignore file. Raises OSError."""
+    with open(path, "rb") as file:
+        data = file.read()
+    # fsdecode, so that a pattern meets a name that is not UTF-8 in the same spelling.
+    text = os.fsdecode(data.removeprefix(b"\xef\xbb\xbf"))
+    return Patterns(line.removesuffix("\r") for line in text.split("\n"))
+
+
+def exclude_file(worktree: str) -> str | None:
+    """The `info/exclude` of the repository that `worktree` is the top of, when there is such a file.
+
+    In a linked work tree `.git` is a file that names a directory, which names the shared one in `commondir`.
+    """
+    git = os.path.join(worktree, ".git")
+    if os.path.isfile(git):
+        target = _first_line(git)
+        if not target.startswith("gitdir:"):
+            return None
+        git = os.path.join(worktree, target.removeprefix("gitdir:").strip())
+        git = os.path.join(git, _first_line(os.path.join(git, "commondir")))
+    exclude = os.path.join(git, "info", "exclude")
+    return exclude if os.path.isfile(exclude) else None
+
+
+def _first_line(path: str) -> str:
+    try:
+        with open(path, "rb") as file:
+            return os.fsdecode(file.readline(4096)).strip()
+    except OSError:
+        return ""
+
+
+def above(real: str, cut: int) -> Chain | None:
+    """The ignore files that reach down into the directory `real` from further up in its repository.
+
+    None when they leave out that very directory: it was named, so they do not count. `cut` is the length
+    of what the walk puts before the paths below `real`. Files that cannot be read are passed over, as in
+    git.
+    """
+    directories = [real]
+    while not os.path.lexists(os.path.join(directories[-1], ".git")):
+        parent = os.path.dirname(directories[-1])
+        if parent == directories[-1]:
+            return None
+        directories.append(parent)
+    directories.reverse()
+    found: list[tuple[str, Patterns]] = []
+    for directory, below in itertools.pairwise(directories):
+        exclude = exclude_file(directory) if directory is directories[0] else None
+        for file in (exclude, os.path.join(directory, ".gitignore")):
+            if file is not None and os.path.isfile(file):
+                with contextlib.suppress(OSError):
+                    found.append((os.path.join(directory, ""), read(file)))
+        seen: Chain | None = None
+        for base, patterns in found:
+            seen = Chain(patterns, len(base), "", seen)
+        if is_ignored(seen, below, True):
+            return None
+    chain: Chain | None = None
+    for base, patterns in found:
+        chain = Chain(patterns, cut, os.path.join(real, "")[len(base) :], chain)
+    return chain
