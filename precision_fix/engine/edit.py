@@ -1,7 +1,7 @@
 """Carry out edits with libcst, on the smallest expressions that hold them; every other byte stays.
 
 libcst parses exactly and slowly, and its native parser can overflow the stack of the process on deep nesting. It is
-given only the text of the expressions that change, and none that is nested deeply.
+given only the text of the expressions that change, and `sources.python` lets none through that is nested deeply.
 """
 
 from __future__ import annotations
@@ -15,15 +15,9 @@ from libcst.metadata import MetadataWrapper, PositionProvider
 
 from precision_fix.model.edit import CallOn, Edit, ImportAlso, Rename, Replace, Respell, SetArgument
 
-_MAX_DEPTH = 120
-
-
-class CannotEdit(ValueError):
-    """The expression cannot be edited safely; the message says why, in one line."""
-
 
 def apply(text: str, edits: Iterable[Edit]) -> str:
-    """The text with all edits made. Raises CannotEdit; then nothing was changed."""
+    """The text with all edits made. Raises ValueError where an expression is not found again."""
     lines = _Lines(text)
     regions = _regions(list(edits), lines)
     out, position = [], 0
@@ -66,20 +60,9 @@ def _regions(edits: list[Edit], lines: _Lines) -> dict[tuple[int, int], list[Edi
             outer.append(span)
     groups: dict[tuple[int, int], list[Edit]] = defaultdict(list)
     for edit in edits:
-        if _depth(edit.node) > _MAX_DEPTH:
-            raise CannotEdit(f"line {edit.node.lineno}: the expression is nested too deeply to edit")
         start, end = lines.span(edit.node)
         groups[next(span for span in outer if span[0] <= start and end <= span[1])].append(edit)
     return groups
-
-
-def _depth(node: ast.AST) -> int:
-    deepest, pending = 0, [(node, 1)]
-    while pending:
-        current, depth = pending.pop()
-        deepest = max(deepest, depth)
-        pending += [(child, depth + 1) for child in ast.iter_child_nodes(current)]
-    return deepest
 
 
 def _rewrite(source: str, start: int, edits: list[Edit], lines: _Lines) -> str:
@@ -97,7 +80,7 @@ def _rewrite(source: str, start: int, edits: list[Edit], lines: _Lines) -> str:
     editor = _Editor(at, _Lines(source))
     code = wrapper.visit(editor).code
     if editor.left:
-        raise CannotEdit(f"line {edits[0].node.lineno}: the expression was not found again in its source")
+        raise ValueError(f"line {edits[0].node.lineno}: the expression was not found again in its source")
     return code[len(prefix) : -len("\n)\n")]
 
 
@@ -115,12 +98,12 @@ class _Editor(cst.CSTTransformer):
         if isinstance(original_node, cst.BaseExpression) and isinstance(node, cst.BaseExpression):
             where = self.get_metadata(PositionProvider, original_node)
             if where.start.line > 1:
-                span = tuple(self.lines.starts[p.line - 2] + p.column for p in (where.start, where.end))
-                for edit in self.at.get(span, ()):  # type: ignore[call-overload]
+                first, last = (self.lines.starts[p.line - 2] + p.column for p in (where.start, where.end))
+                for edit in self.at.get((first, last), ()):
                     changed = _make(edit, node)
                     if changed is not None:
                         node, self.left = changed, self.left - 1  # type: ignore[assignment]
-        return node  # type: ignore[return-value]
+        return node
 
 
 def _make(edit: Edit, node: cst.BaseExpression) -> cst.BaseExpression | None:
@@ -184,6 +167,8 @@ def _import_also(source: str, edits: list[Edit]) -> str:
 
 
 def _call_on(node: cst.BaseExpression, call: str) -> cst.BaseExpression:
+    """`node.call`; the brackets around the node come to stand around the whole."""
     method = cst.parse_expression(f"_.{call}")
     assert isinstance(method, cst.Call) and isinstance(method.func, cst.Attribute)
-    return method.with_changes(func=method.func.with_changes(value=node))
+    bare = node.with_changes(lpar=(), rpar=())
+    return _with_parens(method.with_changes(func=method.func.with_changes(value=bare)), node)

@@ -77,11 +77,7 @@ def _uuid(library: ctypes.CDLL, device: ctypes.c_int) -> str | None:
 
 def _name_of(library: ctypes.CDLL, code: int) -> str:
     text = ctypes.c_char_p()
-    if (
-        hasattr(library, "cuGetErrorName")
-        and not library.cuGetErrorName(code, ctypes.byref(text))
-        and text.value
-    ):
+    if hasattr(library, "cuGetErrorName") and not library.cuGetErrorName(code, ctypes.byref(text)) and text.value:
         return text.value.decode("ascii", "replace")
     return f"CUDA error {code}"
 

@@ -154,9 +154,7 @@ def _device(binding: Any, index: int) -> tuple[Device, str | None]:
         return Device(gpu, uuid), None
     slices = _slices(binding, handle, gpu)
     if not slices:
-        return Device(
-            gpu, uuid
-        ), f"({name}) is in MIG mode and has no MIG device: CUDA cannot use it as it is"
+        return Device(gpu, uuid), f"({name}) is in MIG mode and has no MIG device: CUDA cannot use it as it is"
     # CUDA gives a process one MIG device, the first that it finds, never the whole card's memory.
     # Source: NVIDIA MIG User Guide, "Device Enumeration".
     return Device(replace(gpu, memory=slices[0].memory), uuid, slices), None

@@ -91,12 +91,8 @@ def _device(row: Mapping[str, str]) -> tuple[Device, list[str]]:
         try:
             capability = named(name).capability
         except UnknownGpu:
-            return Device(None, uuid), [
-                f"GPU {row['index']}: the driver is too old to tell what {name!r} can do"
-            ]
-        problems = [
-            f"GPU {row['index']}: the driver is too old to tell, so {capability} is taken from {name!r}"
-        ]
+            return Device(None, uuid), [f"GPU {row['index']}: the driver is too old to tell what {name!r} can do"]
+        problems = [f"GPU {row['index']}: the driver is too old to tell, so {capability} is taken from {name!r}"]
     return Device(Gpu(name, capability, memory, uuid, int(row["index"])), uuid), problems
 
 

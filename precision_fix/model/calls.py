@@ -26,6 +26,7 @@ class Role(Enum):
     APPEND = auto()
     CASES = auto()
     REGISTER = auto()
+    NOTHING = auto()
     OTHER = auto()
 
 
@@ -77,6 +78,9 @@ def role(module: Module, call: ast.Call, node: ast.AST, keyword: str | None) -> 
         or last.endswith(("Error", "Exception", "Warning"))
     ):
         return Role.TEXT
+    if last in ("isinstance", "issubclass", "hasattr", "getattr") and call.args and call.args[0] is node:
+        # `isinstance(dtype, str)` asks for the type of the variable, not which dtype it is.
+        return Role.NOTHING
     if last in _TESTS:
         return Role.TEST
     if of_torch or last in _CASTS:

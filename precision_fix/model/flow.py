@@ -12,6 +12,7 @@ from precision_fix.model.guard import refuses
 from precision_fix.model.module import Function, Module
 
 _BUDGET = 400
+_SEQUENCES = ast.List | ast.Tuple | ast.Set
 
 
 class Shape(Enum):
@@ -36,6 +37,7 @@ class _Follower:
     def __init__(self, module: Module, *, tensors: bool = False) -> None:
         self.module = module
         self.tensors = tensors
+        self.is_word = False
         self.pending: list[tuple[ast.AST, Shape]] = []
         self.seen: set[tuple[ast.AST, Shape]] = set()
         self.ends: list[End] = []
@@ -139,6 +141,8 @@ class _Follower:
                 else:
                     self.push(sequence, Shape.ITEMS)
         elif isinstance(above, ast.Return) and not is_dtype_list(self.module, sequence):
+            if self.tensors:
+                self.returned(above, Shape.ITEMS)
             self.end(Fate.RETURNED, above)
         elif isinstance(above, ast.Subscript) and sequence is above.slice:
             self.end(Fate.KEY, above)
@@ -222,10 +226,10 @@ class _Follower:
             self.name(target, shape)
         elif isinstance(target, ast.Attribute):
             self.attribute(target, shape)
-        elif isinstance(target, ast.Tuple | ast.List) and shape is Shape.VALUE:
+        elif isinstance(target, ast.Tuple | ast.List) and (shape is Shape.VALUE or self.tensors):
             # A record was unpacked: any of the names may be the one.
             for item in target.elts:
-                self.assigned(item, shape)
+                self.assigned(item, Shape.VALUE)
         else:
             self.end(Fate.STORED, target)
 
@@ -307,6 +311,8 @@ class _Follower:
             self.push(container, Shape.ITEMS)
             if isinstance(container, ast.Name):
                 self.name_of_container(container)
+        elif role is calls.Role.NOTHING:
+            return
         elif role in _FATE_OF_ROLE:
             self.end(_FATE_OF_ROLE[role], call)
         elif self.tensors and role in (calls.Role.CAST, calls.Role.REGISTER):
@@ -337,8 +343,17 @@ class _Follower:
         else:
             self.end(Fate.CHOOSES if shape is Shape.VALUE else Fate.UNKNOWN, call)
 
+    def compares_other_things(self, node: ast.AST, compare: ast.Compare) -> bool:
+        """Whether a dtype's variable is compared with words, or a word's variable with dtypes."""
+        others = [side for side in (compare.left, *compare.comparators) if side is not node]
+        items = [item for side in others for item in (side.elts if isinstance(side, _SEQUENCES) else [side])]
+        if self.is_word:
+            return any(self.module.dtype_name(item) is not None for item in items)
+        return bool(items) and all(isinstance(item, ast.Constant) and isinstance(item.value, str) for item in items)
+
     def compared(self, node: ast.AST, compare: ast.Compare, shape: Shape) -> None:
-        if shape is Shape.MAP:
+        # A variable that holds now a word and now a dtype: a comparison with the one says nothing of the other.
+        if shape is Shape.MAP or self.compares_other_things(node, compare):
             return
         if shape is Shape.VALUE and isinstance(node, ast.Name) and refuses(self.module, compare, node):
             self.end(Fate.REFUSED, compare)
@@ -360,6 +375,7 @@ _FATE_OF_ROLE = {
 def follow(module: Module, node: ast.AST) -> list[End]:
     """The ends of every way that the value of an expression takes within the file."""
     follower = _Follower(module)
+    follower.is_word = isinstance(node, ast.Constant) and isinstance(node.value, str)
     follower.push(node, Shape.VALUE)
     return follower.run()
 

@@ -14,11 +14,11 @@ def accepted(module: Module, node: ast.AST) -> frozenset[str] | None:
     while isinstance(above, ast.BoolOp | ast.UnaryOp):
         test, above = above, module.parent(above)
     if isinstance(above, ast.Assert) and test is above.test:
-        return _passes(module, test)
+        return passing(module, test)
     if isinstance(above, ast.If) and test is above.test and _raises(above.body):
-        return _passes(module, test, negated=True)
+        return passing(module, test, negated=True)
     if isinstance(above, ast.Call) and isinstance(above.func, ast.Attribute) and above.func.attr == "assertTrue":
-        return _passes(module, test)
+        return passing(module, test)
     return None
 
 
@@ -37,12 +37,12 @@ def _raises(body: list[ast.stmt]) -> bool:
     return isinstance(body[-1], ast.Raise)
 
 
-def _passes(module: Module, test: ast.AST, *, negated: bool = False) -> frozenset[str] | None:
+def passing(module: Module, test: ast.AST, *, negated: bool = False) -> frozenset[str] | None:
     """The dtypes that make a test true (false, when negated); None where it tests something else too."""
     if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
-        return _passes(module, test.operand, negated=not negated)
+        return passing(module, test.operand, negated=not negated)
     if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And if negated else ast.Or):
-        parts = [_passes(module, value, negated=negated) for value in test.values]
+        parts = [passing(module, value, negated=negated) for value in test.values]
         known = [part for part in parts if part is not None]
         return frozenset().union(*known) if len(known) == len(parts) else None
     if not isinstance(test, ast.Compare) or len(test.ops) != 1:

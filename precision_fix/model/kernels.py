@@ -11,7 +11,7 @@ from precision_fix.model.module import Module
 PACKAGES = frozenset(
     {"flash_attn", "flash_attn_interface", "flashinfer", "sgl_kernel", "deep_gemm", "deep_ep", "flash_mla", "cutlass"}
     | {"tilelang", "fbgemm_gpu", "transformer_engine", "aiter", "vllm_flash_attn", "grouped_gemm", "sageattention"}
-    | {"causal_conv1d", "mamba_ssm", "flash_attn_3", "quack", "deepgemm"}
+    | {"torchao", "causal_conv1d", "mamba_ssm", "flash_attn_3", "quack", "deepgemm"}
 )
 _PATH = re.compile(r"(?i)kernel|triton|cutlass|cute|csrc|tilelang|deep_?gemm|flash_?(?:attn|mla|infer)")
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
+from functools import cached_property
 
 from precision_fix.model.scope import Definition, Names, Scope, build
 from precision_fix.model.target import Target
@@ -15,14 +17,27 @@ _MAX_ALIASES = 8
 class Module:
     """The tree of a file with its names resolved. Lines count from 1, columns from 0 in UTF-8 bytes, as in `ast`."""
 
-    def __init__(self, path: str, tree: ast.Module, target: Target) -> None:
+    def __init__(self, path: str, text: str, tree: ast.Module, target: Target) -> None:
         self.path = path
+        self.text = text
         self.tree = tree
         self.target = target
         self.names: Names = build(tree)
         # Names that the analysis asked about beyond the block that it stood in. Where the outline left out
         # blocks that speak of them, the file is read again with those blocks.
         self.wanted: set[str] = set()
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """The lines as `ast` counts them: str.splitlines() would also break at form feeds and Unicode separators."""
+        return re.split(r"\r\n|\r|\n", self.text)
+
+    def comments_above(self, statement: ast.stmt) -> str:
+        """The comment lines right above a statement, and what stands at the end of its first line."""
+        first = last = statement.lineno - 1
+        while first > 0 and self.lines[first - 1].lstrip().startswith("#"):
+            first -= 1
+        return "\n".join([*self.lines[first:last], *self.lines[last].split("#")[1:]])
 
     def parent(self, node: ast.AST) -> ast.AST | None:
         return self.names.parents.get(node)
@@ -96,6 +111,30 @@ class Module:
         if isinstance(above, ast.AnnAssign | ast.NamedExpr) and above.target is target:
             return above.value
         return None
+
+    def local_name(self, dotted: str, node: ast.AST) -> str | None:
+        """The name under which a module is imported where `node` stands: "th" after `import torch as th`."""
+        scope: Scope | None = self.scope_of(node)
+        while scope is not None:
+            for name, bindings in scope.bindings.items():
+                if any(isinstance(bound, ast.alias) and self._imported(bound) == dotted for bound in bindings):
+                    return name
+            scope = scope.parent
+        return None
+
+    def import_of(self, node: ast.Name) -> ast.ImportFrom | None:
+        """The `from ... import` statement that brings a name."""
+        owner = self.scope_of(node).owner(node.id)
+        for bound in owner.bindings[node.id] if owner else ():
+            statement = self.parent(bound)
+            if isinstance(statement, ast.ImportFrom):
+                return statement
+        return None
+
+    def release(self) -> None:
+        """Cut the circle of scopes, so that the tree is freed at once: the collector is off during a scan."""
+        for scope in self.names.scopes.values():
+            scope.children.clear()
 
     def _imported(self, alias: ast.alias) -> str:
         statement = self.parent(alias)

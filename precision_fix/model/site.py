@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from functools import cached_property
 
-from precision_fix.model.edit import Edit, Rename, Replace
+from precision_fix.model.edit import Edit, ImportAlso, Rename, Replace
 from precision_fix.model.fate import Fate
 from precision_fix.model.flow import End, follow
 from precision_fix.model.module import Module
@@ -69,13 +69,20 @@ class Site:
     def word(self) -> str:
         return self.node.value if isinstance(self.node, ast.Constant) and isinstance(self.node.value, str) else ""
 
-    def retarget(self) -> Edit:
-        """The edit that puts the target dtype in the site's place."""
+    def retarget(self) -> tuple[Edit, ...] | None:
+        """The edits that put the target dtype in the site's place; None where its name means something else here."""
         dtype = self.module.target.dtype
         if isinstance(self.node, ast.Attribute):
-            return Rename(self.node, dtype)
-        assert isinstance(self.node, ast.expr)
-        return Replace(self.node, f"torch.{dtype}")
+            return (Rename(self.node, dtype),)
+        assert isinstance(self.node, ast.Name)
+        torch = self.module.local_name("torch", self.node)
+        if torch is not None:
+            return (Replace(self.node, f"{torch}.{dtype}"),)
+        statement = self.module.import_of(self.node)
+        taken = self.module.scope_of(self.node).owner(dtype)
+        if statement is None or taken is not None:
+            return None
+        return (Replace(self.node, dtype), ImportAlso(statement, dtype))
 
 
 _WORD = re.compile(r"(?:torch\.)?(?:bfloat16|bf16(?:-mixed|-true)?|BF16)")

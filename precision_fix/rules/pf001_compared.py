@@ -25,6 +25,8 @@ class RULE(Rule):
     def judge(self, site: Site) -> Verdict | None:
         if not site.ends or not site.fates <= _HARMLESS:
             return None
+        if isinstance(site.parent, ast.Dict) and site.fates != {Fate.KEY}:
+            return None
         if any(is_sole_guard(site, end.node) for end in site.ends):
             return None
         if Fate.COMPARED in site.fates:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 
 from precision_fix.model.context import says_bfloat16, tests_around
-from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, keep
+from precision_fix.model.module import Module
 from precision_fix.model.rule import Rule
 from precision_fix.model.site import Kind, Site
 
@@ -23,14 +23,22 @@ class RULE(Rule):
     def judge(self, site: Site) -> Verdict | None:
         if not isinstance(site.parent, ast.Return | ast.Assign | ast.IfExp):
             return None
-        tests = list(tests_around(site))[:1]
-        if not tests or not says_bfloat16(site.module, tests[0]):
+        test = next(tests_around(site), None)
+        if test is None or not says_bfloat16(site.module, test) or not _looks_at_data(site.module, test):
             return None
-        if Fate.CHOOSES in site.fates or Fate.REFUSED in site.fates:
-            return None
-        return keep("reports the dtype that the test found") if _found_on_data(tests[0]) else None
+        return keep("reports the dtype that the test found")
 
 
-def _found_on_data(test: ast.expr) -> bool:
-    """The test looks at the dtype of data (`p.dtype == ...`), and asks nothing else that could choose."""
-    return any(isinstance(node, ast.Attribute) and node.attr == "dtype" for node in ast.walk(test))
+def _looks_at_data(module: Module, test: ast.expr) -> bool:
+    """The test reads the dtype of data, `p.dtype == ...`, or of a set of such: `... in {p.dtype for p in ...}`."""
+    for node in ast.walk(test):
+        if isinstance(node, ast.Attribute) and node.attr == "dtype":
+            return True
+        if isinstance(node, ast.Name):
+            owner = module.scope_of(node).owner(node.id)
+            values = [module.assigned_value(bound) for bound in (owner.bindings[node.id] if owner else ())]
+            if any(
+                isinstance(part, ast.Attribute) and part.attr == "dtype" for v in values if v for part in ast.walk(v)
+            ):
+                return True
+    return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from precision_fix.model.context import container, is_annotation, says_bfloat16, tests_around
+from precision_fix.model.context import container, is_annotation, name_of, says_bfloat16, tests_around
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, keep
 from precision_fix.model.rule import Rule
@@ -31,8 +31,8 @@ class RULE(Rule):
             return keep("part of a message")
         if _is_enum_member(site):
             return keep("the value of an enum member, the word that people type")
-        if any(says_bfloat16(site.module, test) for test in list(tests_around(site))[:1]):
-            return keep("names the dtype that the test found")
+        if _names_what_was_found(site):
+            return keep("names the precision that the test found")
         return None
 
 
@@ -41,3 +41,15 @@ def _is_enum_member(site: Site) -> bool:
     if around is None or site.module.function(site.node) is not None:
         return False
     return any("Enum" in ast.unparse(base) for base in around.bases)
+
+
+def _names_what_was_found(site: Site) -> bool:
+    """The branch is taken where bfloat16 was found; unless the word is then given to something that reads a dtype."""
+    test = next(tests_around(site), None)
+    if test is None:
+        return False
+    items = [end.node for end in site.ends if isinstance(end.node, ast.Subscript)]
+    if any("dtype" in (name_of(item) or "") for item in items):
+        return False
+    mentions = (node.value for node in ast.walk(test) if isinstance(node, ast.Constant))
+    return says_bfloat16(site.module, test) or any(word in ("bf16", "bfloat16") for word in mentions)

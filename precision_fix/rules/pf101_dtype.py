@@ -26,4 +26,7 @@ class RULE(Rule):
         name = receiver(site)
         if name is not None and _TELLS.search(name):
             return manual(f"{name} tells what something is: see whether that changes")
-        return rewrite("chooses a precision", site.retarget())
+        edits = site.retarget()
+        if edits is None:
+            return manual(f"{site.module.target.dtype} already means something else in this file")
+        return rewrite("chooses a precision", *edits)

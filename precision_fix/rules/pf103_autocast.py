@@ -22,9 +22,11 @@ class RULE(Rule):
         call = autocast_call(site)
         if call is None:
             return None
-        target = site.module.target
+        target, edits = site.module.target, site.retarget()
+        if edits is None:
+            return None
         if target.dtype != "float32" or takes_kwargs(call) or is_off(site.module, call):
             # **kwargs may hold enabled= already; float16 is what autocast on these GPUs is made for.
-            return rewrite("an autocast region in bfloat16", site.retarget())
+            return rewrite("an autocast region in bfloat16", *edits)
         off = SetArgument(call, "enabled", "False", enabled_position(site.module, call))
-        return rewrite("an autocast region in bfloat16", site.retarget(), off)
+        return rewrite("an autocast region in bfloat16", *edits, off)

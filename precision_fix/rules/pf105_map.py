@@ -22,6 +22,7 @@ class RULE(Rule):
     def judge(self, site: Site) -> Verdict | None:
         if not isinstance(site.parent, ast.Dict):
             return None
-        if site.fates and site.fates <= {Fate.SIZE, Fate.TEXT, Fate.COMPARED}:
-            return keep("the map gives sizes or is compared with")
-        return rewrite("a name stands for this precision", site.retarget())
+        if site.fates and site.fates <= {Fate.SIZE, Fate.TEXT}:
+            return keep("the map only gives sizes")
+        edits = site.retarget()
+        return rewrite("a name stands for this precision", *edits) if edits else None

@@ -27,4 +27,5 @@ class RULE(Rule):
             return None
         if near_kernel(site.module, site.node):
             return manual("guards a compiled kernel, which takes nothing else")
-        return rewrite("asserts what was rewritten", site.retarget())
+        edits = site.retarget()
+        return rewrite("asserts what was rewritten", *edits) if edits else None

@@ -36,6 +36,11 @@ class RULE(Rule):
         return manual("a view of bfloat16 bytes that may be written through: cast up what is read from it")
 
 
+def _cast(site: Site) -> str:
+    torch, target = site.module.local_name("torch", site.node), site.module.target
+    return f"to({torch}.{target.dtype})" if torch else f"{target.method}()"
+
+
 def _reading_call(site: Site) -> ast.Call | None:
     """The call that the site is an argument of, if it reads bytes itself."""
     call = next((above for above in site.chain if isinstance(above, ast.Call)), None)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ast
-
 from precision_fix.model.context import container
 from precision_fix.model.fate import Fate
-from precision_fix.model.finding import Verdict, keep, manual
+from precision_fix.model.finding import Verdict, manual
 from precision_fix.model.rule import Rule
 from precision_fix.model.site import Kind, Site
 
@@ -29,11 +27,4 @@ class RULE(Rule):
             return None
         if container(site) is not None:
             return manual("a list whose use this file does not show: see whether it is walked or tested against")
-        if (
-            site.fates
-            and site.fates <= {Fate.COMPARED, Fate.STORED, Fate.TEXT, Fate.KEY}
-            and Fate.COMPARED in site.fates
-        ):
-            if isinstance(site.parent, ast.Assign | ast.AnnAssign):
-                return keep("only compared in this file")
         return None

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import ast
+import re
 
+from precision_fix.model.calls import Role, role
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, manual
 from precision_fix.model.flow import follow_tensor
 from precision_fix.model.rule import Rule
 from precision_fix.model.site import Kind, Site
+
+
+# "must only use bfloat16", "only supports bf16", "requires bfloat16"; but not "only use bfloat16 if ...".
+_DEMAND = re.compile(
+    r"(?i)\b(?:must|only|requires?|needs?)\s+(?:[\w.]+\s+){0,3}`?(?:torch\.)?(?:bf16|bfloat16)\b(?!\W+(?:if|when|on)\b)"
+)
 
 
 class RULE(Rule):
@@ -26,14 +34,29 @@ class RULE(Rule):
             return manual("Triton: the kernel itself names bfloat16, which does not compile below 8.0")
         if site.kind is Kind.DTYPE and Fate.KERNEL in site.fates:
             return manual("goes to an operator that takes nothing else")
+        if _said_by_author(site):
+            return manual("the author says that nothing else will do")
         tensor = _tensor(site)
         if tensor is not None and any(end.fate is Fate.KERNEL for end in follow_tensor(site.module, tensor)):
             return manual("the tensor goes to an operator that takes nothing else")
         return None
 
 
+def _said_by_author(site: Site) -> bool:
+    """A comment right above the statement, or above the branch that it begins, says so."""
+    statement = site.statement
+    around = site.module.parent(statement)
+    comments = site.module.comments_above(statement)
+    if isinstance(around, ast.If):
+        comments += "\n" + site.module.comments_above(around)
+    return _DEMAND.search(comments) is not None
+
+
 def _tensor(site: Site) -> ast.Call | None:
     """The call that casts or creates a tensor with this very dtype."""
     if isinstance(site.node, ast.Call):
         return site.node
-    return next((end.node for end in site.ends if isinstance(end.node, ast.Call) and end.node in site.chain), None)
+    casts = (end.node for end in site.ends if end.fate is Fate.CHOOSES and end.node in site.chain)
+    return next(
+        (c for c in casts if isinstance(c, ast.Call) and role(site.module, c, site.node, None) is Role.CAST), None
+    )

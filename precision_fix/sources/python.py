@@ -8,18 +8,21 @@ import warnings
 from dataclasses import dataclass, field
 
 from precision_fix.model.edit import Edit
-from precision_fix.model.finding import Action, Finding, Verdict
+from precision_fix.model.finding import Action, Finding, Verdict, manual
 from precision_fix.model.module import Module
 from precision_fix.model.rule import Rule
 from precision_fix.model.site import Kind, Site, sites
 from precision_fix.model.target import Target
 from precision_fix.rules import rules
+from precision_fix.sources.comments import Keeps
 from precision_fix.sources.outline import outline
 
 # What a file must hold, as bytes, to be worth reading: bfloat16 in any spelling, or a dtype from elsewhere.
 NEEDLES = (b"bfloat16", b"bf16", b"BFloat16", b"BF16", b"getattr(torch", b"assign=True", b'dtype="auto"')
 _INTEREST = r"[bB][fF](?:loat)?16|getattr\(\s*\w+,|assign\s*=\s*True|dtype\s*=\s*[\"']auto"
-_ROUNDS = 3
+_ROUNDS = 4
+# libcst's native parser recurses: an expression nested more deeply than this is not given to it.
+_MAX_DEPTH = 100
 
 
 class Unparsable(ValueError):
@@ -28,7 +31,7 @@ class Unparsable(ValueError):
 
 @dataclass(slots=True)
 class Analysis:
-    """What the rules said of a text: findings by position, the edits, and the tree that both refer to."""
+    """What the rules said of a text: findings in the order of their places, and the edits that follow from them."""
 
     findings: list[Finding] = field(default_factory=list)
     edits: list[Edit] = field(default_factory=list)
@@ -36,78 +39,90 @@ class Analysis:
 
 
 def is_interesting(data: bytes) -> bool:
+    """Whether a file may hold a site; decides over most files of a tree without decoding them."""
     return any(needle in data for needle in NEEDLES)
 
 
 def analyse(path: str, text: str, target: Target) -> Analysis:
     """Find the sites of a text and judge them. Raises Unparsable."""
-    module = _module(path, text, target)
-    lines = text.splitlines()
+    module = _understand(path, text, target)
+    keeps = Keeps(text)
+    places = _Places(text)
     analysis = Analysis()
+    decided: dict[tuple[int, int], tuple[Finding, tuple[Edit, ...]]] = {}
     for site in sites(module):
-        decided = _judge(site)
-        if decided is None:
+        answer = _judge(site)
+        if answer is None:
             continue
-        rule, verdict = decided
-        line, column = _position(site, lines)
-        finding = Finding(
-            path,
-            line,
-            column,
-            rule.code,
-            verdict.action,
-            site.token,
-            verdict.reason,
-            runtime=_by_runtime(rule, verdict),
-        )
+        rule, verdict = answer
+        line, column = places.of(site)
+        if verdict.action is not Action.KEEP and keeps.covers(line, rule.code):
+            verdict = Verdict(Action.KEEP, "kept by a comment")
+        by_runtime = rule.runtime and verdict.action is Action.MANUAL
+        finding = Finding(path, line, column, rule.code, verdict.action, site.token, verdict.reason, by_runtime)
+        # A word may be a flag's name as well: one place, one finding, and a change counts for more.
+        if (line, column) not in decided or verdict.action is Action.REWRITE:
+            decided[line, column] = finding, verdict.edits
+    for _, (finding, edits) in sorted(decided.items()):
         analysis.findings.append(finding)
-        analysis.edits.extend(verdict.edits)
+        analysis.edits.extend(edits)
+    analysis.unused_keeps = keeps.unused
+    module.release()
     return analysis
 
 
 def _judge(site: Site) -> tuple[Rule, Verdict] | None:
-    for rule in _by_kind()[site.kind]:
+    for rule in _rules_for(site.kind):
         verdict = rule.judge(site)
         if verdict is not None:
-            return rule, verdict
+            deep = any(_depth(edit.node) > _MAX_DEPTH for edit in verdict.edits)
+            return rule, manual("nested too deeply to edit safely") if deep else verdict
     return None
 
 
-_KINDS: dict[Kind, list[Rule]] = {}
+_RULES: dict[Kind, list[Rule]] = {}
 
 
-def _by_kind() -> dict[Kind, list[Rule]]:
-    if not _KINDS:
-        _KINDS.update({kind: [rule for rule in rules() if kind in rule.kinds] for kind in Kind})
-    return _KINDS
+def _rules_for(kind: Kind) -> list[Rule]:
+    if not _RULES:
+        _RULES.update({each: [rule for rule in rules() if each in rule.kinds] for each in Kind})
+    return _RULES[kind]
 
 
-def _by_runtime(rule: Rule, verdict: Verdict) -> bool:
-    return rule.runtime and verdict.action is Action.MANUAL
+def _depth(node: ast.AST) -> int:
+    deepest, pending = 0, [(node, 1)]
+    while pending:
+        current, depth = pending.pop()
+        deepest = max(deepest, depth)
+        pending += [(child, depth + 1) for child in ast.iter_child_nodes(current)]
+    return deepest
 
 
-def _module(path: str, text: str, target: Target) -> Module:
-    """Parse the outline of a text; where the analysis asked for names beyond it, a wider outline."""
+def _understand(path: str, text: str, target: Target) -> Module:
+    """Parse the outline of a text; as long as the rules ask for names beyond it, a wider outline."""
     wanted: set[str] = set()
     part = ""
+    module: Module | None = None
     for _ in range(_ROUNDS):
-        names = "|".join(
-            rf"{re.escape(name)}\b" if name[0] == "." else rf"\b{re.escape(name)}\b" for name in sorted(wanted)
-        )
-        wider = outline(text, re.compile(f"{_INTEREST}|{names}" if names else _INTEREST))
-        if wider == part:
+        wider = outline(text, _pattern(wanted))
+        if module is not None and wider == part:
             break
-        part = wider
-        module = Module(path, _parse(part, text), target)
+        part, module = wider, Module(path, wider, _parse_part(wider, text), target)
         for site in sites(module):
             _judge(site)
-        if module.wanted <= wanted or part == text:
+        if module.wanted <= wanted:
             break
         wanted |= module.wanted
+    assert module is not None
     return module
 
 
-def _parse(part: str, whole: str) -> ast.Module:
+def _pattern(wanted: set[str]) -> re.Pattern[str]:
+    names = [re.escape(name) + r"\b" if name.startswith(".") else rf"\b{re.escape(name)}\b" for name in sorted(wanted)]
+    return re.compile("|".join([_INTEREST, *names]))
+
+
+def _parse_part(part: str, whole: str) -> ast.Module:
     try:
         return parse(part)
     except Unparsable:
@@ -115,10 +130,10 @@ def _parse(part: str, whole: str) -> ast.Module:
 
 
 def parse(text: str) -> ast.Module:
-    """`ast.parse` with every way of failing turned into Unparsable."""
+    """`ast.parse`, with every way of failing turned into Unparsable."""
     try:
         with warnings.catch_warnings():
-            # An invalid escape in somebody's string is not our business.
+            # An invalid escape in somebody's string is not ours to report.
             warnings.simplefilter("ignore")
             return ast.parse(text)
     except SyntaxError as error:
@@ -133,16 +148,20 @@ _PYTHON_2 = re.compile(r"^\s*(?:print\s+[\"'\w]|exec\s+[\"']|except\s+\w+\s*,\s*
 
 
 def _explain(error: SyntaxError, text: str) -> str:
-    if _PYTHON_2.search(text):
-        return f"line {error.lineno}: looks like Python 2"
-    return f"line {error.lineno}: {error.msg}"
+    what = "looks like Python 2" if _PYTHON_2.search(text) else error.msg
+    return f"does not parse, line {error.lineno}: {what}"
 
 
-def _position(site: Site, lines: list[str]) -> tuple[int, int]:
-    """Line and column of the token, both from 1, the column in characters."""
-    node = site.node
-    line, column = node.lineno, node.col_offset  # type: ignore[attr-defined]
-    if site.kind is Kind.METHOD and isinstance(node, ast.Call) and node.func.end_lineno is not None:
-        line, column = node.func.end_lineno, (node.func.end_col_offset or 0) - len("bfloat16")
-    text = lines[line - 1] if line <= len(lines) else ""
-    return line, len(text.encode()[:column].decode(errors="replace")) + 1
+class _Places:
+    """Line and column of a site's token, both from 1, the column in characters."""
+
+    def __init__(self, text: str) -> None:
+        # The lines of `ast`, which unlike str.splitlines() knows no form feed and no Unicode separators.
+        self._lines = re.split(r"\r\n|\r|\n", text)
+
+    def of(self, site: Site) -> tuple[int, int]:
+        node = site.node
+        line, column = node.lineno, node.col_offset  # type: ignore[attr-defined]
+        if site.kind is Kind.METHOD and isinstance(node, ast.Call):
+            line, column = node.func.end_lineno or line, (node.func.end_col_offset or 0) - len("bfloat16")
+        return line, len(self._lines[line - 1].encode()[:column].decode(errors="replace")) + 1

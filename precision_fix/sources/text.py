@@ -73,16 +73,12 @@ def decode(data: bytes) -> SourceText:
         line = len(_END_OF_LINE.findall(data, 0, offset)) + 1
         said = "is not UTF-8" if cookie is None else f"is not the {cookie} that its coding line says"
         hint = ", and no coding line says what it is" if cookie is None else ""
-        raise Undecodable(
-            f"{said}: byte 0x{data[offset]:02x} at offset {offset} (line {line}){hint}"
-        ) from None
+        raise Undecodable(f"{said}: byte 0x{data[offset]:02x} at offset {offset} (line {line}){hint}") from None
     except (
         ValueError,
         LookupError,
     ) as error:  # codecs that are no text encodings, or fail in ways of their own
-        raise Undecodable(
-            f"cannot be read as the {cookie} that its coding line says: {_one_line(error)}"
-        ) from None
+        raise Undecodable(f"cannot be read as the {cookie} that its coding line says: {_one_line(error)}") from None
     if encoding not in _FAITHFUL:
         _check_faithful(body, text, encoding, cookie)
     return SourceText(text, encoding, bom)

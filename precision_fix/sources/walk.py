@@ -31,9 +31,9 @@ from precision_fix.sources import ignore
 from precision_fix.sources.ignore import Chain, Patterns
 
 _PACKAGES = frozenset(("site-packages", "dist-packages"))
-_CACHES = frozenset(
-    ("__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".ipynb_checkpoints")
-) | frozenset((".tox", ".nox", ".eggs"))
+_CACHES = frozenset(("__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".ipynb_checkpoints")) | frozenset(
+    (".tox", ".nox", ".eggs")
+)
 SKIPPED = frozenset((".git", ".hg", ".svn", ".precision-fix", ".venv", "node_modules")) | _CACHES | _PACKAGES
 
 
@@ -210,18 +210,14 @@ class _Tree:
         try:
             return Chain(ignore.read(file), len(prefix), "", chain)
         except OSError as error:
-            self.problems.append(
-                Problem(file, f"cannot be read, so its patterns do not count: {reason(error)}")
-            )
+            self.problems.append(Problem(file, f"cannot be read, so its patterns do not count: {reason(error)}"))
             return chain
 
 
 def _in_environment(real: str) -> bool:
     """Is this directory, or one above it, a virtual environment or a conda one?"""
     while True:
-        if os.path.exists(os.path.join(real, "pyvenv.cfg")) or os.path.isdir(
-            os.path.join(real, "conda-meta")
-        ):
+        if os.path.exists(os.path.join(real, "pyvenv.cfg")) or os.path.isdir(os.path.join(real, "conda-meta")):
             return True
         parent = os.path.dirname(real)
         if parent == real:

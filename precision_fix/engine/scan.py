@@ -1,0 +1,157 @@
+"""Scan a tree: read its files, find the sites, judge them, and where asked render the edited text."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from precision_fix.engine.render import CannotEdit, render
+from precision_fix.model.finding import Action, Finding
+from precision_fix.model.problem import Problem, reason
+from precision_fix.model.target import Target
+from precision_fix.sources.python import Unparsable, analyse, is_interesting
+from precision_fix.sources.text import Undecodable, decode
+from precision_fix.sources.walk import Found, walk
+
+# Below this many files a second process costs more than it saves.
+_WORTH_A_POOL = 600
+_CHUNK = 48
+
+
+@dataclass(slots=True)
+class FileScan:
+    """One file: what was found; and its bytes before and after, where it changes and they were asked for."""
+
+    path: str
+    findings: list[Finding] = field(default_factory=list)
+    unused_keeps: list[int] = field(default_factory=list)
+    problem: Problem | None = None
+    before: bytes = b""
+    after: bytes = b""
+
+    @property
+    def changes(self) -> bool:
+        return self.problem is None and any(finding.action is Action.REWRITE for finding in self.findings)
+
+
+@dataclass(slots=True)
+class Scan:
+    """A whole run: the files in which there was something to say, by path, and how many were looked at."""
+
+    target: Target
+    files: list[FileScan] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    looked_at: int = 0
+
+    @property
+    def findings(self) -> Iterator[Finding]:
+        for file in self.files:
+            yield from file.findings
+
+    @property
+    def changed(self) -> list[FileScan]:
+        return [file for file in self.files if file.changes]
+
+
+def scan(
+    paths: Sequence[Path],
+    target: Target,
+    *,
+    with_text: bool,
+    extend_exclude: Sequence[str] = (),
+    progress: Callable[[int, int], None] | None = None,
+) -> Scan:
+    """Scan files and directories. Nothing is written; what cannot be read or parsed is among the problems.
+
+    `with_text` renders the edited bytes as well; `progress` is told how many files are done, out of how many.
+    """
+    result = Scan(target)
+    found = list(walk(paths, problems=result.problems, extend_exclude=extend_exclude))
+    result.looked_at = len(found)
+    by_path = {each.path: each for each in found}
+    done = 0
+    for chunk, files in _scan_all(found, target, with_text):
+        done += chunk
+        if progress is not None:
+            progress(done, len(found))
+        # .gitignore is asked last, about the few files that hold something.
+        for file in files:
+            if not by_path[file.path].ignored():
+                result.files.append(file)
+    result.files.sort(key=lambda file: file.path)
+    result.problems += [file.problem for file in result.files if file.problem is not None]
+    return result
+
+
+def _scan_all(found: list[Found], target: Target, with_text: bool) -> Iterator[tuple[int, list[FileScan]]]:
+    chunks = [found[i : i + _CHUNK] for i in range(0, len(found), _CHUNK)]
+    jobs = [([(each.path, each.explicit) for each in chunk], target, with_text) for chunk in chunks]
+    workers = min(_processors(), len(found) // (_WORTH_A_POOL // 2))
+    if workers < 2:
+        for job in jobs:
+            yield len(job[0]), _scan_chunk(job)
+        return
+    import multiprocessing
+
+    # A forked worker has the rules already; elsewhere it imports them.
+    method = "fork" if sys.platform == "linux" else "spawn"
+    with multiprocessing.get_context(method).Pool(workers) as pool:
+        for job, files in zip(jobs, pool.imap(_scan_chunk, jobs), strict=True):
+            yield len(job[0]), files
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _scan_chunk(job: tuple[list[tuple[str, bool]], Target, bool]) -> list[FileScan]:
+    files, target, with_text = job
+    with _without_collector():
+        scans = (scan_file(path, explicit, target, with_text) for path, explicit in files)
+        return [file for file in scans if file is not None]
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Syntax trees hold no circles, and looking for some is most of the price of building them."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def scan_file(path: str, explicit: bool, target: Target, with_text: bool) -> FileScan | None:
+    """Scan one file; None where there is nothing to say of it."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+    except OSError as error:
+        return FileScan(path, problem=Problem(path, f"cannot be read: {reason(error)}"))
+    if explicit and not path.endswith((".py", ".pyw", ".pyi")) and not data.startswith(b"#!"):
+        return FileScan(path, problem=Problem(path, "is not a Python file"))
+    if not is_interesting(data):
+        return None
+    return scan_bytes(path, data, target, with_text)
+
+
+def scan_bytes(path: str, data: bytes, target: Target, with_text: bool) -> FileScan | None:
+    """Scan the content of a file."""
+    result = FileScan(path)
+    try:
+        source = decode(data)
+        analysis = analyse(path, source.text, target)
+        result.findings, result.unused_keeps = analysis.findings, analysis.unused_keeps
+        if with_text and analysis.edits:
+            result.before = data
+            result.after = source.encode(render(path, source.text, analysis, target))
+    except (Undecodable, Unparsable, CannotEdit) as error:
+        return FileScan(path, problem=Problem(path, str(error)))
+    return result if result.findings or result.unused_keeps else None
