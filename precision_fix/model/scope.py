@@ -3,20 +3,10 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
-_SCOPED = (
-    ast.FunctionDef,
-    ast.AsyncFunctionDef,
-    ast.ClassDef,
-    ast.Lambda,
-    ast.ListComp,
-    ast.SetComp,
-    ast.DictComp,
-    ast.GeneratorExp,
-)
 
 
 @dataclass(slots=True, eq=False)
@@ -63,7 +53,10 @@ class Scope:
 
 @dataclass(slots=True)
 class Names:
-    """What one walk finds: scopes, parents, and by name the calls, attributes, keywords, words and definitions."""
+    """What one walk finds: scopes, parents, and by name the calls, attributes and definitions.
+
+    Of strings, keywords and parameters only those with a "16" are kept (and the word "auto"): the others are no sites.
+    """
 
     root: Scope
     parents: dict[ast.AST, ast.AST] = field(default_factory=dict)
@@ -90,7 +83,8 @@ class Names:
 
 
 def build(tree: ast.Module) -> Names:
-    """Walk the tree once."""
+    """Walk the tree once. Over a large tree this loop is most of the work, hence its shape: a table in place of
+    `ast.iter_child_nodes`, and nodes without children are never put on the stack."""
     root = Scope(tree, None)
     names = Names(root)
     names.scopes[tree] = root
@@ -98,59 +92,145 @@ def build(tree: ast.Module) -> Names:
     pending: list[tuple[ast.AST, Scope]] = [(tree, root)]
     while pending:
         node, scope = pending.pop()
-        scope = _enter(node, scope, names)
-        children = list(ast.iter_child_nodes(node))
-        # The stack turns the order round: the last child goes in first, so that bindings come in source order.
-        for child in reversed(children):
-            parents[child] = node
-            pending.append((child, scope))
+        enter = _ENTER.get(type(node))
+        if enter is not None:
+            scope = enter(node, scope, names)
+        for name in _FIELDS[type(node)]:
+            value = getattr(node, name, None)
+            if value is None:
+                continue
+            for child in value if type(value) is list else (value,):
+                kind = type(child)
+                if kind is ast.Name:
+                    parents[child] = node
+                    _name(child, scope, names)
+                elif kind is ast.Constant:
+                    parents[child] = node
+                    _constant(child, scope, names)
+                elif kind in _FIELDS:
+                    parents[child] = node
+                    pending.append((child, scope))
     return names
 
 
-def _enter(node: ast.AST, scope: Scope, names: Names) -> Scope:
-    """Note what a node binds or reads; return the scope of its children.
+def _fields() -> dict[type[ast.AST], tuple[str, ...]]:
+    """The fields of each node class that can hold nodes worth a visit: contexts and operators are not."""
+    plain = {"ctx", "op", "ops", "id", "attr", "arg", "name", "asname", "level", "kind", "type_comment", "is_async"}
+    leaves = (ast.expr_context, ast.operator, ast.unaryop, ast.boolop, ast.cmpop, ast.type_ignore)
+    found: dict[type[ast.AST], tuple[str, ...]] = {}
+    for each in vars(ast).values():
+        if isinstance(each, type) and issubclass(each, ast.AST) and not issubclass(each, leaves):
+            found[each] = tuple(field for field in each._fields if field not in plain)
+    return found
 
-    Decorators, annotations and defaults are put into the inner scope, which finds outer names all the same.
-    """
-    match node:
-        case ast.Name():
-            if isinstance(node.ctx, ast.Load):
-                scope.loads.setdefault(node.id, []).append(node)
-            else:
-                scope.bind(node.id, node)
-        case ast.Attribute():
-            names.attributes.setdefault(node.attr, []).append(node)
-        case ast.Constant():
-            if isinstance(node.value, str):
-                names.strings.append(node)
-        case ast.Call():
-            func = node.func
-            called = func.id if isinstance(func, ast.Name) else func.attr if isinstance(func, ast.Attribute) else ""
-            names.calls.setdefault(called, []).append(node)
-        case ast.keyword():
-            names.keywords.append(node)
-        case ast.arg():
-            scope.bind(node.arg, node)
-            names.parameters.append(node)
-        case ast.Import() | ast.ImportFrom():
-            for alias in node.names:
-                if alias.name == "*" and isinstance(node, ast.ImportFrom):
-                    names.star_imports.append(node.module or "")
-                scope.bind((alias.asname or alias.name).split(".")[0], alias)
-        case ast.Global() | ast.Nonlocal():
-            scope.outer.update(node.names)
-        case ast.ExceptHandler() | ast.MatchAs() | ast.MatchStar():
-            if node.name:
-                scope.bind(node.name, node)
-        case _ if isinstance(node, _SCOPED):
-            if isinstance(node, Definition):
-                scope.bind(node.name, node)
-                names.definitions.setdefault(node.name, []).append(node)
-            inner = Scope(node, scope)
-            scope.children.append(inner)
-            names.scopes[node] = inner
-            return inner
+
+_FIELDS = _fields()
+
+
+def _name(node: ast.AST, scope: Scope, names: Names) -> Scope:
+    assert isinstance(node, ast.Name)
+    if isinstance(node.ctx, ast.Load):
+        scope.loads.setdefault(node.id, []).append(node)
+    else:
+        scope.bind(node.id, node)
     return scope
+
+
+def _constant(node: ast.AST, scope: Scope, names: Names) -> Scope:
+    assert isinstance(node, ast.Constant)
+    value = node.value
+    if type(value) is str and (value == "auto" or "16" in value):
+        names.strings.append(node)
+    return scope
+
+
+def _attribute(node: ast.AST, scope: Scope, names: Names) -> Scope:
+    assert isinstance(node, ast.Attribute)
+    names.attributes.setdefault(node.attr, []).append(node)
+    return scope
+
+
+def _call(node: ast.AST, scope: Scope, names: Names) -> Scope:
+    assert isinstance(node, ast.Call)
+    func = node.func
+    called = func.id if isinstance(func, ast.Name) else func.attr if isinstance(func, ast.Attribute) else ""
+    names.calls.setdefault(called, []).append(node)
+    return scope
+
+
+def _keyword(node: ast.AST, scope: Scope, names: Names) -> Scope:
+    assert isinstance(node, ast.keyword)
+    if node.arg and "16" in node.arg:
+        names.keywords.append(node)
+    return scope
+
+
+def _parameter(node: ast.AST, scope: Scope, names: Names) -> Scope:
+    assert isinstance(node, ast.arg)
+    scope.bind(node.arg, node)
+    if "16" in node.arg:
+        names.parameters.append(node)
+    return scope
+
+
+def _import(node: ast.AST, scope: Scope, names: Names) -> Scope:
+    assert isinstance(node, ast.Import | ast.ImportFrom)
+    for alias in node.names:
+        if alias.name == "*" and isinstance(node, ast.ImportFrom):
+            names.star_imports.append(node.module or "")
+        scope.bind((alias.asname or alias.name).split(".")[0], alias)
+    return scope
+
+
+def _outer(node: ast.AST, scope: Scope, names: Names) -> Scope:
+    assert isinstance(node, ast.Global | ast.Nonlocal)
+    scope.outer.update(node.names)
+    return scope
+
+
+def _capture(node: ast.AST, scope: Scope, names: Names) -> Scope:
+    assert isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar)
+    if node.name:
+        scope.bind(node.name, node)
+    return scope
+
+
+def _definition(node: ast.AST, scope: Scope, names: Names) -> Scope:
+    assert isinstance(node, Definition)
+    scope.bind(node.name, node)
+    names.definitions.setdefault(node.name, []).append(node)
+    return _body(node, scope, names)
+
+
+def _body(node: ast.AST, scope: Scope, names: Names) -> Scope:
+    """Decorators, annotations and defaults go into the inner scope too, which finds outer names all the same."""
+    inner = Scope(node, scope)
+    scope.children.append(inner)
+    names.scopes[node] = inner
+    return inner
+
+
+_ENTER: dict[type[ast.AST], Callable[[ast.AST, Scope, Names], Scope]] = {
+    ast.Attribute: _attribute,
+    ast.Call: _call,
+    ast.keyword: _keyword,
+    ast.arg: _parameter,
+    ast.Import: _import,
+    ast.ImportFrom: _import,
+    ast.Global: _outer,
+    ast.Nonlocal: _outer,
+    ast.ExceptHandler: _capture,
+    ast.MatchAs: _capture,
+    ast.MatchStar: _capture,
+    ast.FunctionDef: _definition,
+    ast.AsyncFunctionDef: _definition,
+    ast.ClassDef: _definition,
+    ast.Lambda: _body,
+    ast.ListComp: _body,
+    ast.SetComp: _body,
+    ast.DictComp: _body,
+    ast.GeneratorExp: _body,
+}
 
 
 def _is_outside(definition: ast.AST, child: ast.AST, beneath: ast.AST | None) -> bool:

@@ -12,7 +12,6 @@ from precision_fix.model.flow import follow_tensor
 from precision_fix.model.rule import Rule
 from precision_fix.model.site import Kind, Site
 
-
 # "must only use bfloat16", "only supports bf16", "requires bfloat16"; but not "only use bfloat16 if ...".
 _DEMAND = re.compile(
     r"(?i)\b(?:must|only|requires?|needs?)\s+(?:[\w.]+\s+){0,3}`?(?:torch\.)?(?:bf16|bfloat16)\b(?!\W+(?:if|when|on)\b)"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
+from collections.abc import Iterable, Iterator
 
 # A line at the margin begins a block, unless it closes a bracket or is a comment.
 _TOP = re.compile(r"^[^\s)\]}#]", re.MULTILINE)
@@ -18,39 +19,48 @@ _DEFINES = ("def ", "class ", "async ", "@")
 _METHOD_DEFINES = tuple("    " + word for word in ("def ", "async ", "@"))
 
 
-def outline(text: str, interest: re.Pattern[str]) -> str:
-    """The text with every definition blanked in which `interest` does not occur."""
-    hits = [found.start() for found in interest.finditer(text)]
+def occurrences(text: str, words: Iterable[str]) -> Iterator[int]:
+    """Where one of the words stands, in no particular order. `str.find` is many times faster than an alternation."""
+    for word in words:
+        position = text.find(word)
+        while position >= 0:
+            yield position
+            position = text.find(word, position + len(word))
+
+
+def outline(text: str, hits: Iterable[int]) -> str:
+    """The text with every definition blanked that none of the positions `hits` falls into."""
+    places = sorted(hits)
     starts = [found.start() for found in _TOP.finditer(text)]
-    if not hits or not starts:
+    if not places or not starts:
         return text
     out = [text[: starts[0]]]
     for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
         if not text.startswith(_DEFINES, start):
             out.append(text[start:end])
-        elif not _holds(hits, start, end):
+        elif not _holds(places, start, end):
             out.append(_blank(text[start:end]))
         elif text.startswith("class ", start):
-            out.append(_class(text, start, end, hits))
+            out.append(_class(text, start, end, places))
         else:
             out.append(text[start:end])
     return "".join(out)
 
 
-def _class(text: str, start: int, end: int, hits: list[int]) -> str:
+def _class(text: str, start: int, end: int, places: list[int]) -> str:
     starts = [found.start() for found in _METHOD.finditer(text, start, end)]
     if not starts:
         return text[start:end]
     out = [text[start : starts[0]]]
     for first, last in zip(starts, [*starts[1:], end], strict=True):
-        plain = _holds(hits, first, last) or not text.startswith(_METHOD_DEFINES, first)
+        plain = _holds(places, first, last) or not text.startswith(_METHOD_DEFINES, first)
         out.append(text[first:last] if plain else _blank(text[first:last]))
     return "".join(out)
 
 
-def _holds(hits: list[int], start: int, end: int) -> bool:
-    index = bisect_left(hits, start)
-    return index < len(hits) and hits[index] < end
+def _holds(places: list[int], start: int, end: int) -> bool:
+    index = bisect_left(places, start)
+    return index < len(places) and places[index] < end
 
 
 def _blank(block: str) -> str:

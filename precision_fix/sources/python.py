@@ -5,21 +5,23 @@ from __future__ import annotations
 import ast
 import re
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from precision_fix.model.edit import Edit
 from precision_fix.model.finding import Action, Finding, Verdict, manual
 from precision_fix.model.module import Module
 from precision_fix.model.rule import Rule
-from precision_fix.model.site import Kind, Site, sites
+from precision_fix.model.site import Kind, Site, is_flag, sites
 from precision_fix.model.target import Target
 from precision_fix.rules import rules
 from precision_fix.sources.comments import Keeps
-from precision_fix.sources.outline import outline
+from precision_fix.sources.outline import occurrences, outline
 
-# What a file must hold, as bytes, to be worth reading: bfloat16 in any spelling, or a dtype from elsewhere.
-NEEDLES = (b"bfloat16", b"bf16", b"BFloat16", b"BF16", b"getattr(torch", b"assign=True", b'dtype="auto"')
-_INTEREST = r"[bB][fF](?:loat)?16|getattr\(\s*\w+,|assign\s*=\s*True|dtype\s*=\s*[\"']auto"
+# What a file must hold to be worth reading: bfloat16 in any spelling, or a dtype that comes from elsewhere.
+_BFLOAT16 = ("bfloat16", "bf16", "BFloat16", "BF16")
+_ELSEWHERE = ("getattr(torch", "getattr(th", "assign=True", 'dtype="auto"', "dtype='auto'")
+_NEEDLES = tuple(word.encode() for word in _BFLOAT16 + _ELSEWHERE)
 _ROUNDS = 4
 # libcst's native parser recurses: an expression nested more deeply than this is not given to it.
 _MAX_DEPTH = 100
@@ -40,21 +42,17 @@ class Analysis:
 
 def is_interesting(data: bytes) -> bool:
     """Whether a file may hold a site; decides over most files of a tree without decoding them."""
-    return any(needle in data for needle in NEEDLES)
+    return any(needle in data for needle in _NEEDLES)
 
 
 def analyse(path: str, text: str, target: Target) -> Analysis:
     """Find the sites of a text and judge them. Raises Unparsable."""
-    module = _understand(path, text, target)
+    module, answers = _understand(path, text, target)
     keeps = Keeps(text)
-    places = _Places(text)
+    places = _Places(module.lines)
     analysis = Analysis()
     decided: dict[tuple[int, int], tuple[Finding, tuple[Edit, ...]]] = {}
-    for site in sites(module):
-        answer = _judge(site)
-        if answer is None:
-            continue
-        rule, verdict = answer
+    for site, rule, verdict in answers:
         line, column = places.of(site)
         if verdict.action is not Action.KEEP and keeps.covers(line, rule.code):
             verdict = Verdict(Action.KEEP, "kept by a comment")
@@ -71,12 +69,15 @@ def analyse(path: str, text: str, target: Target) -> Analysis:
     return analysis
 
 
-def _judge(site: Site) -> tuple[Rule, Verdict] | None:
+Answer = tuple[Site, Rule, Verdict]
+
+
+def _judge(site: Site) -> Answer | None:
     for rule in _rules_for(site.kind):
         verdict = rule.judge(site)
         if verdict is not None:
             deep = any(_depth(edit.node) > _MAX_DEPTH for edit in verdict.edits)
-            return rule, manual("nested too deeply to edit safely") if deep else verdict
+            return site, rule, manual("nested too deeply to edit safely") if deep else verdict
     return None
 
 
@@ -98,28 +99,56 @@ def _depth(node: ast.AST) -> int:
     return deepest
 
 
-def _understand(path: str, text: str, target: Target) -> Module:
-    """Parse the outline of a text; as long as the rules ask for names beyond it, a wider outline."""
-    wanted: set[str] = set()
-    part = ""
-    module: Module | None = None
-    for _ in range(_ROUNDS):
-        wider = outline(text, _pattern(wanted))
-        if module is not None and wider == part:
+def _understand(path: str, text: str, target: Target) -> tuple[Module, list[Answer]]:
+    """Judge the sites in the outline of a text; as long as the rules ask for names beyond it, in a wider outline."""
+    hits = {*_mentions(text), *occurrences(text, _ELSEWHERE)}
+    asked: set[str] = set()
+    part = outline(text, hits)
+    for round_ in range(_ROUNDS):
+        module = Module(path, part, _parse_part(part, text), target)
+        answers = [answer for site in sites(module) if (answer := _judge(site)) is not None]
+        new = module.wanted - asked
+        if not new or round_ == _ROUNDS - 1:
             break
-        part, module = wider, Module(path, wider, _parse_part(wider, text), target)
-        for site in sites(module):
-            _judge(site)
-        if module.wanted <= wanted:
+        asked |= new
+        hits.update(position for name in new for position in _reads(text, name))
+        wider = outline(text, hits)
+        if wider == part:
             break
-        wanted |= module.wanted
-    assert module is not None
-    return module
+        module.release()
+        part = wider
+    return module, answers
 
 
-def _pattern(wanted: set[str]) -> re.Pattern[str]:
-    names = [re.escape(name) + r"\b" if name.startswith(".") else rf"\b{re.escape(name)}\b" for name in sorted(wanted)]
-    return re.compile("|".join([_INTEREST, *names]))
+def _mentions(text: str) -> Iterator[int]:
+    """Where bfloat16 is spoken of in a way that can be a site: not within a longer name, not in a comment line."""
+    for position in occurrences(text, _BFLOAT16):
+        start = text.rfind("\n", 0, position) + 1
+        found = _TOKEN.search(text, max(start, position - 40))
+        while found and found.end() <= position:
+            found = _TOKEN.search(text, found.end())
+        if found and not text[start:position].lstrip().startswith("#") and _may_be_site(found, text):
+            yield position
+
+
+_TOKEN = re.compile(r"\w+")
+_WHOLE = frozenset({"bfloat16", "bf16", "BF16", "BFloat16Tensor", "BFloat16Storage", "is_bf16_supported"})
+_SET = re.compile(r"\s*[=:\"'\].]")
+
+
+def _may_be_site(token: re.Match[str], text: str) -> bool:
+    return token[0] in _WHOLE or (is_flag(token[0]) and _SET.match(text, token.end()) is not None)
+
+
+def _reads(text: str, name: str) -> Iterator[int]:
+    for position in occurrences(text, (name,)):
+        before, after = text[position - 1 : position], text[position + len(name) : position + len(name) + 1]
+        if not _is_word(after) and (name.startswith(".") or not _is_word(before)):
+            yield position
+
+
+def _is_word(character: str) -> bool:
+    return character.isalnum() or character == "_"
 
 
 def _parse_part(part: str, whole: str) -> ast.Module:
@@ -155,9 +184,8 @@ def _explain(error: SyntaxError, text: str) -> str:
 class _Places:
     """Line and column of a site's token, both from 1, the column in characters."""
 
-    def __init__(self, text: str) -> None:
-        # The lines of `ast`, which unlike str.splitlines() knows no form feed and no Unicode separators.
-        self._lines = re.split(r"\r\n|\r|\n", text)
+    def __init__(self, lines: list[str]) -> None:
+        self._lines = lines
 
     def of(self, site: Site) -> tuple[int, int]:
         node = site.node
