@@ -1,1 +1,20 @@
 """Run projects that hard-code bfloat16 on GPUs without bfloat16 units (compute capability below 8.0)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from precision_fix.api import detect, patch, scan, undo
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "detect", "patch", "scan", "undo"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the jobs when they are asked for: `import precision_fix.auto` must not pay for the codemod."""
+    if name in ("detect", "patch", "scan", "undo"):
+        from precision_fix import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

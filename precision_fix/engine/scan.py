@@ -25,9 +25,13 @@ _CHUNK = 48
 
 @dataclass(slots=True)
 class FileScan:
-    """One file: what was found; and its bytes before and after, where it changes and they were asked for."""
+    """One file: what was found; and its bytes before and after, where it changes and they were asked for.
+
+    `tree` is the directory it was found in, or the file itself if it was named.
+    """
 
     path: str
+    tree: str = ""
     findings: list[Finding] = field(default_factory=list)
     unused_keeps: list[int] = field(default_factory=list)
     problem: Problem | None = None
@@ -81,7 +85,9 @@ def scan(
             progress(done, len(found))
         # .gitignore is asked last, about the few files that hold something.
         for file in files:
-            if not by_path[file.path].ignored():
+            each = by_path[file.path]
+            if not each.ignored():
+                file.tree = file.path if each.explicit else each.root
                 result.files.append(file)
     result.files.sort(key=lambda file: file.path)
     result.problems += [file.problem for file in result.files if file.problem is not None]

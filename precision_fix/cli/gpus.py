@@ -1,0 +1,58 @@
+"""`precision-fix gpus`: what was found, and whether it computes in bfloat16."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from precision_fix.cli.app import app, say
+
+
+@app.command("gpus")
+def gpus(as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False) -> None:
+    """Show the visible GPUs: name, compute capability, memory, bfloat16 or not, and who said so."""
+    from precision_fix.gpu import detect, missing_kernels
+
+    found = detect()
+    kernels = missing_kernels(found.gpus) if found.gpus else None
+    if as_json:
+        print(json.dumps(_data(found, kernels), indent=2))
+        return
+    for problem in found.problems:
+        say(problem)
+    if not found.known:
+        print("No GPU found." if not found.hidden else f"No visible GPU: CUDA_VISIBLE_DEVICES hides {found.hidden}.")
+    for gpu in found.gpus:
+        memory = f"{gpu.memory / 2**30:.1f} GiB" if gpu.memory else "memory unknown"
+        native = "native bfloat16" if gpu.native_bfloat16 else "no bfloat16 units"
+        place = f"{gpu.index}: " if gpu.index is not None else ""
+        print(f"{place}{gpu.name}, compute capability {gpu.capability}, {memory}, {native} (from {found.source})")
+    if kernels:
+        say(kernels)
+
+
+def _data(found: object, kernels: str | None) -> dict[str, object]:
+    from precision_fix.gpu import Detection
+
+    assert isinstance(found, Detection)
+    return {
+        "source": found.source,
+        "known": found.known,
+        "native_bfloat16": found.native_bfloat16,
+        "hidden": found.hidden,
+        "gpus": [
+            {
+                "index": gpu.index,
+                "name": gpu.name,
+                "uuid": gpu.uuid,
+                "compute_capability": str(gpu.capability),
+                "memory_bytes": gpu.memory,
+                "native_bfloat16": gpu.native_bfloat16,
+            }
+            for gpu in found.gpus
+        ],
+        "problems": list(found.problems),
+        "missing_kernels": kernels,
+    }
