@@ -122,6 +122,7 @@ def test_generated_patterns(tree: Path, files: dict[str, str]) -> None:
     "text",
     [
         "*.py\n!a/",  # what lies below a kept directory is not kept by that
+        "*.py\n!/[a]",
         "a/*\n!a/b\na/b/*\n!a/b/x.py",
         "/a\n",
         "a\n!a/x.py",  # nothing below an ignored directory comes back

@@ -1,0 +1,162 @@
+"""Take back what runs changed.
+
+A file is restored when it holds what we made of it, to the byte; when it holds its original there is
+nothing to do; anything else was done by somebody else since, and is not ours to overwrite: it is named, and
+stays noted in the journal, so that undo can be run again. Content is restored; mode bits stay as they are
+now.
+
+All journals that know of files below the path are asked: those above it, at it, and below it, in this
+order. A journal further down is the older one (`journal_root` adds none below another), so what was done
+last is undone first.
+
+Interrupted, undo is simply run again: a restored file holds its original, and the journal goes last.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from precision_fix.engine import atomic
+from precision_fix.engine.atomic import CannotReplace
+from precision_fix.engine.journal import has_journal, settle
+from precision_fix.engine.lock import DIRECTORY, lock
+from precision_fix.engine.record import Entry, Record, digest
+from precision_fix.errors import PrecisionFixError
+from precision_fix.model.problem import Problem, shown
+
+
+@dataclass(slots=True)
+class UndoResult:
+    """The files that were restored, those that held their original already, and those that were left, with
+    why."""
+
+    restored: list[Path] = field(default_factory=list)
+    unchanged: list[Path] = field(default_factory=list)
+    refused: list[Problem] = field(default_factory=list)
+
+
+def undo(path: Path, *, timeout: float = 60.0, on_wait: Callable[[str], None] | None = None) -> UndoResult:
+    """Restore the file at `path`, or all files below it. `timeout` and `on_wait` are those of `lock`.
+
+    Raises PrecisionFixError when no journal knows of a file there, one is damaged or of a newer version,
+    or another run does not end; journals that were dealt with before that stay done.
+    """
+    real = Path(os.path.realpath(path))
+    result = UndoResult()
+    known = False
+    for root in _roots(real):
+        with lock(root, timeout=timeout, on_wait=on_wait) as directory:
+            record = Record.read(directory)
+            settle(root, record)
+            scope = [name for name in record.entries if (root / name).is_relative_to(real)]
+            if scope:
+                known = True
+                left = _Undoing(root, record, path, real, result).run(scope)
+                record.keep_only((record.entries.keys() - set(scope)) | left)
+            elif not record.entries:
+                record.remove()
+    if not known:
+        raise PrecisionFixError(f"{shown(str(path))}: nothing to undo: no journal knows of a change here")
+    return result
+
+
+class _Undoing:
+    """One journal, and what of it is to be taken back."""
+
+    def __init__(self, root: Path, record: Record, given: Path, real: Path, result: UndoResult) -> None:
+        self.root = root
+        self.record = record
+        self.given = given
+        self.real = real
+        self.result = result
+
+    def run(self, scope: list[str]) -> set[str]:
+        """Restore these; the ones that could not be."""
+        names: dict[Path, str] = {}
+        originals: dict[Path, bytes] = {}
+        left: set[str] = set()
+        for name in sorted(scope):
+            path = self.root / name
+            entry = self.record.entries[name]
+            try:
+                if self._is_original(path, name, entry):
+                    self.result.unchanged.append(self._shown(path))
+                else:
+                    originals[path] = self.record.original(entry)
+                    names[path] = name
+            except CannotReplace as error:
+                left.add(name)
+                self.result.refused.append(Problem(str(self._shown(path)), error.problem.message))
+            except PrecisionFixError as error:
+                left.add(name)
+                self.result.refused.append(Problem(str(self._shown(path)), str(error)))
+
+        def still_ours(path: Path) -> None:
+            self._is_original(path, names[path], self.record.entries[names[path]])
+
+        outcome = atomic.replace_all(originals, still_ours)
+        self.result.restored += map(self._shown, outcome.replaced)
+        for path, failure in outcome.failed.items():
+            left.add(names[path])
+            self.result.refused.append(Problem(str(self._shown(path)), failure.problem.message))
+        return left
+
+    def _is_original(self, path: Path, name: str, entry: Entry) -> bool:
+        """True: it holds its original; False: what we made of it. Raises CannotReplace for anything else."""
+        # A journal may come with a cloned project: no name in it leads out of its tree, not even through
+        # a link.
+        pure = PurePosixPath(name)
+        if pure.is_absolute() or ".." in pure.parts or Path(os.path.realpath(path.parent)) != path.parent:
+            raise CannotReplace(path, "a link leads out of the tree now, left alone")
+        try:
+            mode = path.lstat().st_mode
+            if not stat.S_ISREG(mode):
+                kind = "a link" if stat.S_ISLNK(mode) else "no regular file"
+                raise CannotReplace(path, f"is {kind} now, left alone")
+            found = digest(path.read_bytes())
+        except (FileNotFoundError, NotADirectoryError):
+            raise CannotReplace(
+                path, f"is no longer there, not restored (its original is in {DIRECTORY}/originals)"
+            ) from None
+        except OSError as error:
+            raise atomic.failure(path, "cannot be read", error) from None
+        if found == entry.original:
+            return True
+        if found not in entry.ours:
+            raise CannotReplace(
+                path, "was edited since it was changed, left as it is: take that edit back and run undo again"
+            )
+        return False
+
+    def _shown(self, path: Path) -> Path:
+        """The path as the user would write it."""
+        return self.given if path == self.real else self.given / path.relative_to(self.real)
+
+
+def _roots(real: Path) -> Iterator[Path]:
+    """The directories with a journal: above the path from the top down, at it, then below it."""
+    for directory in reversed([real, *real.parents]):
+        if has_journal(directory):
+            yield directory
+    if not real.is_dir():
+        return
+    # Everything is looked at, also what the walk leaves out: somebody may have named it.
+    pending = [str(real)]
+    while pending:
+        place = pending.pop()
+        below: list[str] = []
+        try:
+            with os.scandir(place) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        if entry.name != DIRECTORY:
+                            below.append(entry.path)
+                        elif place != str(real):
+                            yield Path(place)
+        except OSError:
+            continue  # nothing of ours is in a directory that cannot be read
+        pending += sorted(below, reverse=True)
