@@ -93,7 +93,7 @@ class _Editor(cst.CSTTransformer):
         self.lines = lines
         self.left = sum(len(edits) for edits in at.values())
 
-    def on_leave(self, original_node: cst.CSTNodeT, updated_node: cst.CSTNodeT) -> cst.CSTNodeT:  # type: ignore[override]
+    def on_leave(self, original_node: cst.CSTNodeT, updated_node: cst.CSTNodeT) -> cst.CSTNodeT:
         node = super().on_leave(original_node, updated_node)
         if isinstance(original_node, cst.BaseExpression) and isinstance(node, cst.BaseExpression):
             where = self.get_metadata(PositionProvider, original_node)
@@ -103,7 +103,7 @@ class _Editor(cst.CSTTransformer):
                     changed = _make(edit, node)
                     if changed is not None:
                         node, self.left = changed, self.left - 1  # type: ignore[assignment]
-        return node
+        return node  # type: ignore[return-value]
 
 
 def _make(edit: Edit, node: cst.BaseExpression) -> cst.BaseExpression | None:
