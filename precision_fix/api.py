@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from precision_fix.engine.decide import decide, target_named
+from precision_fix.engine.decide import ADVICE, decide, target_named
 from precision_fix.engine.patch import Written
 from precision_fix.engine.patch import write as _write
 from precision_fix.engine.scan import Scan
@@ -17,8 +17,6 @@ from precision_fix.errors import PrecisionFixError
 from precision_fix.gpu import detect
 
 Pathish = str | os.PathLike[str]
-
-ADVICE = "no GPU found, and nothing was named: say which with --gpu (t4, p100, sm_75, 7.5), or look first with --diff"
 
 
 def scan(*paths: Pathish, to: str = "float32") -> Scan:

@@ -40,8 +40,7 @@ def patch(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
 ) -> None:
     """Rewrite bfloat16 to float32 in a project, where the GPU has no bfloat16, by what each place means."""
-    from precision_fix.api import ADVICE
-    from precision_fix.engine.decide import decide, target_named
+    from precision_fix.engine.decide import ADVICE, decide, target_named
     from precision_fix.engine.scan import scan
 
     target = target_named(to)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from precision_fix.cli.terminal import emit
-from precision_fix.engine.patch import Written
 from precision_fix.engine.scan import Scan
 from precision_fix.model.finding import Action, Finding
 from precision_fix.model.problem import shown
 from precision_fix.rules import rule
+
+if TYPE_CHECKING:
+    # The journal and its locks are of no use to a dry run.
+    from precision_fix.engine.patch import Written
 
 _MOST_FILES = 40
 

@@ -8,6 +8,8 @@ from precision_fix.errors import PrecisionFixError
 from precision_fix.gpu import Detection, Gpu, detect, named
 from precision_fix.model.target import TARGETS, Target
 
+ADVICE = "no GPU found, and none was named: say which with --gpu (t4, p100, sm_75, 7.5), or look first with --diff"
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:

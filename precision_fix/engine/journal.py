@@ -83,9 +83,7 @@ class Journal:
         self._staged: dict[Path, _Change] = {}
 
     @classmethod
-    def open(
-        cls, root: Path, *, timeout: float = 60.0, on_wait: Callable[[str], None] | None = None
-    ) -> Journal:
+    def open(cls, root: Path, *, timeout: float = 60.0, on_wait: Callable[[str], None] | None = None) -> Journal:
         """Take the lock, and clear up behind a run that was killed. `timeout` and `on_wait` are those of
         `lock`.
 
@@ -158,9 +156,7 @@ class Journal:
                 wanted[path] = change
         if wanted:
             settle(self.root, self._record)
-            self._record.add(
-                (self._name(path), change.before, change.after) for path, change in wanted.items()
-            )
+            self._record.add((self._name(path), change.before, change.after) for path, change in wanted.items())
             outcome = atomic.replace_all({path: change.after for path, change in wanted.items()}, still_ours)
             no_room = next((error for error in outcome.failed.values() if isinstance(error, NoRoom)), None)
             # Without this line the log says "under way", which undo and the next run sort out.

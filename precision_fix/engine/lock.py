@@ -48,9 +48,7 @@ else:
 
 
 @contextlib.contextmanager
-def lock(
-    root: Path, *, timeout: float = 60.0, on_wait: Callable[[str], None] | None = None
-) -> Iterator[Path]:
+def lock(root: Path, *, timeout: float = 60.0, on_wait: Callable[[str], None] | None = None) -> Iterator[Path]:
     """Hold the lock of the tree, and yield its `.precision-fix` directory, which is made when it is not
     there.
 
@@ -63,9 +61,7 @@ def lock(
     try:
         descriptor = _acquire(root, directory, timeout, on_wait)
     except OSError as error:
-        raise failure(
-            directory, "no journal can be kept, and without one nothing is changed", error
-        ) from None
+        raise failure(directory, "no journal can be kept, and without one nothing is changed", error) from None
     try:
         yield directory
     finally:
@@ -119,9 +115,7 @@ def _open(root: Path, directory: Path) -> int | None:
     """The lock file, opened; None when the directory vanished meanwhile. Raises PrecisionFixError."""
     try:
         if directory.is_symlink():
-            raise PrecisionFixError(
-                f"{shown(str(directory))}: is a link, and a journal must lie in its own tree"
-            )
+            raise PrecisionFixError(f"{shown(str(directory))}: is a link, and a journal must lie in its own tree")
         directory.mkdir(exist_ok=True)
         _hide(directory)
         return os.open(directory / "lock", os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)

@@ -101,9 +101,7 @@ class Record:
                 if number == 1:
                     record._check_version(event["journal"])
                 elif "patch" in event:
-                    pending.append(
-                        _Patch(event["patch"], event["before"], event["after"], event["at"], event["size"])
-                    )
+                    pending.append(_Patch(event["patch"], event["before"], event["after"], event["at"], event["size"]))
                 else:
                     _apply(record._settled, pending, frozenset(event["done"]))
                     pending = []
@@ -111,8 +109,7 @@ class Record:
                 if b'\n{"done":' not in data[record._end :]:
                     break  # the end, torn by a crash before anything in it was begun
                 raise PrecisionFixError(
-                    f"{shown(str(log))}: the journal is damaged in line {number}: "
-                    "move it away, and restore by hand"
+                    f"{shown(str(log))}: the journal is damaged in line {number}: move it away, and restore by hand"
                 ) from None
             record._end += len(line) + 1
         record.unfinished = pending
@@ -173,10 +170,7 @@ class Record:
         fresh = self.directory / "log.new"
         lines: list[dict[str, Any]] = [{"journal": VERSION}]
         for path, entry in left.items():
-            lines += (
-                _Patch(path, entry.original, after, entry.at, entry.size).line()
-                for after in sorted(entry.ours)
-            )
+            lines += (_Patch(path, entry.original, after, entry.at, entry.size).line() for after in sorted(entry.ours))
         lines.append({"done": []})
         try:
             fresh.unlink(missing_ok=True)
