@@ -2,6 +2,7 @@
  *
  * FAKE_CUDA_DEVICES  cards in CUDA's order, separated by ';', each "name|major.minor|MiB|uuid|flags"; flags: broken
  * FAKE_CUDA_INIT     what cuInit returns (a CUresult)
+ * FAKE_CUDA_MASKED   what cuInit returns where CUDA_VISIBLE_DEVICES is set
  * FAKE_CUDA_CRASH    cuInit ends the process
  * It applies CUDA_VISIBLE_DEVICES as far as the tests need it: numbers and whole UUIDs up to the first invalid one.
  */
@@ -36,6 +37,8 @@ int cuInit(unsigned int flags) {
     (void)flags;
     if (getenv("FAKE_CUDA_CRASH")) abort();
     if (code && *code) return atoi(code);
+    code = getenv("FAKE_CUDA_MASKED");
+    if (code && getenv("CUDA_VISIBLE_DEVICES")) return atoi(code);
     for (count = 0; at && *at && count < 16; count++) {
         card_t *card = &cards[count];
         field(card->name, sizeof card->name, &at);

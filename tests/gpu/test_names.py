@@ -58,6 +58,9 @@ GIB = 2**30
         ("sm_120", "sm_120", "12.0"),
         ("sm_90a", "sm_90", "9.0"),
         ("sm_140", "sm_140", "14.0"),
+        ("100", "sm_100", "10.0"),
+        ("960", "GeForce GTX 960", "5.2"),
+        ("750", "GeForce GTX 750", "5.0"),
     ],
 )
 def test_names(text: str, name: str, capability: str) -> None:
@@ -89,6 +92,10 @@ def test_memory_only_where_the_name_leaves_no_choice(text: str, memory: int | No
         ("sm_76", ["sm_75"]),
         ("compute_57", ["sm_60"]),
         ("7.1", ["sm_70", "sm_72"]),
+        ("sm_750", ["sm_"]),
+        ("9" * 5000, ["sm_75 or 7.5"]),
+        ("sm_" + "9" * 5000, ["sm_75 or 7.5"]),
+        ("9" * 5000 + "gb", ["sm_75 or 7.5"]),
         ("", ["Tesla T4", "sm_75 or 7.5"]),
         ("ünknown\ncard", ["sm_75 or 7.5"]),
     ],

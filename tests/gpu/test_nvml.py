@@ -34,8 +34,9 @@ def test_the_lowest_of_mixed_cards_decides(machine: Machine) -> None:
     assert not found.native
 
 
-def test_unified_memory_is_no_failure(machine: Machine) -> None:
-    found = machine.nvml(flagged(GB10, "nomem")).detect()
+@pytest.mark.parametrize("card", [flagged(GB10, "nomem"), GB10], ids=["not supported", "zero"])
+def test_unified_memory_is_no_failure(machine: Machine, card: str) -> None:
+    found = machine.nvml(card).detect()
     assert found.gpus == [["NVIDIA GB10", "12.1", None, uuid(GB10), 0]]
     assert found.problems == []
 
@@ -208,9 +209,19 @@ for name in dir(new):
 nvmlDeviceGetName = new.nvmlDeviceGetName.__wrapped__
 nvmlDeviceGetUUID = new.nvmlDeviceGetUUID.__wrapped__
 """
+    machine.env["PYTHONWARNINGS"] = "error::FutureWarning"
     found = machine.nvml(T4).module("pynvml.py", old).detect()
     assert found.gpus == [["Tesla T4", "7.5", 15360 * MIB, uuid(T4), 0]]
     assert found.problems == []
+
+
+def test_whatever_goes_wrong_is_a_reason_and_no_traceback(machine: Machine) -> None:
+    bad = "NVMLError = OSError\ndef nvmlInit(): raise RuntimeError('never\\nseen')\n"
+    bad += "nvmlShutdown = nvmlDeviceGetCount = nvmlDeviceGetHandleByIndex = nvmlInit\n"
+    bad += "nvmlDeviceGetCudaComputeCapability = nvmlInit"
+    found = machine.module("pynvml.py", bad).cuda(T4).detect()
+    assert found.problem("nvml: ") == "nvml: RuntimeError: never seen"
+    assert found.source == "libcuda"
 
 
 def test_importing_the_package_is_cheap(machine: Machine) -> None:

@@ -26,6 +26,12 @@ ROCM_VERSION = CPU_VERSION.replace("+cpu", "+rocm6.4").replace(
 TORCH = """
 import json, os
 print("chatter on standard output")
+try:
+    import smi
+except ModuleNotFoundError:
+    pass
+else:
+    raise AssertionError("the detector's own modules lie in torch's way")
 from . import fake_version as version
 __version__ = version.__version__
 class cuda:
@@ -92,6 +98,23 @@ def test_libcuda_does_not_start(machine: Machine, code: int, words: str, environ
     found = machine.cuda(T4, init=code).detect(**environ)
     assert (found.gpus, found.source, found.native) == ([], None, False)
     assert words in found.problem("libcuda: ")
+
+
+def test_libcuda_fails_only_with_the_chosen_cards(machine: Machine) -> None:
+    found = machine.cuda(T4, masked=999).detect(CUDA_VISIBLE_DEVICES="0")
+    assert (found.gpus, found.source, found.hidden) == ([], None, 0)
+    assert "fails to start" in found.problem("libcuda: ")
+
+
+def test_libcuda_cannot_read_a_single_card(machine: Machine) -> None:
+    found = machine.cuda(flagged(T4, "broken")).smi(TWO_T4).detect()
+    assert "GPU 0 cannot be read" in found.problem("libcuda: ")
+    assert found.source == "nvidia-smi"
+
+
+def test_the_given_environment_replaces_the_own_one(machine: Machine) -> None:
+    machine.cuda(T4, T4_SECOND).env["CUDA_VISIBLE_DEVICES"] = ""
+    assert len(machine.detect().gpus) == 2
 
 
 def test_libcuda_crashes(machine: Machine) -> None:
@@ -180,7 +203,6 @@ def test_nvidia_smi_fails(machine: Machine, script: str, words: str) -> None:
 
 
 def test_torch_is_the_last_to_be_asked(machine: Machine) -> None:
-    # A folder of the package holds modules called "model", "names": torch must not get those.
     _torch(machine)
     one, none = machine.detect_each([{}, {"CUDA_VISIBLE_DEVICES": ""}])
     assert (one.source, one.gpus) == ("torch", [["Tesla T4", "7.5", 15360 * MIB, "GPU-1-2", 0]])
