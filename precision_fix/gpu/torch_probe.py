@@ -67,8 +67,7 @@ def missing_kernels(gpus: Sequence[Gpu]) -> str | None:
         return None
     listed = " ".join(architectures)
     return (
-        f"{_cards(lacking)}: {wheel} has no kernels for it (only for {listed}), and no dtype helps; "
-        f"{_install(lacking)}"
+        f"{_cards(lacking)}: {wheel} has no kernels for it (only for {listed}), and no dtype helps; {_install(lacking)}"
     )
 
 
@@ -111,9 +110,7 @@ def _built() -> dict[str, Any] | None:
         text = Path(spec.origin).with_name("version.py").read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return {}
-    found = re.findall(
-        r"^(__version__|cuda|hip)\b[^=\n]*=\s*(?:['\"]([^'\"\n]*)['\"]|None)\s*$", text, re.MULTILINE
-    )
+    found = re.findall(r"^(__version__|cuda|hip)\b[^=\n]*=\s*(?:['\"]([^'\"\n]*)['\"]|None)\s*$", text, re.MULTILINE)
     facts = {name.strip("_"): value or None for name, value in found}
     return facts if {"version", "cuda"} <= facts.keys() and facts["version"] else {}
 

@@ -97,9 +97,9 @@ pattern = st.builds(
     st.lists(segment, min_size=1, max_size=3),
     st.sampled_from(["", "", "/", "/**", "/*", " ", "\\ ", "//"]),
 )
-ignore_text = st.lists(
-    pattern | st.sampled_from(["", "#a", "!", "/", "\\#a", "*.py", "!x.py"]), max_size=5
-).map("\n".join)
+ignore_text = st.lists(pattern | st.sampled_from(["", "#a", "!", "/", "\\#a", "*.py", "!x.py"]), max_size=5).map(
+    "\n".join
+)
 
 
 @settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -88,9 +88,7 @@ def test_many_at_once_never_overlap(tmp_path: Path) -> None:
         "        os.close(os.open(root / 'inside', os.O_CREAT | os.O_EXCL))\n"
         "        os.unlink(root / 'inside')\n"
     )
-    processes = [
-        subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], env=environment()) for _ in range(4)
-    ]
+    processes = [subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], env=environment()) for _ in range(4)]
     assert [process.wait(timeout=60) for process in processes] == [0] * 4
     assert snapshot(tmp_path) == {}
 

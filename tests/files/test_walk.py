@@ -69,9 +69,7 @@ def test_an_environment_is_known_by_its_marker(here: Path, marker: str) -> None:
         "venv/c.py",
     )
     make(here, "work/lib/python3.11/site-packages/pkg/node_modules/b.py")
-    (here / "work/.gitignore").write_text(
-        "# Created by venv; see https://docs.python.org/3/library/venv.html\n*\n"
-    )
+    (here / "work/.gitignore").write_text("# Created by venv; see https://docs.python.org/3/library/venv.html\n*\n")
     assert found(Path()) == ["build/b.py", "env/a.py", "venv/c.py"]
     for named in ("work", "work/lib", "work/lib/python3.11/site-packages/pkg"):
         assert found(Path(named)) == ["work/lib/python3.11/site-packages/pkg/a.py"]
@@ -181,9 +179,7 @@ def test_a_directory_that_cannot_be_read(here: Path) -> None:
     for parent in [here, *here.parents][:3]:  # pytest keeps its directories for their owner alone
         parent.chmod(parent.stat().st_mode | 0o055)
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment
-    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment)
     (here / "a").chmod(0o755)
     assert done.stdout.splitlines() == [
         "['b/y.py', 'c/z.py']",

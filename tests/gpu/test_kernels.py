@@ -59,9 +59,7 @@ def test_only_the_lacking_cards_are_named(machine: Machine) -> None:
     assert "T4" not in line
 
 
-@pytest.mark.parametrize(
-    ("wheel", "name"), [(CU128, "t4"), (CU126, "p100"), (CU126, "gtx 1080"), (CU128, "l4")]
-)
+@pytest.mark.parametrize(("wheel", "name"), [(CU128, "t4"), (CU126, "p100"), (CU126, "gtx 1080"), (CU128, "l4")])
 def test_a_wheel_that_fits(machine: Machine, wheel: str, name: str) -> None:
     assert _missing(_torch(machine, wheel), name) == "None"
 

@@ -13,12 +13,8 @@ echo "0, {uuid(T4)}, 15360, 7.5, Tesla T4"
 echo "1, {uuid(T4_SECOND)}, 15360, 7.5, Tesla T4"
 """
 
-CUDA_VERSION = (
-    "__version__ = '2.8.0+cu128'\ndebug = False\ncuda: Optional[str] = '12.8'\nhip: Optional[str] = None\n"
-)
-CPU_VERSION = (
-    "__version__ = '2.8.0+cpu'\ndebug = False\ncuda: Optional[str] = None\nhip: Optional[str] = None\n"
-)
+CUDA_VERSION = "__version__ = '2.8.0+cu128'\ndebug = False\ncuda: Optional[str] = '12.8'\nhip: Optional[str] = None\n"
+CPU_VERSION = "__version__ = '2.8.0+cpu'\ndebug = False\ncuda: Optional[str] = None\nhip: Optional[str] = None\n"
 ROCM_VERSION = CPU_VERSION.replace("+cpu", "+rocm6.4").replace(
     "hip: Optional[str] = None", "hip: Optional[str] = '6.4'"
 )

@@ -56,9 +56,7 @@ def test_values(value: str, visible: list[int], words: str | None) -> None:
 
 def test_two_t4_of_which_one_is_hidden(machine: Machine) -> None:
     machine.nvml(T4, T4_SECOND)
-    second, none, everything = machine.detect_each(
-        [{"CUDA_VISIBLE_DEVICES": "1"}, {"CUDA_VISIBLE_DEVICES": ""}, {}]
-    )
+    second, none, everything = machine.detect_each([{"CUDA_VISIBLE_DEVICES": "1"}, {"CUDA_VISIBLE_DEVICES": ""}, {}])
     assert ([gpu[4] for gpu in second.gpus], second.hidden, second.problems) == ([1], 1, [])
     assert (none.known, none.native, none.hidden, none.source) == (False, False, 2, "nvml")
     assert "hides all 2 GPUs" in none.problem("CUDA_VISIBLE_DEVICES")
@@ -128,9 +126,7 @@ def test_nothing_is_lost_or_made_up(capabilities: list[tuple[int, int]], value: 
 
 
 @given(machines, st.data())
-def test_what_follows_an_invalid_entry_does_not_count(
-    capabilities: list[tuple[int, int]], data: st.DataObject
-) -> None:
+def test_what_follows_an_invalid_entry_does_not_count(capabilities: list[tuple[int, int]], data: st.DataObject) -> None:
     devices = _devices(capabilities)
     order = data.draw(st.permutations(range(len(devices))))
     numbers = [str(i) for i in order[: data.draw(st.integers(1, len(order)))]]
@@ -153,6 +149,4 @@ def test_the_lowest_is_never_too_high(capabilities: list[tuple[int, int]], data:
     chosen = data.draw(st.lists(st.sampled_from(range(len(devices))), min_size=1, unique=True))
     found = select({"CUDA_VISIBLE_DEVICES": ",".join(map(str, chosen))}, devices)
     lowest = min(gpu.capability for gpu in found.gpus)
-    assert all(
-        min(order[i] for i in chosen) >= lowest for order in permutations(sorted(capabilities, reverse=True))
-    )
+    assert all(min(order[i] for i in chosen) >= lowest for order in permutations(sorted(capabilities, reverse=True)))
