@@ -1,39 +1,45 @@
-"""The typer application and its default command."""
+"""The typer application and its default command.
+
+Each command is a module of its name here, and only the one that is asked for is imported: building a command costs
+typer more than a small project costs to scan.
+"""
 
 from __future__ import annotations
 
+import importlib
+import os
 import sys
 from collections.abc import Sequence
 
 import typer
 
-app = typer.Typer(
-    name="precision-fix",
-    help="Make projects that hard-code bfloat16 run, and run right, on GPUs without it (T4, P100, V100).",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+app = typer.Typer(name="precision-fix", no_args_is_help=True, pretty_exceptions_enable=False)
 
-_OWN_OPTIONS = ("--install-completion", "--show-completion")
+COMMANDS = ("gpus", "patch", "rule", "undo")
+_DEFAULT = "patch"
+HELP = {"help_option_names": ["-h", "--help"]}
+
+
+@app.callback()
+def _group() -> None:
+    """Make projects that hard-code bfloat16 run, and run right, on GPUs without it (T4, P100, V100)."""
 
 
 def arguments(argv: Sequence[str]) -> list[str]:
-    """The arguments with the default command put in: anything that is no command is a path or an option of it."""
+    """The arguments with the default command put in: what is no command is a path, or an option of it."""
     first = argv[0] if argv else "--help"
-    if first in _COMMANDS or first in _OWN_OPTIONS:
+    if "_PRECISION_FIX_COMPLETE" in os.environ or first in ("--install-completion", "--show-completion"):
+        for name in COMMANDS:
+            _load(name)
         return list(argv)
-    return [_DEFAULT, *(argv or ["--help"])]
+    _load(first if first in COMMANDS else _DEFAULT)
+    return list(argv) if first in COMMANDS else [_DEFAULT, *(argv or ["--help"])]
+
+
+def _load(name: str) -> None:
+    importlib.import_module(f"precision_fix.cli.{name}")
 
 
 def say(message: str) -> None:
     """A message to the person, on stderr: stdout is for diffs and data."""
     print(f"precision-fix: {message}", file=sys.stderr)
-
-
-# Each module adds its command to `app`.
-from precision_fix.cli import gpus, patch, rule, undo  # noqa: E402
-
-_DEFAULT = "patch"
-_COMMANDS = {command.name for command in app.registered_commands}
-__all__ = ["app", "arguments", "gpus", "patch", "rule", "undo"]

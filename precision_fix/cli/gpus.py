@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from precision_fix.cli.app import app, say
+from precision_fix.cli.app import HELP, app, say
 
 
-@app.command("gpus")
+@app.command("gpus", context_settings=HELP)
 def gpus(as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False) -> None:
     """Show the visible GPUs: name, compute capability, memory, bfloat16 or not, and who said so."""
     from precision_fix.gpu import detect, missing_kernels

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from precision_fix.cli.app import app, say
+from precision_fix.cli.app import HELP, app, say
 from precision_fix.cli.report import Report
 from precision_fix.cli.terminal import progress
 from precision_fix.errors import PrecisionFixError
@@ -27,7 +27,7 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.command("patch", epilog=_EPILOG)
+@app.command("patch", epilog=_EPILOG, context_settings=HELP)
 def patch(
     paths: Annotated[list[Path], typer.Argument(help="Files and directories of the project.", show_default=False)],
     diff: Annotated[bool, typer.Option("--diff", help="Write nothing; print a diff that git apply takes.")] = False,

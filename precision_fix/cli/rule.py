@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from precision_fix.cli.app import app
+from precision_fix.cli.app import HELP, app
 
 
-@app.command("rule")
+@app.command("rule", context_settings=HELP)
 def rule(
     code: Annotated[str | None, typer.Argument(help="A code such as PF101; without one, all are listed.")] = None,
 ) -> None:

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from precision_fix.cli.app import app, say
+from precision_fix.cli.app import HELP, app, say
 
 
-@app.command("undo")
+@app.command("undo", context_settings=HELP)
 def undo(
     paths: Annotated[list[Path], typer.Argument(help="Files or directories that were patched.", show_default=False)],
 ) -> None:
