@@ -150,7 +150,7 @@ class Journal:
         for path, change in staged.items():
             try:
                 still_ours(path)
-            except CannotReplace as error:  # noqa: PERF203
+            except CannotReplace as error:
                 failed[path] = error
             else:
                 wanted[path] = change
