@@ -11,8 +11,9 @@ import os
 import random
 import shutil
 import signal
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -120,16 +121,25 @@ def in_child(work: Callable[[], object]) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """In memory where there is such a place: what is tried here is a process that ends, not power that
+    fails, and waiting for a disk some ten thousand times takes minutes on a busy one."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as name:
+        yield Path(os.path.realpath(name))
+
+
 @pytest.mark.parametrize("torn", [False, True])
 @pytest.mark.parametrize("spoil", [die_at, fill_disk_at])
 @pytest.mark.parametrize("scenario", ["first run", "second run", "second run after an edit", "undo"])
 def test_at_every_single_step(
-    tmp_path: Path, scenario: str, spoil: Callable[[int, bool], None], torn: bool
+    place: Path, scenario: str, spoil: Callable[[int, bool], None], torn: bool
 ) -> None:
     steps = 0
     while True:
         steps += 1
-        root = tmp_path / str(steps)
+        root = place / str(steps)
         put(root, BEFORE)
         original = dict(BEFORE)
         came_from, goes_to = [BEFORE], FIRST
@@ -155,7 +165,7 @@ def test_at_every_single_step(
         found = contents(root)
         for name, data in found.items():
             assert data in (came_from[0][name], goes_to[name]), (steps, name)
-        aside = tmp_path / "aside"
+        aside = place / "aside"
         shutil.copytree(root, aside)
         # Undo puts it right ...
         refused = []
@@ -184,12 +194,12 @@ def test_at_every_single_step(
     assert steps > 15  # or nothing was spoilt
 
 
-def test_killed_at_random_moments(tmp_path: Path) -> None:
+def test_killed_at_random_moments(place: Path) -> None:
     seed = random.Random(20260101)
     names = [f"d{i % 7}/f{i}.py" for i in range(60)]
     before = {name: name.encode() * seed.randrange(1, 2000) for name in names}
     after = {name: data.replace(b"f", b"F") + b"#" for name, data in before.items()}
-    root = tmp_path / "tree"
+    root = place / "tree"
     put(root, before)
     clean = snapshot(root)
 

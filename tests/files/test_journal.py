@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -290,3 +291,45 @@ def test_running_twice_notes_nothing_twice(tmp_path: Path) -> None:
     assert after.pop(".precision-fix/lock") is not None
     before.pop(".precision-fix/lock")
     assert after == before
+
+
+def test_a_journal_that_cannot_be_written_stays_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = make(tmp_path, a=b"1", b=b"2")
+    patch(tmp_path, files["a"], b"new")
+    before = snapshot(tmp_path)
+    real = os.fsync
+    for fails_in in ("originals", "log"):
+
+        def full(descriptor: int, fails_in: str = fails_in) -> None:
+            if os.path.samestat(os.fstat(descriptor), (tmp_path / ".precision-fix" / fails_in).stat()):
+                raise OSError(errno.ENOSPC, "No space left on device")
+            real(descriptor)
+
+        with Journal.open(tmp_path) as journal:
+            journal.stage(files["b"], b"2", b"new")
+            with monkeypatch.context() as patched:
+                patched.setattr(os, "fsync", full)
+                with pytest.raises(NoRoom, match="the journal cannot be written, so nothing more is changed"):
+                    journal.commit()
+        after = snapshot(tmp_path)
+        for name in before.keys() - {".precision-fix/lock", ".precision-fix/originals"}:
+            assert after[name] == before[name]
+        patch(tmp_path, files["b"], b"new")
+        undo(files["b"])
+        before = snapshot(tmp_path)
+
+
+def test_what_did_not_come_through_is_not_noted_as_done(tmp_path: Path) -> None:
+    """Or undo would call a file edited since it was changed, which never was changed."""
+    path = make(tmp_path, a=b"1")["a"]
+    python(
+        "os.replace = lambda *a: os._exit(0)\n"
+        "path = Path(sys.argv[1])\n"
+        "with Journal.open(path.parent) as j: j.patch(path, b'1', b'2')\n",
+        path,
+    )
+    assert len(snapshot(tmp_path)) > 1
+    Journal.open(tmp_path).close()
+    assert snapshot(tmp_path) == {"a.py": b"1"}

@@ -96,6 +96,36 @@ def test_a_second_patch_keeps_the_first_original(tmp_path: Path) -> None:
     assert snapshot(tmp_path) == {"a.py": b"first"}
 
 
+def test_all_that_we_ever_made_of_a_file_is_known(tmp_path: Path) -> None:
+    path = make(tmp_path, a=b"first")["a"]
+    patch(tmp_path, path, b"second")
+    path.write_bytes(b"first")  # as `git checkout` does
+    patch(tmp_path, path, b"third")
+    path.write_bytes(b"second")
+    assert undo(tmp_path).restored == [path]
+    assert snapshot(tmp_path) == {"a.py": b"first"}
+
+
+def test_an_edit_at_the_last_moment_is_not_overwritten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = make(tmp_path, a=b"1", b=b"2")
+    for path in files.values():
+        patch(tmp_path, path, b"ours")
+    real = os.replace
+
+    def edit(source: str, target: str) -> None:
+        files["b"].write_bytes(b"edited")
+        real(source, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", edit)
+        result = undo(tmp_path)
+    assert result.restored == [files["a"]]
+    assert [problem.path for problem in result.refused] == [str(files["b"])]
+    assert files["b"].read_bytes() == b"edited"
+
+
 def test_an_edit_between_two_patches_is_what_undo_goes_back_to(tmp_path: Path) -> None:
     path = make(tmp_path, a=b"first")["a"]
     patch(tmp_path, path, b"second")
