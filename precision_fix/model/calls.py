@@ -89,7 +89,7 @@ def role(module: Module, call: ast.Call, node: ast.AST, keyword: str | None) -> 
     if last in ("isinstance", "issubclass", "hasattr", "getattr") and call.args and call.args[0] is node:
         # `isinstance(dtype, str)` asks for the type of the variable, not which dtype it is.
         return Role.NOTHING
-    if last in _TESTS or (_PREDICATE.search(last) and not of_torch):
+    if (last in _TESTS and not (is_method and last == "type")) or (_PREDICATE.search(last) and not of_torch):
         return Role.TEST
     if _COMPILES.search(last) and not of_torch:
         return Role.KERNEL

@@ -18,7 +18,9 @@ def receiver(site: Site) -> str | None:
     for above in module.ancestors(site.node):
         match above:
             case ast.keyword():
-                return above.arg
+                call = module.parent(above)
+                if above.arg != "default" or not isinstance(call, ast.Call) or called(call) not in FIELDS:
+                    return above.arg
             case ast.arguments():
                 return _parameter(above, node)
             case ast.Assign() | ast.AnnAssign():
@@ -32,11 +34,34 @@ def receiver(site: Site) -> str | None:
                 return function.name if function else None
             case ast.IfExp() | ast.BoolOp() | ast.List() | ast.Tuple() | ast.Set() | ast.Starred() | ast.BinOp():
                 node = above
-            case ast.Call() if _is_collection(module, above):
+            case ast.Call() if _is_collection(module, above) or called(above) in FIELDS:
                 node = above
+            case ast.Call():
+                return _looked_up(module, above, node)
             case _:
                 return None
     return None
+
+
+# What declares a field or an option: its default is the default of what it is assigned to.
+FIELDS = frozenset({"field", "Field", "Option", "Argument"})
+
+
+def called(call: ast.Call) -> str:
+    """The last name of a callee."""
+    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+
+
+def _looked_up(module: Module, call: ast.Call, node: ast.AST) -> str | None:
+    """The key of a look-up that the value is the default of; "dtype" for a name that is looked up in torch."""
+    name, args = called(call), call.args
+    if name == "getattr" and args and module.resolve(args[0]) == "torch":
+        return "dtype"
+    index = {"getattr": 2, "get": 1, "pop": 1, "setdefault": 1, "getenv": 1}.get(name)
+    if index is None or len(args) <= index or args[index] is not node:
+        return None
+    key = args[index - 1]
+    return key.value if isinstance(key, ast.Constant) and isinstance(key.value, str) else None
 
 
 def _parameter(arguments: ast.arguments, default: ast.AST) -> str | None:

@@ -16,6 +16,7 @@ from precision_fix.model.site import Kind, Site
 _DEMAND = re.compile(
     r"(?i)\b(?:must|only|requires?|needs?)\s+(?:[\w.]+\s+){0,3}`?(?:torch\.)?(?:bf16|bfloat16)\b(?!\W+(?:if|when|on)\b)"
 )
+_FALLBACK = re.compile(r"(?i)falls? ?back|slower|otherwise")
 
 
 class RULE(Rule):
@@ -42,13 +43,16 @@ class RULE(Rule):
 
 
 def _said_by_author(site: Site) -> bool:
-    """A comment right above the statement, or above the branch that it begins, says so."""
+    """A comment above the statement or its branch, or a message in that branch, says so."""
     statement = site.statement
     around = site.module.parent(statement)
-    comments = site.module.comments_above(statement)
+    said = site.module.comments_above(statement)
     if isinstance(around, ast.If):
-        comments += "\n" + site.module.comments_above(around)
-    return _DEMAND.search(comments) is not None
+        strings = (node.value for each in around.body for node in ast.walk(each) if isinstance(node, ast.Constant))
+        said = "\n".join(
+            [said, site.module.comments_above(around), *(text for text in strings if isinstance(text, str))]
+        )
+    return _DEMAND.search(said) is not None and not _FALLBACK.search(said)
 
 
 def _tensor(site: Site) -> ast.Call | None:
