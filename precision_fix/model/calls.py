@@ -125,6 +125,14 @@ def fate_of_cast(module: Module, call: ast.Call) -> Fate:
     return Fate.SIZE if sized else Fate.CHOOSES
 
 
+def is_launch(module: Module, call: ast.Call) -> bool:
+    """`kernel[grid](...)`, in a file whose Triton kernels name bfloat16."""
+    names = module.names.attributes.get("bfloat16", ())
+    return isinstance(call.func, ast.Subscript) and any(
+        module.resolve(node) == "triton.language.bfloat16" for node in names
+    )
+
+
 def container_of(call: ast.Call, what: Role) -> ast.expr | None:
     """The list or set that `container.append(x)` adds to."""
     return call.func.value if what is Role.APPEND and isinstance(call.func, ast.Attribute) else None

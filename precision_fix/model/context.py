@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 from precision_fix.model.module import Function, Module
@@ -15,6 +16,9 @@ def receiver(site: Site) -> str | None:
     """The keyword, parameter, variable, attribute or item that the site's value is given to, through arms and lists."""
     module = site.module
     node: ast.AST = site.node
+    option = _option(site)
+    if option is not None:
+        return option
     for above in module.ancestors(site.node):
         match above:
             case ast.keyword():
@@ -71,6 +75,21 @@ def _parameter(arguments: ast.arguments, default: ast.AST) -> str | None:
         *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True),
     ]
     return next((parameter.arg for parameter, value in pairs if value is default), None)
+
+
+def is_option_value(site: Site) -> bool:
+    """`["accelerate", "launch", "--mixed_precision", "bf16"]`: the word after an option."""
+    return _option(site) is not None
+
+
+def _option(site: Site) -> str | None:
+    above = site.parent
+    if not isinstance(above, ast.List | ast.Tuple):
+        return None
+    index = next(i for i, item in enumerate(above.elts) if item is site.node)
+    before = above.elts[index - 1] if index else None
+    is_option = isinstance(before, ast.Constant) and isinstance(before.value, str) and before.value.startswith("--")
+    return before.value.lstrip("-").replace("-", "_") if is_option else None  # type: ignore[union-attr]
 
 
 def name_of(target: ast.expr) -> str | None:
@@ -145,3 +164,15 @@ def says_bfloat16(module: Module, expression: ast.AST) -> bool:
                 if isinstance(part, ast.Constant) and part.value in ("bfloat16", "torch.bfloat16"):
                     return True
     return False
+
+
+_SHORT = re.compile(r"(?i)float8|fp8|e4m3|e5m2|itemsize|int8|quanti[sz]")
+
+
+def under_short_weights(site: Site) -> bool:
+    """Whether a test around the site asks for weights in float8 or the like, which mixed precision casts for each use.
+
+    `if precision in ("bf16", "fp8")` asks for either, and says nothing of the weights.
+    """
+    tests = (ast.unparse(test) for test in tests_around(site))
+    return any(_SHORT.search(test) and "bf16" not in test for test in tests)

@@ -10,7 +10,7 @@ from precision_fix.model.rule import Rule
 from precision_fix.model.site import Kind, Site
 
 # Parameters that tell what something is, not what it shall become.
-_TELLS = re.compile(r"(?i)^(?:src|source|from|orig|original|stored|expected|ref|checkpoint|ckpt|file)_")
+_TELLS = re.compile(r"(?i)^(?:src|source|from|orig|original|expected|ref|checkpoint|ckpt|file)_|storage|stored")
 
 
 class RULE(Rule):

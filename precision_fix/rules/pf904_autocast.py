@@ -6,6 +6,7 @@ import ast
 import re
 
 from precision_fix.model.autocast import OTHER_DEVICES, autocast_call, device_of
+from precision_fix.model.context import under_short_weights
 from precision_fix.model.finding import Verdict, keep, manual
 from precision_fix.model.rule import Rule
 from precision_fix.model.site import Kind, Site
@@ -30,7 +31,7 @@ class RULE(Rule):
         if device_of(call) in OTHER_DEVICES:
             return keep("autocast of another device")
         function = site.module.function(call)
-        if function is not None and _handles_short(function):
+        if under_short_weights(site) or (function is not None and _handles_short(function)):
             return manual("the region may cast float8 weights: turning it off would break their products")
         return None
 

@@ -6,6 +6,7 @@ import ast
 import re
 
 from precision_fix.model.context import receiver
+from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, keep, manual
 from precision_fix.model.rule import Rule
 from precision_fix.model.site import Kind, Site
@@ -31,6 +32,8 @@ class RULE(Rule):
             return keep("names a storage class or a float8 dtype")
         if isinstance(name, ast.Constant):
             return None
+        if site.fates and site.fates <= {Fate.COMPARED, Fate.TEXT}:
+            return keep("only compared")
         if _DTYPE.search(text) or _DTYPE.search(receiver(site) or ""):
             return manual(f"the dtype is named at run time, by {text}")
         return None
