@@ -112,10 +112,18 @@ def container(site: Site) -> Sequence | None:
     found: Sequence | None = None
     for above in site.chain:
         if isinstance(above, Sequence):
+            if _is_unpacked(site.module.parent(above), above):
+                break
             found = above
         elif not isinstance(above, ast.Starred | ast.BinOp):
             break
     return found
+
+
+def _is_unpacked(above: ast.AST | None, sequence: Sequence) -> bool:
+    """`a, b = x, y` makes no tuple that anybody sees."""
+    targets = above.targets if isinstance(above, ast.Assign) else []
+    return any(isinstance(target, Sequence) and len(target.elts) == len(sequence.elts) for target in targets)
 
 
 def is_record(sequence: Sequence) -> bool:

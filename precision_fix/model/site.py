@@ -80,9 +80,11 @@ class Site:
             return (Replace(self.node, f"{torch}.{dtype}"),)
         statement = self.module.import_of(self.node)
         taken = self.module.scope_of(self.node).owner(dtype)
-        if statement is None or taken is not None:
-            return None
-        return (Replace(self.node, dtype), ImportAlso(statement, dtype))
+        if taken is None and statement is not None:
+            return (Replace(self.node, dtype), ImportAlso(statement, dtype))
+        # What binds the name already may be torch's own dtype; unbound, it came with the star that brought bfloat16.
+        known = [self.module.imported(bound) for bound in taken.bindings[dtype]] if taken else []
+        return (Replace(self.node, dtype),) if all(name == f"torch.{dtype}" for name in known) else None
 
 
 _WORD = re.compile(r"(?:torch\.)?(?:bfloat16|bf16(?:-mixed|-true)?|BF16)")

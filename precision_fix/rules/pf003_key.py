@@ -17,9 +17,9 @@ class RULE(Rule):
     code = "PF003"
     title = "a key of a table"
     why = (
-        "A key says which entry is meant: `{torch.float32: 4, torch.bfloat16: 2}` must keep both. The same holds for "
-        "a table of cases, where a dtype stands beside the result that is expected of it, and for a map that is turned "
-        "round: two names for one dtype would leave one name."
+        "A key says which entry is meant: `{torch.float32: 4, torch.bfloat16: 2}` must keep both. The same holds "
+        "for a table of cases, where a dtype stands beside the result that is expected of it, and for a map that "
+        "is turned round: two names for one dtype would leave one name."
     )
     kinds = frozenset({Kind.DTYPE, Kind.TENSOR_TYPE, Kind.WORD})
 

@@ -17,8 +17,8 @@ class RULE(Rule):
     code = "PF005"
     title = "rounding or a bit trick"
     why = (
-        "`x.to(torch.bfloat16).to(torch.float32)` rounds on purpose, and a cast that is then viewed as integers reads "
-        "the bits. Both compute nothing in bfloat16, and neither means the same with another dtype."
+        "`x.to(torch.bfloat16).to(torch.float32)` rounds on purpose, and a cast that is then viewed as integers "
+        "reads the bits. Both compute nothing in bfloat16, and neither means the same with another dtype."
     )
     kinds = frozenset({Kind.DTYPE, Kind.METHOD})
 

@@ -15,8 +15,8 @@ class RULE(Rule):
     code = "PF006"
     title = "reports what was found"
     why = (
-        "`return torch.bfloat16` under `if any(p.dtype == torch.bfloat16 ...)` tells the caller what the weights are. "
-        "Rewritten it would deny what is there."
+        "`return torch.bfloat16` under `if any(p.dtype == torch.bfloat16 ...)` tells the caller what the weights "
+        "are. Rewritten it would deny what is there."
     )
     kinds = frozenset({Kind.DTYPE})
 

@@ -6,7 +6,6 @@ import ast
 
 from precision_fix.model.context import (
     container,
-    is_annotation,
     is_option_value,
     name_of,
     receiver,
@@ -23,14 +22,12 @@ class RULE(Rule):
     code = "PF007"
     title = "a word that chooses nothing"
     why = (
-        "The word is compared later, offered in a menu, shown to a person or recorded with stored bytes. What it leads "
-        "to is a place of its own, and is rewritten there."
+        "The word is compared later, offered in a menu, shown to a person or recorded with stored bytes. What it "
+        "leads to is a place of its own, and is rewritten there."
     )
     kinds = frozenset({Kind.WORD})
 
     def judge(self, site: Site) -> Verdict | None:
-        if is_annotation(site):
-            return keep("part of an annotation")
         if Fate.COMPARED in site.fates or Fate.KEY in site.fates:
             return keep("compared, or looked up by, later")
         sequence = container(site)

@@ -17,8 +17,9 @@ class RULE(Rule):
     code = "PF101"
     title = "chooses a precision"
     why = (
-        "An argument, a default, a returned or assigned value, an arm of a condition: the place decides in what precision "
-        "something is created, cast or computed. Below compute capability 8.0 bfloat16 is emulated, and compilers refuse it."
+        "An argument, a default, a returned or assigned value, an arm of a condition: the place decides in what "
+        "precision something is created, cast or computed. Below compute capability 8.0 bfloat16 is emulated, and "
+        "compilers refuse it."
     )
     kinds = frozenset({Kind.DTYPE})
 

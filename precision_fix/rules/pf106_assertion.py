@@ -17,8 +17,8 @@ class RULE(Rule):
     code = "PF106"
     title = "an assertion of bfloat16"
     why = (
-        "`assert x.dtype == torch.bfloat16` checks the result of a cast that is rewritten, here or in another file; left "
-        "alone it would fail. The guard of a compiled kernel stays: the kernel takes nothing else."
+        "`assert x.dtype == torch.bfloat16` checks the result of a cast that is rewritten, here or in another "
+        "file; left alone it would fail. The guard of a compiled kernel stays: the kernel takes nothing else."
     )
     kinds = frozenset({Kind.DTYPE})
 

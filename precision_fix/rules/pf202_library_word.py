@@ -18,8 +18,9 @@ class RULE(Rule):
     code = "PF202"
     title = "a library's word for a precision"
     why = (
-        'Accelerate says mixed_precision="no" for float32 (Accelerator, ACCELERATE_MIXED_PRECISION), Lightning says '
-        '"32-true" for what it calls "bf16-mixed", "bf16-true" or, for short, "bf16" (Trainer and Fabric, precision=).'
+        'Accelerate says mixed_precision="no" for float32 (Accelerator, ACCELERATE_MIXED_PRECISION), Lightning '
+        'says "32-true" for what it calls "bf16-mixed", "bf16-true" or, for short, "bf16" (Trainer and Fabric, '
+        "precision=)."
     )
     kinds = frozenset({Kind.WORD})
 

@@ -22,9 +22,9 @@ class RULE(Rule):
     code = "PF203"
     title = "a flag that turns bfloat16 on"
     why = (
-        '`TrainingArguments(bf16=True)`, `args.bf16 = True`, `bf16=not fp16` and DeepSpeed\'s `{"bf16": {"enabled": True}}` '
-        "make a library compute in bfloat16. A variable that the file itself reads stays: what it leads to is "
-        "rewritten there."
+        '`TrainingArguments(bf16=True)`, `args.bf16 = True`, `bf16=not fp16` and DeepSpeed\'s `{"bf16": '
+        '{"enabled": True}}` make a library compute in bfloat16. A variable that the file itself reads stays: '
+        "what it leads to is rewritten there."
     )
     kinds = frozenset({Kind.FLAG})
 

@@ -18,8 +18,8 @@ class RULE(Rule):
     code = "PF204"
     title = "the default of an option"
     why = (
-        'The word comes from what the option offers: "no" beside ["no", "fp16", "bf16"], "fp32" beside ["bf16", "fp32"]. '
-        "Where it offers no word for float32 the default stays."
+        'The word comes from what the option offers: "no" beside ["no", "fp16", "bf16"], "fp32" beside ["bf16", '
+        '"fp32"]. Where it offers no word for float32 the default stays.'
     )
     kinds = frozenset({Kind.WORD})
 

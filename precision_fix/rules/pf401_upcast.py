@@ -16,9 +16,9 @@ class RULE(Rule):
     code = "PF401"
     title = "stored bytes"
     why = (
-        "`torch.frombuffer(b, dtype=torch.bfloat16)` and `x.view(torch.bfloat16)` read bytes that are bfloat16. Another "
-        "dtype would read garbage, so the result is cast up instead. A view that is written through stays: a cast is a "
-        "copy, and the writes would be lost."
+        "`torch.frombuffer(b, dtype=torch.bfloat16)` and `x.view(torch.bfloat16)` read bytes that are bfloat16. "
+        "Another dtype would read garbage, so the result is cast up instead. A view that is written through "
+        "stays: a cast is a copy, and the writes would be lost."
     )
     kinds = frozenset({Kind.DTYPE})
     runtime = True
@@ -32,9 +32,7 @@ class RULE(Rule):
         if _is_cast_up(site.module, call):
             return keep("reads bfloat16 bytes and casts them up")
         if (_is_from_buffer(call) and not _is_written(site.module, call)) or _is_plain_value(site.module, call):
-            return rewrite(
-                "reads bfloat16 bytes, then casts them up", CallOn(call, f"to(torch.{site.module.target.dtype})")
-            )
+            return rewrite("reads bfloat16 bytes, then casts them up", CallOn(call, _cast(site)))
         return manual("a view of bfloat16 bytes that may be written through: cast up what is read from it")
 
 

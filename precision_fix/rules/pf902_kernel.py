@@ -26,9 +26,9 @@ class RULE(Rule):
     code = "PF902"
     title = "an operator that takes nothing else"
     why = (
-        "The CUDA kernel behind the call is compiled for bfloat16 or half precision (int4 and scaled matrix products, "
-        "flash attention, a Triton kernel). Given float32 it raises or reads garbage. Use another path of the project: "
-        "eager or SDPA attention, another quantization."
+        "The CUDA kernel behind the call is compiled for bfloat16 or half precision (int4 and scaled matrix "
+        "products, flash attention, a Triton kernel). Given float32 it raises or reads garbage. Use another path "
+        "of the project: eager or SDPA attention, another quantization."
     )
     kinds = frozenset({Kind.DTYPE, Kind.METHOD, Kind.KERNEL})
 

@@ -18,8 +18,9 @@ class RULE(Rule):
     code = "PF904"
     title = "autocast that holds short weights"
     why = (
-        "Where weights are kept in float8, the autocast region is what casts them for each product. Turned off, the "
-        "products would meet two dtypes and raise. A region on another device than CUDA or the CPU is not ours to change."
+        "Where weights are kept in float8, the autocast region is what casts them for each product. Turned off, "
+        "the products would meet two dtypes and raise. A region on another device than CUDA or the CPU is not "
+        "ours to change."
     )
     kinds = frozenset({Kind.DTYPE})
     runtime = True

@@ -18,8 +18,8 @@ class RULE(Rule):
     code = "PF906"
     title = "the checkpoint decides"
     why = (
-        '`torch_dtype="auto"` and `load_state_dict(..., assign=True)` give the model the dtype of the file, which may be '
-        "bfloat16 whatever the code says. The runtime casts up while it loads."
+        '`torch_dtype="auto"` and `load_state_dict(..., assign=True)` give the model the dtype of the file, which '
+        "may be bfloat16 whatever the code says. The runtime casts up while it loads."
     )
     kinds = frozenset({Kind.CHECKPOINT})
     runtime = True

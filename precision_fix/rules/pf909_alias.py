@@ -18,8 +18,8 @@ class RULE(Rule):
     code = "PF909"
     title = "an alias that is compared too"
     why = (
-        "`BF16 = torch.bfloat16` gives the dtype a shorter name. Changed at its definition it would change everywhere, and "
-        "`x.dtype == BF16` would no longer ask what it says. Replace the name where it casts."
+        "`BF16 = torch.bfloat16` gives the dtype a shorter name. Changed at its definition it would change "
+        "everywhere, and `x.dtype == BF16` would no longer ask what it says. Replace the name where it casts."
     )
     kinds = frozenset({Kind.DTYPE})
     runtime = True
