@@ -34,9 +34,7 @@ def codes(source: str, action: Action | None = None, *, path: str = "example.py"
     return [each.code for each in findings(source, path=path) if action is None or each.action is action]
 
 
-def check_rewritten(
-    before: str, after: str, *, code: str = "", path: str = "example.py", to: str = "float32"
-) -> None:
+def check_rewritten(before: str, after: str, *, code: str = "", path: str = "example.py", to: str = "float32") -> None:
     """`before` becomes `after`, to the character; `code` is among the rules that did it."""
     assert rewritten(before, path=path, to=to) == dedent(after)
     done = {each.code for each in findings(before, path=path, to=to) if each.action is Action.REWRITE}
