@@ -134,7 +134,7 @@ def replace_all(contents: Mapping[Path, bytes], still_ours: Callable[[Path], Non
             for path, data in contents.items():
                 try:
                     waiting.append(Replacement(path, data))
-                except NoRoom:  # noqa: PERF203
+                except NoRoom:
                     raise
                 except CannotReplace as error:
                     failed[path] = error
@@ -144,7 +144,7 @@ def replace_all(contents: Mapping[Path, bytes], still_ours: Callable[[Path], Non
             try:
                 still_ours(replacement.path)
                 replacement.apply()
-            except CannotReplace as error:  # noqa: PERF203
+            except CannotReplace as error:
                 failed[replacement.path] = error
             else:
                 replaced.append(replacement.path)

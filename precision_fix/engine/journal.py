@@ -150,7 +150,7 @@ class Journal:
         for path, change in staged.items():
             try:
                 still_ours(path)
-            except CannotReplace as error:  # noqa: PERF203
+            except CannotReplace as error:
                 failed[path] = error
             else:
                 wanted[path] = change
@@ -188,15 +188,16 @@ def _read(path: Path) -> bytes:
 
 
 def settle(root: Path, record: Record) -> None:
-    """Clear up behind a killed run: temporary files go, and patches that did not come through are noted as
-    such.
+    """Clear up behind a killed run or undo: temporary files go, and patches that did not come through are
+    noted so.
 
-    A file that is neither as before nor as after stays noted: somebody edited it since, and undo has to
-    say so.
+    A file that is neither as before nor as after stays noted: somebody edited it since, and undo has to say
+    so. Raises PrecisionFixError when the journal cannot be written.
     """
+    # Beside every file we know of, for an undo leaves no trace in the log before it is through.
+    atomic.sweep((root / name).parent for name in record.entries)
     if not record.unfinished:
         return
-    atomic.sweep((root / patch.path).parent for patch in record.unfinished)
     untouched: list[str] = []
     for patch in record.unfinished:
         with contextlib.suppress(OSError):

@@ -24,5 +24,5 @@ def render(path: str, text: str, analysis: Analysis, target: Target) -> str:
     except (ParserSyntaxError, Unparsable, ValueError, AssertionError) as error:
         raise CannotEdit(f"cannot be edited safely, left as it is ({error})") from error
     if left:
-        raise CannotEdit(f"cannot be edited safely, left as it is ({len(left)} places would be left)")
+        raise CannotEdit(f"cannot be edited safely, left as it is ({len(left)} edits would be left to make)")
     return edited

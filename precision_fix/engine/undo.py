@@ -110,7 +110,8 @@ class _Undoing:
         # A journal may come with a cloned project: no name in it leads out of its tree, not even through
         # a link.
         pure = PurePosixPath(name)
-        if pure.is_absolute() or ".." in pure.parts or Path(os.path.realpath(path.parent)) != path.parent:
+        inside = path.is_relative_to(self.root) and ".." not in pure.parts
+        if not inside or Path(os.path.realpath(path.parent)) != path.parent:
             raise CannotReplace(path, "a link leads out of the tree now, left alone")
         try:
             mode = path.lstat().st_mode

@@ -27,6 +27,7 @@ class Role(Enum):
     CASES = auto()
     REGISTER = auto()
     NOTHING = auto()
+    DEFAULT = auto()
     OTHER = auto()
 
 
@@ -59,6 +60,9 @@ _KERNELS = frozenset(
     | {"flash_attn_func", "flash_attn_varlen_func", "flash_attn_qkvpacked_func", "flash_attn_varlen_qkvpacked_func"}
     | {"flash_attn_with_kvcache", "_flash_attention_forward"}
 )
+# Callees that answer a question, and those that build a kernel for the dtype that they are given.
+_PREDICATE = re.compile(r"^_?(?:can|is|has|supports?|should|check)_|_(?:available|supported|works|ok)$")
+_COMPILES = re.compile(r"(?:^|_)(?:jit|compile|cpp|codegen|kernel)(?:$|_)")
 _CASTS = frozenset({"to", "type", "new_zeros", "new_ones", "new_empty", "new_full", "new_tensor", "astype"})
 
 
@@ -78,11 +82,17 @@ def role(module: Module, call: ast.Call, node: ast.AST, keyword: str | None) -> 
         or last.endswith(("Error", "Exception", "Warning"))
     ):
         return Role.TEXT
+    if _is_default(module, call, node, last):
+        return Role.DEFAULT
+    if last == "getattr" and module.resolve(call.args[0]) == "torch":
+        return Role.CAST
     if last in ("isinstance", "issubclass", "hasattr", "getattr") and call.args and call.args[0] is node:
         # `isinstance(dtype, str)` asks for the type of the variable, not which dtype it is.
         return Role.NOTHING
-    if last in _TESTS:
+    if last in _TESTS or (_PREDICATE.search(last) and not of_torch):
         return Role.TEST
+    if _COMPILES.search(last) and not of_torch:
+        return Role.KERNEL
     if of_torch or last in _CASTS:
         return Role.SIZE if last == "_element_size" else Role.CAST
     if last == "register_buffer":
@@ -98,6 +108,14 @@ def role(module: Module, call: ast.Call, node: ast.AST, keyword: str | None) -> 
     if is_method and last in _APPENDS:
         return Role.APPEND
     return Role.SIZE if _SIZE.search(last.lower()) and module.definition(last) is None else Role.OTHER
+
+
+def _is_default(module: Module, call: ast.Call, node: ast.AST, last: str) -> bool:
+    """`getattr(config, "dtype", DEFAULT)`, `options.get("dtype", DEFAULT)`, `os.getenv("DTYPE", DEFAULT)`."""
+    index = next((i for i, argument in enumerate(call.args) if argument is node), None)
+    if last == "getattr":
+        return index == 2
+    return last in ("get", "pop", "setdefault", "getenv") and index == 1
 
 
 def fate_of_cast(module: Module, call: ast.Call) -> Fate:

@@ -120,17 +120,3 @@ def says_bfloat16(module: Module, expression: ast.AST) -> bool:
                 if isinstance(part, ast.Constant) and part.value in ("bfloat16", "torch.bfloat16"):
                     return True
     return False
-
-
-def replaced_where(site: Site) -> tuple[ast.expr | None, bool]:
-    """The test that this site is the alternative to, and whether it is taken where the test fails.
-
-    `a if TEST else SITE` gives (TEST, True): what passes needs no replacement. `if TEST: x = SITE` gives (TEST, False).
-    """
-    above = site.parent
-    if isinstance(above, ast.IfExp) and site.node is above.orelse:
-        return above.test, True
-    statement = site.module.parent(site.statement)
-    if isinstance(above, ast.Assign | ast.Call) and isinstance(statement, ast.If) and site.statement in statement.body:
-        return statement.test, False
-    return None, False

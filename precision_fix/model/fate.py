@@ -9,7 +9,6 @@ class Fate(Enum):
     """What is done with a value at the end of its way."""
 
     CHOOSES = "sets the precision of what is created, cast or computed"
-    ITERATED = "is looped over"
     COMPARED = "is compared or tested for membership"
     REFUSED = "is checked by a guard that would refuse the new precision"
     KEY = "is a key that something is looked up by"

@@ -8,7 +8,7 @@ from enum import Enum, auto
 
 from precision_fix.model import calls
 from precision_fix.model.fate import Fate
-from precision_fix.model.guard import refuses
+from precision_fix.model.guard import refuses, stands_in_for_others
 from precision_fix.model.module import Function, Module
 
 _BUDGET = 400
@@ -154,7 +154,6 @@ class _Follower:
     def items(self, node: ast.AST, above: ast.AST | None) -> None:
         match above:
             case ast.For() | ast.AsyncFor() | ast.comprehension():
-                self.end(Fate.ITERATED, above)
                 self.assigned(above.target, Shape.VALUE)
             case ast.Subscript() if node is above.value:
                 self.push(above, Shape.ITEMS if isinstance(above.slice, ast.Slice) else Shape.VALUE)
@@ -311,6 +310,8 @@ class _Follower:
             self.push(container, Shape.ITEMS)
             if isinstance(container, ast.Name):
                 self.name_of_container(container)
+        elif role is calls.Role.DEFAULT:
+            self.push(call, shape)
         elif role is calls.Role.NOTHING:
             return
         elif role in _FATE_OF_ROLE:
@@ -318,7 +319,8 @@ class _Follower:
         elif self.tensors and role in (calls.Role.CAST, calls.Role.REGISTER):
             self.tensor(call, role)
         elif role is calls.Role.CAST and shape is Shape.VALUE:
-            self.end(calls.fate_of_cast(self.module, call), call)
+            needs_half = stands_in_for_others(self.module, call, self.module.target.dtype)
+            self.end(Fate.REFUSED if needs_half else calls.fate_of_cast(self.module, call), call)
         else:
             self.callee(node, call, keyword, shape)
 
@@ -348,7 +350,10 @@ class _Follower:
         others = [side for side in (compare.left, *compare.comparators) if side is not node]
         items = [item for side in others for item in (side.elts if isinstance(side, _SEQUENCES) else [side])]
         if self.is_word:
-            return any(self.module.dtype_name(item) is not None for item in items)
+            # A test for another word says nothing of this one either.
+            words = [item.value for item in items if isinstance(item, ast.Constant)]
+            other = len(words) == len(items) and not any("16" in str(word) and "b" in str(word) for word in words)
+            return other or any(self.module.dtype_name(item) is not None for item in items)
         return bool(items) and all(isinstance(item, ast.Constant) and isinstance(item.value, str) for item in items)
 
     def compared(self, node: ast.AST, compare: ast.Compare, shape: Shape) -> None:
@@ -368,7 +373,7 @@ _FATE_OF_ROLE = {
     calls.Role.SIZE: Fate.SIZE,
     calls.Role.KERNEL: Fate.KERNEL,
     calls.Role.KEY: Fate.KEY,
-    calls.Role.CASES: Fate.ITERATED,
+    calls.Role.CASES: Fate.CHOOSES,
 }
 
 

@@ -8,18 +8,43 @@ from precision_fix.model.module import Module
 
 
 def accepted(module: Module, node: ast.AST) -> frozenset[str] | None:
-    """The dtype names that the guard around a comparison lets through; None where the comparison guards nothing."""
-    test = node
-    above = module.parent(node)
+    """The dtype names that the guard around a comparison lets through; None where the comparison guards nothing.
+
+    Of a test that asks several things, what is joined by "or" widens the answer, and what is joined by "and" is asked
+    besides: `assert x.dtype == torch.bfloat16 and x.dim() == 2` lets bfloat16 alone pass.
+    """
+    lets: frozenset[str] | None = None
+    for negated in (False, True):
+        if _guards(module, node, negated=negated):
+            lets = _widened(module, node, negated=negated)
+    return lets
+
+
+def _guards(module: Module, node: ast.AST, *, negated: bool) -> bool:
+    """Whether the program goes on only where the comparison holds (or, negated, where it does not)."""
+    test, above = node, module.parent(node)
     while isinstance(above, ast.BoolOp | ast.UnaryOp):
+        if isinstance(above, ast.UnaryOp):
+            negated = not negated
         test, above = above, module.parent(above)
+    if isinstance(above, ast.Call) and isinstance(above.func, ast.Attribute):
+        return not negated and above.func.attr == "assertTrue"
     if isinstance(above, ast.Assert) and test is above.test:
-        return passing(module, test)
-    if isinstance(above, ast.If) and test is above.test and _raises(above.body):
-        return passing(module, test, negated=True)
-    if isinstance(above, ast.Call) and isinstance(above.func, ast.Attribute) and above.func.attr == "assertTrue":
-        return passing(module, test)
-    return None
+        return not negated
+    return isinstance(above, ast.If) and test is above.test and negated and isinstance(above.body[-1], ast.Raise)
+
+
+def _widened(module: Module, node: ast.AST, *, negated: bool) -> frozenset[str] | None:
+    lets = passing(module, node, negated=negated)
+    test, above = node, module.parent(node)
+    while isinstance(above, ast.BoolOp | ast.UnaryOp) and lets is not None:
+        if isinstance(above, ast.UnaryOp):
+            negated = not negated
+        elif isinstance(above.op, ast.And if negated else ast.Or):
+            others = [passing(module, value, negated=negated) for value in above.values if value is not test]
+            lets = None if None in others else lets.union(*(other for other in others if other is not None))
+        test, above = above, module.parent(above)
+    return lets
 
 
 def refuses(module: Module, compare: ast.Compare, subject: ast.AST) -> bool:
@@ -31,10 +56,6 @@ def refuses(module: Module, compare: ast.Compare, subject: ast.AST) -> bool:
     if lets is None or compare.left is not subject:
         return False
     return "bfloat16" in lets and len(lets) > 1 and module.target.dtype not in lets
-
-
-def _raises(body: list[ast.stmt]) -> bool:
-    return isinstance(body[-1], ast.Raise)
 
 
 def passing(module: Module, test: ast.AST, *, negated: bool = False) -> frozenset[str] | None:
@@ -75,3 +96,29 @@ def _members(module: Module, container: ast.expr) -> frozenset[str] | None:
 def is_equality_assertion(call: ast.Call) -> bool:
     """`self.assertEqual(x.dtype, torch.bfloat16)` and its like."""
     return isinstance(call.func, ast.Attribute) and call.func.attr in ("assertEqual", "assertIs", "assert_equal")
+
+
+def replaced_where(module: Module, node: ast.AST) -> tuple[ast.expr | None, bool]:
+    """The test that an expression is the alternative to, and whether it is taken where the test fails.
+
+    `a if TEST else NODE` gives (TEST, True): what passes needs no replacement. `if TEST: x = NODE` gives (TEST, False).
+    """
+    child, above = node, module.parent(node)
+    while isinstance(above, ast.Call | ast.keyword):
+        child, above = above, module.parent(above)
+    if isinstance(above, ast.IfExp) and child is above.orelse:
+        return above.test, True
+    statement = above if isinstance(above, ast.Assign) else None
+    around = module.parent(statement) if statement is not None else None
+    if isinstance(around, ast.If) and statement in around.body:
+        return around.test, False
+    return None, False
+
+
+def stands_in_for_others(module: Module, node: ast.AST, target: str) -> bool:
+    """Whether a value takes the place of every dtype that is no half precision, the target's included."""
+    test, where_it_fails = replaced_where(module, node)
+    if test is None:
+        return False
+    lets = passing(module, test, negated=not where_it_fails)
+    return lets is not None and len(lets) > 1 and "bfloat16" in lets and target not in lets

@@ -11,6 +11,8 @@ from precision_fix.model.rule import Rule
 from precision_fix.model.site import Kind, Site
 
 _HARMLESS = frozenset({Fate.COMPARED, Fate.TEXT, Fate.KEY, Fate.SIZE})
+# A dtype kept for its size is kept in an attribute, where other files may ask for the size as well.
+_SIZED = _HARMLESS | {Fate.STORED}
 
 
 class RULE(Rule):
@@ -23,7 +25,7 @@ class RULE(Rule):
     kinds = frozenset({Kind.DTYPE, Kind.TENSOR_TYPE})
 
     def judge(self, site: Site) -> Verdict | None:
-        if not site.ends or not site.fates <= _HARMLESS:
+        if not site.ends or not site.fates <= (_SIZED if Fate.SIZE in site.fates else _HARMLESS):
             return None
         if isinstance(site.parent, ast.Dict) and site.fates != {Fate.KEY}:
             return None

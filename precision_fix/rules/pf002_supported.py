@@ -12,7 +12,6 @@ from precision_fix.model.rule import Rule
 from precision_fix.model.site import Kind, Site
 
 _SUPPORTED = re.compile(r"(?i)support|allow|valid|accept|permit|known|available|compatible|eligible|(?:^|_)(?:un|dis)")
-_LOOPED = frozenset({Fate.ITERATED, Fate.CHOOSES})
 
 
 class RULE(Rule):
@@ -29,8 +28,8 @@ class RULE(Rule):
         if sequence is None:
             return None
         name = receiver(site)
-        if name is not None and _SUPPORTED.search(name) and Fate.ITERATED not in site.fates:
+        if name is not None and _SUPPORTED.search(name) and Fate.CHOOSES not in site.fates:
             return keep(f"{name} lists what is supported")
-        if isinstance(sequence, ast.Set) and not site.fates & _LOOPED:
+        if isinstance(sequence, ast.Set) and Fate.CHOOSES not in site.fates:
             return keep("a set, which is there to be tested against")
         return None

@@ -29,6 +29,8 @@ class RULE(Rule):
         call = _reading_call(site)
         if call is None:
             return keep("says how stored bytes are read")
+        if _is_cast_up(site.module, call):
+            return keep("reads bfloat16 bytes and casts them up")
         if _is_from_buffer(call) or _is_plain_value(site.module, call):
             return rewrite(
                 "reads bfloat16 bytes, then casts them up", CallOn(call, f"to(torch.{site.module.target.dtype})")
@@ -48,6 +50,16 @@ def _reading_call(site: Site) -> ast.Call | None:
         return None
     direct = site.node in call.args or any(keyword.value is site.node for keyword in call.keywords)
     return call if direct else None
+
+
+def _is_cast_up(module: Module, call: ast.Call) -> bool:
+    """A cast to another dtype follows at once."""
+    attribute = module.parent(call)
+    cast = module.parent(attribute) if isinstance(attribute, ast.Attribute) else None
+    if not isinstance(cast, ast.Call) or cast.func is not attribute:
+        return False
+    assert isinstance(attribute, ast.Attribute)
+    return attribute.attr in ("float", "double", "half") or (attribute.attr in ("to", "type") and bool(cast.args))
 
 
 def _is_from_buffer(call: ast.Call) -> bool:

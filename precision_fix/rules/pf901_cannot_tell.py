@@ -8,8 +8,6 @@ from precision_fix.model.finding import Verdict, manual
 from precision_fix.model.rule import Rule
 from precision_fix.model.site import Kind, Site
 
-_DECIDES = frozenset({Fate.CHOOSES, Fate.ITERATED})
-
 
 class RULE(Rule):
     code = "PF901"
@@ -23,7 +21,7 @@ class RULE(Rule):
     runtime = True
 
     def judge(self, site: Site) -> Verdict | None:
-        if site.fates & _DECIDES:
+        if Fate.CHOOSES in site.fates:
             return None
         if container(site) is not None:
             return manual("a list whose use this file does not show: see whether it is walked or tested against")

@@ -171,14 +171,14 @@ class _Tree:
                             is_environment |= name == "conda-meta"
                         elif name == ".git":
                             has_git = True
-                    elif name.endswith(suffixes) and entry.is_file(follow_symlinks=False):
-                        files.append(name)
                     elif name == ".gitignore":
                         has_ignore = entry.is_file(follow_symlinks=False)  # git reads no link here
                     elif name == "pyvenv.cfg":
                         is_environment = True
                     elif name == ".git":
                         has_git = True
+                    elif name.endswith(suffixes) and entry.is_file(follow_symlinks=False):
+                        files.append(name)
                     elif links_out is not None and entry.is_symlink() and self._leads_out(entry.path):
                         links_out.append(directory + name)
         except OSError as error:

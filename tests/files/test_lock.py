@@ -93,6 +93,20 @@ def test_many_at_once_never_overlap(tmp_path: Path) -> None:
     assert snapshot(tmp_path) == {}
 
 
+def test_hidden_from_git_though_the_last_run_was_just_tidying_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = module._take
+
+    def tidied(descriptor: int) -> None:
+        (tmp_path / ".precision-fix/.gitignore").unlink()
+        real(descriptor)
+
+    monkeypatch.setattr(module, "_take", tidied)
+    with lock(tmp_path) as directory:
+        assert (directory / ".gitignore").read_bytes() == b"*\n"
+
+
 def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def none_here(descriptor: int) -> None:
         raise OSError(errno.ENOLCK, "No locks available")

@@ -71,6 +71,7 @@ def test_an_environment_is_known_by_its_marker(here: Path, marker: str) -> None:
     make(here, "work/lib/python3.11/site-packages/pkg/node_modules/b.py")
     (here / "work/.gitignore").write_text("# Created by venv; see https://docs.python.org/3/library/venv.html\n*\n")
     assert found(Path()) == ["build/b.py", "env/a.py", "venv/c.py"]
+    assert found(Path(), suffixes=(".py", ".cfg")) == ["build/b.py", "env/a.py", "venv/c.py"]
     for named in ("work", "work/lib", "work/lib/python3.11/site-packages/pkg"):
         assert found(Path(named)) == ["work/lib/python3.11/site-packages/pkg/a.py"]
 

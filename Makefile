@@ -1,0 +1,35 @@
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+
+.PHONY: demo test lint score bench clean
+
+# The two commands of the README. Both install what they need into .venv, and nothing elsewhere.
+
+demo: $(VENV)/ready
+	$(RUN) fixtures/demo/demo.py
+
+test: $(VENV)/ready lint
+	$(RUN) -m pytest
+
+lint: $(VENV)/ready
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+
+# Longer: these fetch real projects into .trees/ first.
+
+score: $(VENV)/ready
+	$(RUN) -m tests.bench.score
+
+bench: $(VENV)/ready
+	$(RUN) -m pip install --quiet ast-grep-cli
+	$(RUN) -m tests.bench.speed
+
+$(VENV)/ready: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check --editable ".[test]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) .trees .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,84 @@
+"""Whole-process time and peak memory beside ast-grep, in one run: `make bench`.
+
+Both commands run in turn, after one run that is not counted; the median of the ratios counts, since machines are noisy.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.bench.trees import tree
+
+SCRIPTS = Path(sysconfig.get_path("scripts"))
+OURS = [str(SCRIPTS / "precision-fix"), "--gpu", "t4", "--check"]
+THEIRS = [str(SCRIPTS / "ast-grep"), "run", "-l", "py", "-p", "torch.bfloat16", "-r", "torch.float32"]
+# The most that our time may be, as a part of ast-grep's.
+PROMISED = {"ComfyUI": 1.0, "diffusers": 0.5, "transformers": 0.5, "sglang": 1.0}
+SIZES = (1_000, 5_000, 10_000, 50_000)
+
+
+def run(command: Sequence[str]) -> tuple[float, float]:
+    """Wall time in seconds and peak resident memory in MiB of a process and its children."""
+    start = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, _, usage = os.wait4(process.pid, 0)
+    return time.perf_counter() - start, usage.ru_maxrss / 1024
+
+
+def compare(name: str, folder: Path, runs: int = 7) -> float:
+    """Print one row; return the median ratio of our wall time to theirs."""
+    for command in (OURS, THEIRS):
+        run([*command, str(folder)])
+    pairs = [(run([*OURS, str(folder)]), run([*THEIRS, str(folder)])) for _ in range(runs)]
+    ours, theirs = zip(*pairs, strict=True)
+    ratio = statistics.median(a[0] / b[0] for a, b in pairs)
+    cells = [statistics.median(column) for each in (ours, theirs) for column in zip(*each, strict=True)]
+    promised = f"{PROMISED[name]:8.2f}" if name in PROMISED else " " * 8
+    print(f"{name:22}{cells[0]:9.3f}{cells[2]:9.3f}{ratio:8.2f}{promised}{cells[1]:9.0f}{cells[3]:9.0f}", flush=True)
+    return ratio
+
+
+def synthetic(count: int, folder: Path, source: Path, mention: bool) -> Path:
+    """A tree of `count` files, copies of real ones, of which one in eight mentions bfloat16 (or none does)."""
+    texts = [path.read_bytes() for path in sorted(source.rglob("*.py")) if path.stat().st_size < 20_000]
+    with_it = [text for text in texts if b"torch.bfloat16" in text]
+    without = [text for text in texts if b"bf16" not in text.lower() and b"bfloat16" not in text.lower()]
+    for number in range(count):
+        place = folder / f"package_{number // 100}"
+        place.mkdir(exist_ok=True)
+        chosen = with_it if mention and number % 8 == 0 else without
+        (place / f"module_{number}.py").write_bytes(chosen[number % len(chosen)])
+    return folder
+
+
+def main() -> int:
+    """0 when every promise was kept, 1 otherwise."""
+    print(f"{'tree':22}{'ours s':>9}{'theirs s':>9}{'ratio':>8}{'at most':>8}{'ours MiB':>9}{'theirs':>9}")
+    kept = True
+    for name, most in PROMISED.items():
+        folder = tree(name)
+        if folder is not None:
+            kept &= compare(name, folder) <= most
+    source = tree("diffusers")
+    for mention in (True, False) if source else ():
+        for count in SIZES:
+            with tempfile.TemporaryDirectory() as scratch:
+                assert source is not None
+                words = "" if mention else ", no mention"
+                compare(f"{count} files{words}", synthetic(count, Path(scratch), source, mention), runs=3)
+    return 0 if kept else 1
+
+
+if __name__ == "__main__":
+    if shutil.which("ast-grep", path=str(SCRIPTS)) is None:
+        sys.exit("ast-grep is not installed here: pip install ast-grep-cli")
+    sys.exit(main())
