@@ -133,9 +133,7 @@ def place() -> Iterator[Path]:
 @pytest.mark.parametrize("torn", [False, True])
 @pytest.mark.parametrize("spoil", [die_at, fill_disk_at])
 @pytest.mark.parametrize("scenario", ["first run", "second run", "second run after an edit", "undo"])
-def test_at_every_single_step(
-    place: Path, scenario: str, spoil: Callable[[int, bool], None], torn: bool
-) -> None:
+def test_at_every_single_step(place: Path, scenario: str, spoil: Callable[[int, bool], None], torn: bool) -> None:
     steps = 0
     while True:
         steps += 1
@@ -173,9 +171,7 @@ def test_at_every_single_step(
             refused = [problem.path for problem in undo(root).refused]
         except PrecisionFixError as error:
             assert "nothing to undo" in str(error)
-        if (
-            refused
-        ):  # stopped before the edit was noted as what to go back to: it is an edit since the first run
+        if refused:  # stopped before the edit was noted as what to go back to: it is an edit since the first run
             assert scenario == "second run after an edit"
             assert (refused, found["a.py"]) == ([str(root / "a.py")], b"edited")
             assert contents(root) == original

@@ -52,9 +52,7 @@ def test_where_a_journal_lies(tmp_path: Path) -> None:
     assert journal_root(tmp_path / "file.py") == tmp_path / "project/pkg"
 
 
-def test_the_original_is_on_the_disk_before_the_file_changes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_original_is_on_the_disk_before_the_file_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = make(tmp_path, a=b"before")["a"]
     seen: list[tuple[bytes, bytes]] = []
     real = os.replace
@@ -242,9 +240,7 @@ def test_a_tree_that_takes_no_journal_is_not_changed(tmp_path: Path) -> None:
     give_to_nobody(root)
     root.chmod(0o555)
     done = python(
-        "unprivileged()\n"
-        "try: Journal.open(Path(sys.argv[1]))\n"
-        "except PrecisionFixError as error: print(error)\n",
+        "unprivileged()\ntry: Journal.open(Path(sys.argv[1]))\nexcept PrecisionFixError as error: print(error)\n",
         root,
     )
     root.chmod(0o755)
@@ -293,9 +289,7 @@ def test_running_twice_notes_nothing_twice(tmp_path: Path) -> None:
     assert after == before
 
 
-def test_a_journal_that_cannot_be_written_stays_as_it_was(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_journal_that_cannot_be_written_stays_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = make(tmp_path, a=b"1", b=b"2")
     patch(tmp_path, files["a"], b"new")
     before = snapshot(tmp_path)

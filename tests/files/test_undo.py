@@ -62,9 +62,7 @@ def test_what_was_done_since_is_refused_and_the_rest_restored(tmp_path: Path) ->
     result = undo(tmp_path)
     assert result.restored == [files["e"], files["g"]]
     assert {problem.path: problem.message for problem in result.refused} == {
-        str(
-            files["a"]
-        ): "was edited since it was changed, left as it is: take that edit back and run undo again",
+        str(files["a"]): "was edited since it was changed, left as it is: take that edit back and run undo again",
         str(files["b"]): "is no longer there, not restored (its original is in .precision-fix/originals)",
         str(files["c"]): "is a link now, left alone",
         str(files["d"]): "is no regular file now, left alone",
@@ -106,9 +104,7 @@ def test_all_that_we_ever_made_of_a_file_is_known(tmp_path: Path) -> None:
     assert snapshot(tmp_path) == {"a.py": b"first"}
 
 
-def test_an_edit_at_the_last_moment_is_not_overwritten(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_edit_at_the_last_moment_is_not_overwritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = make(tmp_path, a=b"1", b=b"2")
     for path in files.values():
         patch(tmp_path, path, b"ours")

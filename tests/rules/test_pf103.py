@@ -55,8 +55,8 @@ def test_by_its_own_name() -> None:
         "import torch\nfrom torch.cuda.amp import autocast as ac\nwith ac(False, torch.float32):\n    f()\n",
     )
     check_rewritten(
-        'import torch\nfrom torch import autocast\nwith autocast("cuda", dtype=torch.bfloat16):\n    f()\n',
-        'import torch\nfrom torch import autocast\nwith autocast("cuda", dtype=torch.float32, enabled=False):\n    f()\n',
+        'import torch\nfrom torch import autocast\nc = autocast("cuda", dtype=torch.bfloat16)\n',
+        'import torch\nfrom torch import autocast\nc = autocast("cuda", dtype=torch.float32, enabled=False)\n',
     )
 
 
@@ -101,15 +101,14 @@ def test_over_several_lines_with_comments() -> None:
         import torch
         with torch.autocast(
             "cuda",  # where
-            dtype=torch.float32,  # where
-            enabled=False,  # short
+            dtype=torch.float32,  # short
+            enabled=False,
         ):
             y = model(x)
         with torch.autocast(
             device_type="cuda",
             # in short
             dtype=torch.float32,
-            # in short
             enabled=False
         ):
             y = model(x)

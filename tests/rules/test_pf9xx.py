@@ -16,11 +16,11 @@ def test_pf901_a_list_whose_use_is_out_of_sight() -> None:
     [
         "import triton.language as tl\nx = y.to(tl.bfloat16)\n",
         "from triton import language as tl\n@jit\ndef k(x):\n    return x.to(tl.bfloat16)\n",
-        "import torch\nfrom flash_attn import flash_attn_func as fa\ndef f(q):\n    q = q.bfloat16()\n    return fa(q, q, q)\n",
+        "from flash_attn import flash_attn_func as fa\ndef f(q):\n    q = q.bfloat16()\n    return fa(q, q, q)\n",
         "import torch\ndef f(x):\n    return torch.ops.mine.gemm(x.to(torch.bfloat16))\n",
-        "import torch\ndef f(x, w):\n    return torch._weight_int4pack_mm(x.to(torch.bfloat16), w, 32, s)\n",
+        "import torch\ndef f(x):\n    return torch._weight_int4pack_mm(x.to(torch.bfloat16), w, 32, s)\n",
         "import torch\ndef f(a):\n    return torch._scaled_mm(a, a, out_dtype=torch.bfloat16)\n",
-        "import torch\ndef f(x):\n    # the kernel only supports bfloat16\n    x = x.to(torch.bfloat16)\n    return g(x)\n",
+        "import torch\ndef f(x):\n    # the kernel only supports bfloat16\n    return g(x.to(torch.bfloat16))\n",
         "import torch\ndef f(x):\n    x = x.to(torch.bfloat16)  # must be bf16\n    return g(x)\n",
     ],
 )
@@ -31,7 +31,12 @@ def test_pf902_an_operator_that_takes_nothing_else(text: str) -> None:
 def test_pf903_a_guard_that_would_refuse() -> None:
     """Note 4: a default and the guard that checks it move together or not at all."""
     check_reported(
-        "import torch\ndef f(x, dtype=torch.bfloat16):\n    assert dtype in (torch.float16, torch.bfloat16)\n    x.to(dtype)\n",
+        """\
+        import torch
+        def f(x, dtype=torch.bfloat16):
+            assert dtype in (torch.float16, torch.bfloat16)
+            return x.to(dtype)
+        """,
         code="PF903",
     )
     check_reported(
@@ -49,8 +54,18 @@ def test_pf903_a_guard_that_would_refuse() -> None:
 
 def test_pf903_a_guard_that_lets_float32_through() -> None:
     check_rewritten(
-        "import torch\ndef f(x, dtype=torch.bfloat16):\n    assert dtype in (torch.float32, torch.bfloat16)\n    x.to(dtype)\n",
-        "import torch\ndef f(x, dtype=torch.float32):\n    assert dtype in (torch.float32, torch.bfloat16)\n    x.to(dtype)\n",
+        """\
+        import torch
+        def f(x, dtype=torch.bfloat16):
+            assert dtype in (torch.float32, torch.bfloat16)
+            return x.to(dtype)
+        """,
+        """\
+        import torch
+        def f(x, dtype=torch.float32):
+            assert dtype in (torch.float32, torch.bfloat16)
+            return x.to(dtype)
+        """,
     )
 
 
@@ -129,7 +144,7 @@ def test_pf907_a_probe_that_raises(text: str) -> None:
     "text",
     [
         "def f(x):\n    return x.dtype if x.dtype in (torch.float16, torch.bfloat16) else torch.bfloat16\n",
-        "def f(x):\n    if x.dtype not in (torch.float16, torch.bfloat16):\n        x = x.to(torch.bfloat16)\n    return x\n",
+        "def f(x):\n    if x.dtype not in (torch.float16, torch.bfloat16):\n        x = x.to(torch.bfloat16)\n",
     ],
 )
 def test_pf908_what_follows_needs_a_half(text: str) -> None:
