@@ -147,8 +147,26 @@ def _with_keyword(args: list[cst.Arg], name: str, value: cst.BaseExpression) -> 
         new = new.with_changes(equal=last.equal)
     before = args[-2].comma if len(args) > 1 and isinstance(args[-2].comma, cst.Comma) else None
     between = before or cst.Comma(whitespace_after=cst.SimpleWhitespace(" "))
-    new = new.with_changes(comma=last.comma, whitespace_after_arg=last.whitespace_after_arg)
+    after, behind = last.comma, last.whitespace_after_arg
+    if isinstance(between.whitespace_after, cst.ParenthesizedWhitespace):
+        # On a line of its own: the last argument keeps the comment at its end, and no other is said twice.
+        ending = after.whitespace_after if isinstance(after, cst.Comma) else behind
+        first = ending.first_line if isinstance(ending, cst.ParenthesizedWhitespace) else None
+        space = between.whitespace_after
+        space = space.with_changes(first_line=first or _without_comment(space.first_line), empty_lines=())
+        between = between.with_changes(whitespace_after=space)
+        if isinstance(ending, cst.ParenthesizedWhitespace):
+            ending = ending.with_changes(first_line=_without_comment(ending.first_line))
+            if isinstance(after, cst.Comma):
+                after = after.with_changes(whitespace_after=ending)
+            else:
+                behind = ending
+    new = new.with_changes(comma=after, whitespace_after_arg=behind)
     return [*args[:-1], last.with_changes(comma=between, whitespace_after_arg=cst.SimpleWhitespace("")), new]
+
+
+def _without_comment(line: cst.TrailingWhitespace) -> cst.TrailingWhitespace:
+    return line.with_changes(comment=None, whitespace=cst.SimpleWhitespace(""))
 
 
 def _import_also(source: str, edits: list[Edit]) -> str:

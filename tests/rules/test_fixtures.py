@@ -1,0 +1,105 @@
+"""Every rule has a fixture that shows what it does, and is where and what its code says."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from precision_fix.errors import PrecisionFixError
+from precision_fix.model.finding import Action
+from precision_fix.model.rule import Rule, order
+from precision_fix.rules import rule as by_code
+from precision_fix.rules import rules
+from precision_fix.rules.examples import example
+from tests.tools import REPOSITORY, findings, rewritten
+
+FIXTURES = REPOSITORY / "fixtures" / "rules"
+RULES = sorted(rules(), key=lambda each: each.code)
+every_rule = pytest.mark.parametrize("rule", RULES, ids=lambda each: each.code)
+
+
+def folder(rule: Rule) -> Path:
+    return FIXTURES / rule.code
+
+
+@every_rule
+def test_the_fixture_shows_the_rule(rule: Rule) -> None:
+    before = (folder(rule) / "before.py").read_text(encoding="utf-8")
+    assert rule.code in {each.code for each in findings(before)}
+
+
+@every_rule
+def test_before_becomes_after(rule: Rule) -> None:
+    before, after = example(rule.code)
+    assert rewritten(before) == after
+    does = {each.action for each in findings(before) if each.code == rule.code}
+    assert (Action.REWRITE in does) == (before != after), "an after.py is for a rule that rewrites, and only for one"
+
+
+@every_rule
+def test_after_is_python_with_nothing_left_to_rewrite(rule: Rule) -> None:
+    after = example(rule.code)[1]
+    ast.parse(after)
+    assert rewritten(after) == after
+    assert Action.REWRITE not in {each.action for each in findings(after)}
+
+
+@every_rule
+def test_the_fixture_reads_well(rule: Rule) -> None:
+    """It is shown to people: short, whole, and what it imports comes first."""
+    before = (folder(rule) / "before.py").read_text(encoding="utf-8")
+    assert 2 <= len(before.splitlines()) <= 25
+    assert before.endswith("\n") and "\t" not in before
+    assert max(map(len, before.splitlines())) <= 100
+    assert {path.name for path in folder(rule).iterdir()} <= {"before.py", "after.py"}
+
+
+def test_no_fixture_without_a_rule() -> None:
+    assert {path.name for path in FIXTURES.iterdir()} == {each.code for each in RULES}
+
+
+@every_rule
+def test_file_class_and_code_agree(rule: Rule) -> None:
+    file = Path(inspect.getfile(type(rule)))
+    assert re.fullmatch(r"PF\d{3}", rule.code)
+    assert re.fullmatch(rule.code.lower() + r"_[a-z0-9_]+\.py", file.name)
+    assert type(rule).__name__ == "RULE"
+    assert (ast.get_docstring(ast.parse(file.read_text())) or "").startswith(f"{rule.code}: ")
+
+
+@every_rule
+def test_a_rule_says_what_it_is(rule: Rule) -> None:
+    assert rule.title.strip() and "\n" not in rule.title
+    assert not rule.title.endswith(".") and len(rule.title) <= 50
+    assert len(rule.why) > 40 and rule.why.endswith(".")
+    assert rule.kinds
+
+
+@every_rule
+def test_a_rule_is_found_by_its_code(rule: Rule) -> None:
+    assert by_code(rule.code) is by_code(rule.code.lower())
+    assert by_code(rule.code).code == rule.code
+
+
+def test_an_unknown_code_names_those_there_are() -> None:
+    with pytest.raises(PrecisionFixError, match="PF999: no such rule; there are PF001, "):
+        by_code("PF999")
+
+
+def test_the_order_is_total() -> None:
+    places = [order(each.code) for each in rules()]
+    assert all(first < second for first, second in pairwise(places)), "no two rules share a place"
+
+
+def test_the_most_general_rules_are_asked_last() -> None:
+    """A rule that claims whatever is left must not come before one with a narrower meaning."""
+    asked = [each.code for each in rules()]
+    for general in ("PF101", "PF201", "PF301"):
+        kinds = by_code(general).kinds
+        others = [each.code for each in rules() if each.kinds & kinds and each.code != general]
+        assert all(asked.index(code) < asked.index(general) for code in others), general

@@ -1,0 +1,54 @@
+"""PF003: keys, and tables that give each dtype something (note 2)."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.tools import check_kept, check_rewritten
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "SIZES = {torch.float32: 4, torch.bfloat16: 2}",
+        "NAMES = {torch.bfloat16: 'bf16'}",
+        "size = {torch.float32: 4, torch.bfloat16: 2}[dtype]",
+        "size = SIZES[torch.bfloat16]",
+        "SIZES[torch.bfloat16] = 2",
+        "CODES = {0: torch.float32, 1: torch.bfloat16}",
+        "TABLE = {torch.float16: torch.bfloat16}",
+        "CASES = [(torch.float32, 1e-5), (torch.bfloat16, 1e-2)]",
+        "CASES = [('cuda', torch.bfloat16, 1e-2)]",
+    ],
+)
+def test_it_stays(line: str) -> None:
+    check_kept(f"import torch\n{line}\n", code="PF003")
+
+
+def test_keys_and_values_of_one_map() -> None:
+    """Two keys stay apart, whatever becomes of the values."""
+    check_rewritten(
+        """\
+        import torch
+        OUT = {"bf16": torch.bfloat16}
+        SIZES = {torch.float32: 4, torch.bfloat16: 2}
+        model.to(OUT[name])
+        """,
+        """\
+        import torch
+        OUT = {"bf16": torch.float32}
+        SIZES = {torch.float32: 4, torch.bfloat16: 2}
+        model.to(OUT[name])
+        """,
+    )
+
+
+def test_a_map_that_is_turned_round() -> None:
+    check_kept(
+        """\
+        import torch
+        BY_NAME = {"fp32": torch.float32, "bf16": torch.bfloat16}
+        BY_DTYPE = {dtype: name for name, dtype in BY_NAME.items()}
+        """,
+        code="PF003",
+    )

@@ -1,0 +1,169 @@
+"""PF103: an autocast region is turned off (note 9)."""
+
+from __future__ import annotations
+
+import pytest
+
+from precision_fix.model.finding import Action
+from tests.tools import check_rewritten, codes, rewritten
+
+_BF = "torch.bfloat16"
+_F = "torch.float32"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (f'autocast("cuda", dtype={_BF})', f'autocast("cuda", dtype={_F}, enabled=False)'),
+        (f'autocast("cuda", {_BF})', f'autocast("cuda", {_F}, enabled=False)'),
+        (f'autocast("cuda", {_BF}, True)', f'autocast("cuda", {_F}, False)'),
+        (f'autocast("cuda", {_BF}, amp, False)', f'autocast("cuda", {_F}, False, False)'),
+        (f'autocast("cuda", enabled=amp, dtype={_BF})', f'autocast("cuda", enabled=False, dtype={_F})'),
+        (f'autocast("cuda", dtype={_BF}, enabled=amp)', f'autocast("cuda", dtype={_F}, enabled=False)'),
+        (f'autocast("cuda", dtype={_BF}, enabled=False)', f'autocast("cuda", dtype={_F}, enabled=False)'),
+        (f'autocast("cuda", {_BF}, enabled = not x.is_cpu)', f'autocast("cuda", {_F}, enabled = False)'),
+        (f'autocast(device_type="cuda", dtype={_BF})', f'autocast(device_type="cuda", dtype={_F}, enabled=False)'),
+        (f"autocast(x.device.type, dtype={_BF})", f"autocast(x.device.type, dtype={_F}, enabled=False)"),
+        (
+            f'autocast("cuda", dtype={_BF}, cache_enabled=False)',
+            f'autocast("cuda", dtype={_F}, cache_enabled=False, enabled=False)',
+        ),
+        (f'autocast("cpu", dtype={_BF})', f'autocast("cpu", dtype={_F}, enabled=False)'),
+        (f"cuda.amp.autocast(dtype={_BF})", f"cuda.amp.autocast(dtype={_F}, enabled=False)"),
+        (f"cuda.amp.autocast(True, {_BF})", f"cuda.amp.autocast(False, {_F})"),
+        (f"cuda.amp.autocast(True, dtype={_BF})", f"cuda.amp.autocast(False, dtype={_F})"),
+        (f"cuda.amp.autocast(enabled=True, dtype={_BF})", f"cuda.amp.autocast(enabled=False, dtype={_F})"),
+        (f'amp.autocast("cuda", dtype={_BF})', f'amp.autocast("cuda", dtype={_F}, enabled=False)'),
+        (f'amp.autocast("cuda", {_BF}, True)', f'amp.autocast("cuda", {_F}, False)'),
+    ],
+)
+def test_a_call(before: str, after: str) -> None:
+    check_rewritten(f"import torch\nctx = torch.{before}\n", f"import torch\nctx = torch.{after}\n", code="PF103")
+    check_rewritten(
+        f"import torch\nwith open(p), torch.{before} as c:\n    y = model(x)\n",
+        f"import torch\nwith open(p), torch.{after} as c:\n    y = model(x)\n",
+    )
+    check_rewritten(
+        f"import torch\n@torch.{before}\n@other\ndef f(x):\n    return x\n",
+        f"import torch\n@torch.{after}\n@other\ndef f(x):\n    return x\n",
+    )
+
+
+def test_by_its_own_name() -> None:
+    check_rewritten(
+        "import torch\nfrom torch.cuda.amp import autocast as ac\nwith ac(True, torch.bfloat16):\n    f()\n",
+        "import torch\nfrom torch.cuda.amp import autocast as ac\nwith ac(False, torch.float32):\n    f()\n",
+    )
+    check_rewritten(
+        'import torch\nfrom torch import autocast\nc = autocast("cuda", dtype=torch.bfloat16)\n',
+        'import torch\nfrom torch import autocast\nc = autocast("cuda", dtype=torch.float32, enabled=False)\n',
+    )
+
+
+def test_through_partial() -> None:
+    check_rewritten(
+        """\
+        import torch
+        from functools import partial
+        a = partial(torch.autocast, "cuda", dtype=torch.bfloat16)
+        b = partial(torch.autocast, "cuda", torch.bfloat16, True)
+        c = partial(torch.cuda.amp.autocast, True, torch.bfloat16)
+        d = partial(torch.autocast, device_type="cuda", dtype=torch.bfloat16, enabled=on)
+        """,
+        """\
+        import torch
+        from functools import partial
+        a = partial(torch.autocast, "cuda", dtype=torch.float32, enabled=False)
+        b = partial(torch.autocast, "cuda", torch.float32, False)
+        c = partial(torch.cuda.amp.autocast, False, torch.float32)
+        d = partial(torch.autocast, device_type="cuda", dtype=torch.float32, enabled=False)
+        """,
+    )
+
+
+def test_over_several_lines_with_comments() -> None:
+    check_rewritten(
+        """\
+        import torch
+        with torch.autocast(
+            "cuda",  # where
+            dtype=torch.bfloat16,  # short
+        ):
+            y = model(x)
+        with torch.autocast(
+            device_type="cuda",
+            # in short
+            dtype=torch.bfloat16
+        ):
+            y = model(x)
+        """,
+        """\
+        import torch
+        with torch.autocast(
+            "cuda",  # where
+            dtype=torch.float32,  # short
+            enabled=False,
+        ):
+            y = model(x)
+        with torch.autocast(
+            device_type="cuda",
+            # in short
+            dtype=torch.float32,
+            enabled=False
+        ):
+            y = model(x)
+        """,
+    )
+
+
+def test_a_trailing_comma() -> None:
+    check_rewritten(
+        'import torch\nc = torch.autocast("cuda", dtype=torch.bfloat16,)\n',
+        'import torch\nc = torch.autocast("cuda", dtype=torch.float32, enabled=False,)\n',
+    )
+
+
+def test_an_imported_dtype_and_an_imported_autocast() -> None:
+    check_rewritten(
+        'from torch import autocast, bfloat16\nwith autocast("cuda", bfloat16):\n    f()\n',
+        'from torch import autocast, bfloat16, float32\nwith autocast("cuda", float32, enabled=False):\n    f()\n',
+    )
+
+
+@pytest.mark.parametrize("call", ['"cuda", dtype=torch.bfloat16, **options', "*where, dtype=torch.bfloat16"])
+def test_enabled_is_never_given_twice(call: str) -> None:
+    """It may be among the arguments that the file does not show: the runtime decides, or a person."""
+    text = f"import torch\nc = torch.autocast({call})\n"
+    assert "enabled" not in rewritten(text)
+    assert codes(text)
+
+
+def test_a_variable_dtype_is_left_to_the_runtime() -> None:
+    check_rewritten(
+        'import torch\ndtype = torch.bfloat16\nc = torch.autocast("cuda", dtype=dtype)\n',
+        'import torch\ndtype = torch.float32\nc = torch.autocast("cuda", dtype=dtype)\n',
+    )
+
+
+def test_to_float16_it_stays_on() -> None:
+    check_rewritten(
+        'import torch\nc = torch.autocast("cuda", dtype=torch.bfloat16)\n',
+        'import torch\nc = torch.autocast("cuda", dtype=torch.float16)\n',
+        to="float16",
+    )
+
+
+def test_a_region_in_another_precision_stays() -> None:
+    text = 'import torch\nc = torch.autocast("cuda", dtype=torch.float16)\nd = x.bfloat16()\n'
+    assert rewritten(text) == text.replace(".bfloat16", ".float")
+
+
+def test_an_own_autocast_is_no_region() -> None:
+    text = "import torch\nfrom mine import autocast\nc = autocast(dtype=torch.bfloat16)\n"
+    assert rewritten(text) == text.replace("bfloat16", "float32")
+
+
+def test_a_comment_keeps_all_of_it() -> None:
+    text = 'import torch\nc = torch.autocast("cuda", dtype=torch.bfloat16)  # precision-fix: keep\n'
+    assert rewritten(text) == text
+    assert codes(text, Action.KEEP) == ["PF103"]

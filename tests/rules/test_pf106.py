@@ -1,0 +1,57 @@
+"""PF106: assertions that take bfloat16 alone (note 4)."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.tools import check_kept, check_reported, check_rewritten
+
+
+@pytest.mark.parametrize(
+    "guard",
+    [
+        "assert x.dtype == torch.bfloat16",
+        "assert torch.bfloat16 == x.dtype, 'cast it first'",
+        "assert x.dtype is torch.bfloat16",
+        "assert not x.dtype != torch.bfloat16",
+        "if x.dtype != torch.bfloat16:\n        raise ValueError(x.dtype)",
+        "if x.dtype is not torch.bfloat16:\n        log(x)\n        raise ValueError(x.dtype)",
+        "if not (x.dtype == torch.bfloat16):\n        raise ValueError(x.dtype)",
+        "self.assertEqual(x.dtype, torch.bfloat16)",
+        "self.assertTrue(x.dtype == torch.bfloat16)",
+    ],
+)
+def test_a_guard_moves_with_the_cast(guard: str) -> None:
+    before = f"import torch\ndef f(self, x):\n    x = x.to(torch.bfloat16)\n    {guard}\n    return x\n"
+    check_rewritten(before, before.replace("bfloat16", "float32"), code="PF106")
+
+
+def test_a_guard_of_what_another_file_casts() -> None:
+    check_rewritten(
+        "import torch\ndef f(x):\n    assert x.dtype == torch.bfloat16\n",
+        "import torch\ndef f(x):\n    assert x.dtype == torch.float32\n",
+        code="PF106",
+    )
+
+
+@pytest.mark.parametrize(
+    "guard",
+    [
+        "assert x.dtype in (torch.float16, torch.bfloat16)",
+        "assert x.dtype == torch.float16 or x.dtype == torch.bfloat16",
+        "if x.dtype not in (torch.float16, torch.bfloat16):\n        raise ValueError(x.dtype)",
+        "if x.dtype == torch.bfloat16:\n        raise ValueError('no short types here')",
+        "assert x.dtype != torch.bfloat16",
+    ],
+)
+def test_other_guards_stay(guard: str) -> None:
+    check_kept(f"import torch\ndef f(x):\n    {guard}\n    return x\n")
+
+
+def test_the_guard_of_a_kernel_stays() -> None:
+    text = "import torch\ndef f(x):\n    assert x.dtype == torch.bfloat16\n    return torch.ops.mine.gemm(x)\n"
+    check_reported(text, code="PF106")
+    check_reported(
+        "import torch\ndef f(x):\n    assert x.dtype == torch.bfloat16\n", path="csrc/flash.py", code="PF106"
+    )
+    check_reported("import torch\ndef f(x):\n    assert x.dtype == torch.bfloat16\n    kernel[(1,)](x)\n", code="PF106")

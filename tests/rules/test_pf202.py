@@ -1,0 +1,29 @@
+"""PF202: a library's own word (note 7)."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.tools import check_rewritten
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('Accelerator(mixed_precision="bf16")', 'Accelerator(mixed_precision="no")'),
+        ("Accelerator(mixed_precision='bf16' if amp else 'no')", "Accelerator(mixed_precision='no' if amp else 'no')"),
+        ('os.environ["ACCELERATE_MIXED_PRECISION"] = "bf16"', 'os.environ["ACCELERATE_MIXED_PRECISION"] = "no"'),
+        ('Trainer(precision="bf16-mixed")', 'Trainer(precision="32-true")'),
+        ('Fabric(precision="bf16-true")', 'Fabric(precision="32-true")'),
+        ('Trainer(precision="bf16")', 'Trainer(precision="32-true")'),
+        ('settings = {"precision": "bf16-mixed"}', 'settings = {"precision": "32-true"}'),
+        ('kwargs = dict(mixed_precision="bf16")', 'kwargs = dict(mixed_precision="no")'),
+    ],
+)
+def test_a_word(before: str, after: str) -> None:
+    check_rewritten(before + "\n", after + "\n", code="PF202")
+
+
+def test_to_float16() -> None:
+    check_rewritten('Accelerator(mixed_precision="bf16")\n', 'Accelerator(mixed_precision="fp16")\n', to="float16")
+    check_rewritten('Trainer(precision="bf16-mixed")\n', 'Trainer(precision="16-mixed")\n', to="float16")

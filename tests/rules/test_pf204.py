@@ -1,0 +1,48 @@
+"""PF204: defaults of options, in the words that the option offers (note 7)."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.tools import check_reported, check_rewritten
+
+
+@pytest.mark.parametrize(
+    ("offered", "new"),
+    [
+        ('["no", "fp16", "bf16"]', "no"),
+        ('["bf16", "fp32"]', "fp32"),
+        ('("bf16", "float32")', "float32"),
+        ('["bf16", "32"]', "32"),
+        ('["bf16", "f32"]', "f32"),
+        ('["fp32", "bf16", "no"]', "no"),
+    ],
+)
+def test_the_word_stands_beside_it(offered: str, new: str) -> None:
+    for call in ("p.add_argument", "click.option", "gr.Dropdown"):
+        before = f'x = {call}("--precision", choices={offered}, default="bf16")\n'
+        check_rewritten(before, before.replace('default="bf16"', f'default="{new}"'), code="PF204")
+
+
+def test_no_word_for_float32() -> None:
+    check_reported('p.add_argument("--x", choices=["fp16", "bf16"], default="bf16")\n', code="PF204")
+
+
+def test_nothing_is_offered() -> None:
+    check_rewritten('p.add_argument("--x", default="bfloat16")\n', 'p.add_argument("--x", default="float32")\n')
+    check_rewritten('p.add_argument("--x", default="bf16")\n', 'p.add_argument("--x", default="fp32")\n', code="PF204")
+
+
+def test_a_menu() -> None:
+    check_rewritten(
+        'TYPES = {"precision": (["bf16", "fp32"], {"default": "bf16"})}\n',
+        'TYPES = {"precision": (["bf16", "fp32"], {"default": "fp32"})}\n',
+        code="PF204",
+    )
+
+
+def test_click_choice() -> None:
+    check_rewritten(
+        'x = click.option("--p", type=click.Choice(["bf16", "fp32"]), default="bf16")\n',
+        'x = click.option("--p", type=click.Choice(["bf16", "fp32"]), default="fp32")\n',
+    )

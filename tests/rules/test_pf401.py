@@ -1,0 +1,92 @@
+"""PF401: bytes are read as bfloat16, then cast up."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.tools import check_kept, check_reported, check_rewritten
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "return torch.frombuffer(b, dtype=torch.bfloat16)",
+        "x = torch.frombuffer(b, dtype=torch.bfloat16)",
+        "x = torch.frombuffer(\n        b,  # bytes\n        dtype=torch.bfloat16,\n    )",
+    ],
+)
+def test_a_buffer(line: str) -> None:
+    before = f"import torch\ndef f(b):\n    {line}\n"
+    check_rewritten(before, before[:-1] + ".to(torch.float32)\n", code="PF401")
+
+
+def test_a_buffer_goes_on() -> None:
+    check_rewritten(
+        "import torch\nx = torch.frombuffer(b, dtype=torch.bfloat16).reshape(2, 2)\n",
+        "import torch\nx = torch.frombuffer(b, dtype=torch.bfloat16).to(torch.float32).reshape(2, 2)\n",
+    )
+
+
+@pytest.mark.xfail(strict=True, reason="`torch` is written, whatever its name is here")
+def test_other_names() -> None:
+    check_rewritten(
+        "import torch as th\nx = th.frombuffer(b, dtype=th.bfloat16)\n",
+        "import torch as th\nx = th.frombuffer(b, dtype=th.bfloat16).to(th.float32)\n",
+    )
+    check_rewritten(
+        "from torch import bfloat16, frombuffer\nx = frombuffer(b, dtype=bfloat16)\n",
+        "from torch import bfloat16, frombuffer\nx = frombuffer(b, dtype=bfloat16).float()\n",
+    )
+
+
+@pytest.mark.xfail(strict=True, reason="`torch` is written, whatever its name is here")
+def test_a_view_under_another_name() -> None:
+    check_rewritten(
+        "import torch as th\ndef f(b):\n    return b.view(th.bfloat16)\n",
+        "import torch as th\ndef f(b):\n    return b.view(th.bfloat16).to(th.float32)\n",
+    )
+
+
+def test_a_view() -> None:
+    check_rewritten(
+        """\
+        import torch
+        def f(raw):
+            return raw.view(torch.bfloat16)
+        def g(raw):
+            weight = raw.view(dtype=torch.bfloat16)
+            return weight
+        """,
+        """\
+        import torch
+        def f(raw):
+            return raw.view(torch.bfloat16).to(torch.float32)
+        def g(raw):
+            weight = raw.view(dtype=torch.bfloat16).to(torch.float32)
+            return weight
+        """,
+        code="PF401",
+    )
+
+
+def test_what_is_cast_up_already() -> None:
+    check_kept("import torch\nx = raw.view(torch.bfloat16).float()\n")
+    check_kept("import torch\nx = raw.view(torch.bfloat16).to(torch.float32)\n")
+
+
+def test_a_buffer_that_is_cast_up_already() -> None:
+    check_kept("import torch\nx = torch.frombuffer(b, dtype=torch.bfloat16).to(torch.float32)\n")
+    check_kept("import torch\nx = torch.frombuffer(b, dtype=torch.bfloat16).float()\n")
+
+
+def test_a_view_that_is_written_through() -> None:
+    check_reported(
+        """\
+        import torch
+        def fill(storage, value):
+            view = storage.view(torch.bfloat16)
+            view.copy_(value)
+            view[0] = 1
+        """,
+        code="PF401",
+    )

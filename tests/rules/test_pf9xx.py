@@ -1,0 +1,151 @@
+"""PF9xx: what is reported only."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.tools import check_kept, check_not_a_site, check_reported, check_rewritten, findings
+
+
+def test_pf901_a_list_whose_use_is_out_of_sight() -> None:
+    check_reported("import torch\nDTYPES = [torch.float32, torch.bfloat16]\n", code="PF901")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import triton.language as tl\nx = y.to(tl.bfloat16)\n",
+        "from triton import language as tl\n@jit\ndef k(x):\n    return x.to(tl.bfloat16)\n",
+        "from flash_attn import flash_attn_func as fa\ndef f(q):\n    q = q.bfloat16()\n    return fa(q, q, q)\n",
+        "import torch\ndef f(x):\n    return torch.ops.mine.gemm(x.to(torch.bfloat16))\n",
+        "import torch\ndef f(x):\n    return torch._weight_int4pack_mm(x.to(torch.bfloat16), w, 32, s)\n",
+        "import torch\ndef f(a):\n    return torch._scaled_mm(a, a, out_dtype=torch.bfloat16)\n",
+        "import torch\ndef f(x):\n    # the kernel only supports bfloat16\n    return g(x.to(torch.bfloat16))\n",
+        "import torch\ndef f(x):\n    x = x.to(torch.bfloat16)  # must be bf16\n    return g(x)\n",
+    ],
+)
+def test_pf902_an_operator_that_takes_nothing_else(text: str) -> None:
+    check_reported(text, code="PF902")
+
+
+def test_pf903_a_guard_that_would_refuse() -> None:
+    """Note 4: a default and the guard that checks it move together or not at all."""
+    check_reported(
+        """\
+        import torch
+        def f(x, dtype=torch.bfloat16):
+            assert dtype in (torch.float16, torch.bfloat16)
+            return x.to(dtype)
+        """,
+        code="PF903",
+    )
+    check_reported(
+        """\
+        import torch
+        HALF = (torch.float16, torch.bfloat16)
+        def f(x, dtype=torch.bfloat16):
+            if dtype not in HALF:
+                raise ValueError(dtype)
+            return x.to(dtype)
+        """,
+        code="PF903",
+    )
+
+
+def test_pf903_a_guard_that_lets_float32_through() -> None:
+    check_rewritten(
+        """\
+        import torch
+        def f(x, dtype=torch.bfloat16):
+            assert dtype in (torch.float32, torch.bfloat16)
+            return x.to(dtype)
+        """,
+        """\
+        import torch
+        def f(x, dtype=torch.float32):
+            assert dtype in (torch.float32, torch.bfloat16)
+            return x.to(dtype)
+        """,
+    )
+
+
+def test_pf904_float8_weights() -> None:
+    check_reported(
+        """\
+        import torch
+        def f(layer, x):
+            if layer.weight.dtype == torch.float8_e4m3fn:
+                with torch.autocast("cuda", dtype=torch.bfloat16):
+                    return layer(x)
+        """,
+        code="PF904",
+    )
+
+
+@pytest.mark.parametrize("device", ["mps", "xpu", "npu", "hpu"])
+def test_pf904_another_device(device: str) -> None:
+    check_kept(f'import torch\nwith torch.autocast("{device}", dtype=torch.bfloat16):\n    f()\n', code="PF904")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "x.to(getattr(torch, cfg.dtype))",
+        "dtype = getattr(torch, name)",
+        'torch_dtype = getattr(torch, config["torch_dtype"], torch.float32)',
+        "load(dtype=getattr(torch, args.precision))",
+    ],
+)
+def test_pf905_a_computed_name(line: str) -> None:
+    check_reported(f"import torch\n{line}\n", code="PF905")
+    assert all(each.runtime for each in findings(f"import torch\n{line}\n"))
+
+
+@pytest.mark.parametrize(
+    "line", ["f = getattr(torch, name)", "x = getattr(self, dtype)", 'y = getattr(torch, "compile")']
+)
+def test_pf905_any_other_lookup(line: str) -> None:
+    check_not_a_site(f"import torch\n{line}\n")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'm = load(x, torch_dtype="auto")',
+        "m = load(x, dtype='auto')",
+        "m.load_state_dict(sd, strict=False, assign=True)",
+    ],
+)
+def test_pf906_the_checkpoint_decides(line: str) -> None:
+    check_reported(line + "\n", code="PF906")
+
+
+@pytest.mark.parametrize("line", ['m = load(x, device="auto")', "m.load_state_dict(sd, assign=False)"])
+def test_pf906_nothing_to_say(line: str) -> None:
+    check_not_a_site(line + "\n")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'if not torch.cuda.is_bf16_supported():\n    raise RuntimeError("no")\n',
+        "if not torch.cuda.is_bf16_supported():\n    print('no')\n    sys.exit(1)\n",
+        "if torch.cuda.is_bf16_supported():\n    f()\nelse:\n    raise RuntimeError\n",
+        "assert torch.cuda.is_bf16_supported(), 'no'\n",
+        "assert torch.cuda.is_available() and torch.cuda.is_bf16_supported()\n",
+        "if args.bf16 and not torch.cuda.is_bf16_supported():\n    raise ValueError\n",
+    ],
+)
+def test_pf907_a_probe_that_raises(text: str) -> None:
+    check_reported(f"import sys, torch\n{text}", code="PF907")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def f(x):\n    return x.dtype if x.dtype in (torch.float16, torch.bfloat16) else torch.bfloat16\n",
+        "def f(x):\n    if x.dtype not in (torch.float16, torch.bfloat16):\n        x = x.to(torch.bfloat16)\n",
+    ],
+)
+def test_pf908_what_follows_needs_a_half(text: str) -> None:
+    check_reported(f"import torch\n{text}", code="PF908")

@@ -1,0 +1,114 @@
+"""What is imported when, and who may import whom."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.tools import REPOSITORY, environment
+
+PACKAGE = REPOSITORY / "precision_fix"
+# Each layer may import itself and those after it.
+LAYERS = ("cli", "api", "engine", "sources", "rules", "model", "errors")
+APART = ("gpu", "runtime")
+
+
+def modules_after(script: str, *arguments: str, cwd: Path | None = None) -> set[str]:
+    """The modules that are loaded when a script ends; it may end by sys.exit."""
+    whole = f"import atexit, sys\natexit.register(lambda: print('\\n', *sys.modules, file=sys.stderr))\n{script}"
+    result = subprocess.run(
+        [sys.executable, "-c", whole, *arguments],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        cwd=cwd,
+        check=False,
+    )
+    assert "Traceback" not in result.stderr, result.stderr
+    return set(result.stderr.splitlines()[-1].split())
+
+
+def test_the_package_alone_imports_nothing_heavy() -> None:
+    loaded = modules_after("import precision_fix\nassert precision_fix.__version__")
+    assert "precision_fix" in loaded
+    assert not loaded & {"torch", "libcst", "typer", "rich", "pynvml", "pathspec", "precision_fix.api"}
+
+
+def test_the_jobs_come_when_they_are_asked_for() -> None:
+    loaded = modules_after("from precision_fix import detect, patch, scan, undo\nassert callable(scan)")
+    assert "precision_fix.api" in loaded
+    assert not loaded & {"torch", "libcst", "typer", "rich"}
+
+
+def test_a_check_imports_neither_libcst_nor_rich(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("import torch\nx = y.to(torch.bfloat16)\n")
+    script = "from precision_fix.cli import main\nmain()"
+    loaded = modules_after(script, "--gpu", "t4", "--check", str(tmp_path))
+    assert "precision_fix.engine.scan" in loaded
+    assert not loaded & {"torch", "libcst", "rich", "pynvml"}
+
+
+def test_a_run_that_changes_something_imports_libcst(tmp_path: Path) -> None:
+    """So that the test above can fail."""
+    (tmp_path / "a.py").write_text("import torch\nx = y.to(torch.bfloat16)\n")
+    loaded = modules_after("from precision_fix.cli import main\nmain()", "--gpu", "t4", "--diff", str(tmp_path))
+    assert "libcst" in loaded
+    assert "torch" not in loaded
+
+
+def modules() -> list[Path]:
+    return sorted(path for path in PACKAGE.rglob("*.py"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    """The dotted names of what a module imports, wherever in it; relative ones made absolute."""
+    package = [*path.relative_to(REPOSITORY).parts[:-1]]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def layer(dotted: str) -> str:
+    return dotted.split(".")[1] if dotted.startswith("precision_fix.") else ""
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(REPOSITORY).as_posix()
+
+
+@pytest.mark.parametrize("path", modules(), ids=name_of)
+def test_imports_go_one_way(path: Path) -> None:
+    here = layer(".".join(path.relative_to(REPOSITORY).with_suffix("").parts))
+    wanted = {layer(name) for name in imports(path)} & {*LAYERS, *APART}
+    if here in APART:
+        assert wanted <= {here, "errors"}
+    elif here in LAYERS:
+        below = LAYERS[LAYERS.index(here) :]
+        # The jobs and the command line ask the detector.
+        assert wanted <= {*below, *(("gpu",) if here in ("cli", "api", "engine") else ())}
+
+
+@pytest.mark.parametrize("path", modules(), ids=name_of)
+def test_rules_and_model_read_python_with_ast_alone(path: Path) -> None:
+    roots = {name.split(".")[0] for name in imports(path)}
+    here = path.relative_to(PACKAGE).parts[0]
+    if here in ("rules", "model"):
+        assert roots <= {*sys.stdlib_module_names, "precision_fix"}
+    if here != "runtime" and path.name != "torch_helper.py":
+        assert "torch" not in roots, "torch is no dependency of the command line tool"
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "rules").glob("pf*.py")), ids=name_of)
+def test_a_rule_imports_no_other_layer_than_the_model(path: Path) -> None:
+    others = {name for name in imports(path) if layer(name) not in ("", "model")}
+    assert all(name.startswith("precision_fix.rules.pf") for name in others), others

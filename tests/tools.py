@@ -1,0 +1,85 @@
+"""What the tests of the codemod share: a text in, what is said of it and what becomes of it out."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from textwrap import dedent
+
+from precision_fix.engine.render import render
+from precision_fix.model.finding import Action, Finding
+from precision_fix.model.target import TARGETS
+from precision_fix.sources.python import analyse
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+NOBODY = 65534
+
+
+def findings(source: str, *, path: str = "example.py", to: str = "float32") -> list[Finding]:
+    """What is said of each place in a text."""
+    return analyse(path, dedent(source), TARGETS[to]).findings
+
+
+def rewritten(source: str, *, path: str = "example.py", to: str = "float32") -> str:
+    """The text with its places rewritten, by the way that a run takes."""
+    text = dedent(source)
+    analysis = analyse(path, text, TARGETS[to])
+    return render(path, text, analysis, TARGETS[to]) if analysis.edits else text
+
+
+def codes(source: str, action: Action | None = None, *, path: str = "example.py") -> list[str]:
+    """The rules that spoke, by place, or those that decided on one action."""
+    return [each.code for each in findings(source, path=path) if action is None or each.action is action]
+
+
+def check_rewritten(before: str, after: str, *, code: str = "", path: str = "example.py", to: str = "float32") -> None:
+    """`before` becomes `after`, to the character; `code` is among the rules that did it."""
+    assert rewritten(before, path=path, to=to) == dedent(after)
+    done = {each.code for each in findings(before, path=path, to=to) if each.action is Action.REWRITE}
+    assert not code or code in done, f"{code} did nothing: {done}"
+
+
+def check_kept(source: str, *, code: str = "", path: str = "example.py", to: str = "float32") -> None:
+    """Nothing is rewritten, nothing needs a hand, and every place that was found is kept on purpose."""
+    found = findings(source, path=path, to=to)
+    assert [each for each in found if each.action is not Action.KEEP] == []
+    assert not code or code in {each.code for each in found}, f"{code} said nothing: {found}"
+
+
+def check_not_a_site(source: str, *, path: str = "example.py") -> None:
+    """Nothing is said at all."""
+    assert findings(source, path=path) == []
+
+
+def check_reported(source: str, *, code: str = "", path: str = "example.py", to: str = "float32") -> None:
+    """Nothing is rewritten, and a person is told of a place."""
+    found = findings(source, path=path, to=to)
+    assert [each for each in found if each.action is Action.REWRITE] == []
+    told = {each.code for each in found if each.action is Action.MANUAL}
+    assert told, f"nothing was reported: {found}"
+    assert not code or code in told, f"{code} reported nothing: {told}"
+
+
+def environment(**more: str) -> dict[str, str]:
+    """An environment in which this checkout is what `import precision_fix` finds."""
+    return {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONDONTWRITEBYTECODE": "1", **more}
+
+
+def command(
+    *arguments: object, cwd: Path | None = None, env: dict[str, str] | None = None, timeout: float = 60
+) -> subprocess.CompletedProcess[bytes]:
+    """Run `python -m precision_fix` with these arguments; stdout and stderr as bytes."""
+    return subprocess.run(
+        [sys.executable, "-m", "precision_fix", *map(os.fspath, map(_plain, arguments))],
+        cwd=cwd,
+        env=env or environment(),
+        capture_output=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+def _plain(argument: object) -> str | os.PathLike[str]:
+    return argument if isinstance(argument, os.PathLike) else str(argument)
