@@ -1,8 +1,10 @@
-"""Places from real projects whose meaning is easily mistaken, one line of interest each, marked by what must become of it.
+"""Places from real projects whose meaning is easily mistaken, each line marked by what must become of it.
 
 A line that ends in `# -> TEXT` must become TEXT; one that ends in `# =` must stay. All other lines must stay as well.
 """
 
+# A line and what becomes of it read best side by side.
+# ruff: noqa: E501
 from __future__ import annotations
 
 import pytest

@@ -43,7 +43,7 @@ class RULE(Rule):
 
 
 def _turning_on(value: ast.expr) -> Iterator[ast.expr]:
-    """The parts of a flag's value that turn it on: True, `not fp16`, what stands under "enabled", an arm of a condition."""
+    """The parts of a flag's value that turn it on: True, `not fp16`, what stands under "enabled", an arm."""
     match value:
         case ast.Constant(value=True):
             yield value
