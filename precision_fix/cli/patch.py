@@ -15,7 +15,7 @@ from precision_fix.errors import PrecisionFixError
 
 _EPILOG = (
     "Other commands: undo PATH, gpus, rule [CODE]; each has --help. "
-    "Exit codes: 0 nothing left to do, 1 changes or findings in a dry run or a file that failed, 2 usage or internal error."
+    "Exit codes: 0 nothing left to do; 1 a dry run found something, or a file failed; 2 usage or internal error."
 )
 
 

@@ -89,7 +89,7 @@ def role(module: Module, call: ast.Call, node: ast.AST, keyword: str | None) -> 
     if last in ("isinstance", "issubclass", "hasattr", "getattr") and call.args and call.args[0] is node:
         # `isinstance(dtype, str)` asks for the type of the variable, not which dtype it is.
         return Role.NOTHING
-    if last in _TESTS or (_PREDICATE.search(last) and not of_torch):
+    if (last in _TESTS and not (is_method and last == "type")) or (_PREDICATE.search(last) and not of_torch):
         return Role.TEST
     if _COMPILES.search(last) and not of_torch:
         return Role.KERNEL
@@ -123,6 +123,14 @@ def fate_of_cast(module: Module, call: ast.Call) -> Fate:
     above = module.parent(call)
     sized = isinstance(above, ast.Attribute) and above.attr in ("element_size", "itemsize", "nbytes")
     return Fate.SIZE if sized else Fate.CHOOSES
+
+
+def is_launch(module: Module, call: ast.Call) -> bool:
+    """`kernel[grid](...)`, in a file whose Triton kernels name bfloat16."""
+    names = module.names.attributes.get("bfloat16", ())
+    return isinstance(call.func, ast.Subscript) and any(
+        module.resolve(node) == "triton.language.bfloat16" for node in names
+    )
 
 
 def container_of(call: ast.Call, what: Role) -> ast.expr | None:

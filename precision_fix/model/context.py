@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 from precision_fix.model.module import Function, Module
@@ -15,10 +16,15 @@ def receiver(site: Site) -> str | None:
     """The keyword, parameter, variable, attribute or item that the site's value is given to, through arms and lists."""
     module = site.module
     node: ast.AST = site.node
+    option = _option(site)
+    if option is not None:
+        return option
     for above in module.ancestors(site.node):
         match above:
             case ast.keyword():
-                return above.arg
+                call = module.parent(above)
+                if above.arg != "default" or not isinstance(call, ast.Call) or called(call) not in FIELDS:
+                    return above.arg
             case ast.arguments():
                 return _parameter(above, node)
             case ast.Assign() | ast.AnnAssign():
@@ -32,11 +38,34 @@ def receiver(site: Site) -> str | None:
                 return function.name if function else None
             case ast.IfExp() | ast.BoolOp() | ast.List() | ast.Tuple() | ast.Set() | ast.Starred() | ast.BinOp():
                 node = above
-            case ast.Call() if _is_collection(module, above):
+            case ast.Call() if _is_collection(module, above) or called(above) in FIELDS:
                 node = above
+            case ast.Call():
+                return _looked_up(module, above, node)
             case _:
                 return None
     return None
+
+
+# What declares a field or an option: its default is the default of what it is assigned to.
+FIELDS = frozenset({"field", "Field", "Option", "Argument"})
+
+
+def called(call: ast.Call) -> str:
+    """The last name of a callee."""
+    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+
+
+def _looked_up(module: Module, call: ast.Call, node: ast.AST) -> str | None:
+    """The key of a look-up that the value is the default of; "dtype" for a name that is looked up in torch."""
+    name, args = called(call), call.args
+    if name == "getattr" and args and module.resolve(args[0]) == "torch":
+        return "dtype"
+    index = {"getattr": 2, "get": 1, "pop": 1, "setdefault": 1, "getenv": 1}.get(name)
+    if index is None or len(args) <= index or args[index] is not node:
+        return None
+    key = args[index - 1]
+    return key.value if isinstance(key, ast.Constant) and isinstance(key.value, str) else None
 
 
 def _parameter(arguments: ast.arguments, default: ast.AST) -> str | None:
@@ -46,6 +75,21 @@ def _parameter(arguments: ast.arguments, default: ast.AST) -> str | None:
         *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True),
     ]
     return next((parameter.arg for parameter, value in pairs if value is default), None)
+
+
+def is_option_value(site: Site) -> bool:
+    """`["accelerate", "launch", "--mixed_precision", "bf16"]`: the word after an option."""
+    return _option(site) is not None
+
+
+def _option(site: Site) -> str | None:
+    above = site.parent
+    if not isinstance(above, ast.List | ast.Tuple):
+        return None
+    index = next(i for i, item in enumerate(above.elts) if item is site.node)
+    before = above.elts[index - 1] if index else None
+    is_option = isinstance(before, ast.Constant) and isinstance(before.value, str) and before.value.startswith("--")
+    return before.value.lstrip("-").replace("-", "_") if is_option else None  # type: ignore[union-attr]
 
 
 def name_of(target: ast.expr) -> str | None:
@@ -68,10 +112,18 @@ def container(site: Site) -> Sequence | None:
     found: Sequence | None = None
     for above in site.chain:
         if isinstance(above, Sequence):
+            if _is_unpacked(site.module.parent(above), above):
+                break
             found = above
         elif not isinstance(above, ast.Starred | ast.BinOp):
             break
     return found
+
+
+def _is_unpacked(above: ast.AST | None, sequence: Sequence) -> bool:
+    """`a, b = x, y` makes no tuple that anybody sees."""
+    targets = above.targets if isinstance(above, ast.Assign) else []
+    return any(isinstance(target, Sequence) and len(target.elts) == len(sequence.elts) for target in targets)
 
 
 def is_record(sequence: Sequence) -> bool:
@@ -120,3 +172,15 @@ def says_bfloat16(module: Module, expression: ast.AST) -> bool:
                 if isinstance(part, ast.Constant) and part.value in ("bfloat16", "torch.bfloat16"):
                     return True
     return False
+
+
+_SHORT = re.compile(r"(?i)float8|fp8|e4m3|e5m2|itemsize|int8|quanti[sz]")
+
+
+def under_short_weights(site: Site) -> bool:
+    """Whether a test around the site asks for weights in float8 or the like, which mixed precision casts for each use.
+
+    `if precision in ("bf16", "fp8")` asks for either, and says nothing of the weights.
+    """
+    tests = (ast.unparse(test) for test in tests_around(site))
+    return any(_SHORT.search(test) and "bf16" not in test for test in tests)

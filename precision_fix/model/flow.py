@@ -303,6 +303,8 @@ class _Follower:
 
     def argument(self, node: ast.AST, call: ast.Call, keyword: str | None, shape: Shape) -> None:
         role = calls.role(self.module, call, node, keyword)
+        if self.tensors and role is calls.Role.OTHER and calls.is_launch(self.module, call):
+            role = calls.Role.KERNEL
         container = calls.container_of(call, role)
         if role in (calls.Role.SEQUENCE, calls.Role.PICK) and shape is not Shape.VALUE:
             self.push(call, Shape.ITEMS if role is calls.Role.SEQUENCE else Shape.VALUE)

@@ -13,6 +13,8 @@ PACKAGES = frozenset(
     | {"tilelang", "fbgemm_gpu", "transformer_engine", "aiter", "vllm_flash_attn", "grouped_gemm", "sageattention"}
     | {"torchao", "causal_conv1d", "mamba_ssm", "flash_attn_3", "quack", "deepgemm"}
 )
+# Compiled extension modules by their usual names: `_C`, `_custom_ops`, `moe_cuda`.
+_EXTENSION = re.compile(r"^_C$|^_?custom_ops$|_(?:cuda|ext)$")
 _PATH = re.compile(r"(?i)kernel|triton|cutlass|cute|csrc|tilelang|deep_?gemm|flash_?(?:attn|mla|infer)")
 
 
@@ -23,7 +25,7 @@ def is_kernel(name: str | None) -> bool:
     parts = name.split(".")
     if parts[:2] == ["torch", "ops"]:
         return len(parts) > 2 and parts[2] not in ("aten", "prims", "torchvision")
-    return parts[0] in PACKAGES
+    return parts[0] in PACKAGES or any(_EXTENSION.search(part) for part in parts[:-1])
 
 
 def near_kernel(module: Module, node: ast.AST) -> bool:

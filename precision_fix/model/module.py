@@ -136,6 +136,10 @@ class Module:
         for scope in self.names.scopes.values():
             scope.children.clear()
 
+    def imported(self, binding: ast.AST) -> str | None:
+        """The dotted name that an import binds; None for any other binding."""
+        return self._imported(binding) if isinstance(binding, ast.alias) else None
+
     def _imported(self, alias: ast.alias) -> str:
         statement = self.parent(alias)
         if isinstance(statement, ast.ImportFrom):

@@ -80,15 +80,21 @@ class Site:
             return (Replace(self.node, f"{torch}.{dtype}"),)
         statement = self.module.import_of(self.node)
         taken = self.module.scope_of(self.node).owner(dtype)
-        if statement is None or taken is not None:
-            return None
-        return (Replace(self.node, dtype), ImportAlso(statement, dtype))
+        if taken is None and statement is not None:
+            return (Replace(self.node, dtype), ImportAlso(statement, dtype))
+        # What binds the name already may be torch's own dtype; unbound, it came with the star that brought bfloat16.
+        known = [self.module.imported(bound) for bound in taken.bindings[dtype]] if taken else []
+        return (Replace(self.node, dtype),) if all(name == f"torch.{dtype}" for name in known) else None
 
 
 _WORD = re.compile(r"(?:torch\.)?(?:bfloat16|bf16(?:-mixed|-true)?|BF16)")
-_FLAG = re.compile(r"(?i)(?:^|_)(?:bf16|bfloat16)(?:$|_)")
+_WORDS = re.compile(r"[a-z0-9]+")
+# What the name of a switch for bfloat16 may say besides. Another word makes it a name for something else: store_bf16.
+_SWITCH = frozenset(
+    {"bf16", "bfloat16", "use", "enable", "enabled", "full", "eval", "training", "train", "amp", "autocast"}
+)
 _TENSOR_TYPE = re.compile(r"torch\.(?:cuda\.|cpu\.)?BFloat16(?:Tensor|Storage)")
-_PROBE = "is_bf16_supported"
+PROBES = ("is_bf16_supported", "is_torch_bf16_gpu_available", "is_torch_bf16_available")
 
 
 def sites(module: Module) -> Iterator[Site]:
@@ -149,8 +155,9 @@ def _imported_dtypes(module: Module) -> Iterator[Site]:
 
 
 def _calls(module: Module) -> Iterator[Site]:
-    for call in module.names.calls.get(_PROBE, ()):
-        yield Site(module, Kind.PROBE, call, ast.unparse(call.func))
+    for probe in PROBES:
+        for call in module.names.calls.get(probe, ()):
+            yield Site(module, Kind.PROBE, call, ast.unparse(call.func))
     for call in module.names.calls.get("getattr", ()):
         if len(call.args) >= 2 and module.resolve(call.args[0]) == "torch":
             yield Site(module, Kind.LOOKUP, call, "getattr")
@@ -165,7 +172,9 @@ def _words(module: Module) -> Iterator[Site]:
         above = module.parent(node)
         if isinstance(above, ast.Expr | ast.JoinedStr) or not isinstance(node.value, str):
             continue
-        if _WORD.fullmatch(node.value):
+        if _TENSOR_TYPE.fullmatch(node.value) and isinstance(above, ast.Call):
+            yield Site(module, Kind.TENSOR_TYPE, node, repr(node.value))
+        elif _WORD.fullmatch(node.value):
             yield Site(module, Kind.WORD, node, repr(node.value))
         elif node.value == "auto" and isinstance(above, ast.keyword) and above.arg in ("torch_dtype", "dtype"):
             yield Site(module, Kind.CHECKPOINT, node, f'{above.arg}="auto"')
@@ -173,7 +182,8 @@ def _words(module: Module) -> Iterator[Site]:
 
 def is_flag(name: str) -> bool:
     """Whether a name is that of a switch for bfloat16: bf16, use_bf16, bf16_full_eval, enable_bfloat16."""
-    return _FLAG.search(name) is not None
+    words = _WORDS.findall(name.lower())
+    return ("bf16" in words or "bfloat16" in words) and _SWITCH.issuperset(words) and not name.startswith("_")
 
 
 def _flags(module: Module) -> Iterator[Site]:
@@ -186,7 +196,8 @@ def _flags(module: Module) -> Iterator[Site]:
             for node in nodes:
                 yield from _assigned_flag(module, node, attr)
     for constant in module.names.strings:
-        if isinstance(constant.value, str) and is_flag(constant.value) and len(constant.value) < 40:
+        # `--bf16/--no-bf16` is one switch.
+        if isinstance(constant.value, str) and is_flag(constant.value.split("/")[0]) and len(constant.value) < 40:
             yield from _flag_by_string(module, constant)
     for parameter in module.names.parameters:
         if is_flag(parameter.arg):
@@ -234,10 +245,17 @@ def _flag_by_string(module: Module, constant: ast.Constant) -> Iterator[Site]:
         value_set = module.assigned_value(target)
         if value_set is not None:
             yield Site(module, Kind.FLAG, constant, repr(name), value_set)
-    elif isinstance(above, ast.Call) and constant in above.args and name.startswith("-"):
-        for keyword in above.keywords:
-            if keyword.arg == "default":
-                yield Site(module, Kind.FLAG, constant, repr(name), keyword.value)
+    elif isinstance(above, ast.Call) and constant in above.args:
+        if name.startswith("-"):
+            for keyword in above.keywords:
+                if keyword.arg == "default":
+                    yield Site(module, Kind.FLAG, constant, repr(name), keyword.value)
+        elif _called(above) in ("setdefault", "setattr") and above.args[-1] is not constant:
+            yield Site(module, Kind.FLAG, constant, repr(name), above.args[-1])
+
+
+def _called(call: ast.Call) -> str:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
 
 
 def _default_of(module: Module, parameter: ast.arg) -> ast.expr | None:

@@ -1,4 +1,4 @@
-"""The before and after of each rule: `fixtures/rules/` in the project, packed into the wheel as `precision_fix/examples/`."""
+"""The before and after of each rule: `fixtures/rules/`, which the wheel packs as `precision_fix/examples/`."""
 
 from __future__ import annotations
 

@@ -18,8 +18,9 @@ class RULE(Rule):
     code = "PF002"
     title = "a table of supported dtypes"
     why = (
-        "A set, or a list named after what it allows, answers `dtype in SUPPORTED`. It chooses no precision, and other "
-        "files may test against it: without bfloat16 in it they would refuse what still arrives as bfloat16."
+        "A set, or a list named after what it allows, answers `dtype in SUPPORTED`. It chooses no precision, and "
+        "other files may test against it: without bfloat16 in it they would refuse what still arrives as "
+        "bfloat16."
     )
     kinds = frozenset({Kind.DTYPE, Kind.TENSOR_TYPE})
 

@@ -10,14 +10,16 @@ from precision_fix.model.finding import Verdict, keep
 from precision_fix.model.rule import Rule
 from precision_fix.model.site import Kind, Site
 
+_CHOSEN = frozenset({Fate.CHOOSES, Fate.STORED})
+
 
 class RULE(Rule):
     code = "PF003"
     title = "a key of a table"
     why = (
-        "A key says which entry is meant: `{torch.float32: 4, torch.bfloat16: 2}` must keep both. The same holds for "
-        "a table of cases, where a dtype stands beside the result that is expected of it, and for a map that is turned "
-        "round: two names for one dtype would leave one name."
+        "A key says which entry is meant: `{torch.float32: 4, torch.bfloat16: 2}` must keep both. The same holds "
+        "for a table of cases, where a dtype stands beside the result that is expected of it, and for a map that "
+        "is turned round: two names for one dtype would leave one name."
     )
     kinds = frozenset({Kind.DTYPE, Kind.TENSOR_TYPE, Kind.WORD})
 
@@ -45,7 +47,8 @@ def _is_case(site: Site) -> bool:
     above = site.parent
     if isinstance(above, ast.Dict):
         key = next((k for k, v in zip(above.keys, above.values, strict=True) if v is site.node), None)
-        return (key is not None and not isinstance(key, ast.Constant | ast.JoinedStr)) or isinstance(
-            getattr(key, "value", None), int
-        )
+        if isinstance(key, ast.Constant):
+            return isinstance(key.value, int)
+        # Another kind of key, a member of an enum say, does not tell; the use does.
+        return key is not None and not isinstance(key, ast.JoinedStr) and not site.fates & _CHOSEN
     return False

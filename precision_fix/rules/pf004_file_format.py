@@ -18,8 +18,8 @@ class RULE(Rule):
     code = "PF004"
     title = "a tag of a file format"
     why = (
-        "safetensors and GGUF name the type of the bytes that follow. Those stay bfloat16, whatever the "
-        "program computes in; read as another type they are garbage."
+        "safetensors and GGUF name the type of the bytes that follow. Those stay bfloat16, whatever the program "
+        "computes in; read as another type they are garbage."
     )
     kinds = frozenset({Kind.DTYPE, Kind.WORD, Kind.TENSOR_TYPE})
 

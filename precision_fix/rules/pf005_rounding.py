@@ -17,8 +17,8 @@ class RULE(Rule):
     code = "PF005"
     title = "rounding or a bit trick"
     why = (
-        "`x.to(torch.bfloat16).to(torch.float32)` rounds on purpose, and a cast that is then viewed as integers reads "
-        "the bits. Both compute nothing in bfloat16, and neither means the same with another dtype."
+        "`x.to(torch.bfloat16).to(torch.float32)` rounds on purpose, and a cast that is then viewed as integers "
+        "reads the bits. Both compute nothing in bfloat16, and neither means the same with another dtype."
     )
     kinds = frozenset({Kind.DTYPE, Kind.METHOD})
 
@@ -31,8 +31,8 @@ class RULE(Rule):
             dtypes = {site.module.dtype_name(a) for a in [*call.args, *(k.value for k in call.keywords)]} - {None}
             if call.func.attr in _WIDER or (call.func.attr in ("to", "type") and dtypes & _FULL):
                 return keep("rounds to bfloat16 and goes back, on purpose")
-            if call.func.attr == "view" and dtypes:
-                return keep("the bits of the bfloat16 value are read")
+            if (call.func.attr == "view" and dtypes) or call.func.attr == "set_":
+                return keep("the bits of the bfloat16 value are read or written")
         return None
 
 
@@ -40,7 +40,9 @@ def _cast(site: Site) -> ast.Call | None:
     if isinstance(site.node, ast.Call):
         return site.node
     call = next((above for above in site.chain if isinstance(above, ast.Call)), None)
-    if call is None or not isinstance(call.func, ast.Attribute) or call.func.attr not in ("to", "type", "view"):
+    if call is None or not isinstance(call.func, ast.Attribute):
+        return None
+    if call.func.attr not in ("to", "type", "view") and not (site.module.resolve(call.func) or "").startswith("torch."):
         return None
     direct = site.node in call.args or any(keyword.value is site.node for keyword in call.keywords)
     return call if direct else None
@@ -56,10 +58,18 @@ def _results(module: Module, cast: ast.Call) -> list[ast.Call]:
         if owner is not None and len(owner.bindings[name.id]) == 1:
             readers = list(owner.readers(name.id))
             calls = [call for reader in readers for call in _called_on(module, reader)]
-            # Used for the bits and for nothing else.
-            if calls and len(calls) == len(readers):
-                found += [call for call in calls if isinstance(call.func, ast.Attribute) and call.func.attr == "view"]
+            found += [call for call in calls if _is_view(call) or _is_remainder(module, call)]
     return found
+
+
+def _is_view(call: ast.Call) -> bool:
+    return isinstance(call.func, ast.Attribute) and call.func.attr == "view"
+
+
+def _is_remainder(module: Module, call: ast.Call) -> bool:
+    """`w - high.float()`: what rounding to bfloat16 left over."""
+    above = module.parent(call)
+    return isinstance(above, ast.BinOp) and isinstance(above.op, ast.Sub) and above.right is call
 
 
 def _called_on(module: Module, value: ast.expr) -> list[ast.Call]:

@@ -15,8 +15,8 @@ class RULE(Rule):
     code = "PF006"
     title = "reports what was found"
     why = (
-        "`return torch.bfloat16` under `if any(p.dtype == torch.bfloat16 ...)` tells the caller what the weights are. "
-        "Rewritten it would deny what is there."
+        "`return torch.bfloat16` under `if any(p.dtype == torch.bfloat16 ...)` tells the caller what the weights "
+        "are. Rewritten it would deny what is there."
     )
     kinds = frozenset({Kind.DTYPE})
 
@@ -24,9 +24,17 @@ class RULE(Rule):
         if not isinstance(site.parent, ast.Return | ast.Assign | ast.IfExp):
             return None
         test = next(tests_around(site), None)
+        if isinstance(site.parent, ast.IfExp) and test is not None and _mirrors(site.module, test):
+            return keep("mirrors the dtype that the test compares")
         if test is None or not says_bfloat16(site.module, test) or not _looks_at_data(site.module, test):
             return None
         return keep("reports the dtype that the test found")
+
+
+def _mirrors(module: Module, test: ast.expr) -> bool:
+    """`torch.bfloat16 if dtype == torch.bfloat16 else ...` says nothing but what `dtype` is."""
+    equal = isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq | ast.Is)
+    return equal and any(module.resolve(side) == "torch.bfloat16" for side in (test.left, *test.comparators))  # type: ignore[attr-defined]
 
 
 def _looks_at_data(module: Module, test: ast.expr) -> bool:

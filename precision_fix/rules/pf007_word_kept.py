@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import ast
 
-from precision_fix.model.context import container, is_annotation, name_of, says_bfloat16, tests_around
+from precision_fix.model.context import (
+    container,
+    is_option_value,
+    name_of,
+    receiver,
+    says_bfloat16,
+    tests_around,
+)
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, keep
 from precision_fix.model.rule import Rule
@@ -15,25 +22,31 @@ class RULE(Rule):
     code = "PF007"
     title = "a word that chooses nothing"
     why = (
-        "The word is compared later, offered in a menu, shown to a person or recorded with stored bytes. What it leads "
-        "to is a place of its own, and is rewritten there."
+        "The word is compared later, offered in a menu, shown to a person or recorded with stored bytes. What it "
+        "leads to is a place of its own, and is rewritten there."
     )
     kinds = frozenset({Kind.WORD})
 
     def judge(self, site: Site) -> Verdict | None:
-        if is_annotation(site):
-            return keep("part of an annotation")
         if Fate.COMPARED in site.fates or Fate.KEY in site.fates:
             return keep("compared, or looked up by, later")
-        if container(site) is not None:
+        sequence = container(site)
+        if sequence is not None and not is_option_value(site) and not _is_all(sequence, site):
             return keep("one of a list of words")
-        if Fate.TEXT in site.fates:
+        if site.fates and site.fates <= {Fate.TEXT}:
             return keep("part of a message")
         if _is_enum_member(site):
             return keep("the value of an enum member, the word that people type")
         if _names_what_was_found(site):
             return keep("names the precision that the test found")
         return None
+
+
+def _is_all(sequence: ast.expr, site: Site) -> bool:
+    """`precisions = ("bf16",)`: nothing else to choose from."""
+    items = sequence.elts if isinstance(sequence, ast.List | ast.Tuple) else []
+    plural = (receiver(site) or "").endswith(("dtypes", "precisions"))
+    return plural and all(isinstance(item, ast.Constant) and item.value == site.word for item in items)
 
 
 def _is_enum_member(site: Site) -> bool:
@@ -46,7 +59,7 @@ def _is_enum_member(site: Site) -> bool:
 def _names_what_was_found(site: Site) -> bool:
     """The branch is taken where bfloat16 was found; unless the word is then given to something that reads a dtype."""
     test = next(tests_around(site), None)
-    if test is None:
+    if test is None or Fate.CHOOSES in site.fates:
         return False
     items = [end.node for end in site.ends if isinstance(end.node, ast.Subscript)]
     if any("dtype" in (name_of(item) or "") for item in items):

@@ -21,7 +21,7 @@ class RULE(Rule):
     def judge(self, site: Site) -> Verdict | None:
         assert isinstance(site.node, ast.Call)
         name = site.module.resolve(site.node.func)
-        if name is None or not name.startswith("torch.cuda."):
+        if name is None or not name.startswith(("torch.cuda.", "transformers.")):
             return keep(f"{ast.unparse(site.node.func)} is not torch's question about the CUDA GPU")
         honest = [*site.node.args, *(k.value for k in site.node.keywords)]
         if any(isinstance(value, ast.Constant) and value.value is False for value in honest):

@@ -10,15 +10,16 @@ from precision_fix.model.rule import Rule
 from precision_fix.model.site import Kind, Site
 
 # Parameters that tell what something is, not what it shall become.
-_TELLS = re.compile(r"(?i)^(?:src|source|from|orig|original|stored|expected|ref|checkpoint|ckpt|file)_")
+_TELLS = re.compile(r"(?i)^(?:src|source|from|orig|original|expected|ref|checkpoint|ckpt|file)_|storage|stored")
 
 
 class RULE(Rule):
     code = "PF101"
     title = "chooses a precision"
     why = (
-        "An argument, a default, a returned or assigned value, an arm of a condition: the place decides in what precision "
-        "something is created, cast or computed. Below compute capability 8.0 bfloat16 is emulated, and compilers refuse it."
+        "An argument, a default, a returned or assigned value, an arm of a condition: the place decides in what "
+        "precision something is created, cast or computed. Below compute capability 8.0 bfloat16 is emulated, and "
+        "compilers refuse it."
     )
     kinds = frozenset({Kind.DTYPE})
 

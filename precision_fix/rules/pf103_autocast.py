@@ -13,8 +13,9 @@ class RULE(Rule):
     code = "PF103"
     title = "an autocast region"
     why = (
-        'On a CUDA device torch.autocast("cuda", dtype=torch.float32) neither warns nor turns itself off (torch 2.13), and '
-        "compiled graphs under it were seen to give inf and NaN. So the region gets enabled=False as well."
+        'On a CUDA device torch.autocast("cuda", dtype=torch.float32) neither warns nor turns itself off (torch '
+        "2.13), and compiled graphs under it were seen to give inf and NaN. So the region gets enabled=False as "
+        "well."
     )
     kinds = frozenset({Kind.DTYPE})
 

@@ -14,8 +14,8 @@ class RULE(Rule):
     code = "PF105"
     title = "a map from names to dtypes"
     why = (
-        '`{"bf16": torch.bfloat16}[args.precision]` turns the user\'s word into a compute dtype: the key stays, the value '
-        "changes. A map whose values only give sizes stays as it is."
+        '`{"bf16": torch.bfloat16}[args.precision]` turns the user\'s word into a compute dtype: the key stays, '
+        "the value changes. A map whose values only give sizes stays as it is."
     )
     kinds = frozenset({Kind.DTYPE})
 

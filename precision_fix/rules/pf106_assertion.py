@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import re
 
 from precision_fix.model.finding import Verdict, manual, rewrite
 from precision_fix.model.guard import accepted, is_equality_assertion
 from precision_fix.model.kernels import near_kernel
+from precision_fix.model.module import Module
 from precision_fix.model.rule import Rule
 from precision_fix.model.site import Kind, Site
 
@@ -15,8 +17,8 @@ class RULE(Rule):
     code = "PF106"
     title = "an assertion of bfloat16"
     why = (
-        "`assert x.dtype == torch.bfloat16` checks the result of a cast that is rewritten, here or in another file; left "
-        "alone it would fail. The guard of a compiled kernel stays: the kernel takes nothing else."
+        "`assert x.dtype == torch.bfloat16` checks the result of a cast that is rewritten, here or in another "
+        "file; left alone it would fail. The guard of a compiled kernel stays: the kernel takes nothing else."
     )
     kinds = frozenset({Kind.DTYPE})
 
@@ -27,5 +29,47 @@ class RULE(Rule):
             return None
         if near_kernel(site.module, site.node):
             return manual("guards a compiled kernel, which takes nothing else")
+        if not _guards_what_changes(site):
+            return manual("nothing in reach that would change: see what it guards")
         edits = site.retarget()
         return rewrite("asserts what was rewritten", *edits) if edits else None
+
+
+def _guards_what_changes(site: Site) -> bool:
+    """Whether the file, outside of guards, makes something bfloat16; a function that asks for it in words needs it."""
+    function = site.module.function(site.node)
+    if function is not None and _casts(site.module, function):
+        return True
+    return not _demands(site) and _casts(site.module, site.module.tree)
+
+
+def _casts(module: Module, around: ast.AST) -> bool:
+    for node in ast.walk(around):
+        if isinstance(node, ast.Attribute) and node.attr == "bfloat16":
+            above = module.parent(node)
+            is_method = isinstance(above, ast.Call) and above.func is node and not above.args
+            if is_method or (module.resolve(node) == "torch.bfloat16" and not _only_asks(module, node)):
+                return True
+    return False
+
+
+def _only_asks(module: Module, node: ast.AST) -> bool:
+    above = module.parent(node)
+    while isinstance(above, ast.List | ast.Tuple | ast.Set):
+        above = module.parent(above)
+    return isinstance(above, ast.Compare | ast.Subscript) or (
+        isinstance(above, ast.Call) and is_equality_assertion(above)
+    )
+
+
+_DEMAND = re.compile(r"(?i)\b(?:requires?|only|supports?|needs?|expects?|must)\b")
+
+
+def _demands(site: Site) -> bool:
+    """The message of the assertion, or of the exception, says that something needs bfloat16."""
+    statement = site.statement
+    words = [statement.msg] if isinstance(statement, ast.Assert) and statement.msg else []
+    if isinstance(statement, ast.If):
+        words = [statement.body[-1]]  # type: ignore[list-item]
+    strings = (node.value for word in words for node in ast.walk(word) if isinstance(node, ast.Constant))
+    return any(isinstance(text, str) and _DEMAND.search(text) for text in strings)

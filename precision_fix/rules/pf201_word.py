@@ -8,13 +8,16 @@ import re
 from precision_fix.model.context import receiver
 from precision_fix.model.edit import Respell
 from precision_fix.model.finding import Verdict, keep, rewrite
+from precision_fix.model.module import Function
 from precision_fix.model.rule import Rule
 from precision_fix.model.site import Kind, Site
 
 _PRECISION = re.compile(r"(?i)dtype|precision|data_type|torch_type|compute_type|weight_type|amp_type")
 _DESCRIBES = re.compile(
-    r"(?i)src|source|orig|from_|stored|file|expected|checkpoint|model_dtype|name|str|tag|choices|options"
+    r"(?i)src|source|orig|from_|stor|file|expected|checkpoint|model_dtype|name|str|tag|choices|options|kv_cache|wire"
 )
+# Languages for kernels, in which a dtype's word is part of a program that is compiled.
+_LANGUAGES = ("tilelang", "cutlass", "helion", "cute")
 
 
 class RULE(Rule):
@@ -28,7 +31,28 @@ class RULE(Rule):
         name = receiver(site)
         if name is None or not _PRECISION.search(name) or _DESCRIBES.search(name):
             return keep("a word whose reader the file does not show")
-        new = site.module.target.word(site.word)
+        if _in_decorator(site):
+            return keep("registers something under this word")
+        if any(site.module.local_name(language, site.node) for language in _LANGUAGES):
+            return keep("part of a kernel's own program")
+        new = _beside(site) or site.module.target.word(site.word)
         if new is None:
             return keep("a word that is no dtype of its own")
         return rewrite(f"{name} chooses a precision", Respell(site.node, site.word, new))
+
+
+def _beside(site: Site) -> str | None:
+    """GGUF's word, where the other arm of a condition is one of its words: `"f16" if half else "bf16"`."""
+    above = site.parent
+    arms = (above.body, above.orelse) if isinstance(above, ast.IfExp) else ()
+    is_gguf = any(isinstance(arm, ast.Constant) and arm.value in ("f16", "f32", "q8_0") for arm in arms)
+    return site.module.target.gguf if is_gguf else None
+
+
+def _in_decorator(site: Site) -> bool:
+    node: ast.AST = site.node
+    for above in site.module.ancestors(site.node):
+        if isinstance(above, Function | ast.ClassDef):
+            return node in above.decorator_list
+        node = above
+    return False

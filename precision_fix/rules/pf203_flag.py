@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 
+from precision_fix.model.context import receiver
 from precision_fix.model.edit import Replace
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, keep, rewrite
@@ -12,41 +14,57 @@ from precision_fix.model.flow import follow
 from precision_fix.model.rule import Rule
 from precision_fix.model.site import Kind, Site
 
-# Names that record a fact or allow something, rather than choose.
-_FACT = re.compile(
-    r"(?i)^_|cast|convert|^is_|^has_|^was_|support|avail|allow|reduc|load|found|seen|skip|disable|^no_|^not_|test"
-)
+_TABLE = re.compile(r"(?i)support|capab|avail|feature|allow")
+_FIELDS = frozenset({"field", "Field", "Option", "Argument", "option"})
 
 
 class RULE(Rule):
     code = "PF203"
     title = "a flag that turns bfloat16 on"
     why = (
-        '`TrainingArguments(bf16=True)`, `args.bf16 = True` and DeepSpeed\'s `{"bf16": {"enabled": True}}` make a library '
-        "compute in bfloat16. A flag that the file itself reads stays: what it leads to is rewritten there."
+        '`TrainingArguments(bf16=True)`, `args.bf16 = True`, `bf16=not fp16` and DeepSpeed\'s `{"bf16": '
+        '{"enabled": True}}` make a library compute in bfloat16. A variable that the file itself reads stays: '
+        "what it leads to is rewritten there."
     )
     kinds = frozenset({Kind.FLAG})
 
     def judge(self, site: Site) -> Verdict | None:
-        value = _enabled(site.value)
-        if value is None:
+        values = list(_turning_on(site.value)) if site.value is not None else []
+        if not values:
             return None
         name = site.token.strip("'\"")
-        if _FACT.search(name):
-            return keep("records a fact")
-        if any(end.fate is Fate.COMPARED for end in follow(site.module, value)):
+        if _TABLE.search(_holder(site)):
+            return keep("tells what is supported")
+        # Other files may read an attribute or an item as well; a variable or a parameter is this file's own.
+        own = isinstance(site.node, ast.Name | ast.arg | ast.keyword)
+        if own and any(end.fate is Fate.COMPARED for value in values for end in follow(site.module, value)):
             return keep("read in this file; what it leads to is rewritten there")
-        return rewrite(f"{name} turns bfloat16 on", Replace(value, "False"))
+        return rewrite(f"{name} turns bfloat16 on", *(Replace(value, "False") for value in values))
 
 
-def _enabled(value: ast.expr | None) -> ast.expr | None:
-    """The `True` of a flag: the value itself, or what stands under "enabled" in a section."""
-    if isinstance(value, ast.Dict):
-        for key, item in zip(value.keys, value.values, strict=True):
-            if isinstance(key, ast.Constant) and key.value == "enabled":
-                return _enabled(item)
-        return None
-    if isinstance(value, ast.Call):
-        # A dataclass field: `bf16: bool = field(default=True)`.
-        return next((_enabled(keyword.value) for keyword in value.keywords if keyword.arg == "default"), None)
-    return value if isinstance(value, ast.Constant) and value.value is True else None
+def _turning_on(value: ast.expr) -> Iterator[ast.expr]:
+    """The parts of a flag's value that turn it on: True, `not fp16`, what stands under "enabled", an arm."""
+    match value:
+        case ast.Constant(value=True):
+            yield value
+        case ast.UnaryOp(op=ast.Not()) if "fp16" in ast.unparse(value) or "float16" in ast.unparse(value):
+            yield value
+        case ast.IfExp():
+            yield from _turning_on(value.body)
+            yield from _turning_on(value.orelse)
+        case ast.Dict():
+            for key, item in zip(value.keys, value.values, strict=True):
+                if isinstance(key, ast.Constant) and key.value == "enabled":
+                    yield from _turning_on(item)
+        case ast.Call() if getattr(value.func, "id", getattr(value.func, "attr", "")) in _FIELDS:
+            # A dataclass field, a typer option: `bf16: bool = field(default=True)`.
+            for default in (*value.args[:1], *(k.value for k in value.keywords if k.arg == "default")):
+                yield from _turning_on(default)
+
+
+def _holder(site: Site) -> str:
+    """The name of the map or the call that the flag stands in."""
+    above = site.parent
+    if isinstance(above, ast.Dict):
+        return receiver(Site(site.module, site.kind, above, "")) or ""
+    return ast.unparse(above.func) if isinstance(above, ast.Call) else ""

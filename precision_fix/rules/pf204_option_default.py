@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 
+from precision_fix.model.context import receiver
 from precision_fix.model.edit import Respell
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, keep, manual, rewrite
@@ -17,14 +18,17 @@ class RULE(Rule):
     code = "PF204"
     title = "the default of an option"
     why = (
-        'The word comes from what the option offers: "no" beside ["no", "fp16", "bf16"], "fp32" beside ["bf16", "fp32"]. '
-        "Where it offers no word for float32 the default stays."
+        'The word comes from what the option offers: "no" beside ["no", "fp16", "bf16"], "fp32" beside ["bf16", '
+        '"fp32"]. Where it offers no word for float32 the default stays.'
     )
     kinds = frozenset({Kind.WORD})
 
     def judge(self, site: Site) -> Verdict | None:
         assert isinstance(site.node, ast.Constant)
         above = site.parent
+        declared = _literal(site)
+        if declared is not None:
+            return _chosen(site, declared)
         if not isinstance(above, ast.keyword | ast.Dict):
             return None
         if isinstance(above, ast.keyword):
@@ -38,10 +42,33 @@ class RULE(Rule):
                 return None
         if offered is None:
             return _without_choices(site)
-        new = next((word for word in _spellings(site) if word in offered), None)
-        if new is None:
-            return manual("the option offers no word for float32: pass another value when you start the program")
-        return rewrite("the option's own word for float32", Respell(site.node, site.word, new))
+        return _chosen(site, offered)
+
+
+def _chosen(site: Site, offered: list[str]) -> Verdict:
+    assert isinstance(site.node, ast.Constant)
+    new = next((word for word in _spellings(site) if word in offered), None)
+    if new is None:
+        return manual("the option offers no word for float32: pass another value when you start the program")
+    return rewrite("the option's own word for float32", Respell(site.node, site.word, new))
+
+
+def _literal(site: Site) -> list[str] | None:
+    """The words of a `Literal[...]` annotation, also one that was given a name, of the default at hand."""
+    annotation: ast.expr | None = None
+    if isinstance(site.parent, ast.AnnAssign) and site.parent.value is site.node:
+        annotation = site.parent.annotation
+    elif isinstance(site.parent, ast.arguments):
+        name = receiver(site)
+        arguments = (*site.parent.posonlyargs, *site.parent.args, *site.parent.kwonlyargs)
+        annotation = next((each.annotation for each in arguments if each.arg == name), None)
+    if isinstance(annotation, ast.Name):
+        owner = site.module.scope_of(annotation).owner(annotation.id)
+        bound = owner.bindings[annotation.id] if owner else []
+        annotation = site.module.assigned_value(bound[0]) if len(bound) == 1 else None
+    if annotation is None or "Literal[" not in ast.unparse(annotation):
+        return None
+    return [n.value for n in ast.walk(annotation) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
 
 
 def _without_choices(site: Site) -> Verdict | None:

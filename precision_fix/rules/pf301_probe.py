@@ -15,7 +15,8 @@ class RULE(Rule):
     title = "asks whether the GPU has bfloat16"
     why = (
         "torch.cuda.is_bf16_supported() answers True below 8.0 as well, because PyTorch emulates it there "
-        "(torch/cuda/__init__.py, including_emulation=True). With False the author's own fallback is taken."
+        "(torch/cuda/__init__.py, including_emulation=True), and transformers' is_torch_bf16_gpu_available() "
+        "passes it on. With False the author's own fallback is taken."
     )
     kinds = frozenset({Kind.PROBE})
 

@@ -16,9 +16,9 @@ class RULE(Rule):
     code = "PF401"
     title = "stored bytes"
     why = (
-        "`torch.frombuffer(b, dtype=torch.bfloat16)` and `x.view(torch.bfloat16)` read bytes that are bfloat16. Another "
-        "dtype would read garbage, so the result is cast up instead. A view that is written through stays: a cast is a "
-        "copy, and the writes would be lost."
+        "`torch.frombuffer(b, dtype=torch.bfloat16)` and `x.view(torch.bfloat16)` read bytes that are bfloat16. "
+        "Another dtype would read garbage, so the result is cast up instead. A view that is written through "
+        "stays: a cast is a copy, and the writes would be lost."
     )
     kinds = frozenset({Kind.DTYPE})
     runtime = True
@@ -31,10 +31,8 @@ class RULE(Rule):
             return keep("says how stored bytes are read")
         if _is_cast_up(site.module, call):
             return keep("reads bfloat16 bytes and casts them up")
-        if _is_from_buffer(call) or _is_plain_value(site.module, call):
-            return rewrite(
-                "reads bfloat16 bytes, then casts them up", CallOn(call, f"to(torch.{site.module.target.dtype})")
-            )
+        if (_is_from_buffer(call) and not _is_written(site.module, call)) or _is_plain_value(site.module, call):
+            return rewrite("reads bfloat16 bytes, then casts them up", CallOn(call, _cast(site)))
         return manual("a view of bfloat16 bytes that may be written through: cast up what is read from it")
 
 
@@ -77,3 +75,29 @@ def _is_plain_value(module: Module, call: ast.Call) -> bool:
     owner = module.scope_of(name).owner(name.id)
     readers = [r for r in (owner.readers(name.id) if owner else ()) if r.lineno > name.lineno]
     return bool(readers) and all(isinstance(module.parent(reader), ast.Return) for reader in readers)
+
+
+_VIEWS = frozenset({"view", "reshape", "flatten", "unsqueeze", "squeeze", "transpose", "permute", "t"})
+_WRITERS = frozenset({"recv", "irecv", "broadcast", "all_reduce", "all_gather", "readinto", "copyto", "numpy"})
+
+
+def _is_written(module: Module, value: ast.expr) -> bool:
+    """Whether something writes into a tensor, or into a view of it: in place, by index, or as somebody's buffer."""
+    above = module.parent(value)
+    if isinstance(above, ast.Assign) and len(above.targets) == 1 and isinstance(above.targets[0], ast.Name):
+        name = above.targets[0]
+        owner = module.scope_of(name).owner(name.id)
+        return any(_is_written(module, r) for r in (owner.readers(name.id) if owner else ()) if r.lineno >= name.lineno)
+    if isinstance(above, ast.Subscript) and above.value is value:
+        return isinstance(above.ctx, ast.Store) or _is_written(module, above)
+    if isinstance(above, ast.Attribute):
+        call = module.parent(above)
+        if not isinstance(call, ast.Call) or call.func is not above:
+            return False
+        in_place = above.attr.endswith("_") and not above.attr.endswith("__")
+        return in_place or above.attr in _WRITERS or (above.attr in _VIEWS and _is_written(module, call))
+    call = module.parent(above) if isinstance(above, ast.keyword) else above
+    if isinstance(call, ast.Call) and value is not call.func:
+        last = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+        return last in _WRITERS or (isinstance(above, ast.keyword) and above.arg == "out")
+    return False

@@ -13,9 +13,9 @@ class RULE(Rule):
     code = "PF901"
     title = "cannot tell"
     why = (
-        "A list of dtypes leaves the file, or its use is out of sight: it may be walked to choose a precision, or tested "
-        "against. The first would have to change, the second must not. A missed place costs speed, a wrong edit "
-        "correctness."
+        "A list of dtypes leaves the file, or its use is out of sight: it may be walked to choose a precision, or "
+        "tested against. The first would have to change, the second must not. A missed place costs speed, a wrong "
+        "edit correctness."
     )
     kinds = frozenset({Kind.DTYPE, Kind.TENSOR_TYPE})
     runtime = True

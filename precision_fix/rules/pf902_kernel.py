@@ -6,9 +6,12 @@ import ast
 import re
 
 from precision_fix.model.calls import Role, role
+from precision_fix.model.context import called
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, manual
 from precision_fix.model.flow import follow_tensor
+from precision_fix.model.kernels import is_kernel
+from precision_fix.model.module import Module
 from precision_fix.model.rule import Rule
 from precision_fix.model.site import Kind, Site
 
@@ -16,15 +19,16 @@ from precision_fix.model.site import Kind, Site
 _DEMAND = re.compile(
     r"(?i)\b(?:must|only|requires?|needs?)\s+(?:[\w.]+\s+){0,3}`?(?:torch\.)?(?:bf16|bfloat16)\b(?!\W+(?:if|when|on)\b)"
 )
+_FALLBACK = re.compile(r"(?i)falls? ?back|slower|otherwise")
 
 
 class RULE(Rule):
     code = "PF902"
     title = "an operator that takes nothing else"
     why = (
-        "The CUDA kernel behind the call is compiled for bfloat16 or half precision (int4 and scaled matrix products, "
-        "flash attention, a Triton kernel). Given float32 it raises or reads garbage. Use another path of the project: "
-        "eager or SDPA attention, another quantization."
+        "The CUDA kernel behind the call is compiled for bfloat16 or half precision (int4 and scaled matrix "
+        "products, flash attention, a Triton kernel). Given float32 it raises or reads garbage. Use another path "
+        "of the project: eager or SDPA attention, another quantization."
     )
     kinds = frozenset({Kind.DTYPE, Kind.METHOD, Kind.KERNEL})
 
@@ -36,19 +40,24 @@ class RULE(Rule):
         if _said_by_author(site):
             return manual("the author says that nothing else will do")
         tensor = _tensor(site)
+        if tensor is not None and _is_handed_over(site.module, tensor):
+            return manual("an output buffer of something that the file does not show")
         if tensor is not None and any(end.fate is Fate.KERNEL for end in follow_tensor(site.module, tensor)):
             return manual("the tensor goes to an operator that takes nothing else")
         return None
 
 
 def _said_by_author(site: Site) -> bool:
-    """A comment right above the statement, or above the branch that it begins, says so."""
+    """A comment above the statement or its branch, or a message in that branch, says so."""
     statement = site.statement
     around = site.module.parent(statement)
-    comments = site.module.comments_above(statement)
+    said = site.module.comments_above(statement)
     if isinstance(around, ast.If):
-        comments += "\n" + site.module.comments_above(around)
-    return _DEMAND.search(comments) is not None
+        strings = (node.value for each in around.body for node in ast.walk(each) if isinstance(node, ast.Constant))
+        said = "\n".join(
+            [said, site.module.comments_above(around), *(text for text in strings if isinstance(text, str))]
+        )
+    return _DEMAND.search(said) is not None and not _FALLBACK.search(said)
 
 
 def _tensor(site: Site) -> ast.Call | None:
@@ -59,3 +68,26 @@ def _tensor(site: Site) -> ast.Call | None:
     return next(
         (c for c in casts if isinstance(c, ast.Call) and role(site.module, c, site.node, None) is Role.CAST), None
     )
+
+
+def _is_handed_over(module: Module, tensor: ast.Call) -> bool:
+    """An uninitialised tensor that is first of all given to a call whose own result nobody takes: it is filled there.
+
+    Only where the callee is neither torch's nor in this file: what it writes cannot be seen.
+    """
+    name = module.parent(tensor)
+    if not called(tensor).startswith(("empty", "new_empty")) or not isinstance(name, ast.Assign):
+        return False
+    target = name.targets[0]
+    owner = module.scope_of(target).owner(target.id) if isinstance(target, ast.Name) else None
+    if owner is None or not isinstance(target, ast.Name):
+        return False
+    readers = sorted((r for r in owner.readers(target.id) if r.lineno > target.lineno), key=lambda r: r.lineno)
+    call = module.parent(readers[0]) if readers else None
+    if isinstance(call, ast.keyword):
+        call = module.parent(call)
+    if not isinstance(call, ast.Call) or call.func is readers[0] or not isinstance(module.parent(call), ast.Expr):
+        return False
+    resolved = module.resolve(call.func)
+    of_torch = resolved is not None and resolved.startswith("torch.") and not is_kernel(resolved)
+    return not of_torch and not module.names.definitions.get(called(call)) and not isinstance(call.func, ast.Subscript)

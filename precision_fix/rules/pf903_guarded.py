@@ -12,8 +12,9 @@ class RULE(Rule):
     code = "PF903"
     title = "a guard refuses float32"
     why = (
-        "The value reaches an assertion, or a test that raises, which lets bfloat16 and float16 through but not float32: "
-        "something behind it needs a half precision. Rewriting the value alone would make the program raise."
+        "The value reaches an assertion, or a test that raises, which lets bfloat16 and float16 through but not "
+        "float32: something behind it needs a half precision. Rewriting the value alone would make the program "
+        "raise."
     )
     kinds = frozenset({Kind.DTYPE})
 

@@ -6,6 +6,7 @@ import ast
 import re
 
 from precision_fix.model.autocast import OTHER_DEVICES, autocast_call, device_of
+from precision_fix.model.context import under_short_weights
 from precision_fix.model.finding import Verdict, keep, manual
 from precision_fix.model.rule import Rule
 from precision_fix.model.site import Kind, Site
@@ -17,8 +18,9 @@ class RULE(Rule):
     code = "PF904"
     title = "autocast that holds short weights"
     why = (
-        "Where weights are kept in float8, the autocast region is what casts them for each product. Turned off, the "
-        "products would meet two dtypes and raise. A region on another device than CUDA or the CPU is not ours to change."
+        "Where weights are kept in float8, the autocast region is what casts them for each product. Turned off, "
+        "the products would meet two dtypes and raise. A region on another device than CUDA or the CPU is not "
+        "ours to change."
     )
     kinds = frozenset({Kind.DTYPE})
     runtime = True
@@ -30,7 +32,7 @@ class RULE(Rule):
         if device_of(call) in OTHER_DEVICES:
             return keep("autocast of another device")
         function = site.module.function(call)
-        if function is not None and _handles_short(function):
+        if under_short_weights(site) or (function is not None and _handles_short(function)):
             return manual("the region may cast float8 weights: turning it off would break their products")
         return None
 

@@ -6,6 +6,7 @@ import ast
 import re
 
 from precision_fix.model.context import receiver
+from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, keep, manual
 from precision_fix.model.rule import Rule
 from precision_fix.model.site import Kind, Site
@@ -17,8 +18,9 @@ class RULE(Rule):
     code = "PF905"
     title = "a dtype named while the program runs"
     why = (
-        "`getattr(torch, config.dtype)` gets its name from a config, a checkpoint or the command line. No edit can know "
-        "it; the runtime (`precision-fix run`, or `import precision_fix.auto`) sees the dtype when it is used."
+        "`getattr(torch, config.dtype)` gets its name from a config, a checkpoint or the command line. No edit "
+        "can know it; the runtime (`precision-fix run`, or `import precision_fix.auto`) sees the dtype when it is "
+        "used."
     )
     kinds = frozenset({Kind.LOOKUP})
     runtime = True
@@ -31,6 +33,8 @@ class RULE(Rule):
             return keep("names a storage class or a float8 dtype")
         if isinstance(name, ast.Constant):
             return None
+        if site.fates and site.fates <= {Fate.COMPARED, Fate.TEXT}:
+            return keep("only compared")
         if _DTYPE.search(text) or _DTYPE.search(receiver(site) or ""):
             return manual(f"the dtype is named at run time, by {text}")
         return None

@@ -3,23 +3,43 @@
 from __future__ import annotations
 
 import ast
+import re
 
+from precision_fix.model.context import called
 from precision_fix.model.finding import Verdict, manual
+from precision_fix.model.module import Module
 from precision_fix.model.rule import Rule
 from precision_fix.model.site import Kind, Site
+
+_LOADERS = re.compile(r"from_pretrained|from_config|pipeline|load|LLM")
 
 
 class RULE(Rule):
     code = "PF906"
     title = "the checkpoint decides"
     why = (
-        '`torch_dtype="auto"` and `load_state_dict(..., assign=True)` give the model the dtype of the file, which may be '
-        "bfloat16 whatever the code says. The runtime casts up while it loads."
+        '`torch_dtype="auto"` and `load_state_dict(..., assign=True)` give the model the dtype of the file, which '
+        "may be bfloat16 whatever the code says. The runtime casts up while it loads."
     )
     kinds = frozenset({Kind.CHECKPOINT})
     runtime = True
 
     def judge(self, site: Site) -> Verdict | None:
         if isinstance(site.node, ast.Call):
-            return manual("assign=True brings back the dtype of the checkpoint")
-        return manual('"auto" takes the dtype of the checkpoint')
+            own = bool(site.node.args) and _is_built_here(site.module, site.node.args[0])
+            return None if own else manual("assign=True brings back the dtype of the checkpoint")
+        call = site.module.parent(site.parent) if site.parent is not None else None
+        if isinstance(call, ast.Call) and _LOADERS.search(called(call)):
+            return manual('"auto" takes the dtype of the checkpoint')
+        return None
+
+
+def _is_built_here(module: Module, state: ast.expr) -> bool:
+    """A dictionary that the code has just put together holds tensors that it has, not those of a file."""
+    if isinstance(state, ast.Dict | ast.DictComp):
+        return True
+    if not isinstance(state, ast.Name):
+        return False
+    owner = module.scope_of(state).owner(state.id)
+    values = [module.assigned_value(bound) for bound in (owner.bindings[state.id] if owner else ())]
+    return any(isinstance(value, ast.Dict | ast.DictComp) for value in values)

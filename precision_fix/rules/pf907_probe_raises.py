@@ -13,8 +13,9 @@ class RULE(Rule):
     code = "PF907"
     title = "refuses a GPU without bfloat16"
     why = (
-        "The program raises where the GPU has no bfloat16. Told the truth it would never start; what it guards computes "
-        "in float32 after the patch, so the probe keeps its answer. Look whether the guard is still needed."
+        "The program raises where the GPU has no bfloat16. Told the truth it would never start; what it guards "
+        "computes in float32 after the patch, so the probe keeps its answer. Look whether the guard is still "
+        "needed."
     )
     kinds = frozenset({Kind.PROBE})
 

@@ -12,8 +12,9 @@ class RULE(Rule):
     code = "PF908"
     title = "what follows needs a half precision"
     why = (
-        "`dtype if dtype in (torch.float16, torch.bfloat16) else torch.bfloat16` brings every other dtype down to a half "
-        "precision, float32 too: an attention backend or a kernel behind it takes nothing else. Use another backend."
+        "`dtype if dtype in (torch.float16, torch.bfloat16) else torch.bfloat16` brings every other dtype down to "
+        "a half precision, float32 too: an attention backend or a kernel behind it takes nothing else. Use "
+        "another backend."
     )
     kinds = frozenset({Kind.DTYPE, Kind.METHOD})
     runtime = True

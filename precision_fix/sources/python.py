@@ -12,7 +12,7 @@ from precision_fix.model.edit import Edit
 from precision_fix.model.finding import Action, Finding, Verdict, manual
 from precision_fix.model.module import Module
 from precision_fix.model.rule import Rule
-from precision_fix.model.site import Kind, Site, is_flag, sites
+from precision_fix.model.site import PROBES, Kind, Site, is_flag, sites
 from precision_fix.model.target import Target
 from precision_fix.rules import rules
 from precision_fix.sources.comments import Keeps
@@ -132,7 +132,7 @@ def _mentions(text: str) -> Iterator[int]:
 
 
 _TOKEN = re.compile(r"\w+")
-_WHOLE = frozenset({"bfloat16", "bf16", "BF16", "BFloat16Tensor", "BFloat16Storage", "is_bf16_supported"})
+_WHOLE = frozenset({"bfloat16", "bf16", "BF16", "BFloat16Tensor", "BFloat16Storage", *PROBES})
 _SET = re.compile(r"\s*[=:\"'\].]")
 
 
