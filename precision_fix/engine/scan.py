@@ -192,4 +192,7 @@ def scan_bytes(path: str, data: bytes, target: Target, with_text: bool) -> FileS
             result.after = source.encode(render(path, source.text, analysis, target))
     except (Undecodable, Unparsable, CannotEdit) as error:
         return FileScan(path, problem=Problem(path, str(error)))
+    except RecursionError:
+        # Python's parser takes deeper trees than the walks over them, and how deep differs from version to version.
+        return FileScan(path, problem=Problem(path, "nested too deeply to be understood, left as it is"))
     return result if result.findings or result.unused_keeps else None
