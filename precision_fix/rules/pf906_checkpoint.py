@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 import re
 
-from precision_fix.model.context import called
 from precision_fix.model.finding import Verdict, manual
 from precision_fix.model.module import Module
 from precision_fix.model.rule import Rule
 from precision_fix.model.site import Kind, Site
+from precision_fix.model.syntax import called
 
 _LOADERS = re.compile(r"from_pretrained|from_config|pipeline|load|LLM")
 
