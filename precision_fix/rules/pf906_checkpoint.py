@@ -35,11 +35,11 @@ class RULE(Rule):
 
 
 def _is_built_here(module: Module, state: ast.expr) -> bool:
-    """A dictionary that the code has just put together holds tensors that it has, not those of a file."""
-    if isinstance(state, ast.Dict | ast.DictComp):
+    """A dictionary that is written out holds tensors that the program has, not those of a file."""
+    if isinstance(state, ast.Dict):
         return True
     if not isinstance(state, ast.Name):
         return False
     owner = module.scope_of(state).owner(state.id)
     values = [module.assigned_value(bound) for bound in (owner.bindings[state.id] if owner else ())]
-    return any(isinstance(value, ast.Dict | ast.DictComp) for value in values)
+    return any(isinstance(value, ast.Dict) and value.keys for value in values)
