@@ -60,7 +60,7 @@ def patch(
         )
     with progress() as told:
         found = scan(paths, target, with_text=not check, progress=told)
-    report = Report(found, verbose=verbose, dry=dry)
+    report = Report(found, paths, verbose=verbose, dry=dry)
     if dry:
         if diff:
             from precision_fix.engine.diff import unified

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from precision_fix.cli.terminal import emit
@@ -16,13 +19,15 @@ if TYPE_CHECKING:
     from precision_fix.engine.patch import Written
 
 _MOST_FILES = 40
+_MOST_LINES = 8
 
 
 class Report:
     """What there is to say of a scan, and once it is written, of that."""
 
-    def __init__(self, scan: Scan, *, verbose: bool, dry: bool) -> None:
+    def __init__(self, scan: Scan, paths: Sequence[Path], *, verbose: bool, dry: bool) -> None:
         self.scan = scan
+        self.paths = paths
         self.verbose = verbose
         self.dry = dry
         self.written: Written | None = None
@@ -84,8 +89,21 @@ class Report:
         if not manual:
             return
         self._add("Needs a hand (left as it is):", "bold yellow")
-        self._each(manual)
+        if self.verbose:
+            self._each(manual)
+        else:
+            self._by_reason(manual)
         self._add()
+
+    def _by_reason(self, findings: list[Finding]) -> None:
+        """One line for all places of a file that were left for one reason."""
+        places: dict[tuple[str, str, str], list[int]] = {}
+        for finding in findings:
+            places.setdefault((finding.path, finding.code, finding.reason), []).append(finding.line)
+        for (path, code, reason), lines in places.items():
+            more = f" and {len(lines) - _MOST_LINES} more" if len(lines) > _MOST_LINES else ""
+            where = ", ".join(map(str, lines[:_MOST_LINES])) + more
+            self._add(f"  {shown(path)}:{where}: {code} {reason}")
 
     def _unused(self) -> None:
         for file in self.scan.files:
@@ -121,7 +139,8 @@ class Report:
         else:
             done = len(self.written.changed) if self.written else 0
             self._add(f"{looked}: {_places(len(changes))} found, {done} files changed.", "bold green")
-            self._add("Take it back with: precision-fix undo PATH")
+            where = " ".join(shlex.quote(shown(str(path))) for path in self.paths)
+            self._add(f"Take it back with: precision-fix undo {where}")
 
 
 def _places(count: int) -> str:

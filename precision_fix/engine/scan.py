@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -94,28 +95,59 @@ def scan(
     return result
 
 
+_Job = tuple[list[tuple[str, bool]], Target, bool]
+
+
 def _scan_all(found: list[Found], target: Target, with_text: bool) -> Iterator[tuple[int, list[FileScan]]]:
     chunks = [found[i : i + _CHUNK] for i in range(0, len(found), _CHUNK)]
-    jobs = [([(each.path, each.explicit) for each in chunk], target, with_text) for chunk in chunks]
+    jobs: list[_Job] = [([(each.path, each.explicit) for each in chunk], target, with_text) for chunk in chunks]
     workers = min(_processors(), len(found) // (_WORTH_A_POOL // 2))
-    if workers < 2:
+    # A fork among threads may find their locks taken for ever.
+    if workers < 2 or threading.active_count() > 1:
         for job in jobs:
             yield len(job[0]), _scan_chunk(job)
         return
+    yield from _in_processes(jobs, workers)
+
+
+def _in_processes(jobs: list[_Job], workers: int) -> Iterator[tuple[int, list[FileScan]]]:
     import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
 
     # A forked worker has the rules already; elsewhere it imports them.
-    method = "fork" if sys.platform == "linux" else "spawn"
-    with multiprocessing.get_context(method).Pool(workers) as pool:
-        for job, files in zip(jobs, pool.imap(_scan_chunk, jobs), strict=True):
-            yield len(job[0]), files
+    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        futures = [pool.submit(_scan_chunk, job) for job in jobs]
+        for job, future in zip(jobs, futures, strict=True):
+            try:
+                yield len(job[0]), future.result()
+            except BrokenProcessPool:
+                yield len(job[0]), _apart(job)
+
+
+def _apart(job: _Job) -> list[FileScan]:
+    """Scan in a process apart, halving what takes it down, until the one file is found that does."""
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
+
+    files, target, with_text = job
+    try:
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+            return pool.submit(_scan_chunk, job).result()
+    except BrokenProcessPool:
+        path, half = files[0][0], len(files) // 2
+        if not half:
+            return [FileScan(path, problem=Problem(path, "crashes the parser, left as it is"))]
+        return _apart((files[:half], target, with_text)) + _apart((files[half:], target, with_text))
 
 
 def _processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _scan_chunk(job: tuple[list[tuple[str, bool]], Target, bool]) -> list[FileScan]:
+def _scan_chunk(job: _Job) -> list[FileScan]:
     files, target, with_text = job
     with _without_collector():
         scans = (scan_file(path, explicit, target, with_text) for path, explicit in files)
