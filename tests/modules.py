@@ -49,7 +49,10 @@ REWRITTEN: list[tuple[str, str]] = [
     ("{v} = Trainer(precision='bf16-mixed')", "{v} = Trainer(precision='32-true')"),
     ("{v} = Arguments(out, bf16=True, tf32=True)", "{v} = Arguments(out, bf16=False, tf32=True)"),
     ("class {v}:\n    use_bf16: bool = True", "class {v}:\n    use_bf16: bool = False"),
-    ("assert x.dtype == {t}.bfloat16, 'why'", "assert x.dtype == {t}.float32, 'why'"),
+    (
+        "{v} = x.to({t}.bfloat16)\nassert {v}.dtype == {t}.bfloat16, 'why'",
+        "{v} = x.to({t}.float32)\nassert {v}.dtype == {t}.float32, 'why'",
+    ),
     ("for {v} in [{t}.half, {t}.bfloat16]: x.to({v})", "for {v} in [{t}.half, {t}.float32]: x.to({v})"),
     ("{v} = {t}.cuda.BFloat16Tensor(3)", "{v} = {t}.cuda.FloatTensor(3)"),
 ]

@@ -197,13 +197,27 @@ def test_the_outline_hides_no_read_of_an_imported_name() -> None:
 
 _PIECES = st.sampled_from(
     [
-        "torch", "bfloat16", ".bfloat16()", "torch.bfloat16", "import ", "from torch import ", "bf16", "=True", "=", " ",
-        "\n", "\n    ", "\r", "\r\n", "\t", "\f", "(", ")", "[", "]", "{", "}", ",", ":", '"', "'", '"""', "'''", "#",
-        "\\", "\\\n", "def f", "class A", "return ", "lambda ", "@", "é", "日", "\u2028", "x", "1", "f'", "{x", "match ",
-        "case ", "# precision-fix: keep", "# precision-fix: keep[PF", "autocast(", "torch.autocast(", "enabled", "*", "**",
-        "if ", "else ", "with ", "assert ", "dtype", "is_bf16_supported()", "getattr(torch,", "0x", "\x1c", "\ufeff", ";",
+        *"\n\r\t\f()[]{}:,\"'#\\é日\u2028\x1c\ufeff;@*=x1 ",
+        *("torch", "bfloat16", ".bfloat16()", "torch.bfloat16", "import ", "from torch import ", "bf16", "=True"),
+        *(
+            "\n    ",
+            "\r\n",
+            '"""',
+            "'''",
+            "\\\n",
+            "def f",
+            "class A",
+            "return ",
+            "lambda ",
+            "f'",
+            "{x",
+            "match ",
+            "case ",
+        ),
+        *("# precision-fix: keep", "# precision-fix: keep[PF", "autocast(", "torch.autocast(", "enabled", "**", "0x"),
+        *("if ", "else ", "with ", "assert ", "dtype", "is_bf16_supported()", "getattr(torch,"),
     ]
-)  # fmt: skip
+)
 garbage = st.lists(_PIECES, max_size=30).map("".join) | st.text(max_size=60)
 
 

@@ -16,7 +16,6 @@ from tests.tools import check_kept, check_rewritten
         "size = SIZES[torch.bfloat16]",
         "SIZES[torch.bfloat16] = 2",
         "CODES = {0: torch.float32, 1: torch.bfloat16}",
-        "TABLE = {torch.float16: torch.bfloat16}",
         "CASES = [(torch.float32, 1e-5), (torch.bfloat16, 1e-2)]",
         "CASES = [('cuda', torch.bfloat16, 1e-2)]",
     ],

@@ -48,7 +48,6 @@ def test_an_expression(expression: str) -> None:
         check_rewritten(text, text.replace("bfloat16", "float32"), code="PF101")
 
 
-@pytest.mark.xfail(strict=True, reason="`type` is taken for the builtin, which tests, before it is taken for a cast")
 def test_the_method_type_casts() -> None:
     check_rewritten("import torch\ny = x.type(torch.bfloat16)\n", "import torch\ny = x.type(torch.float32)\n")
 
@@ -258,7 +257,6 @@ def test_an_import_within_a_function() -> None:
     )
 
 
-@pytest.mark.xfail(strict=True, reason="float32 is not seen to be torch's own")
 def test_the_replacement_is_imported_already() -> None:
     check_rewritten(
         "from torch import bfloat16, float32\ny = x.to(bfloat16).to('cuda')\nz = y.to(float32)\n",
@@ -266,7 +264,6 @@ def test_the_replacement_is_imported_already() -> None:
     )
 
 
-@pytest.mark.xfail(strict=True, reason="reported as if float32 meant something else, when the same star brings it")
 def test_a_star_import() -> None:
     check_rewritten("from torch import *\ny = x.to(bfloat16)\n", "from torch import *\ny = x.to(float32)\n")
 
@@ -391,21 +388,6 @@ def test_another_target() -> None:
 )
 def test_comments_and_docstrings(text: str) -> None:
     check_not_a_site(text)
-
-
-@pytest.mark.xfail(strict=True, reason="an annotation is taken for a value")
-@pytest.mark.parametrize(
-    "text",
-    [
-        "import torch\ndef f(x: torch.bfloat16) -> None: ...\n",
-        "import torch\ndef f() -> torch.bfloat16: ...\n",
-        "import torch\ny: torch.bfloat16 = g()\n",
-        "import torch\ndef f(x: torch.bfloat16 | None = None) -> None: ...\n",
-        "import torch\nclass C:\n    dtype: torch.bfloat16\n",
-    ],
-)
-def test_annotations(text: str) -> None:
-    check_kept(text)
 
 
 def test_what_something_is_rather_than_becomes() -> None:

@@ -14,14 +14,8 @@ from tests.tools import check_rewritten
         "torch.BFloat16Tensor(4)",
         "torch.set_default_tensor_type(torch.cuda.BFloat16Tensor)",
         "convert(x, kind=torch.cuda.BFloat16Tensor)",
-        pytest.param(
-            "x.type(torch.cuda.BFloat16Tensor)",
-            marks=pytest.mark.xfail(strict=True, reason="`type` is taken for the builtin, which tests"),
-        ),
-        pytest.param(
-            'x.type("torch.cuda.BFloat16Tensor")',
-            marks=pytest.mark.xfail(strict=True, reason="the words of tensor types are not known"),
-        ),
+        "x.type(torch.cuda.BFloat16Tensor)",
+        'x.type("torch.cuda.BFloat16Tensor")',
     ],
 )
 def test_a_tensor_type(expression: str) -> None:

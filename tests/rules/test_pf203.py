@@ -23,10 +23,7 @@ from tests.tools import check_kept, check_not_a_site, check_rewritten
         "class C:\n    bf16: bool = True",
         "class C:\n    bf16: bool = field(default=True)",
         "f(enable_bfloat16=True)",
-        pytest.param(
-            'p.add_argument("--bf16", action="store_false", default=True)',
-            marks=pytest.mark.xfail(strict=True, reason="a dash does not end the word before the flag's name"),
-        ),
+        'p.add_argument("--bf16", action="store_false", default=True)',
     ],
 )
 def test_a_flag_that_is_on(line: str) -> None:

@@ -149,3 +149,10 @@ def test_pf907_a_probe_that_raises(text: str) -> None:
 )
 def test_pf908_what_follows_needs_a_half(text: str) -> None:
     check_reported(f"import torch\n{text}", code="PF908")
+
+
+def test_pf909_an_alias_that_is_compared_too() -> None:
+    check_reported(
+        "import torch\nBF16 = torch.bfloat16\ndef f(x):\n    return x if x.dtype == BF16 else x.to(BF16)\n",
+        code="PF909",
+    )
