@@ -72,7 +72,7 @@ def command(
 ) -> subprocess.CompletedProcess[bytes]:
     """Run `python -m precision_fix` with these arguments; stdout and stderr as bytes."""
     return subprocess.run(
-        [sys.executable, "-m", "precision_fix", *map(os.fspath, map(_plain, arguments))],
+        [sys.executable, "-m", "precision_fix", *(os.fspath(_plain(each)) for each in arguments)],
         cwd=cwd,
         env=env or environment(),
         capture_output=True,

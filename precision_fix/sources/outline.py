@@ -28,6 +28,23 @@ def occurrences(text: str, words: Iterable[str]) -> Iterator[int]:
             position = text.find(word, position + len(word))
 
 
+def long_strings(text: str) -> list[int]:
+    """Where strings in triple double quotes begin and end, by turns; nothing where that is not plain to see.
+
+    Examples in docstrings are most of what a library says of bfloat16. Quotes are counted, not parsed: where some
+    stand in a comment or another string, or are of the other kind, the count could be off, and all is looked at.
+    """
+    marks: list[int] = []
+    position = text.find('"""')
+    while position >= 0:
+        before = text[text.rfind("\n", 0, position) + 1 : position]
+        if "#" in before or "'" in before or '"' in before or "\\" in before:
+            return []
+        marks.append(position)
+        position = text.find('"""', position + 3)
+    return marks if len(marks) % 2 == 0 and "'''" not in text else []
+
+
 def outline(text: str, hits: Iterable[int]) -> str:
     """The text with every definition blanked that none of the positions `hits` falls into."""
     places = sorted(hits)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import warnings
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -16,7 +17,7 @@ from precision_fix.model.site import PROBES, Kind, Site, is_flag, sites
 from precision_fix.model.target import Target
 from precision_fix.rules import rules
 from precision_fix.sources.comments import Keeps
-from precision_fix.sources.outline import occurrences, outline
+from precision_fix.sources.outline import long_strings, occurrences, outline
 
 # What a file must hold to be worth reading: bfloat16 in any spelling, or a dtype that comes from elsewhere.
 _BFLOAT16 = ("bfloat16", "bf16", "BFloat16", "BF16")
@@ -47,8 +48,11 @@ def is_interesting(data: bytes) -> bool:
 
 def analyse(path: str, text: str, target: Target) -> Analysis:
     """Find the sites of a text and judge them. Raises Unparsable."""
-    module, answers = _understand(path, text, target)
     keeps = Keeps(text)
+    hits = {*_mentions(text), *occurrences(text, _ELSEWHERE)}
+    if not hits:
+        return Analysis(unused_keeps=keeps.unused)
+    module, answers = _understand(path, text, hits, target)
     places = _Places(module.lines)
     analysis = Analysis()
     decided: dict[tuple[int, int], tuple[Finding, tuple[Edit, ...]]] = {}
@@ -79,6 +83,9 @@ def _judge(site: Site) -> Answer | None:
     for rule in _rules_for(site.kind):
         verdict = rule.judge(site)
         if verdict is not None:
+            if verdict.edits and any(isinstance(above, ast.JoinedStr) for above in site.module.ancestors(site.node)):
+                # Before Python 3.12 the tree does not say where in an f-string its parts stand.
+                return site, rule, manual("inside an f-string")
             deep = any(_depth(edit.node) > _MAX_DEPTH for edit in verdict.edits)
             return site, rule, manual("nested too deeply to edit safely") if deep else verdict
     return None
@@ -102,9 +109,8 @@ def _depth(node: ast.AST) -> int:
     return deepest
 
 
-def _understand(path: str, text: str, target: Target) -> tuple[Module, list[Answer]]:
+def _understand(path: str, text: str, hits: set[int], target: Target) -> tuple[Module, list[Answer]]:
     """Judge the sites in the outline of a text; as long as the rules ask for names beyond it, in a wider outline."""
-    hits = {*_mentions(text), *occurrences(text, _ELSEWHERE)}
     asked: set[str] = set()
     part = outline(text, hits)
     for round_ in range(_ROUNDS):
@@ -124,8 +130,11 @@ def _understand(path: str, text: str, target: Target) -> tuple[Module, list[Answ
 
 
 def _mentions(text: str) -> Iterator[int]:
-    """Where bfloat16 is spoken of in a way that can be a site: not within a longer name, not in a comment line."""
+    """Where bfloat16 is spoken of in a way that can be a site: in no longer name, no comment line, no long string."""
+    hidden = long_strings(text)
     for position in occurrences(text, _BFLOAT16):
+        if bisect_right(hidden, position) % 2:
+            continue
         start = text.rfind("\n", 0, position) + 1
         found = _TOKEN.search(text, max(start, position - 40))
         while found and found.end() <= position:

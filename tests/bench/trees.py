@@ -76,4 +76,5 @@ def _repository(name: str, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(0 if all([tree(name) for name in sys.argv[1:]]) else 2)
+    found = [tree(name) for name in sys.argv[1:]]
+    sys.exit(2 if None in found else 0)

@@ -32,7 +32,7 @@ Row = tuple[str, str, str, bool]
 def environment(work: Path, python: str, requirements: list[Path]) -> Path:
     """A virtual environment with a CPU build of torch, and what the two projects import."""
     venv = work / "venv"
-    if not (work / "venv.ready").exists():
+    if not ((work / "venv.ready").exists() and (venv / "bin/python").exists()):
         subprocess.run([python, "-m", "venv", "--clear", str(venv)], check=True)
         pip = [str(venv / "bin/python"), "-m", "pip", "install", "-qq", "-c", str(PROBES / "pins.txt")]
         files = [word for path in [*requirements, PROBES / "fish_speech.txt"] for word in ("-r", str(path))]
