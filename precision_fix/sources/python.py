@@ -83,12 +83,22 @@ def _judge(site: Site) -> Answer | None:
     for rule in _rules_for(site.kind):
         verdict = rule.judge(site)
         if verdict is not None:
-            if verdict.edits and any(isinstance(above, ast.JoinedStr) for above in site.module.ancestors(site.node)):
-                # Before Python 3.12 the tree does not say where in an f-string its parts stand.
-                return site, rule, manual("inside an f-string")
+            if not all(_is_where_it_says(site.module, edit.node) for edit in verdict.edits):
+                return site, rule, manual("inside an f-string, whose parts this version of Python does not place")
             deep = any(_depth(edit.node) > _MAX_DEPTH for edit in verdict.edits)
             return site, rule, manual("nested too deeply to edit safely") if deep else verdict
     return None
+
+
+def _is_where_it_says(module: Module, node: ast.AST) -> bool:
+    """Before Python 3.12 the positions within an f-string may be off: is the node's own text there?"""
+    if not any(isinstance(above, ast.JoinedStr) for above in module.ancestors(node)):
+        return True
+    try:
+        there = ast.parse(f"({ast.get_source_segment(module.text, node)})", mode="eval").body
+    except SyntaxError:
+        return False
+    return ast.dump(there) == ast.dump(node)
 
 
 _RULES: dict[Kind, list[Rule]] = {}
