@@ -183,6 +183,64 @@ CASES = {
     "GGUF's word": """
         out_dtype = "f16" if half else "bf16"  # -> out_dtype = "f16" if half else "f32"
         """,
+    "choices behind a type": """
+        p.add_argument("--a", type=str, default="bf16", choices=["bf16", "fp16", "float32"])  # -> p.add_argument("--a", type=str, default="float32", choices=["bf16", "fp16", "float32"])
+        p.add_argument("--b", type=str, default="bf16", choices=["bf16", "fp16"])  # =
+        gr.Radio(["float", "fp16", "bf16"], value=cfg.get("save_precision", "bf16"))  # -> gr.Radio(["float", "fp16", "bf16"], value=cfg.get("save_precision", "float"))
+        """,
+    "an option that is compared": """
+        p.add_argument("--dtype", type=str, default="bf16", help="bf16 or fp16")  # =
+        args = p.parse_args()
+        if args.dtype == "bf16":
+            dtype = torch.bfloat16  # -> dtype = torch.float32
+        else:
+            dtype = torch.float16
+        """,
+    "flash attention by another name": """
+        from torch.nn.attention.varlen import varlen_attn
+        y = varlen_attn(q.to(torch.bfloat16), k, v)  # =
+        """,
+    "a kernel that takes pointers": """
+        A = A.to(torch.bfloat16)  # =
+        lib.gemv_bf16(get_ptr(A), n)
+        b = b.bfloat16()  # =
+        lib.gemv_bf16(b.data_ptr(), n)
+        """,
+    "a default whose kernel's guard stays": """
+        import triton
+        def gemm(a, b, out_dtype=torch.bfloat16):  # =
+            assert out_dtype == torch.bfloat16  # =
+            return kernel[(1,)](a, b)
+        """,
+    "a test that would choose float16": """
+        dit_dtype = torch.bfloat16  # =
+        mp = "fp16" if dit_dtype != torch.bfloat16 else "x"
+        other = torch.bfloat16  # =
+        kind = torch.bfloat16 if other == torch.bfloat16 else torch.float16
+        model.to(other)
+        """,
+    "names that only contain a word": """
+        @dataclass
+        class Config:
+            model_dtype: str = "bfloat16"  # -> model_dtype: str = "float32"
+            stage2_dtype: str = "bf16"  # -> stage2_dtype: str = "fp32"
+            kv_cache_dtype: str = "bfloat16"  # =
+            stored_dtype: str = "bfloat16"  # =
+        """,
+    "autocast beside Transformer Engine's own": """
+        def context(precision):
+            if precision == Precision.BF16:
+                with torch.autocast("cuda", dtype=torch.bfloat16, enabled=True):  # -> with torch.autocast("cuda", dtype=torch.float32, enabled=False):
+                    yield
+            elif precision == Precision.FP8:
+                with te.fp8_autocast(enabled=True):
+                    yield
+        """,
+    "expectations of a test": """
+        assert resolve(None, full_bf16=True) == torch.bfloat16  # =
+        assert plan == {"input_dtype": "bf16"}  # =
+        metadata["ss_mixed_precision"] = "bf16"  # =
+        """,
     "a state that was built here": """
         state = {"w": self.w}
         model.load_state_dict(state, assign=True)

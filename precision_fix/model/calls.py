@@ -58,7 +58,7 @@ _SIZE = re.compile(r"(?:^|_)(?:size|sizeof|nbytes|itemsize|bytes|bits|bitwidth|n
 _KERNELS = frozenset(
     {"_weight_int4pack_mm", "_convert_weight_to_int4pack", "_scaled_mm", "_scaled_grouped_mm", "_grouped_mm"}
     | {"flash_attn_func", "flash_attn_varlen_func", "flash_attn_qkvpacked_func", "flash_attn_varlen_qkvpacked_func"}
-    | {"flash_attn_with_kvcache", "_flash_attention_forward"}
+    | {"flash_attn_with_kvcache", "_flash_attention_forward", "varlen_attn", "get_ptr"}
 )
 # Callees that answer a question, and those that build a kernel for the dtype that they are given.
 _PREDICATE = re.compile(r"^_?(?:can|is|has|supports?|should|check)_|_(?:available|supported|works|ok)$")

@@ -8,7 +8,7 @@ from enum import Enum, auto
 
 from precision_fix.model import calls
 from precision_fix.model.fate import Fate
-from precision_fix.model.guard import refuses, stands_in_for_others
+from precision_fix.model.guard import falls_to_float16, refuses, stands_in_for_others
 from precision_fix.model.module import Function, Module
 from precision_fix.model.syntax import defaults
 
@@ -127,7 +127,9 @@ class _Follower:
 
     def member(self, attribute: ast.Attribute) -> None:
         call = self.module.parent(attribute)
-        if self.tensors and isinstance(call, ast.Call) and call.func is attribute:
+        if self.tensors and attribute.attr == "data_ptr":
+            self.end(Fate.KERNEL, attribute)
+        elif self.tensors and isinstance(call, ast.Call) and call.func is attribute:
             self.push(call, Shape.VALUE)
         else:
             self.end(Fate.SIZE if attribute.attr in calls.DESCRIBES else Fate.UNKNOWN, attribute)
@@ -362,6 +364,8 @@ class _Follower:
             return
         if shape is Shape.VALUE and isinstance(node, ast.Name) and refuses(self.module, compare, node):
             self.end(Fate.REFUSED, compare)
+        elif isinstance(node, ast.Name) and falls_to_float16(self.module, compare):
+            self.end(Fate.FALLS, compare)
         else:
             self.end(Fate.COMPARED, compare)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import re
 
+from precision_fix.model.kernels import near_kernel
 from precision_fix.model.module import Module
 
 
@@ -50,12 +52,14 @@ def _widened(module: Module, node: ast.AST, *, negated: bool) -> frozenset[str] 
 def refuses(module: Module, compare: ast.Compare, subject: ast.AST) -> bool:
     """Whether the guard around `subject in (...)` would refuse the target precision while it takes bfloat16.
 
-    A guard that takes bfloat16 alone does not count: it is rewritten together with what it guards.
+    A guard that takes bfloat16 alone does not count, unless it guards a kernel: it is rewritten with what it guards.
     """
     lets = accepted(module, compare)
     if lets is None or compare.left is not subject:
         return False
-    return "bfloat16" in lets and len(lets) > 1 and module.target.dtype not in lets
+    if lets == frozenset({"bfloat16"}):
+        return near_kernel(module, compare)
+    return "bfloat16" in lets and module.target.dtype not in lets
 
 
 def passing(module: Module, test: ast.AST, *, negated: bool = False) -> frozenset[str] | None:
@@ -122,3 +126,21 @@ def stands_in_for_others(module: Module, node: ast.AST, target: str) -> bool:
         return False
     lets = passing(module, test, negated=not where_it_fails)
     return lets is not None and len(lets) > 1 and "bfloat16" in lets and target not in lets
+
+
+_FLOAT16 = re.compile(r"(?<!b)float16\b|fp16|\.half\b")
+
+
+def falls_to_float16(module: Module, compare: ast.Compare) -> bool:
+    """`... if dtype == torch.bfloat16 else torch.float16`: what is no longer bfloat16 would become float16."""
+    above = module.parent(compare)
+    equal = len(compare.ops) == 1 and isinstance(compare.ops[0], ast.Eq)
+    if not equal or not any(module.dtype_name(side) == "bfloat16" for side in (compare.left, *compare.comparators)):
+        return False
+    if isinstance(above, ast.IfExp) and above.test is compare:
+        return _FLOAT16.search(ast.unparse(above.orelse)) is not None
+    if isinstance(above, ast.If) and above.test is compare and above.orelse:
+        # An `elif` asks for float16 by itself.
+        is_else = not isinstance(above.orelse[0], ast.If)
+        return is_else and any(_FLOAT16.search(ast.unparse(statement)) for statement in above.orelse)
+    return False

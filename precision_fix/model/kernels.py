@@ -11,7 +11,7 @@ from precision_fix.model.module import Module
 PACKAGES = frozenset(
     {"flash_attn", "flash_attn_interface", "flashinfer", "sgl_kernel", "deep_gemm", "deep_ep", "flash_mla", "cutlass"}
     | {"tilelang", "fbgemm_gpu", "transformer_engine", "aiter", "vllm_flash_attn", "grouped_gemm", "sageattention"}
-    | {"torchao", "causal_conv1d", "mamba_ssm", "flash_attn_3", "quack", "deepgemm"}
+    | {"torchao", "causal_conv1d", "mamba_ssm", "flash_attn_3", "fast_hadamard_transform", "quack", "deepgemm"}
 )
 # Compiled extension modules by their usual names: `_C`, `_custom_ops`, `moe_cuda`.
 _EXTENSION = re.compile(r"^_C$|^_?custom_ops$|_(?:cuda|ext)$")

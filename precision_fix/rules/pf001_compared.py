@@ -25,7 +25,8 @@ class RULE(Rule):
     kinds = frozenset({Kind.DTYPE, Kind.TENSOR_TYPE})
 
     def judge(self, site: Site) -> Verdict | None:
-        if not site.ends or not site.fates <= (_SIZED if Fate.SIZE in site.fates else _HARMLESS):
+        kept_for_size = Fate.SIZE in site.fates and isinstance(site.parent, ast.Assign)
+        if not site.ends or not site.fates <= (_SIZED if kept_for_size else _HARMLESS):
             return None
         if isinstance(site.parent, ast.Dict) and site.fates != {Fate.KEY}:
             return None

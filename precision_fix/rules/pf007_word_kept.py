@@ -35,6 +35,10 @@ class RULE(Rule):
             return keep("one of a list of words")
         if site.fates and site.fates <= {Fate.TEXT}:
             return keep("part of a message")
+        if any(isinstance(above, ast.Assert) for above in site.chain):
+            return keep("part of what is asserted")
+        if _is_recorded(site):
+            return keep("recorded in the metadata of a file")
         if _is_enum_member(site):
             return keep("the value of an enum member, the word that people type")
         if _names_what_was_found(site):
@@ -47,6 +51,11 @@ def _is_all(sequence: ast.expr, site: Site) -> bool:
     items = sequence.elts if isinstance(sequence, ast.List | ast.Tuple) else []
     plural = (receiver(site) or "").endswith(("dtypes", "precisions"))
     return plural and all(isinstance(item, ast.Constant) and item.value == site.word for item in items)
+
+
+def _is_recorded(site: Site) -> bool:
+    target = site.parent.targets[0] if isinstance(site.parent, ast.Assign) else None
+    return isinstance(target, ast.Subscript) and "metadata" in ast.unparse(target.value).lower()
 
 
 def _is_enum_member(site: Site) -> bool:

@@ -13,8 +13,22 @@ from precision_fix.model.rule import Rule
 from precision_fix.model.site import Kind, Site
 
 _PRECISION = re.compile(r"(?i)dtype|precision|data_type|torch_type|compute_type|weight_type|amp_type")
-_DESCRIBES = re.compile(
-    r"(?i)src|source|orig|from_|stor|file|expected|checkpoint|model_dtype|name|str|tag|choices|options|kv_cache|wire"
+_DESCRIBES = frozenset(
+    {
+        "src",
+        "source",
+        "orig",
+        "original",
+        "from",
+        "store",
+        "stored",
+        "storage",
+        "file",
+        "expected",
+        "checkpoint",
+        "ckpt",
+    }
+    | {"name", "names", "str", "tag", "choices", "options", "kv", "wire"}
 )
 # Languages for kernels, in which a dtype's word is part of a program that is compiled.
 _LANGUAGES = ("tilelang", "cutlass", "helion", "cute")
@@ -29,7 +43,7 @@ class RULE(Rule):
     def judge(self, site: Site) -> Verdict | None:
         assert isinstance(site.node, ast.Constant)
         name = receiver(site)
-        if name is None or not _PRECISION.search(name) or _DESCRIBES.search(name):
+        if name is None or not _PRECISION.search(name) or _DESCRIBES.intersection(name.lower().split("_")):
             return keep("a word whose reader the file does not show")
         if _in_decorator(site):
             return keep("registers something under this word")

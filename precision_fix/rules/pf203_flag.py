@@ -34,6 +34,8 @@ class RULE(Rule):
         if not values:
             return None
         name = site.token.strip("'\"")
+        if any(isinstance(above, ast.Assert) for above in site.chain):
+            return keep("part of what is asserted")
         if _TABLE.search(_holder(site)):
             return keep("tells what is supported")
         # Other files may read an attribute or an item as well; a variable or a parameter is this file's own.

@@ -30,20 +30,44 @@ class RULE(Rule):
         declared = _literal(site)
         if declared is not None:
             return _chosen(site, declared)
-        if not isinstance(above, ast.keyword | ast.Dict):
-            return None
-        if isinstance(above, ast.keyword):
-            call = site.module.parent(above)
-            if above.arg not in ("default", "value") or not isinstance(call, ast.Call) or called(call) not in _OPTIONS:
-                return None
-            offered = _words(next((k.value for k in call.keywords if k.arg in ("choices", "type")), None))
-        else:
+        if isinstance(above, ast.Call) and receiver(site) is not None:
+            # `value=config.get("dtype", "bf16")`: the default of a look-up, which is the option's.
+            above = site.module.parent(above)
+        if isinstance(above, ast.Dict):
             offered = _menu(site, above)
-            if offered is None:
-                return None
-        if offered is None:
-            return _without_choices(site)
-        return _chosen(site, offered)
+            return _chosen(site, offered) if offered is not None else None
+        call = site.module.parent(above) if isinstance(above, ast.keyword) else None
+        if not isinstance(call, ast.Call) or not isinstance(above, ast.keyword):
+            return None
+        if above.arg not in ("default", "value") or called(call) not in _OPTIONS:
+            return None
+        offered = _offered(call)
+        if offered is not None:
+            return _chosen(site, offered)
+        return _without_choices(site, call) if above.value is site.node else None
+
+
+def _offered(call: ast.Call) -> list[str] | None:
+    """The words of `choices=[...]`, of click's `type=Choice([...])`, or of a list that comes first."""
+    by_name = {keyword.arg: keyword.value for keyword in call.keywords}
+    chosen = by_name.get("type")
+    choice = chosen if isinstance(chosen, ast.Call) else None
+    candidates = (by_name.get("choices"), choice, next(iter(call.args), None))
+    return next((words for words in map(_words, candidates) if words), None)
+
+
+def _is_compared(site: Site, call: ast.Call) -> bool:
+    """Whether the file compares `args.NAME`, the option's value, with the word."""
+    names = [arg.value for arg in call.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
+    dest = next((name for name in names if name.startswith("--")), "").lstrip("-").replace("-", "_")
+    site.module.wanted.add("." + dest)
+    for reader in site.module.names.attributes.get(dest, ()):
+        above = site.module.parent(reader)
+        if isinstance(above, ast.Compare):
+            words = (node.value for node in ast.walk(above) if isinstance(node, ast.Constant))
+            if site.word in words:
+                return True
+    return False
 
 
 def _chosen(site: Site, offered: list[str]) -> Verdict:
@@ -72,10 +96,10 @@ def _literal(site: Site) -> list[str] | None:
     return [n.value for n in ast.walk(annotation) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
 
 
-def _without_choices(site: Site) -> Verdict | None:
+def _without_choices(site: Site, call: ast.Call) -> Verdict | None:
     new = site.module.target.word(site.word)
-    if new is None or Fate.COMPARED in site.fates:
-        return keep("compared later")
+    if new is None or Fate.COMPARED in site.fates or _is_compared(site, call):
+        return keep("compared later; what it leads to is rewritten there")
     assert isinstance(site.node, ast.Constant)
     return rewrite("the default chooses a precision", Respell(site.node, site.word, new))
 

@@ -19,7 +19,11 @@ class RULE(Rule):
     kinds = frozenset({Kind.DTYPE})
 
     def judge(self, site: Site) -> Verdict | None:
-        if Fate.REFUSED not in site.fates:
-            return None
-        line = next(getattr(end.node, "lineno", 0) for end in site.ends if end.fate is Fate.REFUSED)
-        return manual(f"the guard on line {line} would refuse {site.module.target.dtype}: change both, or neither")
+        target = site.module.target.dtype
+        for end in site.ends:
+            line = getattr(end.node, "lineno", 0)
+            if end.fate is Fate.REFUSED:
+                return manual(f"the guard on line {line} would refuse {target}: change both, or neither")
+            if end.fate is Fate.FALLS and target != "float16":
+                return manual(f"the test on line {line} would then choose float16: change both, or neither")
+        return None

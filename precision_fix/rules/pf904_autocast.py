@@ -11,7 +11,7 @@ from precision_fix.model.finding import Verdict, keep, manual
 from precision_fix.model.rule import Rule
 from precision_fix.model.site import Kind, Site
 
-_SHORT = re.compile(r"float8|fp8")
+_SHORT = re.compile(r"float8_|e4m3|e5m2|(?:^|_)fp8(?:$|_(?!autocast))")
 
 
 class RULE(Rule):

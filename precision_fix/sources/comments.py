@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 import tokenize
@@ -17,7 +18,9 @@ class Keeps:
         self._used: set[int] = set()
         # Tokens tell a comment from the same words in a string; they are slow, so only where the words are.
         if _KEEP.search(text):
-            self._read(text)
+            # Text that is no Python has no comments; what parses it says so.
+            with contextlib.suppress(tokenize.TokenError, SyntaxError):
+                self._read(text)
 
     def _read(self, text: str) -> None:
         for token in tokenize.generate_tokens(io.StringIO(text, newline="").readline):
