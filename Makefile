@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test lint score bench clean
+.PHONY: demo test lint score bench clones clean
 
 # The two commands of the README. Both install what they need into .venv, and nothing elsewhere.
 
@@ -25,6 +25,10 @@ score: $(VENV)/ready
 bench: $(VENV)/ready
 	$(RUN) -m pip install --quiet ast-grep-cli
 	$(RUN) -m tests.bench.speed
+
+clones: $(VENV)/ready
+	$(RUN) -m tests.bench.trees ComfyUI fish-speech
+	$(RUN) -m tests.bench.clones --comfyui .trees/ComfyUI --fish-speech .trees/fish-speech $(CLONES)
 
 $(VENV)/ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from precision_fix.model.module import Function, Module
 from precision_fix.model.site import Site
+from precision_fix.model.syntax import called, defaults
 
 Sequence = ast.List | ast.Tuple | ast.Set
 
@@ -26,7 +27,7 @@ def receiver(site: Site) -> str | None:
                 if above.arg != "default" or not isinstance(call, ast.Call) or called(call) not in FIELDS:
                     return above.arg
             case ast.arguments():
-                return _parameter(above, node)
+                return next((p.arg for p, default in defaults(above) if default is node), None)
             case ast.Assign() | ast.AnnAssign():
                 target = above.targets[0] if isinstance(above, ast.Assign) else above.target
                 return name_of(target)
@@ -51,11 +52,6 @@ def receiver(site: Site) -> str | None:
 FIELDS = frozenset({"field", "Field", "Option", "Argument"})
 
 
-def called(call: ast.Call) -> str:
-    """The last name of a callee."""
-    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-
-
 def _looked_up(module: Module, call: ast.Call, node: ast.AST) -> str | None:
     """The key of a look-up that the value is the default of; "dtype" for a name that is looked up in torch."""
     name, args = called(call), call.args
@@ -66,15 +62,6 @@ def _looked_up(module: Module, call: ast.Call, node: ast.AST) -> str | None:
         return None
     key = args[index - 1]
     return key.value if isinstance(key, ast.Constant) and isinstance(key.value, str) else None
-
-
-def _parameter(arguments: ast.arguments, default: ast.AST) -> str | None:
-    positional = [*arguments.posonlyargs, *arguments.args]
-    pairs: list[tuple[ast.arg, ast.expr | None]] = [
-        *zip(reversed(positional), reversed(arguments.defaults), strict=False),
-        *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True),
-    ]
-    return next((parameter.arg for parameter, value in pairs if value is default), None)
 
 
 def is_option_value(site: Site) -> bool:

@@ -10,6 +10,7 @@ from precision_fix.model import calls
 from precision_fix.model.fate import Fate
 from precision_fix.model.guard import refuses, stands_in_for_others
 from precision_fix.model.module import Function, Module
+from precision_fix.model.syntax import defaults
 
 _BUDGET = 400
 _SEQUENCES = ast.List | ast.Tuple | ast.Set
@@ -75,7 +76,7 @@ class _Follower:
         elif isinstance(above, ast.Return | ast.Yield | ast.YieldFrom):
             self.returned(above, shape)
         elif isinstance(above, ast.arguments):
-            self.parameter(_parameter_of_default(above, node), shape)
+            self.parameter(next(p for p, default in defaults(above) if default is node), shape)
         elif isinstance(above, ast.Call):
             if node is not above.func:
                 self.argument(node, above, None, shape)
@@ -280,10 +281,7 @@ class _Follower:
         if not results or not function.name.startswith("_"):
             self.end(Fate.RETURNED, statement)
 
-    def parameter(self, parameter: ast.arg | None, shape: Shape) -> None:
-        if parameter is None:
-            self.end(Fate.UNKNOWN, self.module.tree)
-            return
+    def parameter(self, parameter: ast.arg, shape: Shape) -> None:
         inner = self.module.scope_of(parameter)
         readers = list(inner.readers(parameter.arg))
         for reader in readers:
@@ -397,14 +395,3 @@ def follow_tensor(module: Module, node: ast.AST) -> list[End]:
 def is_dtype_list(module: Module, sequence: ast.List | ast.Set | ast.Tuple) -> bool:
     """Whether every element is a dtype; a tuple that holds other things too is a record."""
     return bool(sequence.elts) and all(module.dtype_name(item) is not None for item in sequence.elts)
-
-
-def _parameter_of_default(arguments: ast.arguments, default: ast.AST) -> ast.arg | None:
-    positional = [*arguments.posonlyargs, *arguments.args]
-    for parameter, value in zip(reversed(positional), reversed(arguments.defaults), strict=False):
-        if value is default:
-            return parameter
-    for parameter, keyword_default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
-        if keyword_default is default:
-            return parameter
-    return None

@@ -75,14 +75,15 @@ class Module:
 
         A name that nothing in the file binds stands for itself (a builtin, or what a star import brought).
         """
-        if isinstance(node, ast.Attribute):
-            base = self.resolve(node.value, _depth)
-            if base is None:
-                return "torch" if node.attr == "torch" else None
-            return f"{base}.{node.attr}"
-        if isinstance(node, ast.Name):
-            return self._resolve_name(node, _depth)
-        return None
+        attributes: list[str] = []
+        while isinstance(node, ast.Attribute):
+            attributes.append(node.attr)
+            node = node.value
+        base = self._resolve_name(node, _depth) if isinstance(node, ast.Name) else None
+        while base is None and attributes:
+            # Whatever `self.torch` and `compat.torch` came from, they are torch.
+            base = "torch" if attributes.pop() == "torch" else None
+        return ".".join([base, *reversed(attributes)]) if base is not None else None
 
     def _resolve_name(self, node: ast.Name, depth: int) -> str | None:
         owner = self.scope_of(node).owner(node.id)

@@ -21,6 +21,8 @@ class Rule:
     why: ClassVar[str]
     kinds: ClassVar[frozenset[Kind]]
     runtime: ClassVar[bool] = False
+    # The rule whose places move together with those of this one: where it left one, none is rewritten in the file.
+    moves_with: ClassVar[str | None] = None
 
     def judge(self, site: Site) -> Verdict | None:
         raise NotImplementedError

@@ -6,6 +6,8 @@ import ast
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from precision_fix.model.syntax import called
+
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
@@ -152,9 +154,7 @@ def _attribute(node: ast.AST, scope: Scope, names: Names) -> Scope:
 
 def _call(node: ast.AST, scope: Scope, names: Names) -> Scope:
     assert isinstance(node, ast.Call)
-    func = node.func
-    called = func.id if isinstance(func, ast.Name) else func.attr if isinstance(func, ast.Attribute) else ""
-    names.calls.setdefault(called, []).append(node)
+    names.calls.setdefault(called(node), []).append(node)
     return scope
 
 

@@ -13,6 +13,7 @@ from precision_fix.model.edit import Edit, ImportAlso, Rename, Replace
 from precision_fix.model.fate import Fate
 from precision_fix.model.flow import End, follow
 from precision_fix.model.module import Module
+from precision_fix.model.syntax import called, defaults
 
 
 class Kind(Enum):
@@ -139,7 +140,11 @@ def _method(module: Module, node: ast.Attribute, name: str | None) -> Iterator[S
 
 
 def _imported_dtypes(module: Module) -> Iterator[Site]:
-    """`from torch import bfloat16 as bf16`: every read of the name."""
+    """`from torch import bfloat16 as bf16`: every read of the name, which may not look like bfloat16 at all."""
+    for scope in module.names.scopes.values():
+        for name, bound in scope.bindings.items():
+            if any(isinstance(binding, ast.alias) and binding.name == "bfloat16" for binding in bound):
+                module.wanted.add(name)
     pending = [module.names.root]
     while pending:
         scope = pending.pop()
@@ -201,7 +206,8 @@ def _flags(module: Module) -> Iterator[Site]:
             yield from _flag_by_string(module, constant)
     for parameter in module.names.parameters:
         if is_flag(parameter.arg):
-            default = _default_of(module, parameter)
+            arguments = module.parent(parameter)
+            default = dict(defaults(arguments)).get(parameter) if isinstance(arguments, ast.arguments) else None
             if default is not None:
                 yield Site(module, Kind.FLAG, parameter, parameter.arg, default)
     yield from _named_flags(module)
@@ -250,23 +256,5 @@ def _flag_by_string(module: Module, constant: ast.Constant) -> Iterator[Site]:
             for keyword in above.keywords:
                 if keyword.arg == "default":
                     yield Site(module, Kind.FLAG, constant, repr(name), keyword.value)
-        elif _called(above) in ("setdefault", "setattr") and above.args[-1] is not constant:
+        elif called(above) in ("setdefault", "setattr") and above.args[-1] is not constant:
             yield Site(module, Kind.FLAG, constant, repr(name), above.args[-1])
-
-
-def _called(call: ast.Call) -> str:
-    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-
-
-def _default_of(module: Module, parameter: ast.arg) -> ast.expr | None:
-    arguments = module.parent(parameter)
-    if not isinstance(arguments, ast.arguments):
-        return None
-    positional = [*arguments.posonlyargs, *arguments.args]
-    for candidate, default in zip(reversed(positional), reversed(arguments.defaults), strict=False):
-        if candidate is parameter:
-            return default
-    for candidate, keyword_default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
-        if candidate is parameter:
-            return keyword_default
-    return None

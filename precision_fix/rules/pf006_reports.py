@@ -9,26 +9,35 @@ from precision_fix.model.finding import Verdict, keep
 from precision_fix.model.module import Module
 from precision_fix.model.rule import Rule
 from precision_fix.model.site import Kind, Site
+from precision_fix.model.syntax import is_direct_argument
 
 
 class RULE(Rule):
     code = "PF006"
     title = "reports what was found"
     why = (
-        "`return torch.bfloat16` under `if any(p.dtype == torch.bfloat16 ...)` tells the caller what the weights "
-        "are. Rewritten it would deny what is there."
+        "`return torch.bfloat16` under `if any(p.dtype == torch.bfloat16 ...)` tells the caller what the weights are; "
+        "rewritten it would deny what is there. `if dtype == torch.bfloat16: return x.to(torch.bfloat16)` gives the "
+        "caller what the caller asked for."
     )
     kinds = frozenset({Kind.DTYPE})
 
     def judge(self, site: Site) -> Verdict | None:
+        test = next(tests_around(site), None)
+        if test is not None and _is_cast(site) and _mirrors(site.module, test):
+            return keep("casts back to the dtype that was asked for")
         if not isinstance(site.parent, ast.Return | ast.Assign | ast.IfExp):
             return None
-        test = next(tests_around(site), None)
         if isinstance(site.parent, ast.IfExp) and test is not None and _mirrors(site.module, test):
             return keep("mirrors the dtype that the test compares")
         if test is None or not says_bfloat16(site.module, test) or not _looks_at_data(site.module, test):
             return None
         return keep("reports the dtype that the test found")
+
+
+def _is_cast(site: Site) -> bool:
+    call = site.module.parent(site.parent) if isinstance(site.parent, ast.keyword) else site.parent
+    return isinstance(call, ast.Call) and is_direct_argument(call, site.node)
 
 
 def _mirrors(module: Module, test: ast.expr) -> bool:

@@ -21,6 +21,7 @@ class RULE(Rule):
         "file; left alone it would fail. The guard of a compiled kernel stays: the kernel takes nothing else."
     )
     kinds = frozenset({Kind.DTYPE})
+    moves_with = "PF902"
 
     def judge(self, site: Site) -> Verdict | None:
         above = site.parent

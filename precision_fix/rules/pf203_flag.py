@@ -13,6 +13,7 @@ from precision_fix.model.finding import Verdict, keep, rewrite
 from precision_fix.model.flow import follow
 from precision_fix.model.rule import Rule
 from precision_fix.model.site import Kind, Site
+from precision_fix.model.syntax import called
 
 _TABLE = re.compile(r"(?i)support|capab|avail|feature|allow")
 _FIELDS = frozenset({"field", "Field", "Option", "Argument", "option"})
@@ -56,7 +57,7 @@ def _turning_on(value: ast.expr) -> Iterator[ast.expr]:
             for key, item in zip(value.keys, value.values, strict=True):
                 if isinstance(key, ast.Constant) and key.value == "enabled":
                     yield from _turning_on(item)
-        case ast.Call() if getattr(value.func, "id", getattr(value.func, "attr", "")) in _FIELDS:
+        case ast.Call() if called(value) in _FIELDS:
             # A dataclass field, a typer option: `bf16: bool = field(default=True)`.
             for default in (*value.args[:1], *(k.value for k in value.keywords if k.arg == "default")):
                 yield from _turning_on(default)

@@ -10,6 +10,7 @@ from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, keep, manual, rewrite
 from precision_fix.model.rule import Rule
 from precision_fix.model.site import Kind, Site
+from precision_fix.model.syntax import called
 
 _OPTIONS = frozenset({"add_argument", "option", "Option", "Argument", "argument", "add_option", "Dropdown", "Radio"})
 
@@ -33,7 +34,7 @@ class RULE(Rule):
             return None
         if isinstance(above, ast.keyword):
             call = site.module.parent(above)
-            if above.arg not in ("default", "value") or not isinstance(call, ast.Call) or not _is_option(call):
+            if above.arg not in ("default", "value") or not isinstance(call, ast.Call) or called(call) not in _OPTIONS:
                 return None
             offered = _words(next((k.value for k in call.keywords if k.arg in ("choices", "type")), None))
         else:
@@ -84,11 +85,6 @@ def _spellings(site: Site) -> list[str]:
     if target.dtype == "float32":
         return ["no", "float32", "fp32", "f32", "32-true", "32", "full", "float", "FP32"]
     return [target.dtype, target.short, target.lightning_true, "half"]
-
-
-def _is_option(call: ast.Call) -> bool:
-    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-    return name in _OPTIONS
 
 
 def _words(node: ast.expr | None) -> list[str] | None:

@@ -10,6 +10,7 @@ from precision_fix.model.finding import Verdict, keep, manual, rewrite
 from precision_fix.model.module import Module
 from precision_fix.model.rule import Rule
 from precision_fix.model.site import Kind, Site
+from precision_fix.model.syntax import called, is_direct_argument
 
 
 class RULE(Rule):
@@ -46,8 +47,7 @@ def _reading_call(site: Site) -> ast.Call | None:
     call = next((above for above in site.chain if isinstance(above, ast.Call)), None)
     if call is None or not any(end.node is call and end.fate is Fate.BYTES for end in site.ends):
         return None
-    direct = site.node in call.args or any(keyword.value is site.node for keyword in call.keywords)
-    return call if direct else None
+    return call if is_direct_argument(call, site.node) else None
 
 
 def _is_cast_up(module: Module, call: ast.Call) -> bool:
@@ -98,6 +98,5 @@ def _is_written(module: Module, value: ast.expr) -> bool:
         return in_place or above.attr in _WRITERS or (above.attr in _VIEWS and _is_written(module, call))
     call = module.parent(above) if isinstance(above, ast.keyword) else above
     if isinstance(call, ast.Call) and value is not call.func:
-        last = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-        return last in _WRITERS or (isinstance(above, ast.keyword) and above.arg == "out")
+        return called(call) in _WRITERS or (isinstance(above, ast.keyword) and above.arg == "out")
     return False

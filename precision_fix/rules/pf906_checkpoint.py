@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 import re
 
-from precision_fix.model.context import called
 from precision_fix.model.finding import Verdict, manual
 from precision_fix.model.module import Module
 from precision_fix.model.rule import Rule
 from precision_fix.model.site import Kind, Site
+from precision_fix.model.syntax import called
 
 _LOADERS = re.compile(r"from_pretrained|from_config|pipeline|load|LLM")
 
@@ -35,11 +35,11 @@ class RULE(Rule):
 
 
 def _is_built_here(module: Module, state: ast.expr) -> bool:
-    """A dictionary that the code has just put together holds tensors that it has, not those of a file."""
-    if isinstance(state, ast.Dict | ast.DictComp):
+    """A dictionary that is written out holds tensors that the program has, not those of a file."""
+    if isinstance(state, ast.Dict):
         return True
     if not isinstance(state, ast.Name):
         return False
     owner = module.scope_of(state).owner(state.id)
     values = [module.assigned_value(bound) for bound in (owner.bindings[state.id] if owner else ())]
-    return any(isinstance(value, ast.Dict | ast.DictComp) for value in values)
+    return any(isinstance(value, ast.Dict) and value.keys for value in values)

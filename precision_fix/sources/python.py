@@ -52,7 +52,10 @@ def analyse(path: str, text: str, target: Target) -> Analysis:
     places = _Places(module.lines)
     analysis = Analysis()
     decided: dict[tuple[int, int], tuple[Finding, tuple[Edit, ...]]] = {}
+    left = {rule.code for _, rule, verdict in answers if verdict.action is Action.MANUAL}
     for site, rule, verdict in answers:
+        if rule.moves_with in left and verdict.action is Action.REWRITE:
+            verdict = manual(f"something near it was left ({rule.moves_with}): both change, or neither")
         line, column = places.of(site)
         if verdict.action is not Action.KEEP and keeps.covers(line, rule.code):
             verdict = Verdict(Action.KEEP, "kept by a comment")

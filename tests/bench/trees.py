@@ -73,3 +73,7 @@ def _repository(name: str, folder: Path) -> None:
     subprocess.run([*git, "init", "--quiet"], check=True)
     subprocess.run([*git, "fetch", "--quiet", "--depth=1", f"https://github.com/{slug}", commit], check=True)
     subprocess.run([*git, "checkout", "--quiet", "FETCH_HEAD"], check=True)
+
+
+if __name__ == "__main__":
+    sys.exit(0 if all([tree(name) for name in sys.argv[1:]]) else 2)
