@@ -271,7 +271,7 @@ def test_what_could_not_be_written_is_not_among_the_changes(tmp_path: Path) -> N
 
 
 def test_a_reader_that_goes_away(tmp_path: Path) -> None:
-    plant(tmp_path, {f"m{number}.py": CAST * 100 for number in range(30)})
+    plant(tmp_path, {f"m{number}.py": CAST * 50 for number in range(24)})
     for options in ("--diff", "--check -v"):
         line = f'"{sys.executable}" -m precision_fix --gpu t4 {options} . | head -1'
         result = subprocess.run(["bash", "-c", line], cwd=tmp_path, env=environment(), capture_output=True, check=True)
@@ -282,7 +282,7 @@ def test_a_reader_that_goes_away(tmp_path: Path) -> None:
 
 def test_control_c(tmp_path: Path) -> None:
     """Every file is whole, and the next run finishes."""
-    tree = {f"m{number}.py": CAST * 40 for number in range(100)}
+    tree = {f"m{number}.py": CAST * 15 for number in range(100)}
     root = plant(tmp_path, tree)
     with subprocess.Popen(
         [sys.executable, "-m", "precision_fix", "--gpu", "t4", "."],
@@ -301,11 +301,11 @@ def test_control_c(tmp_path: Path) -> None:
     # By the signal itself where it came in the middle of an import, and 2 where a library took it for an error.
     assert process.returncode in (130, -signal.SIGINT, 2), (process.returncode, output, rest)
     assert b"Traceback" not in rest + output
-    assert {(root / name).read_bytes() for name in tree} <= {CAST * 40, DONE * 40}
+    assert {(root / name).read_bytes() for name in tree} <= {CAST * 15, DONE * 15}
     assert command("--gpu", "t4", root).returncode == 0
-    assert {(root / name).read_bytes() for name in tree} == {DONE * 40}
+    assert {(root / name).read_bytes() for name in tree} == {DONE * 15}
     assert command("undo", root).returncode == 0
-    assert {(root / name).read_bytes() for name in tree} == {CAST * 40}
+    assert {(root / name).read_bytes() for name in tree} == {CAST * 15}
 
 
 def test_a_crash_of_ours_is_one_line(tmp_path: Path) -> None:
