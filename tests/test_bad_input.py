@@ -139,9 +139,12 @@ def test_deep_code_of_any_kind_never_ends_the_run(tmp_path: Path) -> None:
     }
     plant(tmp_path, {name: DEEP + form.replace(b"%s", site) + b"\n" for name, form in forms.items()})
     before_chain = DEEP + b"y" + b".a" * 1000 + b".to(torch.bfloat16)\n"
-    plant(tmp_path, {"long_name.py": before_chain, "plain.py": CAST})
+    # The walks over a tree, and what writes one out again, may go less deep than the parser.
+    deep_target = b"import torch\nself" + b".a" * 1000 + b".dtype = torch.bfloat16\n"
+    plant(tmp_path, {"long_name.py": before_chain, "plain.py": CAST, "deep_target.py": deep_target})
     output = said(command("--gpu", "t4", tmp_path))
     assert (tmp_path / "plain.py").read_bytes() == DONE
+    assert (tmp_path / "deep_target.py").read_bytes() in (deep_target, deep_target.replace(b"bfloat16", b"float32"))
     changed = 0
     for name, form in {**forms, "long_name.py": b"y" + b".a" * 1000 + b".to(torch.bfloat16)"}.items():
         before, after = (DEEP + form.replace(b"%s", word) + b"\n" for word in (site, done))
