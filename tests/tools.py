@@ -72,7 +72,7 @@ def command(
 ) -> subprocess.CompletedProcess[bytes]:
     """Run `python -m precision_fix` with these arguments; stdout and stderr as bytes."""
     return subprocess.run(
-        [sys.executable, "-m", "precision_fix", *(os.fspath(_plain(each)) for each in arguments)],
+        [sys.executable, "-m", "precision_fix", *map(_plain, arguments)],
         cwd=cwd,
         env=env or environment(),
         capture_output=True,
@@ -81,5 +81,5 @@ def command(
     )
 
 
-def _plain(argument: object) -> str | os.PathLike[str]:
-    return argument if isinstance(argument, os.PathLike) else str(argument)
+def _plain(argument: object) -> str:
+    return os.fspath(argument) if isinstance(argument, Path) else str(argument)

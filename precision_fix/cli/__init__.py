@@ -3,11 +3,32 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+
+
+class _Interrupted(BaseException):
+    """Ctrl-C. Not KeyboardInterrupt, which typer ends the program for without a word."""
 
 
 def main() -> None:
     """The entry point: one line and code 2 for whatever goes wrong, never a traceback."""
+    try:
+        signal.signal(signal.SIGINT, _interrupt)
+        _run()
+    except BrokenPipeError:
+        # The reader has gone (`| head`); python would complain once more when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except _Interrupted:
+        _stop("interrupted; every file is whole, run again to finish", 130)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise _Interrupted
+
+
+def _run() -> None:
     from precision_fix.cli.app import app, arguments
     from precision_fix.errors import PrecisionFixError
 
@@ -16,11 +37,7 @@ def main() -> None:
     except PrecisionFixError as error:
         _stop(str(error))
     except BrokenPipeError:
-        # The reader has gone (`| head`); python would complain once more when it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-    except KeyboardInterrupt:
-        _stop("interrupted; every file is whole, run again to finish", 130)
+        raise
     except Exception as error:
         if os.environ.get("PRECISION_FIX_DEBUG"):
             raise

@@ -45,8 +45,8 @@ def patch(
 
     target = target_named(to)
     missing = [path for path in paths if not path.exists()]
-    if missing:
-        raise PrecisionFixError(f"{missing[0]}: no such file or directory")
+    if len(missing) == len(paths):
+        raise PrecisionFixError(f"{', '.join(map(str, missing))}: no such file or directory")
     decision = decide(gpu)
     dry = diff or check
     if not decision.known and not dry:

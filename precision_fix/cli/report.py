@@ -53,7 +53,8 @@ class Report:
         self.lines.append((style, line))
 
     def _of(self, action: Action) -> list[Finding]:
-        sound = (file for file in self.scan.files if file.problem is None)
+        failed = {problem.path for problem in self.written.problems} if self.written else set()
+        sound = (file for file in self.scan.files if file.problem is None and file.path not in failed)
         return [finding for file in sound for finding in file.findings if finding.action is action]
 
     def _changes(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -117,13 +118,18 @@ def _in_processes(jobs: list[_Job], workers: int) -> Iterator[tuple[int, list[Fi
 
     # A forked worker has the rules already; elsewhere it imports them.
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_interrupts) as pool:
         futures = [pool.submit(_scan_chunk, job) for job in jobs]
         for job, future in zip(jobs, futures, strict=True):
             try:
                 yield len(job[0]), future.result()
             except BrokenProcessPool:
                 yield len(job[0]), _apart(job)
+
+
+def _leave_interrupts() -> None:
+    """Ctrl-C reaches every process of a terminal; the parent alone answers it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _apart(job: _Job) -> list[FileScan]:

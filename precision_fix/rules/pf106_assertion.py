@@ -46,10 +46,12 @@ def _guards_what_changes(site: Site) -> bool:
 
 def _casts(module: Module, around: ast.AST) -> bool:
     for node in ast.walk(around):
-        if isinstance(node, ast.Attribute) and node.attr == "bfloat16":
+        if isinstance(node, ast.Attribute | ast.Name):
             above = module.parent(node)
-            is_method = isinstance(above, ast.Call) and above.func is node and not above.args
-            if is_method or (module.resolve(node) == "torch.bfloat16" and not _only_asks(module, node)):
+            is_attribute = isinstance(node, ast.Attribute) and node.attr == "bfloat16"
+            if is_attribute and isinstance(above, ast.Call) and above.func is node and not above.args:
+                return True
+            if module.resolve(node) == "torch.bfloat16" and not _only_asks(module, node):
                 return True
     return False
 

@@ -6,7 +6,7 @@ import ast
 
 from precision_fix.model.edit import Respell
 from precision_fix.model.fate import Fate
-from precision_fix.model.finding import Verdict, rewrite
+from precision_fix.model.finding import Verdict, keep, rewrite
 from precision_fix.model.rule import Rule
 from precision_fix.model.site import Kind, Site
 
@@ -20,6 +20,8 @@ class RULE(Rule):
     def judge(self, site: Site) -> Verdict | None:
         assert isinstance(site.node, ast.Call)
         name = site.node.args[1]
-        if not (isinstance(name, ast.Constant) and name.value == "bfloat16") or Fate.CHOOSES not in site.fates:
+        if not (isinstance(name, ast.Constant) and name.value == "bfloat16"):
             return None
+        if Fate.CHOOSES not in site.fates:
+            return keep("chooses nothing in this file")
         return rewrite("chooses a precision", Respell(name, "bfloat16", site.module.target.dtype))

@@ -38,3 +38,8 @@ def test_a_wish_is_no_finding() -> None:
         "import torch\ndef f(args):\n    if args.bf16:\n        return torch.bfloat16\n    return None\n",
         "import torch\ndef f(args):\n    if args.bf16:\n        return torch.float32\n    return None\n",
     )
+
+
+def test_a_cast_back_to_the_dtype_that_was_asked_for() -> None:
+    """Note 3 lets it stay."""
+    check_kept("import torch\ndef f(v, dtype):\n    if dtype == torch.bfloat16:\n        return v.to(torch.bfloat16)\n")

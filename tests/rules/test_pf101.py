@@ -117,18 +117,18 @@ def test_the_arm_behind_a_kept_comparison_is_a_site_of_its_own() -> None:
         """\
         import torch
         def pick(args, x):
-            if args.bf16:
+            if args.precision == "bf16":
                 return torch.bfloat16
-            if x.dtype == torch.bfloat16:
+            if x.dtype == torch.float16:
                 x = x.to(torch.bfloat16)
             return x
         """,
         """\
         import torch
         def pick(args, x):
-            if args.bf16:
+            if args.precision == "bf16":
                 return torch.float32
-            if x.dtype == torch.bfloat16:
+            if x.dtype == torch.float16:
                 x = x.to(torch.float32)
             return x
         """,
