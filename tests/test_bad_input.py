@@ -190,7 +190,6 @@ def test_a_path_that_does_not_exist(tmp_path: Path, named: str) -> None:
     assert command("undo", named, cwd=tmp_path).returncode == 2
 
 
-@pytest.mark.xfail(strict=True, reason="the command line stops at the first path that does not exist")
 def test_a_path_that_does_not_exist_among_others(tmp_path: Path) -> None:
     plant(tmp_path, {"a.py": CAST})
     result = command("--gpu", "t4", "nowhere", "a.py", cwd=tmp_path)
@@ -264,13 +263,13 @@ def test_what_may_not_be_read_or_written(tmp_path: Path) -> None:
         assert (root / name).read_bytes() == CAST, name
 
 
-@pytest.mark.xfail(strict=True, reason="the report counts what was found, not what was written")
 def test_what_could_not_be_written_is_not_among_the_changes(tmp_path: Path) -> None:
     root = plant(tmp_path / "tree", {"a.py": CAST, "kept.py": CAST})
     (root / "kept.py").chmod(0o444)
-    output = said(as_nobody(root, "--gpu", "t4", ".")).partition("begin")[2]
-    assert "  a.py: 1 place" in output
-    assert "  kept.py: 1 place" not in output
+    # The first run, which warms the imports up, reports a file of another folder before this one does.
+    output = as_nobody(root, "--gpu", "t4", ".").stdout.decode()
+    assert "\n  a.py: 1 place" in output
+    assert "\n  kept.py: 1 place" not in output
 
 
 def test_a_reader_that_goes_away(tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ class Report:
         else:
             done = len(self.written.changed) if self.written else 0
             self._add(f"{looked}: {_places(len(changes))} found, {done} files changed.", "bold green")
-            where = " ".join(shlex.quote(shown(str(path))) for path in self.paths)
+            where = " ".join(shlex.quote(shown(str(path))) for path in self.paths if path.exists())
             self._add(f"Take it back with: precision-fix undo {where}")
 
 

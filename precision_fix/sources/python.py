@@ -145,7 +145,7 @@ def _mentions(text: str) -> Iterator[int]:
     for position in occurrences(text, _BFLOAT16):
         if bisect_right(hidden, position) % 2:
             continue
-        start = text.rfind("\n", 0, position) + 1
+        start = max(text.rfind("\n", 0, position), text.rfind("\r", 0, position)) + 1
         found = _TOKEN.search(text, max(start, position - 40))
         while found and found.end() <= position:
             found = _TOKEN.search(text, found.end())

@@ -32,7 +32,6 @@ def test_a_guard_with_nothing_to_guard() -> None:
     check_reported("import torch\ndef f(x):\n    assert x.dtype == torch.bfloat16\n", code="PF106")
 
 
-@pytest.mark.xfail(strict=True, reason="the cast is rewritten, its guard is not; or neither is seen in the outline")
 @pytest.mark.parametrize(
     ("imported", "name"), [("from torch import bfloat16", "bfloat16"), ("from torch import bfloat16 as bf", "bf")]
 )

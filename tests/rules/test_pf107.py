@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.tools import check_kept, check_rewritten
 
 
@@ -15,7 +13,6 @@ def test_it_chooses() -> None:
     )
 
 
-@pytest.mark.xfail(strict=True, reason="PF201 takes the word for a choice, and the question becomes another")
 def test_it_compares() -> None:
     check_kept('import torch\nif x.dtype == getattr(torch, "bfloat16"):\n    size = 2\n')
 

@@ -31,7 +31,6 @@ def test_a_word(before: str, after: str) -> None:
     "line",
     [
         'f(src_dtype="bfloat16")',
-        'f(model_dtype="bfloat16")',
         'f(name="bfloat16")',
         'f("bfloat16")',
         'f(dtype_name="bfloat16")',
