@@ -9,15 +9,16 @@ environment, its site-packages.
 Links are not followed. One that leads elsewhere in the tree would bring up the same file twice, and one
 that leads out of it would take the edits out of the tree. A path that is named may itself be a link.
 
-Where a git repository begins, the rules from further up end, as in git. Files that are tracked though a
-pattern covers them count as ignored, as in ruff.
+Where a git repository begins, the rules from further up end, as in git. A file that is tracked though a
+pattern covers it is part of the project, as it is for git: CogVideo ignores `**/sat` and keeps half of its
+code there.
 
 A file is not asked about here: matching 5,000 names against .gitignore takes longer than finding them,
 and most files hold nothing of interest. `Found.ignored` answers when somebody wants to know.
 """
 
 # A pathlib object for each of 50,000 names costs more than the rest of the walk.
-# ruff: noqa: PTH110, PTH112, PTH116, PTH118, PTH120
+# ruff: noqa: PTH110, PTH112, PTH113, PTH114, PTH116, PTH118, PTH120, PTH206
 from __future__ import annotations
 
 import os
@@ -124,6 +125,7 @@ class _Tree:
     def walk(self, extra: Patterns | None, exclude_base: Path | None) -> Iterator[Found]:
         excluded = self._exclude_chain(extra, exclude_base)
         prefix, real = self.prefix, self.real
+        tracked = self._tracked_all_the_same()
         pending: list[tuple[str, Chain | None]] = [(prefix, ignore.above(real, len(prefix)))]
         while pending:
             directory, chain = pending.pop()
@@ -145,7 +147,8 @@ class _Tree:
                 if self.elsewhere and self._is_elsewhere(path):
                     continue
                 if excluded is None or not ignore.is_ignored(excluded, path, False):
-                    yield Found(path, real, False, chain)
+                    yield Found(path, real, False, None if path in tracked else chain)
+                tracked.discard(path)
             for name in sorted(directories, reverse=True):
                 path = directory + name
                 if (
@@ -154,6 +157,27 @@ class _Tree:
                     and not (self.elsewhere and self._is_elsewhere(path))
                 ):
                     pending.append((path + os.sep, chain))
+        for path in sorted(tracked):
+            if not ignore.is_ignored(excluded, path, False) and os.path.isfile(path) and not os.path.islink(path):
+                yield Found(path, real, False)
+
+    def _tracked_all_the_same(self) -> set[str]:
+        """The files that git tracks though a pattern of .gitignore covers them; none where there is no git."""
+        if not os.path.exists(os.path.join(self.real, ".git")):
+            return set()
+        import subprocess
+
+        command = ["git", "-C", self.real, "ls-files", "-z", "--cached", "--ignored", "--exclude-standard"]
+        try:
+            listed = subprocess.run(command, capture_output=True, timeout=20, check=True).stdout
+        except (OSError, subprocess.SubprocessError):
+            return set()
+        names = (os.fsdecode(name).replace("/", os.sep) for name in listed.split(b"\0"))
+        return {
+            self.prefix + name
+            for name in names
+            if name.endswith(self.suffixes) and self.skipped.isdisjoint(name.split(os.sep))
+        }
 
     def _scan(self, directory: str, is_top: bool) -> tuple[list[str], list[str], bool, bool] | None:
         """Names of files and of directories to enter; is there a .git, a .gitignore? None: leave it out."""

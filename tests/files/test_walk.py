@@ -196,3 +196,15 @@ def test_deep_trees(here: Path) -> None:
     deep.mkdir(parents=True)
     (deep / "x.py").touch()
     assert found(Path()) == ["d/" * 150 + "x.py"]
+
+
+def test_what_git_tracks_is_part_of_the_project(tmp_path: Path) -> None:
+    """CogVideo ignores `**/sat` and keeps half of its code there."""
+    (tmp_path / "sat").mkdir()
+    for name in ("a.py", "b.py", "sat/c.py", "sat/d.py"):
+        (tmp_path / name).write_text("")
+    (tmp_path / ".gitignore").write_text("**/sat\nb.py\n")
+    for words in (["init", "-q"], ["add", "-f", "a.py", "b.py", "sat/c.py"]):
+        subprocess.run(["git", *words], cwd=tmp_path, check=True)
+    found = [each.path for each in walk([tmp_path], problems=[]) if not each.ignored()]
+    assert [os.path.relpath(path, tmp_path) for path in found] == ["a.py", "b.py", "sat/c.py"]
