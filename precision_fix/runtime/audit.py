@@ -1,0 +1,1 @@
+def start_if_asked(): pass
