@@ -8,7 +8,6 @@ TorchScript bodies, C++ extensions and Triton kernels keep the dtype they name.
 from __future__ import annotations
 
 import contextlib
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -111,9 +110,15 @@ def enabled(*, to: str = "float32") -> Iterator[Status]:
         uninstall()
 
 
-def arm() -> None:
-    """Install when torch has been imported, at once if it has. Never raises and never imports torch."""
-    imports.when_imported("torch", lambda _: _install_silently())
+def arm(*, now: bool = False) -> None:
+    """Install when torch has been imported, at once if it has. Never raises and never imports torch.
+
+    `now` says that torch is whole, though its import has not ended (an entry point that torch itself calls).
+    """
+    if now:
+        _install_silently()
+    else:
+        imports.when_imported("torch", lambda _: _install_silently())
 
 
 def _install_silently() -> None:
@@ -168,9 +173,3 @@ def _wait_for_libraries(patches: Patches, swap: Swap) -> None:
     for name, callback in waiting:
         _state.waiting.append(callback)
         imports.when_imported(name, callback)
-
-
-def is_torch_importing() -> bool:
-    """Whether `import torch` is under way in this process."""
-    torch = sys.modules.get("torch")
-    return bool(getattr(getattr(torch, "__spec__", None), "_initializing", False))

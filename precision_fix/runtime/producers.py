@@ -68,7 +68,7 @@ _POSITIONS = {
 }  # fmt: skip
 
 #: Functions whose first argument may be raw bytes: then the dtype says how to read them.
-_READS_BYTES = {"asarray", "as_tensor"}
+_READS_BYTES = {"asarray"}
 
 
 def resolve(path: str) -> Any | None:
