@@ -30,8 +30,9 @@ BLIND_SPOTS = (
 )
 
 #: Operators that only read, move or describe what is there: they are counted apart, as no computation.
+#: A cast out of bfloat16 is how a file is read; a cast into it rounds, and is a hit.
 _MOVES = {
-    "_to_copy", "alias", "as_strided", "clone", "copy_", "detach", "empty", "empty_like", "empty_strided", "expand",
+    "alias", "as_strided", "clone", "copy_", "detach", "empty", "empty_like", "empty_strided", "expand",
     "permute", "select", "slice", "split", "squeeze", "t", "transpose", "unsqueeze", "view", "_unsafe_view",
     "_reshape_alias", "set_", "resize_", "_local_scalar_dense", "is_pinned", "_pin_memory", "lift_fresh",
 }  # fmt: skip
@@ -43,6 +44,7 @@ _ROOTS = tuple(str(Path(path).resolve()) + os.sep for path in (Path(__file__).pa
 class Site:
     """One operator at one line. `count` is how often it ran there with bfloat16 among its inputs or its outputs.
 
+    `computes` is False for what only moved, viewed or read bfloat16 that was there.
     `via` is the library's line that called the operator, "" where the program's own line did.
     """
 
@@ -63,33 +65,42 @@ class Report:
 
     @property
     def hits(self) -> int:
-        """Operators that ran with bfloat16, each time counted."""
-        return sum(site.count for site in self.sites)
+        """How often an operator computed with bfloat16, or cast to it. Reading a bfloat16 file is no hit."""
+        return sum(site.count for site in self.sites if site.computes)
+
+    @property
+    def moves(self) -> int:
+        """How often an operator only moved, viewed or read bfloat16 that was there."""
+        return sum(site.count for site in self.sites if not site.computes)
 
     def text(self) -> str:
         """The report for people."""
-        if not self.sites:
-            head = ["precision-fix audit: nothing ran in bfloat16"]
+        computing = [site for site in self.sites if site.computes]
+        if not computing:
+            head = ["precision-fix audit: nothing computed in bfloat16"]
         else:
-            head = [f"precision-fix audit: {self.hits} operators ran in bfloat16, at {len(self.sites)} sites"]
+            lines = len({(site.file, site.line) for site in computing})
+            head = [f"precision-fix audit: {self.hits} operators computed in bfloat16, at {lines} lines"]
         rows = [
             f"  {site.count:>7}  {site.file}:{site.line}  {site.operator}"
             + (f"  (via {site.via})" if site.via else "")
-            for site in self.sites
+            for site in computing
         ]
+        if self.moves:
+            rows.append(f"  {self.moves:>7}  only read, viewed or moved bfloat16 that was there")
         return "\n".join([*head, *rows, "  not seen: " + "; ".join(self.blind_spots)])
 
     def json(self) -> str:
-        """The report for programs: {"hits": int, "sites": [...], "not_seen": [...]}."""
+        """The report for programs: {"hits": int, "moves": int, "sites": [...], "not_seen": [...]}."""
         sites = [asdict(site) for site in self.sites]
-        return json.dumps({"hits": self.hits, "sites": sites, "not_seen": self.blind_spots}, indent=2)
+        return json.dumps({"hits": self.hits, "moves": self.moves, "sites": sites, "not_seen": self.blind_spots}, indent=2)
 
 
 class Audit:
     """Counts between `start()` and `stop()`, in this thread and in those that are started meanwhile."""
 
     def __init__(self) -> None:
-        self._counts: collections.Counter[tuple[str, int, str, str]] = collections.Counter()
+        self._counts: collections.Counter[tuple[str, int, str, str, bool]] = collections.Counter()
         self._lock = threading.Lock()
         self._mode: Any = None
         self._thread_start: Any = None
@@ -128,15 +139,15 @@ class Audit:
             counted = sorted(self._counts.items(), key=lambda item: (-item[1], item[0]))
         return Report(
             [
-                Site(file, line, operator, count, operator.split(".")[1] not in _MOVES, via)
-                for (file, line, operator, via), count in counted
+                Site(file, line, operator, count, computes, via)
+                for (file, line, operator, via, computes), count in counted
             ]
         )
 
-    def _record(self, operator: str) -> None:
+    def _record(self, operator: str, computes: bool) -> None:
         file, line, via = _user_line(sys._getframe(2))
         with self._lock:
-            self._counts[file, line, operator, via] += 1
+            self._counts[file, line, operator, via, computes] += 1
 
 
 def _make_mode(record: Any) -> Any:
@@ -149,11 +160,17 @@ def _make_mode(record: Any) -> Any:
     def has_bfloat16(*trees: Any) -> bool:
         return any(isinstance(x, torch.Tensor) and x.dtype is bfloat16 for x in tree_leaves(trees))
 
+    def name_of(func: Any) -> str:
+        return str(func).split(".")[1] if "." in str(func) else str(func)
+
     class Watch(TorchDispatchMode):
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             result = func(*args, **(kwargs or {}))
-            if has_bfloat16(args, kwargs, result):
-                record(str(func) if "." in str(func) else f"{func}.")
+            if has_bfloat16(result):
+                read = has_bfloat16(args, kwargs)
+                record(str(func), not (read and name_of(func) == "_to_copy") and name_of(func) not in _MOVES)
+            elif has_bfloat16(args, kwargs):
+                record(str(func), name_of(func) not in _MOVES and name_of(func) != "_to_copy")
             return result
 
     return Watch()  # type: ignore[no-untyped-call,unused-ignore]
