@@ -5,22 +5,47 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 #: Stands for "the owner had no such attribute of its own" (it may have inherited one).
 MISSING: Any = object()
 
-#: What a stand-in copies from the function it stands for. `torch.empty` pickles by its module and name;
-#: torch.jit reads the source through `__wrapped__`, which functools.update_wrapper adds.
+#: What a stand-in copies from the function it stands for; `__wrapped__`, through which torch.jit and inspect read
+#: the source, comes with functools.update_wrapper.
 _COPIED = ("__module__", "__name__", "__qualname__", "__doc__")
 
 
-def disguise(standin: Callable[..., Any], original: Callable[..., Any]) -> None:
-    """Give `standin` the name, module, documentation and `__wrapped__` of `original`."""
-    functools.update_wrapper(standin, original, assigned=_COPIED, updated=("__dict__",))
-    # A builtin's __module__ may be None, which pickle would take for __main__ searched by value.
-    if getattr(original, "__module__", None) is None:
-        standin.__module__ = getattr(getattr(original, "__objclass__", None), "__module__", None) or "torch"
+def disguise(standin: Callable[..., Any], original: Callable[..., Any], owner: Any, name: str) -> None:
+    """Give `standin` the names and the documentation of `original`, and `__wrapped__`.
+
+    A builtin pickles by the object that it is bound to, a function by `__module__` and `__qualname__`: the stand-in of
+    a builtin is found where it was put, as `torch.empty`.
+    """
+    functools.update_wrapper(standin, original, assigned=_COPIED)
+    if isinstance(original, FunctionType):
+        return
+    is_class = isinstance(owner, type)
+    standin.__module__ = owner.__module__ if is_class else owner.__name__
+    standin.__qualname__ = f"{owner.__qualname__}.{name}" if is_class else name
+
+
+def with_globals_of(standin: Callable[..., Any], original: FunctionType) -> Callable[..., Any]:
+    """`standin`, able to resolve the names in `original` too.
+
+    torch.jit.script compiles the source of the original, and looks its names up in the globals of the function that it
+    was given: the stand-in.
+    """
+    assert isinstance(standin, FunctionType)
+    scope = {**original.__globals__, **standin.__globals__}
+    moved = FunctionType(
+        standin.__code__, scope, standin.__name__, standin.__defaults__, standin.__closure__
+    )
+    for cell in standin.__closure__ or ():
+        with contextlib.suppress(ValueError):  # an empty cell
+            if cell.cell_contents is standin:  # the function names itself
+                cell.cell_contents = moved
+    return moved
 
 
 class Patches:
@@ -63,7 +88,9 @@ class Patches:
         standin = self.standins.get(id(original))
         if standin is None:
             standin = make(original)
-            disguise(standin, original)
+            if isinstance(original, FunctionType) and original.__module__ == "torch.functional":
+                standin = with_globals_of(standin, original)
+            disguise(standin, original, owner, name)
             self.standins[id(original)] = standin
             self.originals[standin] = original
         return standin if self.set(owner, name, standin) else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 from precision_fix.runtime.patching import Patches
@@ -37,6 +38,7 @@ def patch(patches: Patches) -> None:
     builtins = sys.modules.get("torch.jit._builtins")
     _in_set(patches, pairs, getattr(builtins, "_functional_registered_ops", None), "torch.jit._builtins")
     _in_jit_table(patches, pairs, builtins)
+    _in_jit_caches(patches, pairs)
     overrides: Any = sys.modules["torch.overrides"]
 
     def clear() -> None:
@@ -90,6 +92,25 @@ def _in_jit_table(patches: Patches, pairs: list[tuple[Function, Function]], buil
         operators[:] = [(ours.get(function, function), name) for function, name in _hashable(operators)]
 
     patches.on_restore(back)
+
+
+def _in_jit_caches(patches: Patches, pairs: list[tuple[Function, Function]]) -> None:
+    """What torch.jit compiled from a Python function (torch.norm), by function. It compiles the overloads of one once."""
+    state = sys.modules.get("torch.jit._state")
+    caches = [
+        cache
+        for cache in (getattr(state, name, None) for name in ("_jit_caching_layer", "_jit_function_overload_caching"))
+        if cache is not None
+    ]
+
+    def copy(sources: list[tuple[Function, Function]]) -> None:
+        for to, source in sources:
+            for cache in caches:
+                if isinstance(source, FunctionType) and isinstance(to, FunctionType) and source in cache:
+                    cache[to] = cache[source]
+
+    copy(pairs)
+    patches.on_restore(lambda: copy([(original, standin) for standin, original in pairs]))
 
 
 def _hashable(operators: list[tuple[Any, str]]) -> list[tuple[Any, str]]:
