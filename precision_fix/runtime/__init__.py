@@ -105,9 +105,11 @@ def status() -> Status:
 def enabled(*, to: str = "float32") -> Iterator[Status]:
     """Replace in a `with` block, whatever the GPU and silently: for tests. What was in force before stays in force."""
     before = _state.swap is not None
-    yield install(mode="force", to=to, quiet=True)
-    if not before:
-        uninstall()
+    try:
+        yield install(mode="force", to=to, quiet=True)
+    finally:
+        if not before:
+            uninstall()
 
 
 def arm(*, now: bool = False) -> None:
@@ -165,6 +167,8 @@ def _wait_for_libraries(patches: Patches, swap: Swap) -> None:
 
     waiting: list[tuple[str, Callable[[Any], object]]] = [
         ("torch._dynamo.output_graph", lambda module: compiled.patch(module, patches, swap)),
+        ("torch._dynamo.trace_rules", lambda module: compiled.patch_rules(module, patches)),
+        ("torch._dynamo.variables.torch", lambda module: compiled.patch_handlers(module, patches)),
         ("safetensors", lambda module: loaders.patch_safetensors(module, patches, swap)),
         ("safetensors.torch", lambda module: loaders.patch_safetensors_torch(module, patches, swap)),
         (planners.MODULE, lambda module: planners.patch(module, patches, swap)),

@@ -40,6 +40,63 @@ def patch(module: ModuleType, patches: Patches, swap: Swap) -> None:
     patches.on_restore(forget_graphs)
 
 
+def patch_rules(module: ModuleType, patches: Patches) -> None:
+    """torch._dynamo.trace_rules: the table of functions that go into a graph as they are, by function."""
+    missing: Any = object()
+    if getattr(module, "get_torch_obj_rule_map", missing) is missing:
+        patches.skipped.append(f"{module.__name__}.get_torch_obj_rule_map: this version does not have it")
+        return
+    in_graph = getattr(module, "TorchInGraphFunctionVariable", None)
+
+    def default(original: Function) -> Any:
+        # A method that the program calls unbound, torch.Tensor.to(x, ...), becomes a call of the method.
+        return in_graph if isinstance(original, MethodDescriptorType) else None
+
+    patches.wrap(module, "get_torch_obj_rule_map", lambda table: _told(table, patches, default))
+
+
+def patch_handlers(module: ModuleType, patches: Patches) -> None:
+    """torch._dynamo.variables.torch: how single functions are captured (torch.full, torch.tensor), by function."""
+    owner: Any = getattr(module, "TorchInGraphFunctionVariable", None)
+    handlers = getattr(owner, "_get_handlers", None)
+    if handlers is None:
+        patches.skipped.append(f"{module.__name__}: this version has no table of handlers")
+        return
+    patches.set(owner, "_get_handlers", staticmethod(_told(handlers, patches, lambda original: None)))
+
+
+def _told(cached: Function, patches: Patches, default: Function) -> Function:
+    """The function that gives a table, which holds for both a stand-in and its original what it holds for one.
+
+    Such a table looks the functions up when it is first asked for, before they were replaced or after.
+    """
+    told: dict[Function, Any] | None = None
+    pairs = list(patches.originals.items())
+
+    def table() -> Any:
+        nonlocal told
+        found: dict[Function, Any] = cached()
+        if found is not told:
+            told = found
+            for standin, original in pairs:
+                value = found.get(original) or found.get(standin) or default(original)
+                if value is not None:
+                    found[standin] = value
+                    if not isinstance(original, MethodDescriptorType):
+                        found[original] = value
+        return found
+
+    def back() -> None:
+        for standin, _ in pairs if told is not None else ():
+            told.pop(standin, None)
+
+    patches.on_restore(back)
+    for name in ("cache_clear", "cache_info"):
+        if hasattr(cached, name):
+            setattr(table, name, getattr(cached, name))
+    return table
+
+
 def forget_graphs() -> None:
     """Drop the graphs that were captured under the other rule."""
     dynamo = sys.modules.get("torch._dynamo")
@@ -56,6 +113,8 @@ def _create_proxy(original: Function, patches: Patches, swap: Swap) -> Function:
             if kind == "call_function":
                 with contextlib.suppress(TypeError):  # an unhashable callable
                     target = originals.get(target, target)
+                if isinstance(target, MethodDescriptorType) and args:
+                    kind, target = "call_method", target.__name__
             if kind in ("call_method", "call_function"):
                 target, args, kwargs = respelled(kind, target, args, kwargs, swap)
         return original(self, kind, target, args, kwargs, *rest, **more)
