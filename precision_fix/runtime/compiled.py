@@ -53,6 +53,23 @@ def patch_rules(module: ModuleType, patches: Patches) -> None:
         return in_graph if isinstance(original, MethodDescriptorType) else None
 
     patches.wrap(module, "get_torch_obj_rule_map", lambda table: _told(table, patches, default))
+    patches.wrap(module, "get_tensor_method", lambda methods: _with_methods(methods, patches))
+
+
+def _with_methods(cached: Function, patches: Patches) -> Function:
+    """The set of Tensor's own methods, with the stand-ins and with the originals that they hide."""
+    both: set[Function] = set()
+    for standin, original in patches.originals.items():
+        if isinstance(original, MethodDescriptorType):
+            both |= {standin, original}
+
+    @functools.cache
+    def get_tensor_method() -> frozenset[Function]:
+        return frozenset(cached() | both)
+
+    # The set may have been filled while the stand-ins stood in the way.
+    patches.on_restore(getattr(cached, "cache_clear", lambda: None))
+    return get_tensor_method
 
 
 def patch_handlers(module: ModuleType, patches: Patches) -> None:
