@@ -140,12 +140,14 @@ def _run_file(argv: list[str]) -> None:
         runpy.run_path(argv[0], run_name="__main__")
         return
     sys.path[0:1] = [str(path.resolve().parent)]
+    absolute = str(path.absolute())
     with open(path, "rb") as file:
-        code = compile(file.read(), argv[0], "exec", dont_inherit=True)
+        # Since Python 3.9 `python main.py` sets __main__.__file__ and the names in tracebacks to the absolute path.
+        code = compile(file.read(), absolute, "exec", dont_inherit=True)
     main = types.ModuleType("__main__")
     # A spawned worker finds the program by `__main__.__file__` (multiprocessing.spawn).
     vars(main).update(
-        __file__=argv[0], __builtins__=sys.modules["builtins"], __spec__=None, __cached__=None, __loader__=None
+        __file__=absolute, __builtins__=sys.modules["builtins"], __spec__=None, __cached__=None, __loader__=None
     )
     sys.modules["__main__"] = main
     exec(code, vars(main))
