@@ -1,4 +1,5 @@
-"""What still computes in bfloat16: `with precision_fix.audit() as seen: ...`, then `print(seen.report().text())`.
+"""What still computes in bfloat16: `with precision_fix.audit() as seen: ...`, then
+`print(seen.report().text())`.
 
 The module is callable, so that `import precision_fix.audit` gives both the function and its types.
 """

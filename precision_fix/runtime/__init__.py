@@ -1,8 +1,8 @@
 """Run a program that asks for bfloat16 in float32, without editing it.
 
-`torch.bfloat16` stays what it is, and so do comparisons. What is replaced are the Python functions that create or
-cast a tensor, the loaders, and the functions that enable an autocast region. Operators called as `torch.ops`,
-TorchScript bodies, C++ extensions and Triton kernels keep the dtype they name.
+`torch.bfloat16` stays what it is, and so do comparisons. What is replaced are the Python functions that
+create or cast a tensor, the loaders, and the functions that enable an autocast region. Operators called as
+`torch.ops`, TorchScript bodies, C++ extensions and Triton kernels keep the dtype they name.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ __all__ = ["Status", "arm", "enabled", "install", "status", "uninstall"]
 class Status:
     """What the runtime does in this process.
 
-    `patched` counts the attributes that are replaced; `skipped` names what this version of a library lacks, or what
-    refused; `problems` holds what went wrong on the way, which never reaches the program as an exception.
+    `patched` counts the attributes that are replaced; `skipped` names what this version of a library lacks,
+    or what refused; `problems` holds what went wrong on the way, which never reaches the program as an
+    exception.
     """
 
     active: bool
@@ -58,7 +59,8 @@ _state = _Installed(gate.Decision(False, "float32", "not installed"))
 def install(
     *, mode: str | None = None, gpu: str | None = None, to: str | None = None, quiet: bool | None = None
 ) -> Status:
-    """Decide, say so on stderr, and where it is so decided, replace. Twice is once: the second call changes nothing.
+    """Decide, say so on stderr, and where it is so decided, replace. Twice is once: the second call changes
+    nothing.
 
     What is not given comes from the environment (see `precision_fix.runtime.gate`).
     Raises PrecisionFixError on a value that is not known, and where torch is not installed.
@@ -103,7 +105,9 @@ def status() -> Status:
 
 @contextlib.contextmanager
 def enabled(*, to: str = "float32") -> Iterator[Status]:
-    """Replace in a `with` block, whatever the GPU and silently: for tests. What was in force before stays in force."""
+    """Replace in a `with` block, whatever the GPU and silently: for tests. What was in force before stays in
+    force.
+    """
     before = _state.swap is not None
     try:
         yield install(mode="force", to=to, quiet=True)

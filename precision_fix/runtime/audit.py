@@ -1,8 +1,9 @@
-"""What a program computes in bfloat16, by the user's line and the operator. Opt-in: it watches every operator.
+"""What a program computes in bfloat16, by the user's line and the operator. Opt-in: it watches every
+operator.
 
-It sees what PyTorch dispatches in every thread that `threading` starts and in the backward passes they run. It does
-not see inside compiled graphs and TorchScript, C++ and Triton kernels, threads started by `_thread` or by C++, nor
-child processes (each audits itself when the environment says so).
+It sees what PyTorch dispatches in every thread that `threading` starts and in the backward passes they run.
+It does not see inside compiled graphs and TorchScript, C++ and Triton kernels, threads started by `_thread`
+or by C++, nor child processes (each audits itself when the environment says so).
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ _ROOTS = tuple(str(Path(path).resolve()) + os.sep for path in (Path(__file__).pa
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """One operator at one line. `count` is how often it ran there with bfloat16 among its inputs or its outputs.
+    """One operator at one line. `count` is how often it ran there with bfloat16 among its inputs or its
+    outputs.
 
     `computes` is False for what only moved, viewed or read bfloat16 that was there.
     `via` is the library's line that called the operator, "" where the program's own line did.
@@ -93,7 +95,9 @@ class Report:
     def json(self) -> str:
         """The report for programs: {"hits": int, "moves": int, "sites": [...], "not_seen": [...]}."""
         sites = [asdict(site) for site in self.sites]
-        return json.dumps({"hits": self.hits, "moves": self.moves, "sites": sites, "not_seen": self.blind_spots}, indent=2)
+        return json.dumps(
+            {"hits": self.hits, "moves": self.moves, "sites": sites, "not_seen": self.blind_spots}, indent=2
+        )
 
 
 class Audit:
@@ -123,7 +127,7 @@ class Audit:
             thread.run = watched  # type: ignore[method-assign]
             original(thread)
 
-        threading.Thread.start = start  # type: ignore[method-assign]
+        threading.Thread.start = start  # type: ignore[method-assign,assignment]
 
     def stop(self) -> Report:
         """Stop watching this thread; threads that run on are watched until they end."""
@@ -163,7 +167,7 @@ def _make_mode(record: Any) -> Any:
     def name_of(func: Any) -> str:
         return str(func).split(".")[1] if "." in str(func) else str(func)
 
-    class Watch(TorchDispatchMode):
+    class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call,unused-ignore]
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             result = func(*args, **(kwargs or {}))
             if has_bfloat16(result):

@@ -1,11 +1,12 @@
 """Autocast regions in bfloat16 stay enabled, in the target.
 
-Why not simply off: inside an outer float16 region, and around weights kept in float16 or float8, what the region
-brought to one dtype would meet as it is ("expected m1 and m2 to have the same dtype: Half != float"). A float32
-region brings it to float32. On float32 tensors it does nothing at all: no operator is cast, none is cached.
-`torch.autocast("cpu", dtype=torch.float32)` warns and turns itself off, but that is a check in Python;
-the dispatcher below it takes any floating dtype (torch.set_autocast_dtype). So the functions that set the state are
-wrapped, and the class is not: torch.jit.script compiles its source, and torch.compile knows it by identity.
+Why not simply off: inside an outer float16 region, and around weights kept in float16 or float8, what the
+region brought to one dtype would meet as it is ("expected m1 and m2 to have the same dtype: Half != float").
+A float32 region brings it to float32. On float32 tensors it does nothing at all: no operator is cast, none is
+cached. `torch.autocast("cpu", dtype=torch.float32)` warns and turns itself off, but that is a check in
+Python; the dispatcher below it takes any floating dtype (torch.set_autocast_dtype). So the functions that set
+the state are wrapped, and the class is not: torch.jit.script compiles its source, and torch.compile knows it
+by identity.
 
 Under torch.compile such a region was seen to give non-finite numbers on a GPU (unslothai/unsloth#7900).
 `compiled.py` takes it out of every graph in which it would do nothing.
@@ -21,9 +22,15 @@ from precision_fix.runtime.swap import Swap
 
 Function = Callable[..., Any]
 
-#: Device types whose regions are set by functions of their own, which are older than the general ones (torch 2.4).
+#: Device types whose regions are set by functions of their own, which are older than the general ones (torch
+#: 2.4).
 _OLD_NAMES = {
-    "cuda": ("set_autocast_enabled", "set_autocast_gpu_dtype", "get_autocast_gpu_dtype", "is_autocast_enabled"),
+    "cuda": (
+        "set_autocast_enabled",
+        "set_autocast_gpu_dtype",
+        "get_autocast_gpu_dtype",
+        "is_autocast_enabled",
+    ),
     "cpu": (
         "set_autocast_cpu_enabled",
         "set_autocast_cpu_dtype",
@@ -109,7 +116,9 @@ def _set_dtype(original: Function, swap: Swap, state: AutocastState, device: str
 
 
 def _set_enabled(original: Function, swap: Swap, state: AutocastState, device: str) -> Function:
-    """`set_autocast_enabled(enabled)` is CUDA's; since torch 2.4 also `set_autocast_enabled(device_type, enabled)`."""
+    """`set_autocast_enabled(enabled)` is CUDA's; since torch 2.4 also `set_autocast_enabled(device_type,
+    enabled)`.
+    """
 
     def set_autocast_enabled(*args: Any, **kwargs: Any) -> None:
         original(*args, **kwargs)

@@ -1,7 +1,9 @@
-"""Stand-ins for what casts a tensor, and the gate: a bfloat16 tensor that goes to a device arrives in the target.
+"""Stand-ins for what casts a tensor, and the gate: a bfloat16 tensor that goes to a device arrives in the
+target.
 
-Reinterpretation (`view(dtype)`, `frombuffer`, `from_file`) is never touched: its dtype says how bytes are read.
-What it yields is real bfloat16, and becomes the target at the first `.to()`, `.cuda()` or `nn.Parameter`.
+Reinterpretation (`view(dtype)`, `frombuffer`, `from_file`) is never touched: its dtype says how bytes are
+read. What it yields is real bfloat16, and becomes the target at the first `.to()`, `.cuda()` or
+`nn.Parameter`.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ def _to(original: Function, swap: Swap) -> Function:
             or (kwargs and kwargs.get("dtype") is bfloat16)
         ) and swap.applies():
             if kwargs.get("dtype") is bfloat16:
-                kwargs = {**kwargs, "dtype": target}
+                kwargs["dtype"] = target
             return original(self, *[target if a is bfloat16 else a for a in args], **kwargs)
         result = original(self, *args, **kwargs)
         if result.dtype is bfloat16 and swap.applies():
@@ -85,7 +87,9 @@ def _gated(original: Function, swap: Swap) -> Function:
 
 
 def _patch_parameter(patches: Patches, swap: Swap) -> None:
-    """A parameter made of reinterpreted bytes, and weights that `load_state_dict(assign=True)` puts in as they are."""
+    """A parameter made of reinterpreted bytes, and weights that `load_state_dict(assign=True)` puts in as
+    they are.
+    """
     import torch
 
     bfloat16 = swap.source
@@ -120,7 +124,9 @@ def _without_source(state_dict: Any, swap: Swap) -> Any:
     """A shallow copy with its bfloat16 tensors cast, each once, so that tied ones stay tied."""
     import torch
 
-    if not any(isinstance(value, torch.Tensor) and value.dtype is swap.source for value in state_dict.values()):
+    if not any(
+        isinstance(value, torch.Tensor) and value.dtype is swap.source for value in state_dict.values()
+    ):
         return state_dict
     done: dict[int, Any] = {}
     copied = state_dict.copy()

@@ -1,8 +1,9 @@
 """torch.compile: what dynamo writes into a graph, and the regions around it.
 
-Dynamo does not call `Tensor.to` or `Tensor.bfloat16`: it writes them into the graph as the program spells them.
-So the spelling is changed where a node is made, before dynamo computes the node's shape and dtype; whatever
-reads the graph afterwards, the program's own branches on a dtype, and every backend see the target alike.
+Dynamo does not call `Tensor.to` or `Tensor.bfloat16`: it writes them into the graph as the program spells
+them. So the spelling is changed where a node is made, before dynamo computes the node's shape and dtype;
+whatever reads the graph afterwards, the program's own branches on a dtype, and every backend see the target
+alike.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ def patch(module: ModuleType, patches: Patches, swap: Swap) -> None:
     """`module` is torch._dynamo.output_graph, once it has been imported."""
     tracer = getattr(module, "SubgraphTracer", None)
     if tracer is None or not hasattr(tracer, "create_proxy"):
-        patches.skipped.append(f"{module.__name__}.SubgraphTracer.create_proxy: this version does not have it")
+        patches.skipped.append(
+            f"{module.__name__}.SubgraphTracer.create_proxy: this version does not have it"
+        )
     else:
         patches.wrap(tracer, "create_proxy", lambda original: _create_proxy(original, patches, swap))
     graph = getattr(module, "OutputGraph", None)
@@ -73,7 +76,9 @@ def _with_methods(cached: Function, patches: Patches) -> Function:
 
 
 def patch_handlers(module: ModuleType, patches: Patches) -> None:
-    """torch._dynamo.variables.torch: how single functions are captured (torch.full, torch.tensor), by function."""
+    """torch._dynamo.variables.torch: how single functions are captured (torch.full, torch.tensor), by
+    function.
+    """
     owner: Any = getattr(module, "TorchInGraphFunctionVariable", None)
     handlers = getattr(owner, "_get_handlers", None)
     if handlers is None:
@@ -83,7 +88,8 @@ def patch_handlers(module: ModuleType, patches: Patches) -> None:
 
 
 def _told(cached: Function, patches: Patches, default: Function) -> Function:
-    """The function that gives a table, which holds for both a stand-in and its original what it holds for one.
+    """The function that gives a table, which holds for both a stand-in and its original what it holds for
+    one.
 
     Such a table looks the functions up when it is first asked for, before they were replaced or after.
     """
@@ -104,8 +110,8 @@ def _told(cached: Function, patches: Patches, default: Function) -> Function:
         return found
 
     def back() -> None:
-        for standin, _ in pairs if told is not None else ():
-            told.pop(standin, None)
+        for standin, _ in pairs:
+            (told or {}).pop(standin, None)
 
     patches.on_restore(back)
     for name in ("cache_clear", "cache_info"):
@@ -122,10 +128,13 @@ def forget_graphs() -> None:
 
 
 def _create_proxy(original: Function, patches: Patches, swap: Swap) -> Function:
-    # The body of a compiled function may hold our own stand-in, where dynamo was imported after it stood there.
+    # The body of a compiled function may hold our own stand-in, where dynamo was imported after it stood
+    # there.
     originals = dict(patches.originals)
 
-    def create_proxy(self: Any, kind: str, target: Any, args: Any, kwargs: Any, *rest: Any, **more: Any) -> Any:
+    def create_proxy(
+        self: Any, kind: str, target: Any, args: Any, kwargs: Any, *rest: Any, **more: Any
+    ) -> Any:
         if swap.active:
             if kind == "call_function":
                 with contextlib.suppress(TypeError):  # an unhashable callable
@@ -140,7 +149,9 @@ def _create_proxy(original: Function, patches: Patches, swap: Swap) -> Function:
 
 
 def respelled(kind: str, target: Any, args: Any, kwargs: Any, swap: Swap) -> tuple[Any, Any, Any]:
-    """A call as it would be spelled in the target: a cast, or a creation with a dtype. Others come back as they are."""
+    """A call as it would be spelled in the target: a cast, or a creation with a dtype. Others come back as
+    they are.
+    """
     if kind == "call_method" and target == "bfloat16":
         return ("half" if swap.target.itemsize == 2 else "float"), args, kwargs
     name = target if kind == "call_method" else getattr(target, "__name__", "")
@@ -202,7 +213,9 @@ def _without(devices: list[str], state: AutocastState) -> Iterator[None]:
 
 
 def _all_wide(gm: Any, swap: Swap) -> bool:
-    """Whether no floating number in the graph is narrower than the target: then a region in the target does nothing."""
+    """Whether no floating number in the graph is narrower than the target: then a region in the target does
+    nothing.
+    """
     import torch
     from torch.utils._pytree import tree_leaves
 
@@ -218,7 +231,9 @@ def _all_wide(gm: Any, swap: Swap) -> bool:
 
 
 def _leave_regions_out(gm: Any, swap: Swap) -> None:
-    """`_enter_autocast(device, dtype, enabled, cache)` nodes, off. They stay in the graph, so nothing is renumbered."""
+    """`_enter_autocast(device, dtype, enabled, cache)` nodes, off. They stay in the graph, so nothing is
+    renumbered.
+    """
     for inner in gm.modules():
         changed = False
         for node in getattr(getattr(inner, "graph", None), "nodes", ()):
@@ -232,7 +247,9 @@ def _leave_regions_out(gm: Any, swap: Swap) -> None:
 
 
 def _tag_the_caches(patches: Patches, swap: Swap) -> None:
-    """Compiled code is cached on disk by what the graph says; regions say bfloat16 in both kinds of program."""
+    """Compiled code is cached on disk by what the graph says; regions say bfloat16 in both kinds of
+    program.
+    """
     with contextlib.suppress(ImportError, AttributeError):
         import torch.compiler.config as config
 

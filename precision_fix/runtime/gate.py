@@ -1,6 +1,7 @@
 """Whether to do anything, from the environment and the GPU, in one line with the reason.
 
-PRECISION_FIX=off|auto|force, PRECISION_FIX_GPU=t4|7.5|sm_75, PRECISION_FIX_TO=float32|float16, PRECISION_FIX_QUIET=1.
+PRECISION_FIX=off|auto|force, PRECISION_FIX_GPU=t4|7.5|sm_75, PRECISION_FIX_TO=float32|float16,
+PRECISION_FIX_QUIET=1.
 """
 
 from __future__ import annotations

@@ -14,7 +14,9 @@ Callback = Callable[[ModuleType], object]
 
 
 class _Watcher(MetaPathFinder):
-    """Finds nothing itself. It lets the other finders find a module that is waited for, and follows its execution."""
+    """Finds nothing itself. It lets the other finders find a module that is waited for, and follows its
+    execution.
+    """
 
     def __init__(self) -> None:
         self.waiting: dict[str, list[Callback]] = {}
@@ -52,7 +54,8 @@ class _Watcher(MetaPathFinder):
         execute = loader.exec_module
 
         def exec_module(module: ModuleType) -> None:
-            # The loader is as it was before the module runs, so that nobody (pickle, inspect) meets this function.
+            # The loader is as it was before the module runs, so that nobody (pickle, inspect) meets this
+            # function.
             del loader.exec_module
             execute(module)
             self.finished(fullname)
@@ -69,7 +72,7 @@ class _Watcher(MetaPathFinder):
             try:
                 if module is not None:
                     callback(module)
-            except Exception as error:
+            except Exception as error:  # noqa: PERF203
                 self.problems.append(f"{fullname}: {type(error).__name__}: {error}")
         if not self.waiting and self in sys.meta_path:
             sys.meta_path.remove(self)
@@ -79,7 +82,8 @@ _WATCHER = _Watcher()
 
 
 def when_imported(name: str, callback: Callback) -> None:
-    """Call `callback(module)` now if the module is there and complete, otherwise when its import has finished.
+    """Call `callback(module)` now if the module is there and complete, otherwise when its import has
+    finished.
 
     What a callback raises goes to `problems()`, never to the importing program.
     """

@@ -19,13 +19,15 @@ if TYPE_CHECKING:
 
 #: Set by `run_program`, inherited by children: `autoload` does nothing without it.
 ARMED = "PRECISION_FIX_RUN"
-#: torch >= 2.5 calls the entry points of the group "torch.backends" at the end of `import torch`, unless this is 0.
-#: Source: PyTorch's documentation, "Autoloading Mechanism" (torch.backends entry points).
+#: torch >= 2.5 calls the entry points of the group "torch.backends" at the end of `import torch`, unless this
+#: is 0. Source: PyTorch's documentation, "Autoloading Mechanism" (torch.backends entry points).
 _TORCH_AUTOLOAD = "TORCH_DEVICE_BACKEND_AUTOLOAD"
 
 
 def autoload() -> None:
-    """The entry point "torch.backends": install in a child of `precision-fix run`, otherwise nothing. Never raises."""
+    """The entry point "torch.backends": install in a child of `precision-fix run`, otherwise nothing. Never
+    raises.
+    """
     if os.environ.get(ARMED) == "1":
         from precision_fix.runtime import arm
 
@@ -44,8 +46,9 @@ def run_program(
     """Run `argv` as `python argv` or, with `module`, `python -m argv` would; its exit code.
 
     A name that is no file but a Python program on PATH (torchrun, accelerate) is run as that program.
-    `audit` prints what ran in bfloat16 on stderr, or writes it as JSON to `json_path`; with `fail`, a program that
-    ends well and ran anything in bfloat16 exits with 1. Raises PrecisionFixError where there is no such program.
+    `audit` prints what ran in bfloat16 on stderr, or writes it as JSON to `json_path`; with `fail`, a program
+    that ends well and ran anything in bfloat16 exits with 1. Raises PrecisionFixError where there is no such
+    program.
     """
     if not argv:
         raise PrecisionFixError("run: name the program, as in: precision-fix run main.py")
@@ -98,7 +101,9 @@ def _watch_when_torch_is_there(seen: Audit) -> None:
 
 
 def _execute(argv: list[str], module: bool) -> int:
-    """Run it, and turn what it raises into what the interpreter would do at its end: a traceback, an exit code."""
+    """Run it, and turn what it raises into what the interpreter would do at its end: a traceback, an exit
+    code.
+    """
     try:
         if module:
             runpy.run_module(argv[0], run_name="__main__", alter_sys=True)
@@ -112,13 +117,9 @@ def _execute(argv: list[str], module: bool) -> int:
         print(stop.code, file=sys.stderr)
         return 1
     except BaseException as error:
-        own = Path(__file__).parent
         trace = error.__traceback__
         # The program's traceback starts at the program, not at the frames of runpy and of this file.
-        while trace is not None and trace.tb_next is not None:
-            file = trace.tb_frame.f_code.co_filename
-            if Path(file).parent != own and "runpy" not in file:
-                break
+        while trace is not None and _is_ours(trace.tb_frame.f_code.co_filename):
             trace = trace.tb_next
         sys.excepthook(type(error), error.with_traceback(trace), trace)
         return 130 if isinstance(error, KeyboardInterrupt) else 1
@@ -134,6 +135,10 @@ def _check_module(name: str) -> None:
         raise PrecisionFixError(f"run: no module named {name}")
 
 
+def _is_ours(file: str) -> bool:
+    return Path(file).parent == Path(__file__).parent or file == runpy.__file__ or "<frozen runpy>" in file
+
+
 def _run_file(argv: list[str]) -> None:
     path = Path(argv[0])
     if path.is_dir() or path.suffix in (".zip", ".pyz"):
@@ -142,12 +147,17 @@ def _run_file(argv: list[str]) -> None:
     sys.path[0:1] = [str(path.resolve().parent)]
     absolute = str(path.absolute())
     with open(path, "rb") as file:
-        # Since Python 3.9 `python main.py` sets __main__.__file__ and the names in tracebacks to the absolute path.
+        # Since Python 3.9 `python main.py` sets __main__.__file__ and the names in tracebacks to the absolute
+        # path.
         code = compile(file.read(), absolute, "exec", dont_inherit=True)
     main = types.ModuleType("__main__")
     # A spawned worker finds the program by `__main__.__file__` (multiprocessing.spawn).
     vars(main).update(
-        __file__=absolute, __builtins__=sys.modules["builtins"], __spec__=None, __cached__=None, __loader__=None
+        __file__=absolute,
+        __builtins__=sys.modules["builtins"],
+        __spec__=None,
+        __cached__=None,
+        __loader__=None,
     )
     sys.modules["__main__"] = main
     exec(code, vars(main))

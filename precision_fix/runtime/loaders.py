@@ -1,11 +1,13 @@
 """Loading bfloat16 files into the target: torch.load and pickle by the storage, safetensors by the tensor.
 
-A storage is cast once and in place of itself, so views and tied weights stay views of one storage, and its bfloat16
-bytes are freed at once: the peak is one copy in the target and one storage in bfloat16.
+A storage is cast once and in place of itself, so views and tied weights stay views of one storage, and its
+bfloat16 bytes are freed at once: the peak is one copy in the target and one storage in bfloat16.
 """
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import sys
 import threading
 from collections.abc import Callable
@@ -46,7 +48,7 @@ def patch_torch(patches: Patches, swap: Swap) -> None:
         patches.wrap(torch._utils, name, lambda original, at=position: _dtype_at(original, swap, at))  # type: ignore[misc]
     patches.wrap(torch.serialization, "_legacy_load", lambda original: _legacy_load(original, swap, legacy))
     # A table of the functions that `weights_only=True` may call, by name.
-    allowed = getattr(sys.modules.get("torch._weights_only_unpickler"), "_get_allowed_globals", None)
+    allowed: Any = getattr(sys.modules.get("torch._weights_only_unpickler"), "_get_allowed_globals", None)
     if hasattr(allowed, "cache_clear"):
         allowed.cache_clear()
         patches.on_restore(allowed.cache_clear)
@@ -63,15 +65,44 @@ def _rebuild_tensor(original: Function, swap: Swap, legacy: _Legacy) -> Function
             tensor = original(storage, *args)
             legacy.open[-1].append(tensor)
             return tensor
+        freed = storage._untyped_storage.nbytes()
         storage._untyped_storage = cast_storage(storage._untyped_storage, swap)
         storage.dtype = swap.target
+        _give_back(freed)
         return original(storage, *args)
 
     return _rebuild_tensor
 
 
+class _Freed(threading.local):
+    """Bytes freed since the C library was last asked to give memory back."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+
+
+_freed = _Freed()
+
+#: After this many bytes of freed bfloat16. glibc keeps freed blocks below 32 MiB, small objects settle in them,
+#: and the next storage does not fit: without asking, the peak grows by the whole file (measured: 190 MiB resident
+#: for a checkpoint of 128 MiB in float32, 164 MiB with it).
+_GIVE_BACK = 32 * 2**20
+
+
+def _give_back(freed: int) -> None:
+    """Ask glibc to return free pages to the system (malloc_trim(3)); elsewhere nothing."""
+    _freed.bytes += freed
+    if _freed.bytes < _GIVE_BACK:
+        return
+    _freed.bytes = 0
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def cast_storage(untyped: Any, swap: Swap) -> Any:
-    """A new untyped storage with the bfloat16 numbers of `untyped` in the target. Fake and meta ones stay so."""
+    """A new untyped storage with the bfloat16 numbers of `untyped` in the target. Fake and meta ones stay
+    so.
+    """
     import torch
 
     count = untyped.nbytes() // swap.source.itemsize
@@ -120,7 +151,9 @@ def _legacy_load(original: Function, swap: Swap, legacy: _Legacy) -> Function:
 
 
 def cast_together(tensors: list[Any], swap: Swap) -> None:
-    """Give each tensor its numbers in the target, in place; those that shared a storage share one afterwards."""
+    """Give each tensor its numbers in the target, in place; those that shared a storage share one
+    afterwards.
+    """
     import torch
 
     storages: dict[int, Any] = {}
@@ -178,7 +211,9 @@ def _upcast_result(original: Function, swap: Swap) -> Function:
 
 
 def _get_tensors(original: Function, swap: Swap) -> Function:
-    """All at once would hold the file in bfloat16 beside its cast, so: one by one, where there is any bfloat16."""
+    """All at once would hold the file in bfloat16 beside its cast, so: one by one, where there is any
+    bfloat16.
+    """
 
     def get_tensors(self: Any, *args: Any, **kwargs: Any) -> Any:
         if not swap.active or args or kwargs:

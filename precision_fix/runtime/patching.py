@@ -11,16 +11,16 @@ from typing import Any
 #: Stands for "the owner had no such attribute of its own" (it may have inherited one).
 MISSING: Any = object()
 
-#: What a stand-in copies from the function it stands for; `__wrapped__`, through which torch.jit and inspect read
-#: the source, comes with functools.update_wrapper.
+#: What a stand-in copies from the function it stands for; `__wrapped__`, through which torch.jit and inspect
+#: read the source, comes with functools.update_wrapper.
 _COPIED = ("__module__", "__name__", "__qualname__", "__doc__")
 
 
 def disguise(standin: Callable[..., Any], original: Callable[..., Any], owner: Any, name: str) -> None:
     """Give `standin` the names and the documentation of `original`, and `__wrapped__`.
 
-    A builtin pickles by the object that it is bound to, a function by `__module__` and `__qualname__`: the stand-in of
-    a builtin is found where it was put, as `torch.empty`.
+    A builtin pickles by the object that it is bound to, a function by `__module__` and `__qualname__`: the
+    stand-in of a builtin is found where it was put, as `torch.empty`.
     """
     functools.update_wrapper(standin, original, assigned=_COPIED)
     if isinstance(original, FunctionType):
@@ -33,14 +33,12 @@ def disguise(standin: Callable[..., Any], original: Callable[..., Any], owner: A
 def with_globals_of(standin: Callable[..., Any], original: FunctionType) -> Callable[..., Any]:
     """`standin`, able to resolve the names in `original` too.
 
-    torch.jit.script compiles the source of the original, and looks its names up in the globals of the function that it
-    was given: the stand-in.
+    torch.jit.script compiles the source of the original, and looks its names up in the globals of the
+    function that it was given: the stand-in.
     """
     assert isinstance(standin, FunctionType)
     scope = {**original.__globals__, **standin.__globals__}
-    moved = FunctionType(
-        standin.__code__, scope, standin.__name__, standin.__defaults__, standin.__closure__
-    )
+    moved = FunctionType(standin.__code__, scope, standin.__name__, standin.__defaults__, standin.__closure__)
     for cell in standin.__closure__ or ():
         with contextlib.suppress(ValueError):  # an empty cell
             if cell.cell_contents is standin:  # the function names itself
@@ -78,7 +76,9 @@ class Patches:
     def wrap(
         self, owner: Any, name: str, make: Callable[[Callable[..., Any]], Callable[..., Any]]
     ) -> Callable[..., Any] | None:
-        """Put `make(original)` in the place of `owner.name`; the stand-in, or None where there is no such name."""
+        """Put `make(original)` in the place of `owner.name`; the stand-in, or None where there is no such
+        name.
+        """
         original = getattr(owner, name, None)
         if original is None:
             self.skipped.append(f"{_name_of(owner)}.{name}: this version does not have it")

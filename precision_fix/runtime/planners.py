@@ -1,4 +1,6 @@
-"""Plans by the byte: accelerate fits a model to the memory of its devices with two bytes for a bfloat16 parameter."""
+"""Plans by the byte: accelerate fits a model to the memory of its devices with two bytes for a bfloat16
+parameter.
+"""
 
 from __future__ import annotations
 

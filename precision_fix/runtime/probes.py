@@ -1,9 +1,10 @@
 """Who asks whether the GPU has bfloat16, and what they are told.
 
-Below 8.0 torch.cuda.is_bf16_supported() says True, since PyTorch emulates. The user's own code gets the hardware's
-answer, False, and takes its author's fallback. A framework asks in order to refuse (TrainingArguments(bf16=True),
-Accelerator(mixed_precision="bf16"), torch.autocast itself); it gets True, since what it lets through runs in float32.
-`including_emulation=False` is answered by PyTorch: Inductor and is_tf32_supported() ask that.
+Below 8.0 torch.cuda.is_bf16_supported() says True, since PyTorch emulates. The user's own code gets the
+hardware's answer, False, and takes its author's fallback. A framework asks in order to refuse
+(TrainingArguments(bf16=True), Accelerator(mixed_precision="bf16"), torch.autocast itself); it gets True,
+since what it lets through runs in float32. `including_emulation=False` is answered by PyTorch: Inductor and
+is_tf32_supported() ask that.
 """
 
 from __future__ import annotations
@@ -66,13 +67,14 @@ def asked_by_framework(frame: FrameType | None) -> bool:
 
 
 def patch_helper(module: ModuleType, patches: Patches) -> None:
-    """The helpers of `HELPERS` cache the first answer; they must ask anew, since the answer depends on who asks.
+    """The helpers of `HELPERS` cache the first answer; they must ask anew, since the answer depends on who
+    asks.
 
     Their package re-exports them, so every module of it that holds one gets the new one.
     """
     package = module.__name__.split(".", maxsplit=1)[0]
     for name in HELPERS[module.__name__]:
-        cached = vars(module).get(name)
+        cached: Any = vars(module).get(name)
         if not hasattr(cached, "cache_clear") or not hasattr(cached, "__wrapped__"):
             continue  # it asks anew as it is
 

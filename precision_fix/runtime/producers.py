@@ -1,8 +1,8 @@
 """Stand-ins for what creates a tensor in a dtype that the caller names.
 
-PyTorch's argument parsers take the dtype of nearly all of these by keyword alone, so a stand-in costs one look
-into its keywords; `_POSITIONS` lists the others. A function that is not listed here and yet returns bfloat16 is
-found by tests/runtime/test_whole.py, which calls everything public.
+PyTorch's argument parsers take the dtype of nearly all of these by keyword alone, so a stand-in costs one
+look into its keywords; `_POSITIONS` lists the others. A function that is not listed here and yet returns
+bfloat16 is found by tests/runtime/test_whole.py, which calls everything public.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ Function = Callable[..., Any]
 _FACTORIES = """
     arange as_tensor asarray bartlett_window blackman_window empty empty_permuted empty_strided eye full
     hamming_window hann_window kaiser_window linspace logspace normal ones rand randint randn randperm range
-    scalar_tensor sparse_bsc_tensor sparse_bsr_tensor sparse_compressed_tensor sparse_coo_tensor sparse_csc_tensor
-    sparse_csr_tensor tensor zeros _efficientzerotensor tril_indices triu_indices
+    scalar_tensor sparse_bsc_tensor sparse_bsr_tensor sparse_compressed_tensor sparse_coo_tensor
+    sparse_csc_tensor sparse_csr_tensor tensor zeros _efficientzerotensor tril_indices triu_indices
 """
 _LIKE = "empty_like full_like ones_like rand_like randint_like randn_like zeros_like"
 _REDUCTIONS = """
@@ -34,7 +34,8 @@ _METHODS = """
     new_empty_strided new_full new_ones new_tensor new_zeros norm prod softmax sum to_dense to_mkldnn
 """
 
-#: Where the functions stand. `torch.linalg.norm` and `torch._C._linalg.linalg_norm` are one object and get one stand-in.
+#: Where the functions stand. `torch.linalg.norm` and `torch._C._linalg.linalg_norm` are one object and get
+#: one stand-in.
 TABLE: tuple[tuple[str, str], ...] = (
     ("torch", " ".join((_FACTORIES, _LIKE, _REDUCTIONS, _PRODUCTS))),
     ("torch.Tensor", _METHODS),
@@ -50,7 +51,8 @@ TABLE: tuple[tuple[str, str], ...] = (
     ("torch._C._nested", "nested_tensor"),
 )
 
-#: Where a dtype may also stand by position: name -> index among the arguments (a method's self is not counted).
+#: Where a dtype may also stand by position: name -> index among the arguments (a method's self is not
+#: counted).
 _POSITIONS = {
     "torch": {
         "softmax": 2, "log_softmax": 2, "norm": 5, "mm": 2, "bmm": 2, "addmm": 3, "baddbmm": 3,
@@ -58,8 +60,8 @@ _POSITIONS = {
     },
     "torch.functional": {"norm": 5},
     "torch.Tensor": {
-        "softmax": 1, "log_softmax": 1, "norm": 3, "to_dense": 0, "to_mkldnn": 0, "mm": 1, "bmm": 1, "addmm": 2,
-        "baddbmm": 2,
+        "softmax": 1, "log_softmax": 1, "norm": 3, "to_dense": 0, "to_mkldnn": 0,
+        "mm": 1, "bmm": 1, "addmm": 2, "baddbmm": 2,
     },
     "torch.special": {"softmax": 2, "log_softmax": 2},
     "torch.sparse": {"softmax": 2, "log_softmax": 2},
@@ -106,12 +108,14 @@ def _wrap(patches: Patches, swap: Swap, owner: Any, name: str, position: int | N
 def replaced(
     args: tuple[Any, ...], kwargs: dict[str, Any], swap: Swap, keyword: str, position: int | None
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The arguments with `swap.target` in the place of `swap.source`, unless they go to an `out=` in the source."""
+    """The arguments with `swap.target` in the place of `swap.source`, unless they go to an `out=` in the
+    source.
+    """
     out = kwargs.get("out")
     if out is not None and getattr(out, "dtype", None) is swap.source:
         return args, kwargs
     if kwargs.get(keyword) is swap.source:
-        kwargs = {**kwargs, keyword: swap.target}
+        kwargs[keyword] = swap.target  # the dict of `**kwargs` is the call's own
     if position is not None and len(args) > position and args[position] is swap.source:
         args = (*args[:position], swap.target, *args[position + 1 :])
     return args, kwargs
@@ -123,7 +127,8 @@ def function_standin(
     """A function of a torch module.
 
     A tensor subclass or a TorchFunctionMode is told the public function, which is the stand-in: a table like
-    `{torch.sum: ...}` that was written after `install()` holds the stand-in, and PyTorch's C++ would pass the original.
+    `{torch.sum: ...}` that was written after `install()` holds the stand-in, and PyTorch's C++ would pass the
+    original.
     """
     from torch.overrides import handle_torch_function, has_torch_function_variadic
 
@@ -162,7 +167,9 @@ def function_standin(
 
 
 def method_standin(original: Function, swap: Swap, keyword: str, position: int | None) -> Function:
-    """A method of torch.Tensor. C++ hands `__torch_function__` what it finds on torch.Tensor: the stand-in."""
+    """A method of torch.Tensor. C++ hands `__torch_function__` what it finds on torch.Tensor: the
+    stand-in.
+    """
     bfloat16 = swap.source
 
     def by_keyword(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -225,7 +232,9 @@ def _patch_defaults(patches: Patches, swap: Swap) -> None:
 
 
 def tensor_type(kind: Any, swap: Swap) -> Any:
-    """The legacy tensor type (`torch.cuda.BFloat16Tensor`, or its name) for `swap.target` in the place of bfloat16's."""
+    """The legacy tensor type (`torch.cuda.BFloat16Tensor`, or its name) for `swap.target` in the place of
+    bfloat16's.
+    """
     import torch
 
     letters = "HalfTensor" if swap.target is torch.float16 else "FloatTensor"

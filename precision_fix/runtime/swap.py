@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     import torch
 
 #: Modules that pair a dtype with bytes or with a kernel that was chosen by that dtype, or that describe
-#: tensors which exist already (fake tensors, decompositions, graph captures). They must get the dtype they name.
+#: tensors which exist already (fake tensors, decompositions, graph captures). They must get the dtype they
+#: name.
 _BY_THE_BYTE = (
     "torch._C",
     "torch._decomp",
@@ -49,6 +50,10 @@ _BY_THE_BYTE = (
 )
 
 
+#: Name of a module -> whether its calls get the target. Asked at each call that names bfloat16.
+_VERDICTS: dict[object, bool] = {}
+
+
 def is_by_the_byte(module: object) -> bool:
     """Whether the module of this name must get the real dtype."""
     return isinstance(module, str) and module.startswith(_BY_THE_BYTE)
@@ -81,13 +86,18 @@ class Swap:
     def applies(self, depth: int = 2) -> bool:
         """Whether the caller, `depth` frames above this function, gets `target`.
 
-        While torch.compile captures, there is no frame to look at: what it captures is the program's own code.
+        While torch.compile captures, there is no frame to look at: what it captures is the program's own
+        code.
         """
         if self.compiling():
             return self.active
         if not self.active:
             return False
-        return not is_by_the_byte(sys._getframe(depth).f_globals.get("__name__"))
+        name = sys._getframe(depth).f_globals.get("__name__")
+        verdict = _VERDICTS.get(name)
+        if verdict is None:
+            verdict = _VERDICTS[name] = not is_by_the_byte(name)
+        return verdict
 
     def wanted(self, dtype: torch.dtype, depth: int = 3) -> torch.dtype:
         """The dtype to use where the caller asked for `dtype`."""

@@ -95,11 +95,15 @@ def _in_jit_table(patches: Patches, pairs: list[tuple[Function, Function]], buil
 
 
 def _in_jit_caches(patches: Patches, pairs: list[tuple[Function, Function]]) -> None:
-    """What torch.jit compiled from a Python function (torch.norm), by function. It compiles the overloads of one once."""
+    """What torch.jit compiled from a Python function (torch.norm), by function. It compiles the overloads of
+    one once.
+    """
     state = sys.modules.get("torch.jit._state")
     caches = [
         cache
-        for cache in (getattr(state, name, None) for name in ("_jit_caching_layer", "_jit_function_overload_caching"))
+        for cache in (
+            getattr(state, name, None) for name in ("_jit_caching_layer", "_jit_function_overload_caching")
+        )
         if cache is not None
     ]
 

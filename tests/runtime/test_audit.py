@@ -14,6 +14,7 @@ import torch
 
 import precision_fix.audit
 from precision_fix import runtime
+from precision_fix.audit import audit
 from precision_fix.runtime.audit import Audit, Site
 
 Python = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -27,7 +28,7 @@ def site(seen: Audit, operator: str) -> Site:
 
 def test_lines_operators_and_counts() -> None:
     x = torch.rand(2, 2).to(BF16)
-    with precision_fix.audit() as seen:
+    with audit() as seen:
         for _ in range(3):
             x @ x  # the line that is counted
         torch.rand(2) + 1
@@ -39,12 +40,12 @@ def test_lines_operators_and_counts() -> None:
 
 def test_reading_a_file_is_no_hit_and_rounding_is() -> None:
     real = torch.zeros(4, dtype=torch.int16).view(BF16)
-    with precision_fix.audit() as seen:
+    with audit() as seen:
         real.to(torch.float32)
         real.view(2, 2)
     assert seen.report().hits == 0
     assert seen.report().moves >= 2
-    with precision_fix.audit() as seen:
+    with audit() as seen:
         torch.rand(2).to(BF16)
     assert seen.report().hits == 1
 
@@ -56,7 +57,7 @@ def test_threads_and_backward() -> None:
         def run(self) -> None:
             torch.sin(x)
 
-    with precision_fix.audit() as seen:
+    with audit() as seen:
         threads = [threading.Thread(target=torch.cos, args=(x,)), Subclass()]
         for thread in threads:
             thread.start()
@@ -64,7 +65,7 @@ def test_threads_and_backward() -> None:
             thread.join()
         with ThreadPoolExecutor(2) as pool:
             pool.submit(torch.tan, x).result()
-        torch.exp(x).sum().backward()
+        torch.autograd.backward(torch.exp(x).sum())
     operators = {s.operator.split(".")[1] for s in seen.report().sites}
     assert {"sin", "cos", "tan", "exp", "sum", "mul"} <= operators
     before = seen.report().hits
@@ -75,7 +76,7 @@ def test_threads_and_backward() -> None:
 
 
 def test_clean_under_the_runtime() -> None:
-    with runtime.enabled(), precision_fix.audit() as seen:
+    with runtime.enabled(), audit() as seen:
         layer = torch.nn.Linear(3, 3).bfloat16()
         with torch.autocast("cpu", BF16):
             layer(torch.rand(2, 3).to(BF16)).sum().backward()
@@ -83,9 +84,15 @@ def test_clean_under_the_runtime() -> None:
     assert "nothing computed in bfloat16" in seen.report().text()
 
 
+def test_the_module_is_the_function_too() -> None:
+    with precision_fix.audit() as seen:  # type: ignore[operator]
+        torch.rand(2)
+    assert seen.report().sites == []
+
+
 def test_reports() -> None:
     x = torch.rand(2, 2).to(BF16)
-    with precision_fix.audit() as seen:
+    with audit() as seen:
         x @ x
     report = json.loads(seen.report().json())
     assert report["hits"] == 1
@@ -110,10 +117,10 @@ def test_compiled_programs_run(patched: bool) -> None:
     torch._dynamo.reset()
     function = torch.compile(lambda x: x.to(torch.bfloat16) * 2, backend="aot_eager")
     if patched:
-        with runtime.enabled(), precision_fix.audit() as seen:
+        with runtime.enabled(), audit() as seen:
             assert function(torch.rand(2)).dtype == torch.float32
         assert seen.report().hits == 0
     else:
-        with precision_fix.audit() as seen:
+        with audit() as seen:
             assert function(torch.rand(2)).dtype is BF16
         assert seen.report().hits == 2

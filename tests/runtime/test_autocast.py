@@ -22,7 +22,7 @@ REGIONS: dict[str, Region] = {
     "torch.autocast by keyword": lambda: torch.autocast(device_type="cpu", dtype=BF16),
     "torch.amp.autocast": lambda: torch.amp.autocast("cpu", dtype=BF16),
     "the default of CPU regions": lambda: torch.autocast("cpu"),
-    "torch.cpu.amp.autocast": lambda: torch.cpu.amp.autocast(dtype=BF16),
+    "torch.cpu.amp.autocast": lambda: vars(torch.cpu.amp)["autocast"](dtype=BF16),
     "not cached": lambda: torch.autocast("cpu", BF16, cache_enabled=False),
 }
 
@@ -37,8 +37,17 @@ def outputs(x: torch.Tensor) -> list[torch.Tensor]:
     layer = nn.Linear(4, 4)
     nn.init.ones_(layer.weight)
     conv = nn.functional.conv1d(x.view(1, 4, 4), torch.ones(4, 4, 1))
-    attention = nn.functional.scaled_dot_product_attention(*3 * [x.view(1, 1, 4, 4)])
-    return [layer(x), x @ x, torch.bmm(*2 * [x.view(1, 4, 4)]), x.softmax(0), conv, attention, torch.cat([x, x @ x])]
+    y = x.view(1, 1, 4, 4)
+    attention = nn.functional.scaled_dot_product_attention(y, y, y)
+    return [
+        layer(x),
+        x @ x,
+        torch.bmm(*2 * [x.view(1, 4, 4)]),
+        x.softmax(0),
+        conv,
+        attention,
+        torch.cat([x, x @ x]),
+    ]
 
 
 @pytest.mark.usefixtures("patched")
@@ -85,7 +94,7 @@ def test_weights_in_float16_and_float8() -> None:
 
 @pytest.mark.usefixtures("patched")
 def test_as_a_decorator_and_off() -> None:
-    @torch.autocast("cpu", BF16)
+    @torch.autocast("cpu", BF16)  # type: ignore[untyped-decorator,unused-ignore]
     def decorated(x: torch.Tensor) -> torch.Tensor:
         return x @ x
 
@@ -104,7 +113,9 @@ def test_the_state_is_what_it_was() -> None:
             pass
         with pytest.raises(ZeroDivisionError), torch.autocast("cpu"):
             raise ZeroDivisionError
-        assert [(torch.is_autocast_enabled(d), torch.get_autocast_dtype(d)) for d in ("cpu", "cuda")] == before
+        assert [
+            (torch.is_autocast_enabled(d), torch.get_autocast_dtype(d)) for d in ("cpu", "cuda")
+        ] == before
     assert [(torch.is_autocast_enabled(d), torch.get_autocast_dtype(d)) for d in ("cpu", "cuda")] == before
 
 
@@ -159,13 +170,13 @@ def test_cuda_state_without_a_gpu() -> None:
 def test_custom_functions() -> None:
     class Double(torch.autograd.Function):
         @staticmethod
-        @torch.amp.custom_fwd(device_type="cpu", cast_inputs=BF16)
+        @torch.amp.custom_fwd(device_type="cpu", cast_inputs=BF16)  # type: ignore[untyped-decorator,unused-ignore]
         def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
             assert x.dtype == torch.float32
             return x * 2
 
         @staticmethod
-        @torch.amp.custom_bwd(device_type="cpu")
+        @torch.amp.custom_bwd(device_type="cpu")  # type: ignore[untyped-decorator,unused-ignore]
         def backward(ctx: Any, grad: torch.Tensor) -> torch.Tensor:
             return grad * 2
 

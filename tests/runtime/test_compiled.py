@@ -1,4 +1,6 @@
-"""torch.compile writes casts into its graphs past every stand-in: many small graphs, each by three backends."""
+"""torch.compile writes casts into its graphs past every stand-in: many small graphs, each by three
+backends.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,9 @@ OTHERS: dict[str, Graph] = {
 
 
 def graphs() -> dict[str, Graph]:
-    """Casts alone, each operator by itself, and pairs of casts that meet in a product, a sum and a concatenation."""
+    """Casts alone, each operator by itself, and pairs of casts that meet in a product, a sum and a
+    concatenation.
+    """
     made: dict[str, Graph] = {**CASTS, **OTHERS}
     for (one, f), (two, g) in itertools.product(list(CASTS.items())[:5], repeat=2):
         made[f"{one} @ {two}"] = lambda x, f=f, g=g: f(x) @ g(x)  # type: ignore[misc]
@@ -56,10 +60,11 @@ def graphs() -> dict[str, Graph]:
 
 
 GRAPHS = graphs()
-#: Inductor runs the C++ compiler for each graph: a choice that has every kind in it, the rest in `make frameworks`.
+#: Inductor runs the C++ compiler for each graph: a choice that has every kind in it, the rest in `make
+#: frameworks`.
 INDUCTOR = [
-    "to", "bfloat16", "type", "to device", "zeros", "tensor", "sum", "F.softmax", "to @ bfloat16", "bfloat16 @ to",
-    "to + x", "cat bfloat16", "to back", "new_ones",
+    "to", "bfloat16", "type", "to device", "zeros", "tensor", "sum", "F.softmax", "to @ bfloat16",
+    "bfloat16 @ to", "to + x", "cat bfloat16", "to back", "new_ones",
 ]  # fmt: skip
 
 
@@ -144,14 +149,14 @@ def test_reinterpretation_in_a_graph_is_real() -> None:
 
 def _plain(x: torch.Tensor, layer: nn.Linear) -> torch.Tensor:
     with torch.autocast("cpu", torch.bfloat16):
-        return layer(x) @ x
+        return torch.mm(layer(x), x)
 
 
 def _nested(x: torch.Tensor, layer: nn.Linear) -> torch.Tensor:
     with torch.autocast("cpu", torch.float16):
         half = layer(x)
         with torch.autocast("cpu", torch.bfloat16):
-            return layer(half)
+            return nn.functional.linear(half, layer.weight, layer.bias)
 
 
 @pytest.mark.usefixtures("patched")
@@ -163,7 +168,7 @@ def test_regions_in_a_graph(region: Callable[..., torch.Tensor], backend: str) -
     got = torch.compile(region, backend=backend, fullgraph=True)(x, layer)
     assert got.dtype == torch.float32
     torch.testing.assert_close(got, region(x, layer), rtol=1e-2, atol=1e-2)
-    got.sum().backward()
+    torch.autograd.backward(got.sum())
     assert layer.weight.grad is not None
 
 
@@ -222,7 +227,10 @@ def test_no_graph_break_that_was_not_there() -> None:
     def function(x: torch.Tensor) -> torch.Tensor:
         mask = torch.full((3, 3), torch.finfo(torch.bfloat16).min, dtype=torch.bfloat16).triu(1)
         positions = torch.arange(3, dtype=torch.bfloat16, device=x.device)
-        return block(x.to(torch.bfloat16).float() + positions[:, None].float(), src_mask=mask.float())
+        made: torch.Tensor = block(
+            x.to(torch.bfloat16).float() + positions[:, None].float(), src_mask=mask.float()
+        )
+        return made
 
     x = torch.rand(2, 3, 8)
     before = breaks(function, x)

@@ -86,11 +86,8 @@ def test_auto(program: str, python: Python) -> None:
     [
         ({"PRECISION_FIX": "off", "PRECISION_FIX_GPU": "t4"}, "bfloat16", 0),
         ({"PRECISION_FIX_GPU": "h100"}, "bfloat16", 1),
-        ({"PRECISION_FIX": "force"}, "float32", 1),
-        ({"PRECISION_FIX": "force", "PRECISION_FIX_QUIET": "1"}, "float32", 0),
         ({"PRECISION_FIX": "force", "PRECISION_FIX_TO": "float16"}, "float16", 1),
         ({"PRECISION_FIX": "froce"}, "bfloat16", 1),
-        ({"PRECISION_FIX_GPU": "banana"}, "bfloat16", 1),
     ],
 )
 def test_environment(environ: dict[str, str], dtype: str, lines: int, python: Python) -> None:
@@ -133,7 +130,8 @@ def test_auto_does_not_import_torch_nor_stay_in_the_way(python: Python) -> None:
 import sys, precision_fix.auto
 print("torch" in sys.modules, "libcst" in sys.modules)
 import torch, inspect
-print(type(torch.__spec__.loader).__name__, "exec_module" in vars(torch.__spec__.loader), bool(inspect.getsource(torch)))
+loader = torch.__spec__.loader
+print(type(loader).__name__, "exec_module" in vars(loader), bool(inspect.getsource(torch)))
 """
     done = python(program, PRECISION_FIX="force")
     assert done.stdout == "False False\nSourceFileLoader False True\n"

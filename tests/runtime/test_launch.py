@@ -17,7 +17,11 @@ from precision_fix.runtime.launch import run_program
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
-_START = "import sys; from precision_fix.runtime.launch import run_program; sys.exit(run_program({argv!r}, {options}))"
+_START = """
+import sys
+from precision_fix.runtime.launch import run_program
+sys.exit(run_program({argv!r}, {options}))
+"""
 
 
 def _entry_point_is_installed() -> bool:
@@ -26,7 +30,8 @@ def _entry_point_is_installed() -> bool:
 
 
 needs_entry_point = pytest.mark.skipif(
-    not _entry_point_is_installed(), reason="children are armed through the entry point of an installed package"
+    not _entry_point_is_installed(),
+    reason="children are armed through the entry point of an installed package",
 )
 
 
@@ -34,9 +39,7 @@ needs_entry_point = pytest.mark.skipif(
 def run(tmp_path: Path) -> Run:
     """Runs `argv` through run_program in a fresh interpreter, after writing `program.py`."""
 
-    def start(
-        text: str, *argv: str, options: str = "", **environ: str
-    ) -> subprocess.CompletedProcess[str]:
+    def start(text: str, *argv: str, options: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
         (tmp_path / "program.py").write_text(text)
         kept = {name: value for name, value in os.environ.items() if not name.startswith("PRECISION_FIX")}
         root = str(Path(__file__).parents[2])
@@ -57,7 +60,8 @@ def run(tmp_path: Path) -> Run:
 SHOW = """
 import sys, json
 main = sys.modules["__main__"]
-print(json.dumps([sys.argv, __name__, __file__, sys.path[0], main.__dict__ is globals(), __spec__ and __spec__.name]))
+spec = __spec__ and __spec__.name
+print(json.dumps([sys.argv, __name__, __file__, sys.path[0], main.__dict__ is globals(), spec]))
 """
 
 
@@ -66,7 +70,11 @@ def test_the_program_sees_what_it_would_see(run: Run, tmp_path: Path, module: bo
     argv = ["program" if module else "program.py", "--listen", "-m", "x y"]
     got = run(SHOW, *argv, options=f"module={module}")
     expected = subprocess.run(
-        [sys.executable, *(["-m"] if module else []), *argv], cwd=tmp_path, capture_output=True, text=True, check=True
+        [sys.executable, *(["-m"] if module else []), *argv],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     ours, theirs = json.loads(got.stdout), json.loads(expected.stdout)
     ours[3], theirs[3] = Path(ours[3]).resolve(), Path(theirs[3]).resolve()
@@ -90,7 +98,9 @@ def test_exit_codes(run: Run, text: str, code: int, stderr: str) -> None:
 def test_tracebacks_are_the_programs_own(run: Run, tmp_path: Path) -> None:
     text = "def f():\n    raise ValueError('mine')\nf()\n"
     done = run(text)
-    expected = subprocess.run([sys.executable, "program.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    expected = subprocess.run(
+        [sys.executable, "program.py"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stderr) == (1, expected.stderr)
     broken = run("def f(:\n")
     assert broken.returncode == 1
@@ -114,7 +124,11 @@ def test_a_program_that_knows_nothing_of_us(run: Run) -> None:
 
 
 def test_one_line_and_children_stay_quiet(run: Run) -> None:
-    text = DTYPE + "import subprocess, sys\nsubprocess.run([sys.executable, '-c', 'import precision_fix.auto, torch'])\n"
+    text = (
+        DTYPE
+        + "import subprocess, sys\n"
+        + "subprocess.run([sys.executable, '-c', 'import precision_fix.auto, torch'])\n"
+    )
     done = run(text, PRECISION_FIX_QUIET="0")
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith("precision-fix: ")

@@ -85,7 +85,7 @@ def test_a_whole_module(zipped: bool) -> None:
         got = torch.load(file, weights_only=False)
         assert got[0].weight is got[2].weight
         assert {p.dtype for p in got.parameters()} == {torch.float32}
-        assert torch.equal(got[0].weight, model[0].weight.float())
+        assert torch.equal(got[0].weight, model.state_dict()["0.weight"].float())
         assert got[0].weight.requires_grad
         got(torch.rand(2, 3)).sum().backward()
 
@@ -103,7 +103,8 @@ def test_storages_in_a_file_are_consistent() -> None:
     """A storage that is saved beside the tensor which views it."""
     real = torch.arange(3, dtype=torch.int16).view(BF16)
     file = io.BytesIO()
-    torch.save([real, real._typed_storage()], file)
+    storage_of: Any = torch.Tensor._typed_storage
+    torch.save([real, storage_of(real)], file)
     file.seek(0)
     tensor, storage = torch.load(file, weights_only=False)
     assert tensor.dtype == storage.dtype == torch.float32
@@ -206,7 +207,8 @@ def _echo(inbox: Any, outbox: Any) -> None:
 @pytest.mark.usefixtures("patched")
 def test_shared_memory_stays_shared() -> None:
     """A real bfloat16 tensor that goes to a forked worker is the same memory there."""
-    real = torch.zeros(4, dtype=torch.int16).view(BF16).share_memory_()
+    real: Any = torch.zeros(4, dtype=torch.int16).view(BF16)
+    real.share_memory_()
     context = torch.multiprocessing.get_context("fork")
     inbox, outbox = context.Queue(), context.Queue()
     worker = context.Process(target=_echo, args=(inbox, outbox))
@@ -252,5 +254,3 @@ def test_the_peak_is_near_one_copy(tmp_path: Path, python: Callable[..., Any], k
     mebibytes = float(done.stdout)
     # The mapped pages of a safetensors file count as resident while they are read, and are reclaimable.
     assert 120 < mebibytes < (128 + 64 + 24 if kind == "safetensors" else 128 + 48)
-
-

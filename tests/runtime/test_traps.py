@@ -40,7 +40,7 @@ def attributes() -> dict[tuple[int, str], Any]:
 
 def test_uninstall_restores_every_attribute() -> None:
     import safetensors.torch
-    import torch._dynamo.output_graph  # noqa: F401
+    import torch._dynamo.output_graph
 
     with runtime.enabled():  # what is imported at the first use is imported now
         torch.compile(lambda x: x.to(BF16), backend="eager")(torch.rand(2))
@@ -51,10 +51,7 @@ def test_uninstall_restores_every_attribute() -> None:
         data = safetensors.torch.save({"a": torch.rand(2)})
         safetensors.torch.load(data)
     after = attributes()
-    # What torch keeps for itself as it runs (counters, caches of the compiler) is not what was patched.
-    differing = [name for (owner, name), value in before.items() if after.get((owner, name)) is not value]
-    assert [name for name in differing if callable(before.get(name, print))] == differing
-    assert not {"to", "empty", "sum", "get_tensor", "create_proxy", "_rebuild_tensor", "__new__"} & set(differing)
+    # Other values are what torch keeps for itself as it runs: counters, caches of the compiler.
     assert not [
         name
         for (owner, name), value in before.items()
@@ -110,7 +107,13 @@ def test_state_dict_assigned_from_bytes() -> None:
 @pytest.mark.usefixtures("patched")
 def test_meta_and_default_device() -> None:
     with torch.device("meta"):
-        made = [torch.empty(2), torch.zeros(2, dtype=BF16), torch.arange(3), torch.tensor([1.0]), torch.rand(2)]
+        made = [
+            torch.empty(2),
+            torch.zeros(2, dtype=BF16),
+            torch.arange(3),
+            torch.tensor([1.0]),
+            torch.rand(2),
+        ]
         made += list(nn.TransformerEncoderLayer(8, 2, dtype=BF16).parameters())
     assert {tensor.device.type for tensor in made} == {"meta"}
     assert BF16 not in {tensor.dtype for tensor in made}
@@ -146,7 +149,14 @@ def test_the_names_are_those_that_were_there() -> None:
         return [(f.__name__, f.__doc__) for f in functions]
 
     def all_of_them() -> list[Any]:
-        return [torch.empty, torch.sum, torch.as_tensor, torch.Tensor.to, torch.Tensor.sum, torch.Tensor.bfloat16]
+        return [
+            torch.empty,
+            torch.sum,
+            torch.as_tensor,
+            torch.Tensor.to,
+            torch.Tensor.sum,
+            torch.Tensor.bfloat16,
+        ]
 
     before = names(all_of_them())
     with runtime.enabled():
@@ -157,9 +167,10 @@ def test_the_names_are_those_that_were_there() -> None:
 def test_pickle_deepcopy_and_tied_weights() -> None:
     model = nn.Sequential(nn.Linear(3, 3, dtype=BF16), nn.Linear(3, 3))
     model[1].weight = model[0].weight
+    twin: Any
     for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         assert twin[0].weight is twin[1].weight
-        assert torch.equal(twin[0].weight, model[0].weight)
+        assert torch.equal(twin[0].weight, vars(model[0])["_parameters"]["weight"])
     real = torch.zeros(2, dtype=torch.int16).view(BF16)
     assert copy.deepcopy(real).dtype is BF16
 
@@ -175,14 +186,17 @@ def test_jit_script_and_trace_before_and_after() -> None:
 
         def region(x: torch.Tensor) -> torch.Tensor:
             with torch.autocast("cpu", dtype=torch.bfloat16, enabled=False):
-                return x @ x
+                y = torch.mm(x, x)
+            return y
 
         x = torch.ones(2, 2)
         return [
             torch.jit.script(creates)(x),
             torch.jit.script(norms)(x),
             torch.jit.script(region)(x),
-            torch.jit.trace(lambda t: t.to(BF16).float() @ torch.ones(2, 2, dtype=BF16).float(), x)(x),
+            torch.jit.trace(  # type: ignore[no-untyped-call,unused-ignore]
+                lambda t: t.to(BF16).float() @ torch.ones(2, 2, dtype=BF16).float(), x
+            )(x),
             torch.jit.script(nn.Sequential(nn.Linear(2, 2), nn.Softmax(0)))(x).detach() * 0,
         ]
 
@@ -199,7 +213,9 @@ def test_jit_script_and_trace_before_and_after() -> None:
 @pytest.mark.usefixtures("patched")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_jit_trace_writes_the_target() -> None:
-    traced = torch.jit.trace(lambda t: t.to(BF16) @ t.bfloat16(), torch.rand(2, 2))
+    traced = torch.jit.trace(  # type: ignore[no-untyped-call,unused-ignore]
+        lambda t: t.to(BF16) @ t.bfloat16(), torch.rand(2, 2)
+    )
     assert traced(torch.rand(2, 2)).dtype == torch.float32
 
 
@@ -231,10 +247,11 @@ def test_a_class_with_torch_function() -> None:
     handled[torch.mean] = lambda scalar, dtype=None: (scalar.value, dtype)
     handled[torch.add] = lambda one, two: one.value + two.value
     handled[torch.softmax] = lambda scalar, dim, dtype=None: dtype
-    assert torch.mean(Scalar(2.0)) == (2.0, None)  # type: ignore[comparison-overlap,call-overload]
-    assert torch.mean(Scalar(2.0), dtype=BF16) == (2.0, torch.float32)  # type: ignore[comparison-overlap,call-overload]
-    assert torch.softmax(Scalar(1.0), 0, BF16) == torch.float32  # type: ignore[comparison-overlap,call-overload]
-    assert torch.add(Scalar(1.0), Scalar(2.0)) == 3.0  # type: ignore[comparison-overlap,call-overload]
+    one: Any = Scalar(1.0)
+    assert torch.mean(one) == (1.0, None)
+    assert torch.mean(one, dtype=BF16) == (1.0, torch.float32)
+    assert torch.softmax(one, 0, BF16) == torch.float32
+    assert torch.add(one, one) == 2.0
 
 
 @pytest.mark.usefixtures("patched")
@@ -245,7 +262,8 @@ def test_tensor_subclass() -> None:
         @classmethod
         def __torch_function__(cls, func: Any, kinds: Any, args: Any = (), kwargs: Any = None) -> Any:
             seen.append(func)
-            return super().__torch_function__(func, kinds, args, kwargs or {})
+            parent: Any = super().__torch_function__
+            return parent(func, kinds, args, kwargs or {})
 
     mine = torch.rand(2, 2).as_subclass(Mine)
     seen.clear()
@@ -279,8 +297,9 @@ def test_torch_function_mode_is_told_the_public_function() -> None:
 
 @pytest.mark.usefixtures("patched")
 def test_masked_and_nested_tensors() -> None:
-    masked = torch.masked.masked_tensor(torch.rand(2, 2), torch.ones(2, 2, dtype=torch.bool))
-    assert torch.equal(masked.sum().get_data(), torch.sum(masked).get_data())
+    masked: Any = torch.masked.masked_tensor(torch.rand(2, 2), torch.ones(2, 2, dtype=torch.bool))
+    whole: Any = torch.sum(masked)
+    assert torch.equal(masked.sum().get_data(), whole.get_data())
     nested = torch.nested.nested_tensor([torch.rand(2), torch.rand(3)], dtype=BF16, layout=torch.jagged)
     assert nested.dtype == nested.to(BF16).dtype == torch.float32
 
@@ -333,7 +352,7 @@ def test_export() -> None:
 @pytest.mark.usefixtures("patched")
 def test_gradients_flow_through_casts() -> None:
     x = torch.rand(3, requires_grad=True)
-    (x.bfloat16() * 2 + x.to(BF16)).sum().backward()
+    torch.autograd.backward((x.bfloat16() * 2 + x.to(BF16)).sum())
     assert x.grad is not None
     assert torch.equal(x.grad, torch.full((3,), 3.0))
 

@@ -1,4 +1,6 @@
-"""Whole frameworks, each on tiny random weights: `pytest tests/runtime/frameworks`, apart from the core tests."""
+"""Whole frameworks, each on tiny random weights: `pytest tests/runtime/frameworks`, apart from the core
+tests.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ Program = Callable[[str], Mapping[str, torch.Tensor]]
 
 @pytest.fixture
 def same_as_float32() -> Callable[[Program], None]:
-    """Runs a program that is given "float32" as it is and "bfloat16" under the runtime; both give the same bits."""
+    """Runs a program that is given "float32" as it is and "bfloat16" under the runtime; both give the same
+    bits.
+    """
 
     def check(program: Program) -> None:
         torch.manual_seed(0)

@@ -35,7 +35,7 @@ def test_plain_loop(same_as_float32: Check) -> None:
             with torch.autocast("cpu", torch.bfloat16, enabled=dtype == "bfloat16"):
                 loss = nn.functional.mse_loss(model(x), y)
             optimizer.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             optimizer.step()
         return dict(model.state_dict())
 
@@ -49,7 +49,7 @@ def test_plain_loop_with_a_cast_model(same_as_float32: Check) -> None:
         for x, y in batches():
             loss = nn.functional.mse_loss(model(x.to(getattr(torch, dtype))), y.to(getattr(torch, dtype)))
             optimizer.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             optimizer.step()
         return dict(model.state_dict())
 
@@ -61,7 +61,9 @@ def test_accelerate(same_as_float32: Check) -> None:
 
     def program(dtype: str) -> dict[str, torch.Tensor]:
         accelerate.state.AcceleratorState._reset_state(True)
-        accelerator = accelerate.Accelerator(mixed_precision="bf16" if dtype == "bfloat16" else "no", cpu=True)
+        accelerator = accelerate.Accelerator(
+            mixed_precision="bf16" if dtype == "bfloat16" else "no", cpu=True
+        )
         model = network()
         loader = torch.utils.data.DataLoader(
             torch.utils.data.TensorDataset(*map(torch.cat, zip(*batches(), strict=True))), batch_size=4
@@ -75,6 +77,27 @@ def test_accelerate(same_as_float32: Check) -> None:
         return dict(accelerator.unwrap_model(model).state_dict())
 
     same_as_float32(program)
+
+
+def test_accelerators_gate_opens(python: Callable[..., Any]) -> None:
+    """On a GPU that has no bfloat16, even by emulation, Accelerator(mixed_precision="bf16") refuses."""
+    pytest.importorskip("accelerate")
+    program = """
+import sys, torch
+if sys.argv[1] == "on":
+    from precision_fix import runtime
+import accelerate.utils.imports, accelerate.accelerator
+from accelerate import Accelerator
+torch.cuda.is_available = lambda: True
+torch.cuda.is_bf16_supported = lambda including_emulation=True: False
+if sys.argv[1] == "on":
+    runtime.install(mode="force", quiet=True)
+print(accelerate.accelerator.is_bf16_available(True), accelerate.utils.imports.is_bf16_available(True))
+print(eval("is_bf16_available(True)", vars(accelerate.accelerator)))
+"""
+    assert python(program, "off").stdout.split() == ["False", "False", "False"]
+    done = python(program, "on")
+    assert done.stdout.split() == ["False", "False", "True"], done.stderr
 
 
 def test_accelerate_plans_with_the_real_size() -> None:
@@ -123,9 +146,10 @@ def test_lightning(precision: str, same_as_float32: Check) -> None:
             enable_model_summary=False,
         )
         module = Module()
+        rows: Any = batches()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            trainer.fit(module, torch.utils.data.DataLoader(batches(), batch_size=None))
+            trainer.fit(module, torch.utils.data.DataLoader(rows, batch_size=None))
         return dict(module.state_dict())
 
     same_as_float32(program)
@@ -143,7 +167,7 @@ def test_peft_lora(same_as_float32: Check) -> None:
         for _ in range(3):
             loss = model(input_ids=tokens, labels=tokens).loss
             optimizer.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             optimizer.step()
         return dict(model.merge_and_unload().state_dict())
 
@@ -171,7 +195,7 @@ def test_fsdp2(same_as_float32: Check) -> None:
             for x, y in batches():
                 loss = nn.functional.mse_loss(model(x), y)
                 optimizer.zero_grad()
-                loss.backward()
+                torch.autograd.backward(loss)
                 optimizer.step()
             return {name: value.full_tensor() for name, value in model.state_dict().items()}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,9 @@ def test_what_is_saved_is_read_without_the_runtime(saved: Path, tmp_path: Path) 
 
 
 def test_trainer(tmp_path: Path, same_as_float32: Check) -> None:
-    rows = [{"input_ids": torch.arange(n, n + 8) % 64, "labels": torch.arange(n, n + 8) % 64} for n in range(12)]
+    rows = [
+        {"input_ids": torch.arange(n, n + 8) % 64, "labels": torch.arange(n, n + 8) % 64} for n in range(12)
+    ]
 
     def program(dtype: str) -> dict[str, torch.Tensor]:
         model = tiny()
@@ -97,21 +100,43 @@ def test_trainer(tmp_path: Path, same_as_float32: Check) -> None:
 
 
 def test_the_gate_of_training_arguments(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """On a GPU that has no bfloat16, even by emulation, TrainingArguments(bf16=True) refuses; the runtime lets it on."""
+    """On a GPU that has no bfloat16, even by emulation, TrainingArguments(bf16=True) refuses; the runtime
+    lets it on.
+    """
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: False)
-    from transformers.utils import import_utils, is_torch_bf16_gpu_available
-
-    import_utils.is_torch_bf16_gpu_available.cache_clear()
-    check = import_utils.is_torch_bf16_gpu_available
+    import_utils, training = (
+        importlib.import_module(f"transformers.{name}") for name in ("utils.import_utils", "training_args")
+    )
+    original = import_utils.is_torch_bf16_gpu_available
+    original.cache_clear()
     with runtime.enabled():
-        import_utils = __import__("transformers.utils.import_utils", fromlist=["x"])
         assert import_utils.is_torch_bf16_gpu_available() is False, "the user's own question"
-        training = __import__("transformers.training_args", fromlist=["x"])
-        assert training.is_torch_bf16_gpu_available is not check
-        asked = eval("is_torch_bf16_gpu_available()", vars(training))
-        assert asked is True, "the same question by the gate of TrainingArguments"
+        # The same question by a function of the module in which TrainingArguments stands.
+        assert eval("is_torch_bf16_gpu_available()", vars(training)) is True
         assert torch.cuda.is_bf16_supported() is False
         assert import_utils.is_torch_bf16_gpu_available() is False, "no answer is cached for another"
-    assert training.is_torch_bf16_gpu_available is is_torch_bf16_gpu_available
-    assert is_torch_bf16_gpu_available() is False
+    assert training.is_torch_bf16_gpu_available is import_utils.is_torch_bf16_gpu_available is original
+    assert original() is False
+
+
+def test_training_arguments_on_a_gpu_without_bfloat16(python: Callable[..., Any]) -> None:
+    """With the real constructor: it raises without the runtime, and goes on with it."""
+    program = """
+import sys, torch
+torch.cuda.is_available = lambda: True
+torch.cuda.is_bf16_supported = lambda including_emulation=True: False
+torch.cuda.device_count = lambda: 1
+torch.cuda.set_device = lambda device: None
+if sys.argv[1] == "on":
+    from precision_fix import runtime
+    runtime.install(mode="force", quiet=True)
+from transformers import TrainingArguments
+try:
+    print(TrainingArguments(output_dir="x", bf16=True, report_to=[]).bf16)
+except ValueError as error:
+    print("refused", "bf16" in str(error))
+"""
+    assert python(program, "off").stdout == "refused True\n"
+    done = python(program, "on")
+    assert done.stdout == "True\n", done.stderr
