@@ -161,6 +161,10 @@ def _replace(decision: gate.Decision) -> None:
         probes.patch(patches, swap)
         tables.patch(patches)
         _wait_for_libraries(patches, swap)
+        if not hasattr(torch, "_import_device_backends"):
+            patches.skipped.append(
+                "torch.backends: entry points came with torch 2.5; before, a subprocess needs its own import"
+            )
     except BaseException:
         uninstall()
         raise

@@ -42,7 +42,8 @@ def _to(original: Function, swap: Swap) -> Function:
                 kwargs["dtype"] = target
             return original(self, *[target if a is bfloat16 else a for a in args], **kwargs)
         result = original(self, *args, **kwargs)
-        if result.dtype is bfloat16 and swap.applies():
+        # A subclass's __torch_function__ may return anything.
+        if getattr(result, "dtype", None) is bfloat16 and swap.applies():
             return original(result, target)
         return result
 

@@ -83,9 +83,9 @@ class _Freed(threading.local):
 
 _freed = _Freed()
 
-#: After this many bytes of freed bfloat16. glibc keeps freed blocks below 32 MiB, small objects settle in them,
-#: and the next storage does not fit: without asking, the peak grows by the whole file (measured: 190 MiB resident
-#: for a checkpoint of 128 MiB in float32, 164 MiB with it).
+#: After this many bytes of freed bfloat16. glibc keeps freed blocks below 32 MiB, small objects settle in
+#: them, and the next storage does not fit: without asking, the peak grows by the whole file (measured: 190
+#: MiB resident for a checkpoint of 128 MiB in float32, 164 MiB with it).
 _GIVE_BACK = 32 * 2**20
 
 

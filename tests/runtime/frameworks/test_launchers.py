@@ -1,0 +1,74 @@
+"""An Accelerate program under `accelerate launch` and torchrun, and torch's distributed checkpoints."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from precision_fix import runtime
+from tests.runtime.test_launch import needs_entry_point
+
+_PROGRAM = """
+import torch
+from accelerate import Accelerator
+accelerator = Accelerator(cpu=True, mixed_precision="bf16")
+model = accelerator.prepare(torch.nn.Linear(2, 2))
+out = model(torch.ones(1, 2).to(torch.bfloat16))
+out.sum().backward()
+made = torch.empty(1, dtype=torch.bfloat16)
+words = accelerator.process_index, accelerator.num_processes, out.dtype, made.dtype
+print(" ".join(map(str, words)) + "\\n", end="", flush=True)
+accelerator.end_training()
+"""
+
+
+_ACCELERATE = ["accelerate.commands.launch", "--cpu", "--num_processes=1", "--num_machines=1"]
+_ACCELERATE += ["--mixed_precision=bf16", "--dynamo_backend=no", "program.py"]
+_TORCHRUN = ["torch.distributed.run", "--standalone", "--nproc-per-node=2", "program.py"]
+
+
+@needs_entry_point
+@pytest.mark.parametrize(("argv", "processes"), [(_ACCELERATE, 1), (_TORCHRUN, 2)])
+def test_accelerate_programs(tmp_path: Path, argv: list[str], processes: int) -> None:
+    pytest.importorskip("accelerate")
+    (tmp_path / "program.py").write_text(_PROGRAM)
+    start = (
+        f"from precision_fix.runtime.launch import run_program as r; raise SystemExit(r({argv}, module=True))"
+    )
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            start,
+        ],
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+        cwd=tmp_path,
+        env={**os.environ, "PRECISION_FIX": "force", "PRECISION_FIX_QUIET": "1", "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert sorted(done.stdout.splitlines()) == [f"{n} 2 torch.float32 torch.float32" for n in (0, 1)], (
+        done.stderr
+    )
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_distributed_checkpoint(tmp_path: Path) -> None:
+    checkpoint = pytest.importorskip("torch.distributed.checkpoint")
+    saved = nn.Linear(4, 4).bfloat16()
+    checkpoint.save(saved.state_dict(), checkpoint_id=str(tmp_path), no_dist=True)
+    with runtime.enabled():
+        fresh = nn.Linear(4, 4, dtype=torch.bfloat16)
+        state = fresh.state_dict()
+        checkpoint.load(state, checkpoint_id=str(tmp_path), no_dist=True)
+        fresh.load_state_dict(state)
+    assert fresh.weight.dtype == torch.float32
+    assert torch.equal(fresh.weight, saved.weight.float())
