@@ -182,7 +182,8 @@ def test_jit_script_and_trace_before_and_after() -> None:
             return torch.zeros(2, 2, dtype=torch.float32) + torch.empty_like(x).fill_(1.0) + torch.sum(x)
 
         def norms(x: torch.Tensor) -> torch.Tensor:
-            return torch.softmax(x, 0).to(torch.float32) + torch.norm(x) + torch.linalg.norm(x)
+            y = torch.softmax(x, 0).to(torch.float32)
+            return y.add(torch.norm(x)).add(torch.linalg.norm(x))
 
         def region(x: torch.Tensor) -> torch.Tensor:
             with torch.autocast("cpu", dtype=torch.bfloat16, enabled=False):

@@ -28,36 +28,51 @@ accelerator.end_training()
 """
 
 
+_REDUCE = """
+import os, torch, torch.distributed as dist
+dist.init_process_group("gloo")
+x = torch.full((2,), float(dist.get_rank() + 1), dtype=torch.bfloat16)
+dist.all_reduce(x)
+print(f"rank {dist.get_rank()} {x.dtype} {x.tolist()}\\n", end="", flush=True)
+dist.destroy_process_group()
+"""
+
 _ACCELERATE = ["accelerate.commands.launch", "--cpu", "--num_processes=1", "--num_machines=1"]
 _ACCELERATE += ["--mixed_precision=bf16", "--dynamo_backend=no", "program.py"]
 _TORCHRUN = ["torch.distributed.run", "--standalone", "--nproc-per-node=2", "program.py"]
+
+
+def launch(argv: list[str], program: str, folder: Path) -> list[str]:
+    """The lines that `precision-fix run -m argv` prints, in order."""
+    (folder / "program.py").write_text(program)
+    start = (
+        f"from precision_fix.runtime.launch import run_program as r; raise SystemExit(r({argv}, module=True))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", start],
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+        cwd=folder,
+        env={**os.environ, "PRECISION_FIX": "force", "PRECISION_FIX_QUIET": "1", "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    return sorted(done.stdout.splitlines())
+
+
+@needs_entry_point
+def test_torchrun(tmp_path: Path) -> None:
+    got = launch(_TORCHRUN, _REDUCE, tmp_path)
+    assert got == [f"rank {n} torch.float32 [3.0, 3.0]" for n in (0, 1)]
 
 
 @needs_entry_point
 @pytest.mark.parametrize(("argv", "processes"), [(_ACCELERATE, 1), (_TORCHRUN, 2)])
 def test_accelerate_programs(tmp_path: Path, argv: list[str], processes: int) -> None:
     pytest.importorskip("accelerate")
-    (tmp_path / "program.py").write_text(_PROGRAM)
-    start = (
-        f"from precision_fix.runtime.launch import run_program as r; raise SystemExit(r({argv}, module=True))"
-    )
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            start,
-        ],
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-        cwd=tmp_path,
-        env={**os.environ, "PRECISION_FIX": "force", "PRECISION_FIX_QUIET": "1", "OMP_NUM_THREADS": "1"},
-    )
-    assert done.returncode == 0, done.stderr
-    assert sorted(done.stdout.splitlines()) == [f"{n} 2 torch.float32 torch.float32" for n in (0, 1)], (
-        done.stderr
-    )
+    got = launch(argv, _PROGRAM, tmp_path)
+    assert got == [f"{n} {processes} torch.float32 torch.float32" for n in range(processes)]
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
