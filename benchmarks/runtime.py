@@ -8,6 +8,7 @@ step of a small LLaMA-like model within 1 %, 40 ms at import after torch, nothin
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import subprocess
 import sys
@@ -40,14 +41,27 @@ def calls() -> dict[str, Call]:
     }
 
 
-def pair(call: Call, number: int, rounds: int) -> tuple[float, float]:
-    """Median seconds of one call, (without the runtime, with it), measured in turns."""
-    without, with_it = [], []
+def timed(call: Call, number: int) -> float:
+    """Seconds of one call, after some that warm the interpreter's caches: replacing attributes empties
+    them.
+    """
+    timeit.timeit(call, number=max(1, number // 4))
+    return timeit.timeit(call, number=number) / number
+
+
+def in_turns(measured: dict[str, Call], number: int, rounds: int) -> dict[str, tuple[float, float]]:
+    """Name -> median seconds of one call (without the runtime, with it), measured in turns of short
+    stretches.
+    """
+    without: dict[str, list[float]] = {name: [] for name in measured}
+    with_it: dict[str, list[float]] = {name: [] for name in measured}
     for _ in range(rounds):
-        without.append(timeit.timeit(call, number=number) / number)
+        for name, call in measured.items():
+            without[name].append(timed(call, number))
         with runtime.enabled():
-            with_it.append(timeit.timeit(call, number=number) / number)
-    return statistics.median(without), statistics.median(with_it)
+            for name, call in measured.items():
+                with_it[name].append(timed(call, number))
+    return {name: (statistics.median(without[name]), statistics.median(with_it[name])) for name in measured}
 
 
 class Block(nn.Module):
@@ -98,8 +112,6 @@ def import_time(gpu: str, rounds: int) -> float:
     """Median seconds that `import precision_fix.auto` takes after torch, on a machine with this GPU."""
     command = [sys.executable, "-c", _IMPORT]
     environ = {"PRECISION_FIX_GPU": gpu, "PRECISION_FIX_QUIET": "1"}
-    import os
-
     times = [
         float(
             subprocess.run(
@@ -113,18 +125,18 @@ def import_time(gpu: str, rounds: int) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=15, help="pairs of measurements (15)")
+    parser.add_argument("--rounds", type=int, default=15, help="a tenth of the pairs of measurements (15)")
     rounds = parser.parse_args().rounds
     torch.set_num_threads(1)
-    print(f"torch {torch.__version__}, medians of {rounds} pairs\n{'':52}without     with    ratio     more")
-    for name, call in calls().items():
-        before, after = pair(call, 5000, rounds)
+    print(f"torch {torch.__version__}, medians of {10 * rounds} pairs\n{'':52}without   with  ratio   more")
+    for name, (before, after) in in_turns(calls(), 300, 10 * rounds).items():
         print(
             f"{name:50}{before * 1e9:7.0f} ns {after * 1e9:6.0f} ns {after / before:7.2f} "
             f"{(after - before) * 1e9:6.0f} ns"
         )
-    before, after = pair(training_step(), 3, rounds)
-    print(f"{'training step':50}{before * 1e3:7.2f} ms {after * 1e3:6.2f} ms {after / before:7.3f}")
+    step = "training step"
+    before, after = in_turns({step: training_step()}, 1, 4 * rounds)[step]
+    print(f"{step:50}{before * 1e3:7.2f} ms {after * 1e3:6.2f} ms {after / before:7.3f}")
     for gpu in ("t4", "h100"):
         print(f"import precision_fix.auto after torch, {gpu}: {import_time(gpu, 5) * 1e3:.1f} ms")
 
