@@ -15,7 +15,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -24,7 +24,8 @@ from typing import Any
 from precision_fix.runtime.gate import is_set
 
 BLIND_SPOTS = (
-    "inside torch.compile graphs and TorchScript bodies",
+    "what torch.compile would make of the program: it runs uncompiled while it is watched",
+    "inside TorchScript bodies",
     "inside C++, CUDA and Triton kernels that do not go through PyTorch's dispatcher",
     "threads that were not started by Python's threading module",
     "tensors that exist but are not computed with",
@@ -108,11 +109,13 @@ class Audit:
         self._lock = threading.Lock()
         self._mode: Any = None
         self._thread_start: Any = None
+        self._compiling_again: Callable[[], object] = lambda: None
 
     def start(self) -> None:
         """Begin to watch."""
         self._mode = _make_mode(self._record)
         self._mode.__enter__()
+        self._compiling_again = _without_compilation()
         self._thread_start = original = threading.Thread.start
         record = self._record
 
@@ -134,6 +137,7 @@ class Audit:
         if self._mode is not None:
             self._mode.__exit__(None, None, None)
             self._mode = None
+            self._compiling_again()
             threading.Thread.start = self._thread_start  # type: ignore[method-assign]
         return self.report()
 
@@ -152,6 +156,26 @@ class Audit:
         file, line, via = _user_line(sys._getframe(2))
         with self._lock:
             self._counts[file, line, operator, via, computes] += 1
+
+
+def _without_compilation() -> Callable[[], object]:
+    """Set torch.compile aside, and give the function that takes it back.
+
+    It does not compile under a mode that watches operators: a `fullgraph=True` program would raise.
+    torch.compiler.set_stance came with torch 2.6; before, there is dynamo's own switch.
+    """
+    import torch
+
+    set_stance = getattr(torch.compiler, "set_stance", None)
+    if set_stance is not None:
+        set_stance("force_eager")
+        return lambda: set_stance("default")
+    import torch._dynamo
+
+    config: Any = torch._dynamo.config
+    before = config.disable
+    config.disable = True
+    return lambda: setattr(config, "disable", before)
 
 
 def _make_mode(record: Any) -> Any:

@@ -109,16 +109,23 @@ def test_by_environment(python: Python) -> None:
     assert "program.py:3" in done.stderr
 
 
-@pytest.mark.parametrize("patched", [True, False])
-def test_compiled_programs_run(patched: bool) -> None:
-    """torch.compile steps aside while the audit watches, so what it would have compiled is seen."""
+@pytest.mark.parametrize("fullgraph", [True, False])
+def test_compiled_programs_run_and_are_seen(fullgraph: bool) -> None:
     torch._dynamo.reset()
-    function = torch.compile(lambda x: x.to(torch.bfloat16) * 2, backend="aot_eager")
-    if patched:
-        with runtime.enabled(), audit() as seen:
+    graphs: list[torch.fx.GraphModule] = []
+
+    def backend(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Callable[..., object]:
+        graphs.append(graph)
+        return graph.forward
+
+    function = torch.compile(lambda x: x.to(torch.bfloat16) * 2, backend=backend, fullgraph=fullgraph)
+    with audit() as seen:
+        assert function(torch.rand(2)).dtype is BF16
+    assert seen.report().hits == 2
+    with runtime.enabled():
+        with audit() as seen:
             assert function(torch.rand(2)).dtype == torch.float32
         assert seen.report().hits == 0
-    else:
-        with audit() as seen:
-            assert function(torch.rand(2)).dtype is BF16
-        assert seen.report().hits == 2
+        assert graphs == []
+        assert function(torch.rand(2)).dtype == torch.float32
+    assert len(graphs) == 1, "compiled again afterwards"
