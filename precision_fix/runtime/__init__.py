@@ -1,8 +1,11 @@
 """Run a program that asks for bfloat16 in float32, without editing it.
 
 `torch.bfloat16` stays what it is, and so do comparisons. What is replaced are the Python functions that
-create or cast a tensor, the loaders, and the functions that enable an autocast region. Operators called as
-`torch.ops`, TorchScript bodies, C++ extensions and Triton kernels keep the dtype they name.
+create or cast a tensor, the loaders, and the functions that enable an autocast region.
+
+What keeps the dtype it names: operators called as `torch.ops`, TorchScript bodies, C++ extensions, Triton
+kernels, the legacy constructor torch.BFloat16Tensor(...), storages, and reinterpretation (`view(dtype)`,
+`frombuffer`). Names that were bound before (`from torch import empty`) stay what they were.
 """
 
 from __future__ import annotations
@@ -171,12 +174,13 @@ def _replace(decision: gate.Decision) -> None:
 
 
 def _wait_for_libraries(patches: Patches, swap: Swap) -> None:
-    from precision_fix.runtime import compiled, loaders, planners, probes
+    from precision_fix.runtime import autocast, compiled, loaders, planners, probes
 
     waiting: list[tuple[str, Callable[[Any], object]]] = [
         ("torch._dynamo.output_graph", lambda module: compiled.patch(module, patches, swap)),
         ("torch._dynamo.trace_rules", lambda module: compiled.patch_rules(module, patches)),
         ("torch._dynamo.variables.torch", lambda module: compiled.patch_handlers(module, patches)),
+        ("torch.utils.checkpoint", lambda module: autocast.patch_checkpoint(module, patches, swap)),
         ("safetensors", lambda module: loaders.patch_safetensors(module, patches, swap)),
         ("safetensors.torch", lambda module: loaders.patch_safetensors_torch(module, patches, swap)),
         (planners.MODULE, lambda module: planners.patch(module, patches, swap)),

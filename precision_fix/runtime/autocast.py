@@ -15,6 +15,7 @@ Under torch.compile such a region was seen to give non-finite numbers on a GPU (
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 from precision_fix.runtime.patching import Patches
@@ -98,6 +99,27 @@ def patch(patches: Patches, swap: Swap) -> None:
             patches.wrap(torch, enable, lambda real, at=device: _set_enabled(real, swap, state, at))  # type: ignore[misc]
         if hasattr(torch, set_dtype):
             patches.wrap(torch, set_dtype, lambda real, at=device: _set_dtype(real, swap, state, at))  # type: ignore[misc]
+
+
+def patch_checkpoint(module: ModuleType, patches: Patches, swap: Swap) -> None:
+    """torch.utils.checkpoint notes the regions around a forward pass, to enter them again for the backward
+    one.
+
+    It enters them through the class, whose check refuses float32 on a CPU; so it notes what the program asked
+    for.
+    """
+
+    def make(original: Function) -> Function:
+        def _get_autocast_kwargs(*args: Any, **kwargs: Any) -> Any:
+            noted = original(*args, **kwargs)
+            for region in noted if swap.active else ():
+                if region and region.get("enabled") and region.get("dtype") is swap.target:
+                    region["dtype"] = swap.source
+            return noted
+
+        return _get_autocast_kwargs
+
+    patches.wrap(module, "_get_autocast_kwargs", make)
 
 
 def _set_dtype(original: Function, swap: Swap, state: AutocastState, device: str | None) -> Function:

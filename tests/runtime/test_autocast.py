@@ -188,6 +188,23 @@ def test_custom_functions() -> None:
 
 
 @pytest.mark.usefixtures("patched")
+@pytest.mark.filterwarnings("error:.*Autocast only supports:UserWarning")
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_checkpointed_activations(reentrant: bool) -> None:
+    """The forward pass is run again, in the region in which it ran: half weights meet float32 activations."""
+    from torch.utils.checkpoint import checkpoint
+
+    layer = nn.Linear(4, 4).half()
+    x = torch.rand(2, 4, requires_grad=True)
+    with torch.autocast("cpu", BF16):
+        y = checkpoint(layer, x, use_reentrant=reentrant)
+    assert y.dtype == torch.float32
+    torch.autograd.backward(y.sum())
+    assert x.grad is not None
+    assert torch.equal(x.grad, layer.weight.float().sum(0).expand(2, 4))
+
+
+@pytest.mark.usefixtures("patched")
 def test_in_another_thread() -> None:
     seen: list[torch.dtype] = []
 

@@ -82,7 +82,7 @@ def test_compiled_into_one_graph(saved: Path) -> None:
         torch._dynamo.reset()
         model = transformers.AutoModelForCausalLM.from_pretrained(saved, dtype=dtype)
         tokens = torch.arange(8).view(1, 8)
-        compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
+        compiled: Any = torch.compile(model, backend="aot_eager", fullgraph=True)
         with torch.autocast("cpu", torch.bfloat16, enabled=dtype == "bfloat16"):
             loss = compiled(input_ids=tokens, labels=tokens, use_cache=False).loss
         torch.autograd.backward(loss)
