@@ -85,8 +85,8 @@ _MEMORY = {
 
 # Jetson boards and others that are not sold as cards, beside those in the table.
 _CAPABILITIES = frozenset(_CARDS) | {(3, 0), (3, 2), (5, 3), (6, 2), (7, 2), (11, 0)}
-# Newer than this is newer than this table, not a slip of the pen.
-_NEWEST_MAJOR = 12
+# Newer than this table, and not yet a slip of the pen.
+_FUTURE_MAJORS = range(13, 20)
 
 _MAKERS = frozenset({"nvidia", "tesla", "geforce"})
 # What drivers and shops add to a card's name without making it another card.
@@ -94,8 +94,12 @@ _FORMS = re.compile(
     r"pcie|sxm\d?|nvl|hbm\d\w?|\d+gb|laptop|mobile|gpu|max|q|with|design|generation"
     r"|server|workstation|edition|x\d"
 )
-_SIZE = re.compile(r"(\d+) ?gb", re.IGNORECASE)
-_ARCHITECTURE = re.compile(r"(?:sm|compute)[_ -]?(\d+)(\d)[af]?|(\d+)\.(\d)|(\d{1,2})(\d)", re.IGNORECASE)
+_SIZE = re.compile(r"([0-9]{1,4}) ?gb", re.IGNORECASE)
+_ARCHITECTURE = re.compile(
+    # Two bare digits are a capability, and so are "100" to "199"; "960" and "750" are cards.
+    r"(?:sm|compute)[_ -]?([0-9]{1,2})([0-9])[af]?|([0-9]{1,2})\.([0-9])|(1?[0-9])([0-9])",
+    re.IGNORECASE,
+)
 
 
 def named(text: str) -> Gpu:
@@ -107,19 +111,20 @@ def named(text: str) -> Gpu:
     text = text.strip()
     match = _ARCHITECTURE.fullmatch(text)
     if match is not None:
-        major, minor = (int(digits) for digits in match.groups() if digits)
-        if (major, minor) in _CAPABILITIES or major > _NEWEST_MAJOR:
-            return Gpu(f"sm_{major}{minor}", ComputeCapability(major, minor))
+        capability = ComputeCapability(*(int(digits) for digits in match.groups() if digits))
+        major, minor = capability
+        if capability in _CAPABILITIES or major in _FUTURE_MAJORS:
+            return Gpu(f"sm_{major}{minor}", capability)
         close = sorted(_CAPABILITIES, key=lambda known: abs(10 * known[0] + known[1] - 10 * major - minor))
         raise UnknownGpu(_unknown(text, [f"sm_{known[0]}{known[1]}" for known in sorted(close[:3])]))
     key = _key(text)
-    for capability, names in _CARDS.items():
+    for pair, names in _CARDS.items():
         for name in names:
             if key in _keys(name):
                 size = _SIZE.search(text)
                 mib = _MEMORY.get(name)
                 memory = int(size[1]) * 10**9 if size else mib * 2**20 if mib else None
-                return Gpu(name, ComputeCapability(*capability), memory)
+                return Gpu(name, ComputeCapability(*pair), memory)
     raise UnknownGpu(_unknown(text, _nearest(key)))
 
 
@@ -148,8 +153,9 @@ def _nearest(key: str) -> list[str]:
     # "rtx 6000" is a Turing or an Ada card, so it names neither; both are worth a hint.
     spellings = {_key(name).removeprefix("quadro"): name for names in _CARDS.values() for name in names}
     spellings |= {key: name for names in _CARDS.values() for name in names for key in _keys(name)}
-    near = difflib.get_close_matches(key, spellings, n=3, cutoff=0.5)
-    return list(dict.fromkeys(spellings[found] for found in near)) or ["Tesla T4", "Tesla P100"]
+    near = [longer for longer in spellings if key and longer.startswith(key)]
+    near += difflib.get_close_matches(key, spellings, n=3, cutoff=0.5)
+    return list(dict.fromkeys(spellings[found] for found in near))[:3] or ["Tesla T4", "Tesla P100"]
 
 
 def _unknown(text: str, nearest: list[str]) -> str:

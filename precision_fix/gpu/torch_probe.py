@@ -57,7 +57,7 @@ def missing_kernels(gpus: Sequence[Gpu]) -> str | None:
     except NoAnswer as error:
         return f"whether torch has kernels for {gpus[0].name} is unknown: {'; '.join(error.lines)}"
     if answer["cuda"] is None:
-        return f"{_cards(gpus)}: {_without_cuda(answer)}; install a CUDA build: {_install(gpus)}"
+        return f"{_cards(gpus)}: torch {_without_cuda(answer)}; install a CUDA build: {_install(gpus)}"
     architectures: list[str] = answer["archs"]
     wheel = f"torch {answer['version']}"
     if not architectures:
@@ -130,10 +130,8 @@ def _ask(environ: Mapping[str, str], about: str) -> dict[str, Any]:
 
 def _without_cuda(built: Mapping[str, Any]) -> str:
     if built.get("hip"):
-        return (
-            f"torch {built['version']} is built for AMD GPUs (ROCm {built['hip']}), which are not judged here"
-        )
-    return f"torch {built['version']} is built without CUDA"
+        return f"{built['version']} is built for AMD GPUs (ROCm {built['hip']}), which are not judged here"
+    return f"{built['version']} is built without CUDA"
 
 
 def _cards(gpus: Sequence[Gpu]) -> str:

@@ -57,8 +57,8 @@ def select(environ: Mapping[str, str], devices: Sequence[Device], *, bus_order: 
     if by_number and bus_order and hidden and picks and _order_matters(environ, devices):
         weakest = sorted(_readable(devices), key=weakness)[: len(picks)]
         problems.append(
-            f"{VARIABLE}={value} is ambiguous: the cards differ and CUDA counts the fastest first, not by bus, "
-            f"so the weakest is assumed; set {ORDER}=PCI_BUS_ID or use UUIDs to be exact"
+            f"{VARIABLE}={value} is ambiguous: the cards differ and CUDA counts the fastest first, "
+            f"not by bus, so the weakest is assumed; set {ORDER}=PCI_BUS_ID or use UUIDs to be exact"
         )
         return Selection(tuple(gpu for gpu in _readable(devices) if gpu in weakest), hidden, tuple(problems))
     gpus: list[Gpu] = []
