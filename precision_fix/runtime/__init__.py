@@ -1,0 +1,191 @@
+"""Run a program that asks for bfloat16 in float32, without editing it.
+
+`torch.bfloat16` stays what it is, and so do comparisons. What is replaced are the Python functions that
+create or cast a tensor, the loaders, and the functions that enable an autocast region.
+
+What keeps the dtype it names: operators called as `torch.ops`, TorchScript bodies, C++ extensions, Triton
+kernels, the legacy constructor torch.BFloat16Tensor(...), storages, and reinterpretation (`view(dtype)`,
+`frombuffer`). Names that were bound before (`from torch import empty`) stay what they were.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from precision_fix.errors import PrecisionFixError
+from precision_fix.runtime import gate, imports
+
+if TYPE_CHECKING:
+    from precision_fix.runtime.patching import Patches
+    from precision_fix.runtime.swap import Swap
+
+__all__ = ["Status", "arm", "enabled", "install", "status", "uninstall"]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the runtime does in this process.
+
+    `patched` counts the attributes that are replaced; `skipped` names what this version of a library lacks,
+    or what refused; `problems` holds what went wrong on the way, which never reaches the program as an
+    exception.
+    """
+
+    active: bool
+    reason: str
+    target: str
+    gpu: str | None
+    patched: int
+    skipped: tuple[str, ...]
+    problems: tuple[str, ...]
+
+
+class _Installed:
+    """What is in force now."""
+
+    def __init__(self, decision: gate.Decision) -> None:
+        self.decision = decision
+        self.patches: Patches | None = None
+        self.swap: Swap | None = None
+        self.waiting: list[Callable[[ModuleType], object]] = []
+
+
+_LOCK = threading.RLock()
+_state = _Installed(gate.Decision(False, "float32", "not installed"))
+
+
+def install(
+    *, mode: str | None = None, gpu: str | None = None, to: str | None = None, quiet: bool | None = None
+) -> Status:
+    """Decide, say so on stderr, and where it is so decided, replace. Twice is once: the second call changes
+    nothing.
+
+    What is not given comes from the environment (see `precision_fix.runtime.gate`).
+    Raises PrecisionFixError on a value that is not known, and where torch is not installed.
+    """
+    with _LOCK:
+        if _state.swap is not None:
+            return status()
+        decision = gate.decide(mode, gpu, to)
+        if decision.active:
+            _replace(decision)
+        else:
+            _state.decision = decision
+        gate.say(decision.line, quiet)
+        return status()
+
+
+def uninstall() -> None:
+    """Put everything back. Tensors that were made meanwhile keep their dtype."""
+    with _LOCK:
+        if _state.swap is None or _state.patches is None:
+            return
+        _state.swap.active = False
+        for callback in _state.waiting:
+            imports.forget(callback)
+        _state.patches.restore()
+        _state.__init__(gate.Decision(False, "float32", "uninstalled"))  # type: ignore[misc]
+
+
+def status() -> Status:
+    """What is in force now, and what could not be."""
+    decision, patches = _state.decision, _state.patches
+    return Status(
+        active=_state.swap is not None,
+        reason=decision.line,
+        target=decision.target,
+        gpu=decision.gpu,
+        patched=len(patches) if patches is not None else 0,
+        skipped=tuple(patches.skipped) if patches is not None else (),
+        problems=tuple(imports.problems()),
+    )
+
+
+@contextlib.contextmanager
+def enabled(*, to: str = "float32") -> Iterator[Status]:
+    """Replace in a `with` block, whatever the GPU and silently: for tests. What was in force before stays in
+    force.
+    """
+    before = _state.swap is not None
+    try:
+        yield install(mode="force", to=to, quiet=True)
+    finally:
+        if not before:
+            uninstall()
+
+
+def arm(*, now: bool = False) -> None:
+    """Install when torch has been imported, at once if it has. Never raises and never imports torch.
+
+    `now` says that torch is whole, though its import has not ended (an entry point that torch itself calls).
+    """
+    if now:
+        _install_silently()
+    else:
+        imports.when_imported("torch", lambda _: _install_silently())
+
+
+def _install_silently() -> None:
+    try:
+        from precision_fix.runtime import audit
+
+        install()
+        audit.start_if_asked()
+    except PrecisionFixError as error:
+        gate.say(f"{error}: nothing is changed")
+    except Exception as error:
+        with contextlib.suppress(Exception):
+            uninstall()
+        gate.say(f"nothing is changed: {type(error).__name__}: {error}")
+
+
+def _replace(decision: gate.Decision) -> None:
+    try:
+        import torch
+    except ImportError as error:
+        raise PrecisionFixError(f"torch cannot be imported: {error}") from error
+    from precision_fix.runtime import autocast, casts, loaders, probes, producers, tables
+    from precision_fix.runtime.patching import Patches
+    from precision_fix.runtime.swap import Swap
+
+    patches, swap = Patches(), Swap(torch.bfloat16, getattr(torch, decision.target))
+    _state.decision, _state.patches, _state.swap = decision, patches, swap
+    try:
+        tables.prime()
+        producers.patch(patches, swap)
+        casts.patch(patches, swap)
+        loaders.patch_torch(patches, swap)
+        autocast.patch(patches, swap)
+        probes.patch(patches, swap)
+        tables.patch(patches)
+        _wait_for_libraries(patches, swap)
+        if not hasattr(torch, "_import_device_backends"):
+            patches.skipped.append(
+                "torch.backends: entry points came with torch 2.5; before, a subprocess needs its own import"
+            )
+    except BaseException:
+        uninstall()
+        raise
+
+
+def _wait_for_libraries(patches: Patches, swap: Swap) -> None:
+    from precision_fix.runtime import autocast, compiled, loaders, planners, probes
+
+    waiting: list[tuple[str, Callable[[Any], object]]] = [
+        ("torch._dynamo.output_graph", lambda module: compiled.patch(module, patches, swap)),
+        ("torch._dynamo.trace_rules", lambda module: compiled.patch_rules(module, patches)),
+        ("torch._dynamo.variables.torch", lambda module: compiled.patch_handlers(module, patches)),
+        ("torch.utils.checkpoint", lambda module: autocast.patch_checkpoint(module, patches, swap)),
+        ("safetensors", lambda module: loaders.patch_safetensors(module, patches, swap)),
+        ("safetensors.torch", lambda module: loaders.patch_safetensors_torch(module, patches, swap)),
+        (planners.MODULE, lambda module: planners.patch(module, patches, swap)),
+        *((name, lambda module: probes.patch_helper(module, patches)) for name in probes.HELPERS),
+    ]
+    for name, callback in waiting:
+        _state.waiting.append(callback)
+        imports.when_imported(name, callback)

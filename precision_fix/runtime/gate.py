@@ -1,0 +1,97 @@
+"""Whether to do anything, from the environment and the GPU, in one line with the reason.
+
+PRECISION_FIX=off|auto|force, PRECISION_FIX_GPU=t4|7.5|sm_75, PRECISION_FIX_TO=float32|float16,
+PRECISION_FIX_QUIET=1.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from precision_fix.errors import PrecisionFixError
+
+MODES = ("off", "auto", "force")
+TARGETS = ("float32", "float16")
+
+#: Set, to the process id, by the process that has spoken; its children inherit it and stay quiet.
+_SAID = "PRECISION_FIX_SAID"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """`line` is what the user is told, without the program's name; "" where there is nothing to say."""
+
+    active: bool
+    target: str
+    line: str
+    gpu: str | None = None
+
+
+def is_set(environ: Mapping[str, str], name: str) -> bool:
+    """Whether a switch such as PRECISION_FIX_QUIET is on: anything but empty, 0, false, no and off."""
+    return environ.get(name, "").strip().lower() not in ("", "0", "false", "no", "off")
+
+
+def decide(
+    mode: str | None = None,
+    gpu: str | None = None,
+    to: str | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Decision:
+    """Arguments win over the environment. Raises PrecisionFixError on a value that it does not know."""
+    environ = os.environ if environ is None else environ
+    mode = _one_of("PRECISION_FIX", mode, environ, MODES, "auto")
+    target = _one_of("PRECISION_FIX_TO", to, environ, TARGETS, "float32")
+    wanted = gpu or environ.get("PRECISION_FIX_GPU", "").strip() or None
+    if mode == "off":
+        return Decision(False, target, "")
+    if wanted is not None:
+        from precision_fix.gpu import named
+
+        named_gpu = named(wanted)
+        return _by_gpu(f"{named_gpu.name} {named_gpu.capability}", named_gpu.native_bfloat16, mode, target)
+    if mode == "force":
+        return Decision(True, target, f"PRECISION_FIX=force: bfloat16 becomes {target}")
+    return _by_detection(target)
+
+
+def _one_of(
+    name: str, value: str | None, environ: Mapping[str, str], allowed: tuple[str, ...], default: str
+) -> str:
+    value = (value if value is not None else environ.get(name, "")).strip().lower() or default
+    if value not in allowed:
+        raise PrecisionFixError(f"{name}={value!r} is none of {', '.join(allowed)}")
+    return value
+
+
+def _by_gpu(name: str, native: bool, mode: str, target: str) -> Decision:
+    if native and mode != "force":
+        return Decision(False, target, f"{name} computes in bfloat16: nothing is changed", name)
+    forced = " (forced)" if native else ""
+    return Decision(True, target, f"{name}: bfloat16 becomes {target}{forced}", name)
+
+
+def _by_detection(target: str) -> Decision:
+    from precision_fix.gpu import detect
+
+    found = detect()
+    lowest = found.lowest
+    if lowest is None:
+        why = "; ".join(found.problems) or "no GPU was found"
+        return Decision(False, target, f"nothing is changed: {why} (PRECISION_FIX=force to go on)")
+    return _by_gpu(f"{lowest.name} {lowest.capability}", found.native_bfloat16, "auto", target)
+
+
+def say(line: str, quiet: bool | None = None) -> None:
+    """One line on stderr, once a program: not in its children, not under PRECISION_FIX_QUIET=1."""
+    if quiet is None:
+        quiet = is_set(os.environ, "PRECISION_FIX_QUIET")
+    said = os.environ.get(_SAID)
+    if not line or quiet or said:
+        return
+    os.environ[_SAID] = str(os.getpid())
+    if sys.stderr is not None:  # None under pythonw
+        print(f"precision-fix: {line}", file=sys.stderr, flush=True)

@@ -1,0 +1,120 @@
+"""The dtype that is replaced, the dtype that takes its place, and for whose calls."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+#: Modules that pair a dtype with bytes or with a kernel that was chosen by that dtype, or that describe
+#: tensors which exist already (fake tensors, decompositions, graph captures). They must get the dtype they
+#: name.
+_BY_THE_BYTE = (
+    "torch._C",
+    "torch._decomp",
+    "torch._dynamo",
+    "torch._export",
+    "torch._functorch",
+    "torch._higher_order_ops",
+    "torch._inductor",
+    "torch._library",
+    "torch._meta_registrations",
+    "torch._ops",
+    "torch._prims",
+    "torch._refs",
+    "torch._subclasses",
+    "torch._tensor",
+    "torch._utils",
+    "torch._weights_only_unpickler",
+    "torch.ao",
+    "torch.export",
+    "torch.fx.experimental",
+    "torch.fx.passes",
+    "torch.library",
+    "torch.multiprocessing",
+    "torch.nested._internal.ops",
+    "torch.overrides",
+    "torch.serialization",
+    "torch.storage",
+    "torch.utils._device",
+    "torch.utils._python_dispatch",
+    # Its kernels are looked up by the dtype's name and write that many bytes into what torch.empty gave.
+    "bitsandbytes._ops",
+    "bitsandbytes.backends",
+    "bitsandbytes.functional",
+    "precision_fix.",
+)
+
+
+#: Name of a module -> whether its calls get the target. Asked at each call that names bfloat16.
+_VERDICTS: dict[object, bool] = {}
+
+
+def is_by_the_byte(module: object) -> bool:
+    """Whether the module of this name must get the real dtype."""
+    return isinstance(module, str) and module.startswith(_BY_THE_BYTE)
+
+
+def _dynamo_probe() -> Callable[[], bool]:
+    """The function that torch.compile folds to True while it captures a graph; eagerly it is False."""
+    import torch
+
+    compiler: Any = getattr(torch, "compiler", None)
+    for name in ("is_dynamo_compiling", "is_compiling"):  # the first since torch 2.3
+        probe = getattr(compiler, name, None)
+        if probe is not None:
+            return probe  # type: ignore[no-any-return]
+    return lambda: False
+
+
+class Swap:
+    """`source` (torch.bfloat16) becomes `target` in the calls of all but those who pair a dtype with bytes.
+
+    A stand-in that someone kept after `uninstall()` asks `active` first, and so does nothing any more.
+    """
+
+    def __init__(self, source: torch.dtype, target: torch.dtype) -> None:
+        self.source = source
+        self.target = target
+        self.active = True
+        self.compiling = _dynamo_probe()
+
+    def applies(self, depth: int = 2) -> bool:
+        """Whether the caller, `depth` frames above this function, gets `target`.
+
+        While torch.compile captures, there is no frame to look at: what it captures is the program's own
+        code.
+        """
+        if self.compiling():
+            return self.active
+        if not self.active:
+            return False
+        name = sys._getframe(depth).f_globals.get("__name__")
+        verdict = _VERDICTS.get(name)
+        if verdict is None:
+            verdict = _VERDICTS[name] = not is_by_the_byte(name)
+        return verdict
+
+    def wanted(self, dtype: torch.dtype, depth: int = 3) -> torch.dtype:
+        """The dtype to use where the caller asked for `dtype`."""
+        return self.target if dtype is self.source and self.applies(depth) else dtype
+
+    def upcast(self, tensor: torch.Tensor) -> torch.Tensor:
+        """`tensor` in `target` where it is in `source`, otherwise itself. Never looks at the caller."""
+        if tensor.dtype is self.source:
+            import torch
+
+            to: Any = torch._C.TensorBase.to  # type: ignore[attr-defined,unused-ignore]
+            result: torch.Tensor = to(tensor, self.target)
+            return result
+        return tensor
+
+
+def caller_module(frame: FrameType | None) -> str:
+    """The name of the module that a frame runs, "" where it has none."""
+    name = frame.f_globals.get("__name__") if frame is not None else None
+    return name if isinstance(name, str) else ""

@@ -1,0 +1,45 @@
+"""`patched` runs a test under the runtime and takes it away again."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from precision_fix import runtime
+
+Python = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def patched() -> Iterator[runtime.Status]:
+    """The runtime in force, whatever this machine has for a GPU."""
+    with runtime.enabled() as status:
+        assert status.active
+        yield status
+
+
+@pytest.fixture
+def python(tmp_path: Path) -> Python:
+    """Runs a program text in a fresh interpreter, with the given PRECISION_FIX... and other variables."""
+
+    def run(text: str, *argv: str, **environ: str) -> subprocess.CompletedProcess[str]:
+        path = tmp_path / "program.py"
+        path.write_text(text)
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("PRECISION_FIX")}
+        root = str(Path(__file__).parents[2])
+        return subprocess.run(
+            [sys.executable, str(path), *argv],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+            cwd=tmp_path,
+            env={**kept, "PYTHONPATH": root, **environ},
+        )
+
+    return run

@@ -1,0 +1,131 @@
+"""The audit sees what computes in bfloat16, where, and how often; in threads and backward passes too."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import torch
+
+import precision_fix.audit
+from precision_fix import runtime
+from precision_fix.audit import audit
+from precision_fix.runtime.audit import Audit, Site
+
+Python = Callable[..., "subprocess.CompletedProcess[str]"]
+BF16 = torch.bfloat16
+
+
+def site(seen: Audit, operator: str) -> Site:
+    (found,) = [s for s in seen.report().sites if s.operator.startswith(f"aten.{operator}.")]
+    return found
+
+
+def test_lines_operators_and_counts() -> None:
+    x = torch.rand(2, 2).to(BF16)
+    with audit() as seen:
+        for _ in range(3):
+            x @ x  # the line that is counted
+        torch.rand(2) + 1
+    found = site(seen, "mm")
+    assert (found.count, found.computes, Path(found.file)) == (3, True, Path(__file__))
+    assert "the line that is counted" in Path(found.file).read_text().splitlines()[found.line - 1]
+    assert seen.report().hits == 3
+
+
+def test_reading_a_file_is_no_hit_and_rounding_is() -> None:
+    real = torch.zeros(4, dtype=torch.int16).view(BF16)
+    with audit() as seen:
+        real.to(torch.float32)
+        real.view(2, 2)
+    assert seen.report().hits == 0
+    assert seen.report().moves >= 2
+    with audit() as seen:
+        torch.rand(2).to(BF16)
+    assert seen.report().hits == 1
+
+
+def test_threads_and_backward() -> None:
+    x = torch.rand(2, 2).to(BF16).requires_grad_()
+
+    class Subclass(threading.Thread):
+        def run(self) -> None:
+            torch.sin(x)
+
+    with audit() as seen:
+        threads = [threading.Thread(target=torch.cos, args=(x,)), Subclass()]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        with ThreadPoolExecutor(2) as pool:
+            pool.submit(torch.tan, x).result()
+        torch.autograd.backward(torch.exp(x).sum())
+    operators = {s.operator.split(".")[1] for s in seen.report().sites}
+    assert {"sin", "cos", "tan", "exp", "sum", "mul"} <= operators
+    before = seen.report().hits
+    thread = threading.Thread(target=torch.cos, args=(x,))
+    thread.start()
+    thread.join()
+    assert seen.report().hits == before, "after its end it counts no more"
+
+
+def test_clean_under_the_runtime() -> None:
+    with runtime.enabled(), audit() as seen:
+        layer = torch.nn.Linear(3, 3).bfloat16()
+        with torch.autocast("cpu", BF16):
+            layer(torch.rand(2, 3).to(BF16)).sum().backward()
+    assert seen.report().sites == []
+    assert "nothing computed in bfloat16" in seen.report().text()
+
+
+def test_the_module_is_the_function_too() -> None:
+    with precision_fix.audit() as seen:  # type: ignore[operator]
+        torch.rand(2)
+    assert seen.report().sites == []
+
+
+def test_reports() -> None:
+    x = torch.rand(2, 2).to(BF16)
+    with audit() as seen:
+        x @ x
+    report = json.loads(seen.report().json())
+    assert report["hits"] == 1
+    assert report["sites"][0]["operator"] == "aten.mm.default"
+    assert report["not_seen"]
+    text = seen.report().text()
+    assert f"{__file__}:{report['sites'][0]['line']}" in text
+    assert "not seen:" in text
+
+
+def test_by_environment(python: Python) -> None:
+    program = "import precision_fix.auto, torch\nx = torch.ones(2, dtype=torch.bfloat16)\nx * x\n"
+    done = python(program, PRECISION_FIX="off", PRECISION_FIX_AUDIT="1")
+    assert "program.py:3" in done.stderr
+
+
+@pytest.mark.parametrize("fullgraph", [True, False])
+def test_compiled_programs_run_and_are_seen(fullgraph: bool) -> None:
+    torch._dynamo.reset()
+    graphs: list[torch.fx.GraphModule] = []
+
+    def backend(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Callable[..., object]:
+        graphs.append(graph)
+        return graph.forward
+
+    function = torch.compile(lambda x: x.to(torch.bfloat16) * 2, backend=backend, fullgraph=fullgraph)
+    with audit() as seen:
+        assert function(torch.rand(2)).dtype is BF16
+    assert seen.report().hits == 2
+    with runtime.enabled():
+        with audit() as seen:
+            assert function(torch.rand(2)).dtype == torch.float32
+        assert seen.report().hits == 0
+        assert graphs == []
+        assert function(torch.rand(2)).dtype == torch.float32
+    assert len(graphs) == 1, "compiled again afterwards"

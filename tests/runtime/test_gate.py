@@ -1,0 +1,188 @@
+"""When the runtime does anything, and the one line that says so."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from precision_fix import gpu, runtime
+from precision_fix.errors import PrecisionFixError
+from precision_fix.runtime import gate
+
+Python = Callable[..., "subprocess.CompletedProcess[str]"]
+
+PROGRAM = """
+import precision_fix.auto
+import torch
+print(torch.empty(1, dtype=torch.bfloat16).dtype)
+"""
+AFTER_TORCH = """
+import torch
+import precision_fix.auto
+print(torch.empty(1, dtype=torch.bfloat16).dtype)
+"""
+
+
+@pytest.mark.parametrize("name", ["t4", "7.5", "sm_75", "p100", "v100"])
+def test_a_gpu_without_bfloat16(name: str) -> None:
+    decision = gate.decide(environ={"PRECISION_FIX_GPU": name})
+    assert decision.active
+    assert decision.line.endswith(": bfloat16 becomes float32")
+
+
+@pytest.mark.parametrize("name", ["a100", "8.0", "h100"])
+def test_a_gpu_with_bfloat16(name: str) -> None:
+    assert not gate.decide(environ={"PRECISION_FIX_GPU": name}).active
+    assert gate.decide(environ={"PRECISION_FIX_GPU": name, "PRECISION_FIX": "force"}).active
+
+
+def test_the_line_names_the_gpu_and_why() -> None:
+    line = gate.decide(environ={"PRECISION_FIX_GPU": "t4"}).line
+    assert "T4" in line
+    assert "7.5" in line
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [{"PRECISION_FIX": "on"}, {"PRECISION_FIX_TO": "float64"}, {"PRECISION_FIX_GPU": "banana"}],
+)
+def test_a_wrong_value_is_refused(environ: dict[str, str]) -> None:
+    with pytest.raises(PrecisionFixError) as caught:
+        gate.decide(environ=environ)
+    assert "\n" not in str(caught.value)
+
+
+def test_detection_decides_under_auto(monkeypatch: pytest.MonkeyPatch) -> None:
+    def found(*gpus: gpu.Gpu) -> Callable[[], gpu.Detection]:
+        return lambda: gpu.Detection(gpus, "nvml" if gpus else None, () if gpus else ("NVML: no driver",))
+
+    t4 = gpu.Gpu("Tesla T4", gpu.ComputeCapability(7, 5))
+    h100 = gpu.Gpu("NVIDIA H100", gpu.ComputeCapability(9, 0))
+    monkeypatch.setattr("precision_fix.gpu.detect", found(h100))
+    assert not gate.decide(environ={}).active
+    monkeypatch.setattr("precision_fix.gpu.detect", found(h100, t4))
+    assert gate.decide(environ={}) == gate.Decision(
+        True, "float32", "Tesla T4 7.5: bfloat16 becomes float32", "Tesla T4 7.5"
+    )
+    monkeypatch.setattr("precision_fix.gpu.detect", found())
+    unknown = gate.decide(environ={})
+    assert not unknown.active
+    assert "no driver" in unknown.line
+
+
+@pytest.mark.parametrize("program", [PROGRAM, AFTER_TORCH])
+def test_auto(program: str, python: Python) -> None:
+    done = python(program, PRECISION_FIX_GPU="t4")
+    assert done.stdout == "torch.float32\n"
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("precision-fix: ")
+
+
+@pytest.mark.parametrize(
+    ("environ", "dtype", "lines"),
+    [
+        ({"PRECISION_FIX": "off", "PRECISION_FIX_GPU": "t4"}, "bfloat16", 0),
+        ({"PRECISION_FIX_GPU": "h100"}, "bfloat16", 1),
+        ({"PRECISION_FIX": "force", "PRECISION_FIX_TO": "float16"}, "float16", 1),
+        ({"PRECISION_FIX": "froce"}, "bfloat16", 1),
+    ],
+)
+def test_environment(environ: dict[str, str], dtype: str, lines: int, python: Python) -> None:
+    done = python(PROGRAM, **environ)
+    assert done.returncode == 0
+    assert done.stdout == f"torch.{dtype}\n"
+    assert done.stderr.count("\n") == lines, done.stderr
+
+
+def test_unknown_gpu_does_nothing_and_says_why(python: Python) -> None:
+    if gpu.detect().known:
+        pytest.skip("this machine has a GPU")
+    done = python(PROGRAM)
+    assert done.stdout == "torch.bfloat16\n"
+    assert done.stderr.count("\n") == 1
+
+
+def test_without_torch_it_is_harmless(python: Python) -> None:
+    program = """
+import sys
+class Hide:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch" or name.startswith("torch."):
+            raise ModuleNotFoundError("No module named 'torch'", name="torch")
+sys.meta_path.insert(0, Hide())
+import precision_fix.auto, precision_fix.runtime
+try:
+    import torch
+except ModuleNotFoundError as error:
+    print("torch is missing:", error)
+print(precision_fix.runtime.status().active, "torch" in sys.modules, "libcst" in sys.modules)
+"""
+    done = python(program, PRECISION_FIX="force")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "torch is missing: No module named 'torch'\nFalse False False\n"
+
+
+def test_auto_does_not_import_torch_nor_stay_in_the_way(python: Python) -> None:
+    program = """
+import sys, precision_fix.auto
+print("torch" in sys.modules, "libcst" in sys.modules)
+import torch, inspect
+loader = torch.__spec__.loader
+print(type(loader).__name__, "exec_module" in vars(loader), bool(inspect.getsource(torch)))
+"""
+    done = python(program, PRECISION_FIX="force")
+    assert done.stdout == "False False\nSourceFileLoader False True\n"
+
+
+def test_status_and_context_manager() -> None:
+    assert not runtime.status().active
+    with runtime.enabled() as status:
+        assert status.active
+        assert status.patched > 100
+        with runtime.enabled():
+            pass
+        assert runtime.status().active, "an inner block leaves the outer one in force"
+    assert not runtime.status().active
+    with pytest.raises(ZeroDivisionError), runtime.enabled():
+        raise ZeroDivisionError
+    assert not runtime.status().active
+
+
+def test_install_twice_and_uninstall_twice() -> None:
+    one = runtime.install(mode="force", quiet=True)
+    assert runtime.install(mode="force", quiet=True) == one
+    runtime.uninstall()
+    runtime.uninstall()
+    assert torch.empty(1, dtype=torch.bfloat16).dtype == torch.bfloat16
+
+
+def test_what_a_version_lacks_is_skipped_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(torch, "hash_tensor", raising=False)
+    monkeypatch.delattr(torch._utils, "_rebuild_parameter_with_state")
+    monkeypatch.delattr(torch.linalg, "vector_norm")
+    with runtime.enabled() as status:
+        named = "\n".join(status.skipped)
+        for name in ("hash_tensor", "_rebuild_parameter_with_state", "vector_norm"):
+            assert name in named
+        assert torch.empty(1, dtype=torch.bfloat16).dtype == torch.float32
+
+
+def test_a_failure_inside_leaves_the_program_as_it_was(python: Python) -> None:
+    program = """
+import precision_fix.auto
+import precision_fix.runtime.producers as producers
+def broken(*_): raise RuntimeError("broken on purpose")
+producers.patch = broken
+import torch
+print(torch.empty(1, dtype=torch.bfloat16).dtype)
+"""
+    done = python("import torch\n" + program.replace("import precision_fix.auto\n", "").replace(
+        "import torch\nprint", "import precision_fix.auto\nprint"
+    ), PRECISION_FIX="force")  # fmt: skip
+    assert done.returncode == 0
+    assert done.stdout == "torch.bfloat16\n"
+    assert "broken on purpose" in done.stderr
+    assert done.stderr.count("\n") == 1
