@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test lint score bench clones clean
+.PHONY: demo test lint score bench bench-runtime clones frameworks gpu clean
 
 # The two commands of the README. Both install what they need into .venv, and nothing elsewhere.
 
@@ -25,6 +25,18 @@ score: $(VENV)/ready
 bench: $(VENV)/ready
 	$(RUN) -m pip install --quiet ast-grep-cli
 	$(RUN) -m tests.bench.speed
+
+bench-runtime: $(VENV)/ready
+	$(RUN) -m tests.bench.runtime
+
+# The runtime under transformers, Accelerate, Lightning, peft and diffusers, which are installed for it.
+frameworks: $(VENV)/ready
+	$(RUN) -m pip install --quiet ".[frameworks]"
+	$(RUN) -m pytest tests/runtime/frameworks
+
+# What only a CUDA device can show.
+gpu: $(VENV)/ready
+	$(RUN) -m pytest tests/runtime/test_gpu.py
 
 clones: $(VENV)/ready
 	$(RUN) -m tests.bench.trees ComfyUI fish-speech

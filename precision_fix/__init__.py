@@ -5,14 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from precision_fix import audit as audit
     from precision_fix.api import detect, patch, scan, undo
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "detect", "patch", "scan", "undo"]
+__all__ = ["__version__", "audit", "detect", "patch", "scan", "undo"]
 
 
 def __getattr__(name: str) -> Any:
     """Import the jobs when they are asked for: `import precision_fix.auto` must not pay for the codemod."""
+    if name == "audit":
+        import importlib
+
+        return importlib.import_module("precision_fix.audit")
     if name in ("detect", "patch", "scan", "undo"):
         from precision_fix import api
 

@@ -119,6 +119,17 @@ class Report:
                 self._add(f"  {problem}")
             self._add()
 
+    def _runtime(self) -> None:
+        """Where something is decided only while the program runs, how to start it."""
+        left = [finding for finding in self._of(Action.MANUAL) if finding.runtime]
+        if left:
+            found = (path / name for path in self.paths for name in _PROGRAMS if (path / name).is_file())
+            program = shlex.quote(shown(str(next(found, "PROGRAM.py"))))
+            self._add(
+                f"{_places(len(left))} are decided while the program runs. Start it so, and they are taken care of:"
+            )
+            self._add(f"    precision-fix run {program}")
+
     def _by_rule(self, findings: list[Finding]) -> None:
         for code, count in sorted(Counter(finding.code for finding in findings).items()):
             self._add(f"  {code}  {_places(count):>12}  {rule(code).title}")
@@ -140,8 +151,13 @@ class Report:
         else:
             done = len(self.written.changed) if self.written else 0
             self._add(f"{looked}: {_places(len(changes))} found, {done} files changed.", "bold green")
+            self._runtime()
             where = " ".join(shlex.quote(shown(str(path))) for path in self.paths if path.exists())
             self._add(f"Take it back with: precision-fix undo {where}")
+
+
+# What the entry point of a clone is usually called.
+_PROGRAMS = ("main.py", "app.py", "train.py", "run.py", "webui.py", "inference.py", "generate.py", "demo.py")
 
 
 def _places(count: int) -> str:

@@ -85,8 +85,7 @@ class Report:
             lines = len({(site.file, site.line) for site in computing})
             head = [f"precision-fix audit: {self.hits} operators computed in bfloat16, at {lines} lines"]
         rows = [
-            f"  {site.count:>7}  {site.file}:{site.line}  {site.operator}"
-            + (f"  (via {site.via})" if site.via else "")
+            f"  {site.count:>7}  {site.file}:{site.line}  {site.operator}" + (f"  (via {site.via})" if site.via else "")
             for site in computing
         ]
         if self.moves:

@@ -125,9 +125,7 @@ def _without_source(state_dict: Any, swap: Swap) -> Any:
     """A shallow copy with its bfloat16 tensors cast, each once, so that tied ones stay tied."""
     import torch
 
-    if not any(
-        isinstance(value, torch.Tensor) and value.dtype is swap.source for value in state_dict.values()
-    ):
+    if not any(isinstance(value, torch.Tensor) and value.dtype is swap.source for value in state_dict.values()):
         return state_dict
     done: dict[int, Any] = {}
     copied = state_dict.copy()

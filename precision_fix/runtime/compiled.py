@@ -30,9 +30,7 @@ def patch(module: ModuleType, patches: Patches, swap: Swap) -> None:
     """`module` is torch._dynamo.output_graph, once it has been imported."""
     tracer = getattr(module, "SubgraphTracer", None)
     if tracer is None or not hasattr(tracer, "create_proxy"):
-        patches.skipped.append(
-            f"{module.__name__}.SubgraphTracer.create_proxy: this version does not have it"
-        )
+        patches.skipped.append(f"{module.__name__}.SubgraphTracer.create_proxy: this version does not have it")
     else:
         patches.wrap(tracer, "create_proxy", lambda original: _create_proxy(original, patches, swap))
     graph = getattr(module, "OutputGraph", None)
@@ -132,9 +130,7 @@ def _create_proxy(original: Function, patches: Patches, swap: Swap) -> Function:
     # there.
     originals = dict(patches.originals)
 
-    def create_proxy(
-        self: Any, kind: str, target: Any, args: Any, kwargs: Any, *rest: Any, **more: Any
-    ) -> Any:
+    def create_proxy(self: Any, kind: str, target: Any, args: Any, kwargs: Any, *rest: Any, **more: Any) -> Any:
         if swap.active:
             if kind == "call_function":
                 with contextlib.suppress(TypeError):  # an unhashable callable

@@ -58,9 +58,7 @@ def decide(
     return _by_detection(target)
 
 
-def _one_of(
-    name: str, value: str | None, environ: Mapping[str, str], allowed: tuple[str, ...], default: str
-) -> str:
+def _one_of(name: str, value: str | None, environ: Mapping[str, str], allowed: tuple[str, ...], default: str) -> str:
     value = (value if value is not None else environ.get(name, "")).strip().lower() or default
     if value not in allowed:
         raise PrecisionFixError(f"{name}={value!r} is none of {', '.join(allowed)}")

@@ -72,7 +72,7 @@ class _Watcher(MetaPathFinder):
             try:
                 if module is not None:
                     callback(module)
-            except Exception as error:  # noqa: PERF203
+            except Exception as error:
                 self.problems.append(f"{fullname}: {type(error).__name__}: {error}")
         if not self.waiting and self in sys.meta_path:
             sys.meta_path.remove(self)

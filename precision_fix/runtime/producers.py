@@ -142,9 +142,7 @@ def function_standin(
         return original(*args, **kwargs)
 
     def by_position(*args: Any, **kwargs: Any) -> Any:
-        asked = (kwargs and kwargs.get(keyword) is bfloat16) or (
-            len(args) > place and args[place] is bfloat16
-        )
+        asked = (kwargs and kwargs.get(keyword) is bfloat16) or (len(args) > place and args[place] is bfloat16)
         if asked and swap.applies():
             args, kwargs = replaced(args, kwargs, swap, keyword, place)
         if has_torch_function_variadic(*args) and not compiling():
@@ -178,9 +176,7 @@ def method_standin(original: Function, swap: Swap, keyword: str, position: int |
         return original(self, *args, **kwargs)
 
     def by_position(self: Any, *args: Any, **kwargs: Any) -> Any:
-        asked = (kwargs and kwargs.get(keyword) is bfloat16) or (
-            len(args) > place and args[place] is bfloat16
-        )
+        asked = (kwargs and kwargs.get(keyword) is bfloat16) or (len(args) > place and args[place] is bfloat16)
         if asked and swap.applies():
             args, kwargs = replaced(args, kwargs, swap, keyword, place)
         return original(self, *args, **kwargs)

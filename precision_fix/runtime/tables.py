@@ -101,9 +101,7 @@ def _in_jit_caches(patches: Patches, pairs: list[tuple[Function, Function]]) -> 
     state = sys.modules.get("torch.jit._state")
     caches = [
         cache
-        for cache in (
-            getattr(state, name, None) for name in ("_jit_caching_layer", "_jit_function_overload_caching")
-        )
+        for cache in (getattr(state, name, None) for name in ("_jit_caching_layer", "_jit_function_overload_caching"))
         if cache is not None
     ]
 

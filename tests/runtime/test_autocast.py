@@ -113,9 +113,7 @@ def test_the_state_is_what_it_was() -> None:
             pass
         with pytest.raises(ZeroDivisionError), torch.autocast("cpu"):
             raise ZeroDivisionError
-        assert [
-            (torch.is_autocast_enabled(d), torch.get_autocast_dtype(d)) for d in ("cpu", "cuda")
-        ] == before
+        assert [(torch.is_autocast_enabled(d), torch.get_autocast_dtype(d)) for d in ("cpu", "cuda")] == before
     assert [(torch.is_autocast_enabled(d), torch.get_autocast_dtype(d)) for d in ("cpu", "cuda")] == before
 
 

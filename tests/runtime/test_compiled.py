@@ -225,9 +225,7 @@ def test_no_graph_break_that_was_not_there() -> None:
     def function(x: torch.Tensor) -> torch.Tensor:
         mask = torch.full((3, 3), torch.finfo(torch.bfloat16).min, dtype=torch.bfloat16).triu(1)
         positions = torch.arange(3, dtype=torch.bfloat16, device=x.device)
-        made: torch.Tensor = block(
-            x.to(torch.bfloat16).float() + positions[:, None].float(), src_mask=mask.float()
-        )
+        made: torch.Tensor = block(x.to(torch.bfloat16).float() + positions[:, None].float(), src_mask=mask.float())
         return made
 
     x = torch.rand(2, 3, 8)

@@ -98,9 +98,7 @@ def test_exit_codes(run: Run, text: str, code: int, stderr: str) -> None:
 def test_tracebacks_are_the_programs_own(run: Run, tmp_path: Path) -> None:
     text = "def f():\n    raise ValueError('mine')\nf()\n"
     done = run(text)
-    expected = subprocess.run(
-        [sys.executable, "program.py"], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    expected = subprocess.run([sys.executable, "program.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (1, expected.stderr)
     broken = run("def f(:\n")
     assert broken.returncode == 1

@@ -41,9 +41,7 @@ def test_the_user_gets_the_hardwares_answer() -> None:
 
 
 @pytest.mark.usefixtures("emulating")
-@pytest.mark.parametrize(
-    "module", ["torch.amp.autocast_mode", "transformers.x", "accelerate.state", "lightning.y"]
-)
+@pytest.mark.parametrize("module", ["torch.amp.autocast_mode", "transformers.x", "accelerate.state", "lightning.y"])
 def test_a_frameworks_gate_opens(module: str) -> None:
     with runtime.enabled():
         assert asking(module) is True
@@ -57,9 +55,7 @@ def test_without_emulation_is_answered_by_torch(monkeypatch: pytest.MonkeyPatch)
         assert torch.cuda.is_bf16_supported(False) is False
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: True)
     with runtime.enabled():
-        assert torch.cuda.is_bf16_supported(including_emulation=False) is True, (
-            "the truth, also where it is True"
-        )
+        assert torch.cuda.is_bf16_supported(including_emulation=False) is True, "the truth, also where it is True"
 
 
 def test_autocast_on_cuda_does_not_refuse(monkeypatch: pytest.MonkeyPatch) -> None:

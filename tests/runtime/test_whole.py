@@ -183,9 +183,7 @@ def test_constructors_of_modules() -> None:
         state = [*module.parameters(), *module.buffers()]
         made += bool(state)
         for tensor in state:
-            if isinstance(
-                tensor, torch.nn.parameter.UninitializedParameter | torch.nn.parameter.UninitializedBuffer
-            ):
+            if isinstance(tensor, torch.nn.parameter.UninitializedParameter | torch.nn.parameter.UninitializedBuffer):
                 continue
             assert tensor.dtype is not BF16, type(module).__name__
     assert made >= 30

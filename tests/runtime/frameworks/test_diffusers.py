@@ -35,9 +35,7 @@ def test_pipeline(tmp_path: Path, same_as_float32: Check) -> None:
     def program(dtype: str) -> dict[str, torch.Tensor]:
         pipe = diffusers.DDIMPipeline.from_pretrained(tmp_path, torch_dtype=getattr(torch, dtype))
         pipe.set_progress_bar_config(disable=True)
-        images = pipe(
-            num_inference_steps=2, output_type="np", generator=torch.Generator().manual_seed(0)
-        ).images
+        images = pipe(num_inference_steps=2, output_type="np", generator=torch.Generator().manual_seed(0)).images
         return {"images": torch.from_numpy(images), **pipe.unet.state_dict()}
 
     same_as_float32(program)

@@ -45,9 +45,7 @@ _TORCHRUN = ["torch.distributed.run", "--standalone", "--nproc-per-node=2", "pro
 def launch(argv: list[str], program: str, folder: Path) -> list[str]:
     """The lines that `precision-fix run -m argv` prints, in order."""
     (folder / "program.py").write_text(program)
-    start = (
-        f"from precision_fix.runtime.launch import run_program as r; raise SystemExit(r({argv}, module=True))"
-    )
+    start = f"from precision_fix.runtime.launch import run_program as r; raise SystemExit(r({argv}, module=True))"
     done = subprocess.run(
         [sys.executable, "-c", start],
         capture_output=True,

@@ -61,9 +61,7 @@ def test_accelerate(same_as_float32: Check) -> None:
 
     def program(dtype: str) -> dict[str, torch.Tensor]:
         accelerate.state.AcceleratorState._reset_state(True)
-        accelerator = accelerate.Accelerator(
-            mixed_precision="bf16" if dtype == "bfloat16" else "no", cpu=True
-        )
+        accelerator = accelerate.Accelerator(mixed_precision="bf16" if dtype == "bfloat16" else "no", cpu=True)
         model = network()
         loader = torch.utils.data.DataLoader(
             torch.utils.data.TensorDataset(*map(torch.cat, zip(*batches(), strict=True))), batch_size=4

@@ -96,9 +96,7 @@ def test_compiled_into_one_graph(saved: Path) -> None:
 
 
 def test_trainer(tmp_path: Path, same_as_float32: Check) -> None:
-    rows = [
-        {"input_ids": torch.arange(n, n + 8) % 64, "labels": torch.arange(n, n + 8) % 64} for n in range(12)
-    ]
+    rows = [{"input_ids": torch.arange(n, n + 8) % 64, "labels": torch.arange(n, n + 8) % 64} for n in range(12)]
 
     def program(dtype: str) -> dict[str, torch.Tensor]:
         model = tiny()

@@ -1,4 +1,4 @@
-"""What the runtime costs, beside the same calls without it, in one run: `python benchmarks/runtime.py`.
+"""What the runtime costs, beside the same calls without it, in one run: `make bench-runtime`.
 
 Each pair is timed in turns, so that a slow moment of the machine falls on both; the figures are medians.
 The aims: 0 on calls that are not wrapped, at most 300 ns on a wrapped factory, 650 ns on `.to`, a training
@@ -113,11 +113,7 @@ def import_time(gpu: str, rounds: int) -> float:
     command = [sys.executable, "-c", _IMPORT]
     environ = {"PRECISION_FIX_GPU": gpu, "PRECISION_FIX_QUIET": "1"}
     times = [
-        float(
-            subprocess.run(
-                command, env={**os.environ, **environ}, check=True, capture_output=True, text=True
-            ).stdout
-        )
+        float(subprocess.run(command, env={**os.environ, **environ}, check=True, capture_output=True, text=True).stdout)
         for _ in range(rounds)
     ]
     return statistics.median(times)

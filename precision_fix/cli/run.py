@@ -1,0 +1,38 @@
+"""`precision-fix run PROGRAM`: a program as it is, with float32 in the place of bfloat16 while it runs."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from precision_fix.cli.app import HELP, app
+
+# What follows the program's name is the program's, whatever it looks like.
+_AS_IT_IS = {"allow_interspersed_args": False, "ignore_unknown_options": True, **HELP}
+
+
+@app.command("run", context_settings=_AS_IT_IS)
+def run(
+    program: Annotated[
+        list[str], typer.Argument(help="A script, or torchrun or accelerate, and its arguments.", show_default=False)
+    ],
+    module: Annotated[bool, typer.Option("-m", help="PROGRAM is a module, as in `python -m`.")] = False,
+    audit: Annotated[bool, typer.Option("--audit", help="List afterwards what still computed in bfloat16.")] = False,
+    fail: Annotated[bool, typer.Option("--fail", help="Exit with 1 if the audit finds anything.")] = False,
+    json: Annotated[Path | None, typer.Option("--json", help="Write the audit to a file.", metavar="FILE")] = None,
+    gpu: Annotated[str | None, typer.Option("--gpu", help="Decide for this GPU: t4, 7.5.", metavar="NAME")] = None,
+    to: Annotated[str | None, typer.Option("--to", help="What bfloat16 becomes: float32 or float16.")] = None,
+) -> None:
+    """Run a program, and its children, in float32 where the GPU has no bfloat16, without editing it."""
+    from precision_fix.runtime.launch import run_program
+
+    for name, value in (("PRECISION_FIX_GPU", gpu), ("PRECISION_FIX_TO", to)):
+        if value is not None:
+            os.environ[name] = value
+    # Ctrl-C is the program's own again.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    raise typer.Exit(run_program(program, module=module, audit=audit, fail=fail, json_path=json))
