@@ -17,6 +17,11 @@ CAST = b"import torch\nx = y.to(torch.bfloat16)\n"
 DONE = CAST.replace(b"bfloat16", b"float32")
 DEEP = b"import torch\nx = "
 
+# Trees that Python 3.10 builds all the same, and finds nothing, or one sound place, in.
+TOO_DEEP = {
+    "attributes.py": (DEEP + b"torch" + b".cuda" * 20000 + b".bfloat16\n", "nested too deeply"),
+    "terms.py": (DEEP + b"a + " * 20000 + b"y.to(torch.bfloat16)" + b" + b" * 20000 + b"\n", "nested too deeply"),
+}
 # What a file holds, and what must be said of it beside its path.
 BAD: dict[str, tuple[bytes, str]] = {
     "syntax.py": (b"import torch\nx = y.to(torch.bfloat16\n", "does not parse, line 2"),
@@ -31,9 +36,8 @@ BAD: dict[str, tuple[bytes, str]] = {
     "binary.py": (b"\x7fELF bf16 \x00\x01\x02", "NUL byte"),
     "parentheses.py": (DEEP + b"(" * 1000 + b"y.to(torch.bfloat16)" + b")" * 1000 + b"\n", "nested"),
     "lists.py": (DEEP + b"[" * 1000 + b"y.to(torch.bfloat16)" + b"]" * 1000 + b"\n", "nested"),
-    "attributes.py": (DEEP + b"torch" + b".cuda" * 20000 + b".bfloat16\n", "nested too deeply"),
+    **(TOO_DEEP if sys.version_info >= (3, 11) else {}),
     "chain.py": (DEEP + b"y" + b".a()" * 20000 + b".bfloat16()\n", "nested too deeply"),
-    "terms.py": (DEEP + b"a + " * 20000 + b"y.to(torch.bfloat16)" + b" + b" * 20000 + b"\n", "nested too deeply"),
     "minus.py": (DEEP + b"-" * 50000 + b"y.to(torch.bfloat16)\n", "nested too deeply"),
     "elif.py": (b"import torch\nif a: pass\n" + b"elif b: pass\n" * 20000 + b"else: y.bfloat16()\n", "nested"),
     "blocks.py": (

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from precision_fix.errors import PrecisionFixError
-from precision_fix.gpu import Detection, Gpu, detect, named
 from precision_fix.model.target import TARGETS, Target
+
+if TYPE_CHECKING:
+    from precision_fix.gpu import Detection, Gpu
 
 ADVICE = "no GPU found, and none was named: say which with --gpu (t4, p100, sm_75, 7.5), or look first with --diff"
 
@@ -42,7 +45,11 @@ def decide(gpu: str | None) -> Decision:
     Raises PrecisionFixError for a name that is no GPU.
     """
     if gpu is not None:
+        from precision_fix.gpu import named
+
         return Decision(named(gpu), None)
+    from precision_fix.gpu import detect
+
     detection = detect()
     return Decision(detection.lowest, detection)
 

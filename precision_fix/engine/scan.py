@@ -175,8 +175,9 @@ def _without_collector() -> Iterator[None]:
 def scan_file(path: str, explicit: bool, target: Target, with_text: bool) -> FileScan | None:
     """Scan one file; None where there is nothing to say of it."""
     try:
-        with open(path, "rb") as file:
-            data = file.read()
+        # The whole file is read at once: a buffer would only be one more copy.
+        with open(path, "rb", buffering=0) as file:
+            data = file.readall()
     except OSError as error:
         return FileScan(path, problem=Problem(path, f"cannot be read: {reason(error)}"))
     if explicit and not path.endswith((".py", ".pyw", ".pyi")) and not data.startswith(b"#!"):

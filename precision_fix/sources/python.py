@@ -21,7 +21,7 @@ from precision_fix.sources.outline import long_strings, occurrences, outline
 
 # What a file must hold to be worth reading: bfloat16 in any spelling, or a dtype that comes from elsewhere.
 _BFLOAT16 = ("bfloat16", "bf16", "BFloat16", "BF16")
-_ELSEWHERE = ("getattr(torch", "getattr(th", "assign=True", 'dtype="auto"', "dtype='auto'")
+_ELSEWHERE = ("getattr(t", "assign=True", 'dtype="auto"', "dtype='auto'")
 _NEEDLES = tuple(word.encode() for word in _BFLOAT16 + _ELSEWHERE)
 _ROUNDS = 4
 # libcst's native parser recurses: an expression nested more deeply than this is not given to it.

@@ -73,7 +73,9 @@ def decode(data: bytes) -> SourceText:
         line = len(_END_OF_LINE.findall(data, 0, offset)) + 1
         said = "is not UTF-8" if cookie is None else f"is not the {cookie} that its coding line says"
         hint = ", and no coding line says what it is" if cookie is None else ""
-        raise Undecodable(f"{said}: byte 0x{data[offset]:02x} at offset {offset} (line {line}){hint}") from None
+        # A codec may count in its own way, and point behind the end.
+        byte = f"byte 0x{data[offset]:02x} at " if offset < len(data) else ""
+        raise Undecodable(f"{said}: {byte}offset {offset} (line {line}){hint}") from None
     except (
         ValueError,
         LookupError,
