@@ -31,7 +31,7 @@ bench-runtime: $(VENV)/ready
 
 # The runtime under transformers, Accelerate, Lightning, peft and diffusers, which are installed for it.
 frameworks: $(VENV)/ready
-	$(RUN) -m pip install --quiet ".[frameworks]"
+	$(RUN) -m pip install --quiet --editable ".[test,frameworks]"
 	$(RUN) -m pytest tests/runtime/frameworks
 
 # What only a CUDA device can show.
