@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test lint score bench bench-runtime clones frameworks gpu clean
+.PHONY: demo test lint score promises bench bench-runtime clones frameworks gpu clean
 
 # The two commands of the README. Both install what they need into .venv, and nothing elsewhere.
 
@@ -21,6 +21,9 @@ lint: $(VENV)/ready
 
 score: $(VENV)/ready
 	$(RUN) -m tests.bench.score
+
+promises: $(VENV)/ready
+	$(RUN) -m tests.bench.promises
 
 bench: $(VENV)/ready
 	$(RUN) -m pip install --quiet ast-grep-cli

@@ -61,7 +61,7 @@ _KERNELS = frozenset(
     | {"flash_attn_with_kvcache", "_flash_attention_forward", "varlen_attn", "get_ptr"}
 )
 # Callees that answer a question, and those that build a kernel for the dtype that they are given.
-_PREDICATE = re.compile(r"^_?(?:can|is|has|supports?|should|check)_|_(?:available|supported|works|ok)$")
+_PREDICATE = re.compile(r"^_?(?:can|is|has|supports?|should)_|_(?:available|supported|works|ok)$")
 _COMPILES = re.compile(r"(?:^|_)(?:jit|compile|cpp|codegen|kernel)(?:$|_)")
 _CASTS = frozenset({"to", "type", "new_zeros", "new_ones", "new_empty", "new_full", "new_tensor", "astype"})
 
