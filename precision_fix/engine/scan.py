@@ -69,7 +69,6 @@ def scan(
     target: Target,
     *,
     with_text: bool,
-    extend_exclude: Sequence[str] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> Scan:
     """Scan files and directories. Nothing is written; what cannot be read or parsed is among the problems.
@@ -77,7 +76,7 @@ def scan(
     `with_text` renders the edited bytes as well; `progress` is told how many files are done, out of how many.
     """
     result = Scan(target)
-    found = list(walk(paths, problems=result.problems, extend_exclude=extend_exclude))
+    found = list(walk(paths, problems=result.problems))
     result.looked_at = len(found)
     by_path = {each.path: each for each in found}
     done = 0

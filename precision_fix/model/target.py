@@ -20,17 +20,14 @@ class Target:
 
     def word(self, old: str) -> str | None:
         """The word for this precision in the style of `old`, a word for bfloat16; None if `old` is no such word."""
-        prefix, _, bare = old.rpartition("torch.")
         styles = {
             "bfloat16": self.dtype,
+            "torch.bfloat16": f"torch.{self.dtype}",
             "bf16": self.short,
-            "BF16": self.short.upper(),
             "bf16-mixed": self.lightning_mixed,
             "bf16-true": self.lightning_true,
         }
-        if bare not in styles or prefix:
-            return None
-        return old[: -len(bare)] + styles[bare] if bare != old else styles[bare]
+        return styles.get(old)
 
 
 FLOAT32 = Target("float32", "float", "FloatTensor", "fp32", "f32", "no", "32-true", "32-true")
