@@ -58,8 +58,29 @@ def refuses(module: Module, compare: ast.Compare, subject: ast.AST) -> bool:
     if lets is None or compare.left is not subject:
         return False
     if lets == frozenset({"bfloat16"}):
-        return near_kernel(module, compare)
+        return guards_kernel(module, compare)
     return "bfloat16" in lets and module.target.dtype not in lets
+
+
+# What a message says where something needs bfloat16, and what is asked of a tensor before its memory is handed over.
+_NEEDS = re.compile(r"(?i)\b(?:requires?|only|supports?|supported|needs?)\b")
+_LAYOUT = re.compile(r"is_contiguous|\bstride\b|is_cuda|data_ptr|device\.type|\.device\b")
+
+
+def guards_kernel(module: Module, node: ast.AST) -> bool:
+    """Whether a guard stands before a compiled kernel: by what is near it, by its message, or by what else it asks."""
+    if near_kernel(module, node):
+        return True
+    statement = module.statement(node)
+    test = statement.test if isinstance(statement, ast.Assert | ast.If) else statement
+    if isinstance(statement, ast.Assert):
+        said: ast.AST | None = statement.msg
+    else:
+        said = statement.body[-1] if isinstance(statement, ast.If) else None
+    strings = (part.value for part in ast.walk(said) if isinstance(part, ast.Constant)) if said is not None else ()
+    if any(isinstance(text, str) and _NEEDS.search(text) for text in strings):
+        return True
+    return _LAYOUT.search(ast.unparse(test)) is not None
 
 
 def passing(module: Module, test: ast.AST, *, negated: bool = False) -> frozenset[str] | None:

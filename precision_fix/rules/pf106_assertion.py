@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import ast
-import re
 
-from precision_fix.model.finding import Verdict, manual, rewrite
-from precision_fix.model.guard import accepted, is_equality_assertion
-from precision_fix.model.kernels import near_kernel
+from precision_fix.model.context import says_bfloat16, tests_around
+from precision_fix.model.finding import Verdict, keep, manual, rewrite
+from precision_fix.model.guard import accepted, guards_kernel, is_equality_assertion
 from precision_fix.model.module import Module
 from precision_fix.model.rule import Rule
 from precision_fix.model.site import Kind, Site
@@ -28,8 +27,10 @@ class RULE(Rule):
         sole = isinstance(above, ast.Compare) and accepted(site.module, above) == frozenset({"bfloat16"})
         if not sole and not (isinstance(above, ast.Call) and is_equality_assertion(above)):
             return None
-        if near_kernel(site.module, site.node):
+        if guards_kernel(site.module, site.node):
             return manual("guards a compiled kernel, which takes nothing else")
+        if any(says_bfloat16(site.module, test) for test in tests_around(site)):
+            return keep("asserts what the test around it has found")
         if not _guards_what_changes(site):
             return manual("nothing in reach that would change: see what it guards")
         edits = site.retarget()
@@ -37,11 +38,8 @@ class RULE(Rule):
 
 
 def _guards_what_changes(site: Site) -> bool:
-    """Whether the file, outside of guards, makes something bfloat16; a function that asks for it in words needs it."""
-    function = site.module.function(site.node)
-    if function is not None and _casts(site.module, function):
-        return True
-    return not _demands(site) and _casts(site.module, site.module.tree)
+    """Whether the file makes something bfloat16, outside of guards."""
+    return _casts(site.module, site.module.tree)
 
 
 def _casts(module: Module, around: ast.AST) -> bool:
@@ -63,16 +61,3 @@ def _only_asks(module: Module, node: ast.AST) -> bool:
     return isinstance(above, ast.Compare | ast.Subscript) or (
         isinstance(above, ast.Call) and is_equality_assertion(above)
     )
-
-
-_DEMAND = re.compile(r"(?i)\b(?:requires?|only|supports?|needs?|expects?|must)\b")
-
-
-def _demands(site: Site) -> bool:
-    """The message of the assertion, or of the exception, says that something needs bfloat16."""
-    statement = site.statement
-    words = [statement.msg] if isinstance(statement, ast.Assert) and statement.msg else []
-    if isinstance(statement, ast.If):
-        words = [statement.body[-1]]  # type: ignore[list-item]
-    strings = (node.value for word in words for node in ast.walk(word) if isinstance(node, ast.Constant))
-    return any(isinstance(text, str) and _DEMAND.search(text) for text in strings)
