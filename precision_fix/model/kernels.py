@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from pathlib import PurePath
 
 from precision_fix.model.module import Module
 
@@ -30,7 +31,8 @@ def is_kernel(name: str | None) -> bool:
 
 def near_kernel(module: Module, node: ast.AST) -> bool:
     """Whether the function around a node launches a kernel, or its file is one of kernels."""
-    if _PATH.search(module.path):
+    # The folders near the file; where the clone itself lies says nothing.
+    if _PATH.search("/".join(PurePath(module.path).parts[-3:])):
         return True
     around: ast.AST = module.function(node) or module.tree
     for inner in ast.walk(around):

@@ -16,8 +16,8 @@ class RULE(Rule):
     code = "PF106"
     title = "an assertion of bfloat16"
     why = (
-        "`assert x.dtype == torch.bfloat16` checks the result of a cast that is rewritten, here or in another "
-        "file; left alone it would fail. The guard of a compiled kernel stays: the kernel takes nothing else."
+        "`assert x.dtype == torch.bfloat16` checks the result of a cast that is rewritten in the same file; left alone "
+        "it would fail. The guard of a compiled kernel stays: the kernel takes nothing else."
     )
     kinds = frozenset({Kind.DTYPE})
     moves_with = "PF902"
@@ -31,19 +31,15 @@ class RULE(Rule):
             return manual("guards a compiled kernel, which takes nothing else")
         if any(says_bfloat16(site.module, test) for test in tests_around(site)):
             return keep("asserts what the test around it has found")
-        if not _guards_what_changes(site):
+        if not _makes_bfloat16(site.module):
             return manual("nothing in reach that would change: see what it guards")
         edits = site.retarget()
         return rewrite("asserts what was rewritten", *edits) if edits else None
 
 
-def _guards_what_changes(site: Site) -> bool:
+def _makes_bfloat16(module: Module) -> bool:
     """Whether the file makes something bfloat16, outside of guards."""
-    return _casts(site.module, site.module.tree)
-
-
-def _casts(module: Module, around: ast.AST) -> bool:
-    for node in ast.walk(around):
+    for node in ast.walk(module.tree):
         if isinstance(node, ast.Attribute | ast.Name):
             above = module.parent(node)
             is_attribute = isinstance(node, ast.Attribute) and node.attr == "bfloat16"
