@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from precision_fix.model.module import Function, Module
 from precision_fix.model.site import Site
-from precision_fix.model.syntax import called, defaults
+from precision_fix.model.syntax import called, defaults, key_of
 
 Sequence = ast.List | ast.Tuple | ast.Set
 
@@ -32,7 +32,7 @@ def receiver(site: Site) -> str | None:
                 target = above.targets[0] if isinstance(above, ast.Assign) else above.target
                 return name_of(target)
             case ast.Dict():
-                key = next((k for k, v in zip(above.keys, above.values, strict=True) if v is node), None)
+                key = key_of(above, node)
                 return key.value if isinstance(key, ast.Constant) and isinstance(key.value, str) else None
             case ast.Return():
                 function = module.function(above)

@@ -334,8 +334,7 @@ class _Follower:
             self._attribute_readers(str(call.args[0].value), "self", Shape.VALUE)
 
     def name_of_container(self, container: ast.Name) -> None:
-        owner = self.module.scope_of(container).owner(container.id)
-        for reader in owner.readers(container.id) if owner else ():
+        for reader in self.module.readers(container):
             if reader is not container:
                 self.push(reader, Shape.ITEMS)
 

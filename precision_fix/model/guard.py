@@ -106,8 +106,7 @@ def passing(module: Module, test: ast.AST, *, negated: bool = False) -> frozense
 
 def _members(module: Module, container: ast.expr) -> frozenset[str] | None:
     if isinstance(container, ast.Name):
-        owner = module.scope_of(container).owner(container.id)
-        bindings = owner.bindings[container.id] if owner else []
+        bindings = module.bindings(container)
         value = module.assigned_value(bindings[0]) if len(bindings) == 1 else None
         return _members(module, value) if value is not None and not isinstance(value, ast.Name) else None
     if isinstance(container, ast.Call) and len(container.args) == 1:

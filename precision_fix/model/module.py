@@ -64,6 +64,19 @@ class Module:
     def scope_of(self, node: ast.AST) -> Scope:
         return self.names.scope_of(node)
 
+    def bindings(self, name: ast.Name) -> list[ast.AST]:
+        """The nodes that bind a name in the scope that it belongs to; none for a builtin or a star import."""
+        owner = self.scope_of(name).owner(name.id)
+        return owner.bindings[name.id] if owner is not None else []
+
+    def is_imported(self, name: ast.Name) -> bool:
+        return any(isinstance(binding, ast.alias) for binding in self.bindings(name))
+
+    def readers(self, name: ast.Name) -> list[ast.Name]:
+        """Every read of the variable that a name stands for."""
+        owner = self.scope_of(name).owner(name.id)
+        return list(owner.readers(name.id)) if owner is not None else []
+
     def definition(self, name: str) -> Definition | None:
         """The function or class of this name in the file, if there is just one."""
         self.wanted.add(name)
@@ -86,12 +99,11 @@ class Module:
         return ".".join([base, *reversed(attributes)]) if base is not None else None
 
     def _resolve_name(self, node: ast.Name, depth: int) -> str | None:
-        owner = self.scope_of(node).owner(node.id)
-        if owner is None:
+        bindings = self.bindings(node)
+        if not bindings:
             if node.id == "bfloat16" and any(m.split(".")[0] == "torch" for m in self.names.star_imports):
                 return "torch.bfloat16"
             return node.id
-        bindings = owner.bindings[node.id]
         for binding in bindings:
             if isinstance(binding, ast.alias):
                 return self._imported(binding)
@@ -125,8 +137,7 @@ class Module:
 
     def import_of(self, node: ast.Name) -> ast.ImportFrom | None:
         """The `from ... import` statement that brings a name."""
-        owner = self.scope_of(node).owner(node.id)
-        for bound in owner.bindings[node.id] if owner else ():
+        for bound in self.bindings(node):
             statement = self.parent(bound)
             if isinstance(statement, ast.ImportFrom):
                 return statement

@@ -131,11 +131,8 @@ def _method(module: Module, node: ast.Attribute, name: str | None) -> Iterator[S
     root = node.value
     while isinstance(root, ast.Attribute):
         root = root.value
-    if isinstance(root, ast.Name) and name is not None:
-        owner = module.scope_of(root).owner(root.id)
-        bindings = owner.bindings[root.id] if owner else []
-        if any(isinstance(binding, ast.alias) for binding in bindings):
-            return
+    if isinstance(root, ast.Name) and name is not None and module.is_imported(root):
+        return
     yield Site(module, Kind.METHOD, call, ".bfloat16()")
 
 

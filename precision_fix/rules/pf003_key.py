@@ -9,6 +9,7 @@ from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, keep
 from precision_fix.model.rule import Rule
 from precision_fix.model.site import Kind, Site
+from precision_fix.model.syntax import key_of
 
 _CHOSEN = frozenset({Fate.CHOOSES, Fate.STORED})
 
@@ -46,7 +47,7 @@ def _is_case(site: Site) -> bool:
         return inner is not sequence and inner is not None and is_record(inner)
     above = site.parent
     if isinstance(above, ast.Dict):
-        key = next((k for k, v in zip(above.keys, above.values, strict=True) if v is site.node), None)
+        key = key_of(above, site.node)
         if isinstance(key, ast.Constant):
             return isinstance(key.value, int)
         # Another kind of key, a member of an enum say, does not tell; the use does.

@@ -54,10 +54,8 @@ def _results(module: Module, cast: ast.Call) -> list[ast.Call]:
     target = module.parent(cast)
     if isinstance(target, ast.Assign) and len(target.targets) == 1 and isinstance(target.targets[0], ast.Name):
         name = target.targets[0]
-        owner = module.scope_of(name).owner(name.id)
-        if owner is not None and len(owner.bindings[name.id]) == 1:
-            readers = list(owner.readers(name.id))
-            calls = [call for reader in readers for call in _called_on(module, reader)]
+        if len(module.bindings(name)) == 1:
+            calls = [call for reader in module.readers(name) for call in _called_on(module, reader)]
             found += [call for call in calls if _is_view(call) or _is_remainder(module, call)]
     return found
 

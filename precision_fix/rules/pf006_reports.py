@@ -52,8 +52,7 @@ def _looks_at_data(module: Module, test: ast.expr) -> bool:
         if isinstance(node, ast.Attribute) and node.attr == "dtype":
             return True
         if isinstance(node, ast.Name):
-            owner = module.scope_of(node).owner(node.id)
-            values = [module.assigned_value(bound) for bound in (owner.bindings[node.id] if owner else ())]
+            values = [module.assigned_value(bound) for bound in module.bindings(node)]
             if any(
                 isinstance(part, ast.Attribute) and part.attr == "dtype" for v in values if v for part in ast.walk(v)
             ):

@@ -10,7 +10,7 @@ from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, keep, manual, rewrite
 from precision_fix.model.rule import Rule
 from precision_fix.model.site import Kind, Site
-from precision_fix.model.syntax import called
+from precision_fix.model.syntax import called, defaults, key_of
 
 _OPTIONS = frozenset({"add_argument", "option", "Option", "Argument", "argument", "add_option", "Dropdown", "Radio"})
 
@@ -84,12 +84,9 @@ def _literal(site: Site) -> list[str] | None:
     if isinstance(site.parent, ast.AnnAssign) and site.parent.value is site.node:
         annotation = site.parent.annotation
     elif isinstance(site.parent, ast.arguments):
-        name = receiver(site)
-        arguments = (*site.parent.posonlyargs, *site.parent.args, *site.parent.kwonlyargs)
-        annotation = next((each.annotation for each in arguments if each.arg == name), None)
+        annotation = next(each.annotation for each, default in defaults(site.parent) if default is site.node)
     if isinstance(annotation, ast.Name):
-        owner = site.module.scope_of(annotation).owner(annotation.id)
-        bound = owner.bindings[annotation.id] if owner else []
+        bound = site.module.bindings(annotation)
         annotation = site.module.assigned_value(bound[0]) if len(bound) == 1 else None
     if annotation is None or "Literal[" not in ast.unparse(annotation):
         return None
@@ -121,7 +118,7 @@ def _words(node: ast.expr | None) -> list[str] | None:
 
 def _menu(site: Site, settings: ast.Dict) -> list[str] | None:
     """`(["bf16", "fp32"], {"default": "bf16"})`: a menu of a ComfyUI node, and its default."""
-    key = next(k for k, v in zip(settings.keys, settings.values, strict=True) if v is site.node)
+    key = key_of(settings, site.node)
     outer = site.module.parent(settings)
     if not (isinstance(key, ast.Constant) and key.value == "default" and isinstance(outer, ast.Tuple)):
         return None

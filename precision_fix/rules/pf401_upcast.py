@@ -72,8 +72,7 @@ def _is_plain_value(module: Module, call: ast.Call) -> bool:
     if not (isinstance(above, ast.Assign) and len(above.targets) == 1 and isinstance(above.targets[0], ast.Name)):
         return False
     name = above.targets[0]
-    owner = module.scope_of(name).owner(name.id)
-    readers = [r for r in (owner.readers(name.id) if owner else ()) if r.lineno > name.lineno]
+    readers = [reader for reader in module.readers(name) if reader.lineno > name.lineno]
     return bool(readers) and all(isinstance(module.parent(reader), ast.Return) for reader in readers)
 
 
@@ -86,8 +85,7 @@ def _is_written(module: Module, value: ast.expr) -> bool:
     above = module.parent(value)
     if isinstance(above, ast.Assign) and len(above.targets) == 1 and isinstance(above.targets[0], ast.Name):
         name = above.targets[0]
-        owner = module.scope_of(name).owner(name.id)
-        return any(_is_written(module, r) for r in (owner.readers(name.id) if owner else ()) if r.lineno >= name.lineno)
+        return any(_is_written(module, reader) for reader in module.readers(name) if reader.lineno >= name.lineno)
     if isinstance(above, ast.Subscript) and above.value is value:
         return isinstance(above.ctx, ast.Store) or _is_written(module, above)
     if isinstance(above, ast.Attribute):

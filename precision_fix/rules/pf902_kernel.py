@@ -79,10 +79,9 @@ def _is_handed_over(module: Module, tensor: ast.Call) -> bool:
     if not called(tensor).startswith(("empty", "new_empty")) or not isinstance(name, ast.Assign):
         return False
     target = name.targets[0]
-    owner = module.scope_of(target).owner(target.id) if isinstance(target, ast.Name) else None
-    if owner is None or not isinstance(target, ast.Name):
+    if not isinstance(target, ast.Name):
         return False
-    readers = sorted((r for r in owner.readers(target.id) if r.lineno > target.lineno), key=lambda r: r.lineno)
+    readers = sorted((r for r in module.readers(target) if r.lineno > target.lineno), key=lambda r: r.lineno)
     call = module.parent(readers[0]) if readers else None
     if isinstance(call, ast.keyword):
         call = module.parent(call)

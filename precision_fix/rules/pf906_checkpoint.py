@@ -40,6 +40,5 @@ def _is_built_here(module: Module, state: ast.expr) -> bool:
         return True
     if not isinstance(state, ast.Name):
         return False
-    owner = module.scope_of(state).owner(state.id)
-    values = [module.assigned_value(bound) for bound in (owner.bindings[state.id] if owner else ())]
+    values = [module.assigned_value(bound) for bound in module.bindings(state)]
     return any(isinstance(value, ast.Dict) and value.keys for value in values)
