@@ -144,7 +144,7 @@ class Report:
         files = len({finding.path for finding in changes})
         looked = f"{self.scan.looked_at} files read"
         if not changes:
-            left = "nothing left to change" if self.scan.looked_at else "no Python files here"
+            left = "nothing left to change" if self.scan.looked_at else "no files here that are read"
             self._add(f"{looked}, {left}.", "green")
         elif self.dry:
             self._add(f"{looked}: {_places(len(changes))} in {files} files would change.", "bold")
