@@ -1,0 +1,126 @@
+"""The plan as lines for a terminal or a pipe, with bars."""
+
+from __future__ import annotations
+
+from precision_fix.plan import words
+from precision_fix.plan.contents import shown
+from precision_fix.plan.fit import Card, Verdict
+from precision_fix.plan.planning import DEVICE_MAP, Option, Plan, Sheet
+
+#: (style for rich, line)
+Line = tuple[str, str]
+
+_STYLES = {Verdict.FITS: "green", Verdict.TIGHT: "yellow", Verdict.NO: "red", None: ""}
+_MOST_DTYPES = 6
+_MOST_LEFT_OUT = 8
+_LONGEST = 200
+
+
+class Bars:
+    """Bars of a card's memory: weights, the cast copy, what is left; and a mark where it does not fit."""
+
+    def __init__(self, *, unicode: bool, width: int) -> None:
+        self.width = max(8, width)
+        self._full, self._copy, self._rest, self._over = "█▒░▶" if unicode else "#+.>"
+
+    def bar(self, cards: tuple[Card, ...]) -> str:
+        width = max(6, self.width // max(1, len(cards)) - 2)
+        return " ".join(self._one(card, width) for card in cards)
+
+    def legend(self) -> str:
+        marks = (f"{self._full} weights", f"{self._copy} the cast copy of a layer", f"{self._rest} for activations")
+        return ", ".join((*marks, f"{self._over} does not fit"))
+
+    def _one(self, card: Card, width: int) -> str:
+        if card.left < 0:
+            # How far beyond the numbers say.
+            share = card.load.weights / card.load.needed
+            full = min(width - 1, round((width - 1) * share))
+            return f"[{self._full * full}{self._copy * (width - 1 - full)}{self._over}]"
+        full = _cells(card.load.weights, card.usable, width)
+        copy = min(width - full, _cells(card.load.copy, card.usable, width))
+        return f"[{self._full * full}{self._copy * copy}{self._rest * (width - full - copy)}]"
+
+
+def _cells(amount: int, whole: int, width: int) -> int:
+    """A part of a bar; what is there at all is seen."""
+    return max(1, round(width * amount / whole)) if amount and whole else 0
+
+
+def lines(plan: Plan, *, unicode: bool, width: int = 100) -> list[Line]:
+    """The whole report. `width` is that of the terminal, in columns; bars take what the numbers leave."""
+    bars = Bars(unicode=unicode, width=min(40, width - 62))
+    result: list[Line] = [("bold", line) for line in words.gpus(plan)]
+    for sheet in (*plan.sheets, *((plan.total,) if plan.total else ())):
+        result += [("", ""), *_sheet(sheet, bars)]
+    if plan.sheets:
+        result += [("", ""), *_what_to_do(plan, bars)]
+    if plan.left_out:
+        result += [("", ""), ("bold", "Left out:")]
+        result += [("dim", f"  {problem}") for problem in plan.left_out[:_MOST_LEFT_OUT]]
+        if len(plan.left_out) > _MOST_LEFT_OUT:
+            result.append(("dim", f"  and {len(plan.left_out) - _MOST_LEFT_OUT} more"))
+    if plan.problems:
+        result += [("", ""), ("bold red", "Not read:"), *(("", f"  {problem}") for problem in plan.problems)]
+    return result[1:] if result and result[0] == ("", "") else result
+
+
+def _sheet(sheet: Sheet, bars: Bars) -> list[Line]:
+    model = sheet.model
+    what = f"{words.number(sheet.numel)} parameters, {words.size(sheet.nbytes)}"
+    result: list[Line] = [("bold", f"{shown(sheet.title, _LONGEST)}: {what}")]
+    if model is not None:
+        files = f", {words.plural(len(model.files), 'file')}" if len(model.files) > 1 else ""
+        counts = model.counts[:_MOST_DTYPES]
+        parts = ", ".join(f"{count.dtype.name} {words.number(count.numel)}" for count in counts)
+        more = f", {len(model.counts) - _MOST_DTYPES} other dtypes" if len(model.counts) > _MOST_DTYPES else ""
+        tensors = words.plural(len(model.tensors), "tensor")
+        result.append(("dim", f"  {model.format}, {tensors}{files}: {parts or 'nothing'}{more}"))
+    best = sheet.best
+    result += [_row(option, bars, is_best=option is best) for option in sheet.single]
+    # Where one GPU does in float32 already, nobody asks for two.
+    if sheet.spread and sheet.single[0].verdict is not Verdict.FITS:
+        result.append(("dim", f"  over {len(sheet.spread[0].cards)} GPUs, by layers:"))
+        result += [_row(option, bars, is_best=option is best) for option in sheet.spread]
+    return result
+
+
+def _row(option: Option, bars: Bars, *, is_best: bool) -> Line:
+    mark = ">" if is_best else " "
+    numbers = f"{mark} {option.label:16} {words.size(option.load.weights):>10}"
+    if option.verdict is None:
+        return "", numbers
+    line = f"{numbers}  {words.verdict(option):12} {words.left(option):>18}  {bars.bar(option.cards)}"
+    return _STYLES[option.verdict], line
+
+
+def _what_to_do(plan: Plan, bars: Bars) -> list[Line]:
+    result: list[Line] = []
+    sheet = plan.conclusion
+    assert sheet is not None
+    best = sheet.best
+    if plan.cards.gpus:
+        result += [("dim", bars.legend()), ("dim", words.RULE), ("", "")]
+    result.append(("bold", "How to get each:"))
+    result += [("", f"  {label:16} {command}") for label, command in words.commands(plan)]
+    if sheet.spread:
+        result.append(("", f"  on {len(plan.cards.gpus)} GPUs        the same, {DEVICE_MAP}"))
+    if best is not None:
+        result += [("", ""), *_advised(best)]
+    elif plan.cards.gpus:
+        result += [("", ""), ("bold red", words.advice(plan, sheet))]
+    remarks = words.remarks(plan)
+    if remarks:
+        result += [("", ""), *(("yellow", f"Note: {shown(line, 400)}") for line in remarks)]
+    return result
+
+
+def _advised(best: Option) -> list[Line]:
+    where = f" on {len(best.cards)} GPUs" if len(best.cards) > 1 else ""
+    tight = ", but tight: keep batches and images small" if words.is_tight(best) else ""
+    result: list[Line] = [("bold", f"Best here: {best.label}{where}{tight}"), ("bold green", f"  {best.command}")]
+    if where:
+        result.append(("", f"  {DEVICE_MAP}"))
+    if best.storage == "float16":
+        result.append(("yellow", f"  {words.FLOAT16}"))
+    return result
