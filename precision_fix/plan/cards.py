@@ -40,7 +40,7 @@ def cards(gpu: str | None, count: int | None = None, memory: float | None = None
     if memory is not None and not 0 < memory < 1 << 20:
         raise PrecisionFixError(f"--memory {memory:g}: choose the GiB of one GPU, as 14.7")
     if gpu is None:
-        return _visible(detect(), count, memory)
+        return visible(detect(), count, memory)
     each, many = _counted(gpu)
     many = count or many
     notes: tuple[str, ...] = ()
@@ -71,7 +71,8 @@ def _guessed(gpu: Gpu) -> tuple[Gpu, tuple[str, ...]]:
     return replace(gpu, memory=usual), (note,)
 
 
-def _visible(found: Detection, count: int | None, memory: float | None) -> Cards:
+def visible(found: Detection, count: int | None = None, memory: float | None = None) -> Cards:
+    """The GPUs of a detection, all or the first `count` of them. Raises PrecisionFixError as `cards` does."""
     gpus = found.gpus
     if count is not None and count > len(gpus):
         there = "no GPU is" if not gpus else f"{len(gpus)} {'is' if len(gpus) == 1 else 'are'}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -12,8 +11,6 @@ from precision_fix.plan.dtypes import Dtype
 
 #: More tensors than any published model has: the shards of one of 10**12 parameters hold some 200,000.
 MOST_TENSORS = 1_000_000
-
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 
 
 class Unreadable(PrecisionFixError):
@@ -117,5 +114,7 @@ def shown(text: str, limit: int = 80) -> str:
 
     Control characters would move a terminal's cursor, and marks of direction would turn a line around.
     """
-    text = _UNPRINTABLE.sub(lambda m: m[0].encode("unicode_escape").decode(), text[: limit + 1])
+    text = text[: limit + 1]
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
     return text if len(text) <= limit else text[: limit - 1] + "…"

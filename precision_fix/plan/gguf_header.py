@@ -17,6 +17,8 @@ MAGIC = b"GGUF"
 _SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 _UINT32, _STRING, _ARRAY = 4, 8, 9
 _ALIGNMENT, _MOST_DIMENSIONS, _LONGEST_NAME, _DEEPEST = 32, 4, 65_535, 4
+# Ten times the largest vocabularies.
+_MOST_STRINGS = 3_000_000
 
 
 def read(file: BinaryIO, size: int) -> Contents:
@@ -80,8 +82,12 @@ def _skip(head: Head, kind: int, depth: int = 0) -> None:
         of, length = head.uint32(), head.uint64()
         if of in _SIZES:
             head.skip(_SIZES[of] * length)
+        elif length > _MOST_STRINGS:
+            raise Unreadable(f"an array of {length} strings or arrays in its metadata (most: {_MOST_STRINGS})")
+        elif of == _STRING:
+            head.skip_strings(length)
         else:
-            # As many turns as the file has bytes for: each takes eight or more, or raises.
+            # As many turns as the file has bytes for: each takes twelve or more, or raises.
             for _ in range(length):
                 _skip(head, of, depth + 1)
     else:
@@ -90,7 +96,7 @@ def _skip(head: Head, kind: int, depth: int = 0) -> None:
 
 def _tensor(head: Head) -> tuple[int, Tensor]:
     name = _name(head)
-    label = f"tensor {shown(name)!r}"
+    label = f"tensor '{shown(name)}'"
     dimensions = head.uint32()
     if dimensions > _MOST_DIMENSIONS:
         raise Unreadable(f"{label} has {dimensions} dimensions (most: {_MOST_DIMENSIONS})")
@@ -117,7 +123,7 @@ def _check(found: list[tuple[int, Tensor]], alignment: int, room: int) -> None:
     names: set[str] = set()
     end = 0
     for offset, tensor in sorted(found, key=lambda entry: (entry[0], entry[1].nbytes)):
-        label = f"tensor {shown(tensor.name)!r}"
+        label = f"tensor '{shown(tensor.name)}'"
         if tensor.name in names:
             raise Unreadable(f"its header names {label} twice")
         names.add(tensor.name)

@@ -88,7 +88,7 @@ def read_index(path: str) -> dict[str, list[str]]:
         raise Unreadable("an index without a weight_map: it names no shard")
     for shard in shards:
         if shard in ("", os.curdir, os.pardir) or not {"/", "\\", "\0"}.isdisjoint(shard):
-            raise Unreadable(f"names the shard {shown(shard)!r}, which is no file beside it")
+            raise Unreadable(f"names the shard '{shown(shard)}', which is no file beside it")
     return shards
 
 

@@ -43,7 +43,7 @@ class Text:
         while True:
             key = self.string()
             if key in seen:
-                raise Unreadable(f"its header names {shown(key)!r} twice")
+                raise Unreadable(f"its header names '{shown(key)}' twice")
             seen.add(key)
             self._expect(":")
             yield key

@@ -78,4 +78,4 @@ def _expect(names: frozenset[str], contents: Contents) -> None:
     missing = names.difference(tensor.name for tensor in contents.tensors)
     # A torch shard holds tied weights under one name, and the index lists both.
     if missing and contents.format == "safetensors":
-        raise Unreadable(f"lacks {len(missing)} tensors that its index expects in it, as {shown(min(missing))!r}")
+        raise Unreadable(f"lacks {len(missing)} tensors that its index expects in it, as '{shown(min(missing))}'")

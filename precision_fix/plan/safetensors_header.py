@@ -46,7 +46,7 @@ def header(data: bytes, room: int) -> tuple[Tensor, ...]:
     for begin, after, tensor in found:
         if begin != end:
             what = "overlaps the tensor before it" if begin < end else f"leaves a gap of {begin - end} bytes before it"
-            raise Unreadable(f"tensor {shown(tensor.name)!r} {what}")
+            raise Unreadable(f"tensor '{shown(tensor.name)}' {what}")
         end = after
     if end != room:
         raise Unreadable(f"holds {room - end} bytes after its last tensor")
@@ -67,13 +67,13 @@ def _length(prefix: bytes, size: int) -> int:
 
 
 def _tensor(name: str, entry: Mapping[str, Any], room: int) -> tuple[int, int, Tensor]:
-    label = f"tensor {shown(name)!r}"
-    if set(entry) != _KEYS:
-        raise Unreadable(f"{label} lacks dtype, shape or data_offsets, or has more than these")
+    label = f"tensor '{shown(name)}'"
+    if not entry.keys() >= _KEYS:
+        raise Unreadable(f"{label} lacks dtype, shape or data_offsets")
     tag, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     dtype = SAFETENSORS.get(tag) if isinstance(tag, str) else None
     if dtype is None:
-        raise Unreadable(f"{label} has an unknown dtype {shown(str(tag), 40)!r}")
+        raise Unreadable(f"{label} has an unknown dtype '{shown(str(tag), 40)}'")
     if not _counts(shape) or not _counts(offsets) or len(offsets) != 2:
         raise Unreadable(f"{label}: its shape and offsets must be whole numbers from 0 up")
     begin, end = offsets

@@ -99,7 +99,7 @@ class Storages:
             held = self._size_of(key)
             if held is None or held < nbytes:
                 there = "has no data" if held is None else f"has {held} bytes"
-                raise Unreadable(f"truncated: storage {shown(key)!r} of {nbytes} bytes {there} in the file")
+                raise Unreadable(f"truncated: storage '{shown(key)}' of {nbytes} bytes {there} in the file")
         if len(self._storages) == MOST_TENSORS:
             raise Unreadable(f"names more than {MOST_TENSORS} storages")
         found = self._storages[key] = _Storage(dtype, nbytes)
@@ -124,7 +124,7 @@ class Storages:
             storage.dtype = DTYPES.get(more[2].name, storage.dtype)
         size = storage.dtype.block_bytes if storage.dtype else 1
         if _reach(offset, shape, strides) * size > storage.nbytes:
-            raise Unreadable(f"tensor {shown(_name(path))!r} reaches beyond its storage")
+            raise Unreadable(f"tensor '{shown(_name(path))}' reaches beyond its storage")
         if not storage.name or (storage.is_state and not _is_state(path)):
             storage.name = _name(path)
             storage.is_state = _is_state(path)

@@ -72,9 +72,9 @@ def _entry_sizes(archive: zipfile.ZipFile, folder: str, size: int) -> Callable[[
         except KeyError:
             return None
         if info.compress_type != zipfile.ZIP_STORED:
-            raise Unreadable(f"{shown(info.filename)!r} in it is compressed: its size is only what the file claims")
+            raise Unreadable(f"'{shown(info.filename)}' in it is compressed: its size is only what the file claims")
         if info.header_offset + info.file_size > size:
-            raise Unreadable(f"truncated: {shown(info.filename)!r} in it takes {info.file_size} bytes")
+            raise Unreadable(f"truncated: '{shown(info.filename)}' in it takes {info.file_size} bytes")
         return info.file_size
 
     return of
