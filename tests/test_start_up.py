@@ -53,6 +53,20 @@ def test_a_check_imports_neither_libcst_nor_rich(tmp_path: Path) -> None:
     assert not loaded & {"torch", "libcst", "rich", "pynvml"}
 
 
+def test_a_plan_imports_none_of_the_codemod_and_no_torch(tmp_path: Path) -> None:
+    (tmp_path / "a.safetensors").write_bytes(b"\2\0\0\0\0\0\0\0{}")
+    loaded = modules_after("from precision_fix.cli import main\nmain()", "plan", "--gpu", "t4", str(tmp_path))
+    assert "precision_fix.plan.planning" in loaded
+    assert not loaded & {"torch", "libcst", "rich", "pynvml", "precision_fix.engine", "precision_fix.runtime"}
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "plan").glob("*.py")), ids=lambda path: path.name)
+def test_plans_need_the_standard_library_alone_and_load_no_pickle(path: Path) -> None:
+    roots = {name.split(".")[0] for name in imports(path)}
+    assert roots <= {*sys.stdlib_module_names, "precision_fix"}
+    assert not roots & {"pickle", "marshal", "shelve", "torch"}
+
+
 def test_a_run_that_changes_something_imports_libcst(tmp_path: Path) -> None:
     """So that the test above can fail."""
     (tmp_path / "a.py").write_text("import torch\nx = y.to(torch.bfloat16)\n")

@@ -49,7 +49,7 @@ def _cells(amount: int, whole: int, width: int) -> int:
 
 def lines(plan: Plan, *, unicode: bool, width: int = 100) -> list[Line]:
     """The whole report. `width` is that of the terminal, in columns; bars take what the numbers leave."""
-    bars = Bars(unicode=unicode, width=min(40, width - 62))
+    bars = Bars(unicode=unicode, width=min(40, width - 65))
     result: list[Line] = [("bold", line) for line in words.gpus(plan)]
     for sheet in (*plan.sheets, *((plan.total,) if plan.total else ())):
         result += [("", ""), *_sheet(sheet, bars)]
