@@ -53,6 +53,8 @@ def _parts(plan: Plan) -> Iterator[str]:
     for line in words.gpus(plan):
         yield f"<p>{_said(line)}.</p>"
     yield from _conclusion(plan)
+    if plan.cards.gpus and plan.sheets:
+        yield from _legend()
     yield from _listed("Not read", plan.problems)
     for sheet in (*((plan.total,) if plan.total else ()), *plan.sheets):
         yield from _sheet(sheet)
@@ -105,7 +107,7 @@ def _sheet(sheet: Sheet) -> Iterator[str]:
 
 
 def _table(options: tuple[Option, ...], best: Option | None) -> Iterator[str]:
-    names = ("Held in", "Weights", "For activations", "Verdict") if options[0].cards else ("Held in", "Weights")
+    names = ("Held in", "Weights", "Left", "Verdict") if options[0].cards else ("Held in", "Weights")
     head = "".join(f'<th scope="col">{name}</th>' for name in names)
     yield f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>"
     for option in options:
@@ -164,16 +166,14 @@ def _commands(plan: Plan) -> Iterator[str]:
         many = f"on {len(plan.cards.gpus)} GPUs"
         yield f'<tr><th scope="row">{many}</th><td>the same, {_said(DEVICE_MAP)}</td></tr>'
     yield "</tbody>\n</table>"
-    if plan.cards.gpus:
-        yield '<ul class="legend">'
-        for colour, what in (
-            ("weights", "weights"),
-            ("copy", "the cast copy of a layer"),
-            ("room", "for activations"),
-            ("limit", "the end of the GPU's memory"),
-        ):
-            yield f'<li><span class="swatch {colour}"></span>{what}</li>'
-        yield f'</ul>\n<p class="faint">{_said(words.RULE)}</p>'
+
+
+def _legend() -> Iterator[str]:
+    yield '<ul class="legend">'
+    marks = ("weights", "the cast copy of a layer", "for activations", "the end of the GPU's memory")
+    for colour, what in zip(("weights", "copy", "room", "limit"), marks, strict=True):
+        yield f'<li><span class="swatch {colour}"></span>{what}</li>'
+    yield f'</ul>\n<p class="faint">{_said(words.RULE)}</p>'
 
 
 def _listed(title: str, problems: tuple[Problem, ...]) -> Iterator[str]:

@@ -13,8 +13,12 @@ from typing import Any
 
 from precision_fix.plan.contents import Unreadable, shown
 
+_BLANKS = frozenset(" \t\n\r")
 _BLANK = re.compile(r"[ \t\n\r]*")
 _MARK = re.compile(r'["{}\[\]]')
+# As many strings and what is between them as can be passed at once, and one that needs no decoding.
+_STRINGS = re.compile(r'(?:[^"{}\[\]]+|"[^"\\]*"){0,500}')
+_PLAIN = re.compile(r'"([^"\\\x00-\x1f]{0,10000})"')
 # A bounded number of escapes at a time: re remembers each turn of a loop.
 _STRING_PART = re.compile(r'[^"\\]*(?:\\.[^"\\]*){0,500}', re.DOTALL)
 _SCALAR = re.compile(r"[^\s,}\]]+")
@@ -56,6 +60,10 @@ class Text:
         """A string of at most 10,000 characters."""
         if self._peek() != '"':
             raise self._malformed("a string")
+        plain = _PLAIN.match(self._text, self._at)
+        if plain is not None:
+            self._at = plain.end()
+            return plain[1]
         end = self._string_end()
         if end - self._at > _LONGEST_NAME:
             raise self._malformed(f"a string of at most {_LONGEST_NAME} characters")
@@ -74,7 +82,7 @@ class Text:
         if end < 0:
             raise self._malformed(f"an object of at most {longest} characters")
         try:
-            value = json.loads(self._text[self._at : end + 1], object_pairs_hook=_once)
+            value = _FLAT.decode(self._text[self._at : end + 1])
         except (ValueError, RecursionError) as error:
             raise self._malformed("an object of dtype, shape and offsets") from error
         self._at = end + 1
@@ -101,6 +109,9 @@ class Text:
     def _skip_nested(self) -> None:
         open_now: list[str] = []
         while True:
+            strings = _STRINGS.match(self._text, self._at)
+            assert strings is not None
+            self._at = strings.end()
             match = _MARK.search(self._text, self._at)
             if match is None:
                 raise self._malformed("a closing bracket")
@@ -131,6 +142,9 @@ class Text:
             at = match.end()
 
     def _peek(self) -> str:
+        first = self._text[self._at : self._at + 1]
+        if first not in _BLANKS:
+            return first
         match = _BLANK.match(self._text, self._at)
         assert match is not None
         self._at = match.end()
@@ -150,3 +164,6 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         raise ValueError("a key stands twice")
     return found
+
+
+_FLAT = json.JSONDecoder(object_pairs_hook=_once)

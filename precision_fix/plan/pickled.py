@@ -13,9 +13,9 @@ from typing import Any
 
 from precision_fix.plan.contents import Unreadable, shown
 
-#: The bytes and opcodes of one pickle. 100,000 tensors take 15 MB and 3 million opcodes.
+#: The bytes and opcodes of one pickle. 10,000 tensors take 1.5 MB and 300,000 opcodes.
 MOST_BYTES = 32 << 20
-MOST_OPCODES = 4_000_000
+MOST_OPCODES = 3_000_000
 
 # What has no place in a checkpoint, and is how a file runs a program when it is loaded. torch's own
 # weights-only reader blocks the first four (torch/_weights_only_unpickler.py) and whatever it does not know.

@@ -5,15 +5,13 @@ Source: https://github.com/huggingface/safetensors#format. What its own reader r
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, BinaryIO
 
 from precision_fix.plan.contents import MOST_TENSORS, Contents, Tensor, Unreadable, shown
 from precision_fix.plan.dtypes import SAFETENSORS
 from precision_fix.plan.heads import MOST_HEADER
 from precision_fix.plan.jsontext import Text
-
-_KEYS = {"dtype", "shape", "data_offsets"}
 
 
 def read(file: BinaryIO, size: int) -> Contents:
@@ -46,7 +44,7 @@ def header(data: bytes, room: int) -> tuple[Tensor, ...]:
     for begin, after, tensor in found:
         if begin != end:
             what = "overlaps the tensor before it" if begin < end else f"leaves a gap of {begin - end} bytes before it"
-            raise Unreadable(f"tensor '{shown(tensor.name)}' {what}")
+            raise _wrong(tensor.name, what)
         end = after
     if end != room:
         raise Unreadable(f"holds {room - end} bytes after its last tensor")
@@ -67,26 +65,29 @@ def _length(prefix: bytes, size: int) -> int:
 
 
 def _tensor(name: str, entry: Mapping[str, Any], room: int) -> tuple[int, int, Tensor]:
-    label = f"tensor '{shown(name)}'"
-    if not entry.keys() >= _KEYS:
-        raise Unreadable(f"{label} lacks dtype, shape or data_offsets")
-    tag, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+    try:
+        tag, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
+    except (KeyError, TypeError, ValueError):
+        raise _wrong(name, "lacks dtype, shape or data_offsets") from None
     dtype = SAFETENSORS.get(tag) if isinstance(tag, str) else None
     if dtype is None:
-        raise Unreadable(f"{label} has an unknown dtype '{shown(str(tag), 40)}'")
-    if not _counts(shape) or not _counts(offsets) or len(offsets) != 2:
-        raise Unreadable(f"{label}: its shape and offsets must be whole numbers from 0 up")
-    begin, end = offsets
+        raise _wrong(name, f"has an unknown dtype '{shown(str(tag), 40)}'")
+    if not isinstance(shape, list) or not _counts((*shape, begin, end)):
+        raise _wrong(name, "has a shape or offsets that are not whole numbers from 0 up")
     numel = 1
     for extent in shape:
         numel *= extent
     if not begin <= end <= room:
-        raise Unreadable(f"{label} lies beyond the end of the file, which is truncated or damaged")
+        raise _wrong(name, "lies beyond the end of the file, which is truncated or damaged")
     if dtype.nbytes(numel) != end - begin:
-        raise Unreadable(f"{label}: {end - begin} bytes are not what its shape takes in {dtype.name}")
+        raise _wrong(name, f"has {end - begin} bytes, which is not what its shape takes in {dtype.name}")
     return begin, end, Tensor(name, dtype, numel, end - begin)
 
 
-def _counts(value: object) -> bool:
-    # 64 bits an extent, as the format has them: a product of longer ones would take its time.
-    return isinstance(value, list) and all(type(extent) is int and 0 <= extent < 1 << 64 for extent in value)
+def _wrong(name: str, what: str) -> Unreadable:
+    return Unreadable(f"tensor '{shown(name)}' {what}")
+
+
+def _counts(numbers: Iterable[object]) -> bool:
+    # 64 bits a number, as the format has them: a product of longer ones would take its time.
+    return all(type(number) is int and 0 <= number < 1 << 64 for number in numbers)

@@ -86,8 +86,8 @@ def test_storage_for_is_the_command_s_arithmetic(numel: int, memory: int) -> Non
     assert storage_for(numel * 4, memory) == ("float32" if fits else "bfloat16")
 
 
-def sheet(path: Path, entries: Entries, gpu: str, **more: int) -> Sheet:
-    (found,) = make_plan([str(sparse(path / "a.safetensors", entries))], gpu=gpu, **more).sheets
+def sheet(path: Path, entries: Entries, gpu: str) -> Sheet:
+    (found,) = make_plan([str(sparse(path / "a.safetensors", entries))], gpu=gpu).sheets
     return found
 
 
