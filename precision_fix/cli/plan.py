@@ -67,9 +67,9 @@ def plan(
     raise typer.Exit(1 if found.problems else 0)
 
 
-def _terminal() -> tuple[bool, int]:
-    """Does stdout take more than ASCII, and how many columns has it? What is no terminal gets ASCII."""
+def _terminal() -> tuple[bool, int | None]:
+    """Does stdout take more than ASCII, and how many columns has it? What is no terminal gets ASCII, unwrapped."""
     if not sys.stdout.isatty():
-        return False, 100
+        return False, None
     unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
     return unicode, shutil.get_terminal_size((100, 24)).columns

@@ -264,9 +264,15 @@ class Machine:
 
 
 def _called(of: Any, arguments: Any) -> Any:
-    # The dictionary of every state_dict; what is set in it follows.
-    if isinstance(of, Global) and str(of) == "collections.OrderedDict" and arguments == ():
-        return Dict()
+    # The dictionary of every state_dict. Python 3 sets what is in it afterwards, Python 2 calls it with pairs.
+    if isinstance(of, Global) and str(of) == "collections.OrderedDict":
+        match arguments:
+            case ():
+                return Dict()
+            case ([*pairs],) if all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in pairs):
+                result = Dict()
+                result.pairs.extend((key, value) for key, value in pairs)
+                return result
     return Call(of, arguments)
 
 

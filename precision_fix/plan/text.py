@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from precision_fix.plan import words
 from precision_fix.plan.contents import shown
 from precision_fix.plan.fit import Card, Verdict
@@ -47,14 +49,15 @@ def _cells(amount: int, whole: int, width: int) -> int:
     return max(1, round(width * amount / whole)) if amount and whole else 0
 
 
-def lines(plan: Plan, *, unicode: bool, width: int = 100) -> list[Line]:
-    """The whole report. `width` is that of the terminal, in columns; bars take what the numbers leave."""
-    bars = Bars(unicode=unicode, width=min(40, width - 65))
-    result: list[Line] = [("bold", line) for line in words.gpus(plan)]
+def lines(plan: Plan, *, unicode: bool, width: int | None = None) -> list[Line]:
+    """The whole report. `width` is that of the terminal, in columns: bars take what the numbers leave of it, and
+    sentences are wrapped. None is a pipe, for which a sentence is a line."""
+    bars = Bars(unicode=unicode, width=min(40, (width or 105) - 65))
+    result = [line for told in words.gpus(plan) for line in _wrapped("bold", told, width)]
     for sheet in (*plan.sheets, *((plan.total,) if plan.total else ())):
         result += [("", ""), *_sheet(sheet, bars)]
     if plan.sheets:
-        result += [("", ""), *_what_to_do(plan, bars)]
+        result += [("", ""), *_what_to_do(plan, bars, width)]
     if plan.left_out:
         result += [("", ""), ("bold", "Left out:")]
         result += [("dim", f"  {problem}") for problem in plan.left_out[:_MOST_LEFT_OUT]]
@@ -94,33 +97,47 @@ def _row(option: Option, bars: Bars, *, is_best: bool) -> Line:
     return _STYLES[option.verdict], line
 
 
-def _what_to_do(plan: Plan, bars: Bars) -> list[Line]:
+def _what_to_do(plan: Plan, bars: Bars, width: int | None) -> list[Line]:
     result: list[Line] = []
     sheet = plan.conclusion
     assert sheet is not None
     best = sheet.best
     if plan.cards.gpus:
-        result += [("dim", bars.legend()), ("dim", words.RULE), ("", "")]
+        result += [*_wrapped("dim", bars.legend(), width), *_wrapped("dim", words.RULE, width), ("", "")]
     result.append(("bold", "How to get each:"))
     result += [("", f"  {label:16} {command}") for label, command in words.commands(plan)]
     if sheet.spread:
-        result.append(("", f"  on {len(plan.cards.gpus)} GPUs        the same, {DEVICE_MAP}"))
+        result += _wrapped("", f"  {f'on {len(plan.cards.gpus)} GPUs':16} the same, {DEVICE_MAP}", width, " " * 19)
     if best is not None:
-        result += [("", ""), *_advised(best)]
+        result += [("", ""), *_advised(best, width)]
     elif plan.cards.gpus:
-        result += [("", ""), ("bold red", words.advice(plan, sheet))]
-    remarks = words.remarks(plan)
-    if remarks:
-        result += [("", ""), *(("yellow", f"Note: {shown(line, 400)}") for line in remarks)]
-    return result
+        result += [("", ""), *_wrapped("bold red", words.advice(plan, sheet), width)]
+    remarks = [line for told in words.remarks(plan) for line in _wrapped("yellow", f"Note: {shown(told, 400)}", width)]
+    return [*result, ("", ""), *remarks] if remarks else result
 
 
-def _advised(best: Option) -> list[Line]:
+def _advised(best: Option, width: int | None) -> list[Line]:
     where = f" on {len(best.cards)} GPUs" if len(best.cards) > 1 else ""
     tight = ", but tight: keep batches and images small" if words.is_tight(best) else ""
     result: list[Line] = [("bold", f"Best here: {best.label}{where}{tight}"), ("bold green", f"  {best.command}")]
     if where:
-        result.append(("", f"  {DEVICE_MAP}"))
+        result += _wrapped("", f"  {DEVICE_MAP}", width, "  ")
     if best.storage == "float16":
-        result.append(("yellow", f"  {words.FLOAT16}"))
+        result += _wrapped("yellow", f"  {words.FLOAT16}", width, "  ")
     return result
+
+
+def _wrapped(style: str, text: str, width: int | None, indent: str = "") -> list[Line]:
+    """A sentence, in lines of at most `width` columns. Paths and other long words are not broken."""
+    if width is None or len(text) <= width:
+        return [(style, text)]
+    begin = text[: len(text) - len(text.lstrip())]
+    parts = textwrap.wrap(
+        text.lstrip(),
+        width,
+        initial_indent=begin,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return [(style, part) for part in parts]

@@ -9,6 +9,7 @@ import pickle
 import subprocess
 import warnings
 import zipfile
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -138,6 +139,18 @@ def test_as_torch_reads_it(tmp_path: Path) -> None:
         "a.c": ("float32", 9, theirs["a"]["c"].nbytes),
         "7": ("float32", 1, theirs[7].nbytes),
     }
+
+
+class Python2Dict(OrderedDict[str, Any]):
+    """Pickles as Python 2 pickled an OrderedDict: a call with a list of pairs."""
+
+    def __reduce__(self) -> Any:
+        return OrderedDict, ([[key, value] for key, value in self.items()],)
+
+
+def test_a_state_dict_of_python_2() -> None:
+    found = read(saved(Python2Dict({"lin.weight": torch.zeros(2), "b": torch.zeros(1)}), zipped=False), "a.pth")
+    assert sizes(found) == {"lin.weight": ("float32", 2, 8), "b": ("float32", 1, 4)}
 
 
 class Runs:
@@ -338,6 +351,7 @@ def test_any_opcodes(parts: list[bytes]) -> None:
     check_read_or_said(b"\x80\x02" + b"".join(parts) + b".")
 
 
+@pytest.mark.filterwarnings("ignore:invalid escape sequence")
 @settings(max_examples=300)
 @given(st.sampled_from([WHOLE, LEGACY]), st.integers(0, len(WHOLE)), st.binary(min_size=1, max_size=4))
 def test_a_sound_file_changed_or_cut(whole: bytes, at: int, patch: bytes) -> None:
@@ -345,6 +359,7 @@ def test_a_sound_file_changed_or_cut(whole: bytes, at: int, patch: bytes) -> Non
     check_read_or_said(whole[:at])
 
 
+@pytest.mark.filterwarnings("ignore:invalid escape sequence")
 @settings(max_examples=300)
 @given(st.integers(0, len(ENTRIES["archive/data.pkl"])), st.binary(max_size=4), st.integers(0, 4))
 def test_a_sound_pickle_changed(at: int, patch: bytes, gone: int) -> None:
