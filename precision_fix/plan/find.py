@@ -45,6 +45,10 @@ class Found:
             self._real.add(real)
             self.paths.append(path)
 
+    def has(self, path: str) -> bool:
+        """Whether this file is among them, by whatever path."""
+        return os.path.realpath(path) in self._real
+
 
 def find(paths: Sequence[str]) -> Found:
     """What there is to read, in the order of `paths`; of a directory by name. Problems name what is not there."""

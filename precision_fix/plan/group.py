@@ -1,7 +1,7 @@
 """Which files are one model: shards, by their index or by their numbers, and one model in several forms."""
 
 # A path is shown as the user wrote it, and pathlib would tidy it up.
-# ruff: noqa: PTH113, PTH118, PTH119, PTH120, PTH122
+# ruff: noqa: PTH113, PTH114, PTH118, PTH119, PTH120, PTH122
 from __future__ import annotations
 
 import os
@@ -63,7 +63,7 @@ def _indexed(path: str, found: Found, taken: set[str]) -> Source | None:
         return None
     files = {os.path.join(folder, shard): frozenset(names) for shard, names in shards.items()}
     taken.update(map(os.path.realpath, files))
-    if _all_there(path, files, found):
+    if _all_there(path, files, found, named=path in found.named):
         return Source(path, tuple(files), files, path in found.named)
     return None
 
@@ -95,21 +95,22 @@ def read_index(path: str) -> dict[str, list[str]]:
 def _numbered(path: str, match: re.Match[str], found: Found, taken: set[str]) -> Source | None:
     count = int(match["count"])
     folder = os.path.join(os.path.dirname(path), "")
-    folder = folder if os.path.dirname(path) else ""
     name = folder + match["stem"] + match["suffix"]
     files = [f"{folder}{match['stem']}-{at:05}-of-{count:05}{match['suffix']}" for at in range(1, count + 1)]
     taken.update(map(os.path.realpath, files))
     if path not in files:
         found.problems.append(Problem(path, f"a shard with the number {match['number']} of {match['count']}"))
         return None
-    if _all_there(name, files, found):
+    if _all_there(name, files, found, named=path in found.named):
         return Source(name, tuple(files), {}, path in found.named)
     return None
 
 
-def _all_there(name: str, files: Iterable[str], found: Found) -> bool:
+def _all_there(name: str, files: Iterable[str], found: Found, *, named: bool) -> bool:
     every = list(files)
-    missing = [os.path.basename(file) for file in every if not os.path.isfile(file)]
+    # A link out of the tree is not followed because an index says so.
+    there = (os.path.isfile(file) and (named or not os.path.islink(file) or found.has(file)) for file in every)
+    missing = [os.path.basename(file) for file, is_there in zip(every, there, strict=True) if not is_there]
     if missing:
         some = ", ".join(shown(file, 60) for file in missing[:_MOST_NAMED])
         more = f" and {len(missing) - _MOST_NAMED} more" if len(missing) > _MOST_NAMED else ""

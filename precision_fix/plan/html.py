@@ -75,11 +75,9 @@ def _conclusion(plan: Plan) -> Iterator[str]:
     if best is None or best.verdict is None:
         yield f'<div class="do no"><p>{_said(words.advice(plan, sheet))}</p></div>'
         return
-    where = f" on {len(best.cards)} GPUs" if len(best.cards) > 1 else ""
-    tight = ", but tight: keep batches and images small" if words.is_tight(best) else ""
-    yield f'<div class="do {_CLASSES[best.verdict]}"><p>Best here: <b>{_said(best.label)}</b>{where}{tight}</p>'
+    yield f'<div class="do {_CLASSES[best.verdict]}"><p>Best here: <b>{_said(words.best(best))}</b></p>'
     yield f"<p><code>{_said(best.command)}</code></p>"
-    if where:
+    if len(best.cards) > 1:
         yield f"<p>{_said(DEVICE_MAP)}</p>"
     if best.storage == "float16":
         yield f"<p>{_said(words.FLOAT16)}.</p>"

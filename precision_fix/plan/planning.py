@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from precision_fix.gpu import Gpu
 from precision_fix.plan.cards import Cards, cards
 from precision_fix.plan.contents import Model, Problem
 from precision_fix.plan.find import find
@@ -81,11 +80,6 @@ class Plan:
     total: Sheet | None
     problems: tuple[Problem, ...]
     left_out: tuple[Problem, ...]
-
-    @property
-    def weakest(self) -> Gpu | None:
-        """The GPU that "one GPU" speaks of: the one with the least memory."""
-        return min(self.cards.gpus, key=lambda gpu: gpu.memory or 0, default=None)
 
     @property
     def conclusion(self) -> Sheet | None:

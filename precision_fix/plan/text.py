@@ -93,7 +93,7 @@ def _row(option: Option, bars: Bars, *, is_best: bool) -> Line:
     numbers = f"{mark} {option.label:16} {words.size(option.load.weights):>10}"
     if option.verdict is None:
         return "", numbers
-    line = f"{numbers}  {words.verdict(option):12} {words.left(option):>18}  {bars.bar(option.cards)}"
+    line = f"{numbers}  {option.verdict.value:12} {words.left(option):>18}  {bars.bar(option.cards)}"
     return _STYLES[option.verdict], line
 
 
@@ -117,10 +117,8 @@ def _what_to_do(plan: Plan, bars: Bars, width: int | None) -> list[Line]:
 
 
 def _advised(best: Option, width: int | None) -> list[Line]:
-    where = f" on {len(best.cards)} GPUs" if len(best.cards) > 1 else ""
-    tight = ", but tight: keep batches and images small" if words.is_tight(best) else ""
-    result: list[Line] = [("bold", f"Best here: {best.label}{where}{tight}"), ("bold green", f"  {best.command}")]
-    if where:
+    result = [("bold", f"Best here: {words.best(best)}"), ("bold green", f"  {best.command}")]
+    if len(best.cards) > 1:
         result += _wrapped("", f"  {DEVICE_MAP}", width, "  ")
     if best.storage == "float16":
         result += _wrapped("yellow", f"  {words.FLOAT16}", width, "  ")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from precision_fix.gpu import Gpu
-from precision_fix.plan.contents import Model
 from precision_fix.plan.fit import GIB, MIB, Verdict, usable
 from precision_fix.plan.planning import Option, Plan, Sheet
 
@@ -49,21 +48,11 @@ def gpus(plan: Plan) -> list[str]:
     return lines
 
 
-def holds(model: Model) -> str:
-    """What a model is made of: "bfloat16 11.9 B, float32 2.1 M"."""
-    return ", ".join(f"{count.dtype.name} {number(count.numel)}" for count in model.counts)
-
-
 def left(option: Option) -> str:
     amount = option.left
     if amount is None:
         return ""
     return f"{size(amount)} left" if amount >= 0 else f"{size(-amount)} too much"
-
-
-def verdict(option: Option) -> str:
-    found = option.verdict
-    return found.value if found else ""
 
 
 def advice(plan: Plan, sheet: Sheet) -> str:
@@ -89,8 +78,11 @@ def _goes(options: tuple[Option, ...]) -> bool:
     return any(option.verdict in (Verdict.FITS, Verdict.TIGHT) for option in options)
 
 
-def is_tight(option: Option) -> bool:
-    return option.verdict is Verdict.TIGHT
+def best(option: Option) -> str:
+    """What is best here: "bfloat16 storage on 2 GPUs, but tight: …"."""
+    where = f" on {len(option.cards)} GPUs" if len(option.cards) > 1 else ""
+    tight = ", but tight: keep batches and images small" if option.verdict is Verdict.TIGHT else ""
+    return f"{option.label}{where}{tight}"
 
 
 def commands(plan: Plan) -> list[tuple[str, str]]:
@@ -105,7 +97,7 @@ def remarks(plan: Plan) -> list[str]:
     models = [sheet.model for sheet in plan.sheets if sheet.model is not None]
     for model in models:
         singles = sum(count.numel for count in model.counts if count.dtype.name == "float32")
-        if singles * 100 > model.numel and any(count.dtype.name == "float32" for count in model.counts):
+        if singles and singles * 100 > model.numel:
             lines.append(
                 f"{number(singles)} parameters of {model.name} are float32 in the file: they take 2 bytes only "
                 "where the program casts the model to bfloat16 (or float16), and are rounded then"

@@ -215,6 +215,15 @@ def test_links(tmp_path: Path) -> None:
     assert len(plan(tree / "out.safetensors", tree / "folder").sheets) == 1
 
 
+def test_an_index_does_not_lead_out_either(tmp_path: Path) -> None:
+    outside = sparse(tmp_path / "outside" / "a.safetensors", A)
+    tree = tmp_path / "tree"
+    listed = index(tree / "model.safetensors.index.json", {next(iter(A)): "shard.safetensors"})
+    (tree / "shard.safetensors").symlink_to(outside)
+    assert "1 of its 1 shards are missing" in told(plan(tree).problems)[str(listed)]
+    assert len(plan(listed).sheets) == 1
+
+
 def test_the_cache_of_hugging_face(tmp_path: Path) -> None:
     """Every file of a snapshot there is a link into the blobs beside it."""
     repository = tmp_path / "hub" / "models--org--name"
