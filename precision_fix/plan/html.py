@@ -95,7 +95,7 @@ def _sheet(sheet: Sheet) -> Iterator[str]:
         yield from _dtypes(model.counts, model.nbytes)
     yield from _table(sheet.single, sheet.best)
     if sheet.spread:
-        unfolded = "" if all(option.verdict is Verdict.FITS for option in sheet.single) else " open"
+        unfolded = "" if sheet.settled else " open"
         yield f"<details{unfolded}>\n<summary>Over {len(sheet.spread[0].cards)} GPUs, by layers</summary>"
         yield from _table(sheet.spread, sheet.best)
         yield "</details>"

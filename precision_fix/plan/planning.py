@@ -59,15 +59,27 @@ class Sheet:
     def best(self) -> Option | None:
         """What to do: what fits, else what is tight, on one GPU before several."""
         for options in (self.single, self.spread):
-            for verdict, order in ((Verdict.FITS, _FIRST), (Verdict.TIGHT, _LAST)):
+            for verdict, order in ((Verdict.FITS, self._first), (Verdict.TIGHT, _LAST)):
                 those = [option for option in options if option.verdict is verdict]
                 if those:
                     return min(those, key=lambda option: order.index(option.storage))
         return None
 
+    @property
+    def settled(self) -> bool:
+        """Whether one GPU does, in what is wanted most: nobody asks for two then."""
+        best = self.best
+        return best is not None and best in self.single and best.storage == self._first[0]
+
+    @property
+    def _first(self) -> tuple[str, ...]:
+        return _NATIVE if any(option.compute == "bfloat16" for option in self.single) else _FIRST
+
 
 # float32 has nothing to get wrong; float16 overflows above 65504.
 _FIRST = ("float32", "bfloat16", "float16")
+# On a GPU with bfloat16 the program is fine as it is.
+_NATIVE = ("bfloat16", "float32", "float16")
 _LAST = ("bfloat16", "float16", "float32")
 
 

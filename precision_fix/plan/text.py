@@ -81,8 +81,7 @@ def _sheet(sheet: Sheet, bars: Bars) -> list[Line]:
         result.append(("dim", f"  {model.format}, {tensors}{files}: {parts or 'nothing'}{more}"))
     best = sheet.best
     result += [_row(option, bars, is_best=option is best) for option in sheet.single]
-    # Where one GPU does in float32 already, nobody asks for two.
-    if sheet.spread and sheet.single[0].verdict is not Verdict.FITS:
+    if sheet.spread and not sheet.settled:
         result.append(("dim", f"  over {len(sheet.spread[0].cards)} GPUs, by layers:"))
         result += [_row(option, bars, is_best=option is best) for option in sheet.spread]
     return result

@@ -126,6 +126,7 @@ def test_a_gpu_with_bfloat16(tmp_path: Path) -> None:
     found = sheet(tmp_path, transformer(28, 4096), "l4")
     assert [option.compute for option in found.single] == ["float32", "float16", "bfloat16"]
     assert found.single[2].load.copy == 0 and found.single[2].label == "bfloat16"
+    assert found.best is found.single[2] and found.settled
     assert [option.command for option in found.single] == [
         "PRECISION_FIX=force precision-fix run PROGRAM",
         "PRECISION_FIX=force precision-fix run --to float16 PROGRAM",
