@@ -57,9 +57,9 @@ class Sheet:
 
     @property
     def best(self) -> Option | None:
-        """What to do: what fits, else what is tight, on one GPU before several."""
-        for options in (self.single, self.spread):
-            for verdict, order in ((Verdict.FITS, self._first), (Verdict.TIGHT, _LAST)):
+        """What to do: what fits, on one GPU before several, and else what is tight."""
+        for verdict, order in ((Verdict.FITS, self._first), (Verdict.TIGHT, _LAST)):
+            for options in (self.single, self.spread):
                 those = [option for option in options if option.verdict is verdict]
                 if those:
                     return min(those, key=lambda option: order.index(option.storage))
@@ -160,6 +160,7 @@ class _Maker:
             max((each.copy for each in loads), default=0),
             max((each.computed for each in loads), default=0),
         )
+        # Of unequal GPUs the one with the least memory.
         return self._option(storage, whole, (Card(min(self.rooms), whole),) if self.rooms else ())
 
     def _option(self, storage: str, whole: Load, used: tuple[Card, ...]) -> Option:

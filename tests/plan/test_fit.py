@@ -119,6 +119,9 @@ def test_the_order_of_what_is_advised(tmp_path: Path) -> None:
     assert verdicts(tight) == ["does not fit", "tight", "does not fit"]
     assert tight.best is tight.single[1]
     assert sheet(tmp_path, transformer(80, 8192), "t4").best is None
+    # Two that have room are better than one that has hardly any.
+    two = sheet(tmp_path, transformer(36, 4096), "t4x2")
+    assert two.best is two.spread[2]
 
 
 def test_a_gpu_with_bfloat16(tmp_path: Path) -> None:
