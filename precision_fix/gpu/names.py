@@ -114,6 +114,8 @@ _FORMS = re.compile(
     r"pcie|sxm\d?|nvl|hbm\d\w?|\d+gb|laptop|mobile|gpu|max|q|with|design|generation"
     r"|server|workstation|edition|x\d"
 )
+# A card for laptops has the name of another with more memory.
+_LAPTOP = re.compile(r"laptop|mobile|max[- ]?q", re.IGNORECASE)
 _SIZE = re.compile(r"([0-9]{1,4}) ?gb", re.IGNORECASE)
 _ARCHITECTURE = re.compile(
     # Two bare digits are a capability, and so are "100" to "199"; "960" and "750" are cards.
@@ -142,7 +144,7 @@ def named(text: str) -> Gpu:
         for name in names:
             if key in _keys(name):
                 size = _SIZE.search(text)
-                mib = _MEMORY.get(name)
+                mib = None if _LAPTOP.search(text) else _MEMORY.get(name)
                 memory = int(size[1]) * 10**9 if size else mib * 2**20 if mib else None
                 return Gpu(name, ComputeCapability(*pair), memory)
     raise UnknownGpu(_unknown(text, _nearest(key)))
