@@ -13,7 +13,7 @@ largest in the latter: it lives while its layer is called. What is then left is 
 
 - *fits*: at least a tenth of what the parameters take in the dtype of the computation, and at least 1 GiB
   (`ACTIVATIONS`, `LEAST`). The overhead of a forward pass is at most a fifth of the model by EleutherAI's
-  "Transformer Math 101" (blog.eleuther.ai/transformer-math), and usually less;
+  "Transformer Math 101" (blog.eleuther.ai/transformer-math); a tenth is a choice;
 - *tight*: less than that, but the weights and the copy fit: small batches, images, contexts may still go;
 - *does not fit*: not even that.
 
