@@ -14,7 +14,7 @@ from precision_fix.cli.terminal import progress
 from precision_fix.errors import PrecisionFixError
 
 _EPILOG = (
-    "Other commands: run PROGRAM, undo PATH, gpus, rule [CODE]; each has --help. "
+    "Other commands: run PROGRAM, undo PATH, plan CHECKPOINT..., gpus, rule [CODE]; each has --help. "
     "Exit codes: 0 nothing left to do; 1 a dry run found something, or a file failed; 2 usage or internal error."
 )
 

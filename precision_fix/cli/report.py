@@ -12,6 +12,7 @@ from precision_fix.cli.terminal import emit
 from precision_fix.engine.scan import Scan
 from precision_fix.model.finding import Action, Finding
 from precision_fix.model.problem import shown
+from precision_fix.model.programs import program_in
 from precision_fix.rules import rule
 
 if TYPE_CHECKING:
@@ -123,8 +124,7 @@ class Report:
         """Where something is decided only while the program runs, how to start it."""
         left = [finding for finding in self._of(Action.MANUAL) if finding.runtime]
         if left:
-            found = (path / name for path in self.paths for name in _PROGRAMS if (path / name).is_file())
-            program = shlex.quote(shown(str(next(found, "PROGRAM.py"))))
+            program = shlex.quote(shown(str(program_in(self.paths) or "PROGRAM.py")))
             self._add(
                 f"{_places(len(left))} are decided while the program runs. Start it so, and they are taken care of:"
             )
@@ -154,10 +154,6 @@ class Report:
             self._runtime()
             where = " ".join(shlex.quote(shown(str(path))) for path in self.paths if path.exists())
             self._add(f"Take it back with: precision-fix undo {where}")
-
-
-# What the entry point of a clone is usually called.
-_PROGRAMS = ("main.py", "app.py", "train.py", "run.py", "webui.py", "inference.py", "generate.py", "demo.py")
 
 
 def _places(count: int) -> str:
