@@ -7,6 +7,9 @@ from enum import Enum
 
 from precision_fix.model.edit import Edit
 
+# The reason of what a `# precision-fix: keep` keeps.
+BY_COMMENT = "kept by a comment"
+
 
 class Action(Enum):
     """What happens to a site."""
@@ -29,7 +32,8 @@ class Verdict:
 class Finding:
     """A site with its verdict. `line` counts from 1, `column` from 1, in characters, as editors do.
 
-    `runtime` says that `import precision_fix.auto` can take care of what an edit cannot.
+    `runtime` says that `import precision_fix.auto` can take care of what an edit cannot. `cell` is the place within a
+    notebook, for people; line and column are then those of the file.
     """
 
     path: str
@@ -40,6 +44,12 @@ class Finding:
     token: str = ""
     reason: str = ""
     runtime: bool = False
+    cell: str = ""
+
+    @property
+    def by_comment(self) -> bool:
+        """Whether it is kept because a `# precision-fix: keep` says so."""
+        return self.action is Action.KEEP and self.reason == BY_COMMENT
 
 
 def rewrite(reason: str, *edits: Edit) -> Verdict:

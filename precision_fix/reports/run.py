@@ -1,0 +1,142 @@
+"""What every report tells of: a run, with what was found and, once it is written, what was done."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from precision_fix.engine.scan import FileScan, Scan
+from precision_fix.model.finding import Action, Finding
+from precision_fix.model.problem import Problem
+
+if TYPE_CHECKING:
+    # The journal and its locks are of no use to a dry run.
+    from precision_fix.engine.decide import Decision
+    from precision_fix.engine.patch import Written
+
+
+@dataclass
+class Run:
+    """A scan, the paths as they were given, the GPU it was made for, and what was written if it was no dry run.
+
+    The lists of findings leave out files that failed; those are among the problems. After a write, the lines of what
+    was left are those of the file as it is now.
+    """
+
+    scan: Scan
+    paths: Sequence[Path] = ()
+    decision: Decision | None = None
+    dry: bool = True
+    verbose: bool = False
+    written: Written | None = field(default=None, repr=False)
+
+    @property
+    def needed(self) -> bool:
+        """Whether the GPU lacks bfloat16; if not, nothing was looked for."""
+        return self.decision is None or self.decision.needed
+
+    @cached_property
+    def problems(self) -> list[Problem]:
+        return [*self.scan.problems, *(self.written.problems if self.written else ())]
+
+    @cached_property
+    def files(self) -> list[FileScan]:
+        """The files that were read and, where they change, could be written."""
+        failed = {problem.path for problem in self.problems}
+        return [file for file in self.scan.files if file.problem is None and file.path not in failed]
+
+    @cached_property
+    def changes(self) -> list[Finding]:
+        return self._of(Action.REWRITE)
+
+    @cached_property
+    def kept(self) -> list[Finding]:
+        return self._of(Action.KEEP)
+
+    @cached_property
+    def manual(self) -> list[Finding]:
+        return self._of(Action.MANUAL)
+
+    @property
+    def left(self) -> list[Finding]:
+        """What the files still hold: after a write, the places that need a hand; before it, the changes as well."""
+        return [*self.manual, *(self.changes if self.dry else ())]
+
+    @property
+    def findings(self) -> list[Finding]:
+        return [*self.changes, *self.kept, *self.manual]
+
+    @cached_property
+    def unused_keeps(self) -> list[tuple[FileScan, int]]:
+        """The comments that keep nothing: file and line."""
+        return [(file, line) for file in self.files for line in file.unused_keeps]
+
+    @property
+    def says_something(self) -> bool:
+        """Whether there are changes, places that need a hand, comments that keep nothing, or files that failed."""
+        return bool(self.changes or self.manual or self.problems or self.unused_keeps)
+
+    @property
+    def codes(self) -> list[str]:
+        return sorted({finding.code for finding in self.findings})
+
+    @cached_property
+    def by_rule(self) -> Counter[tuple[str, Action]]:
+        return Counter((finding.code, finding.action) for finding in self.findings)
+
+    @cached_property
+    def by_file(self) -> Counter[tuple[str, Action]]:
+        return Counter((finding.path, finding.action) for finding in self.findings)
+
+    def _of(self, action: Action) -> list[Finding]:
+        moves = not self.dry and action is not Action.REWRITE
+        found = (_as_it_is_now(file) if moves else file.findings for file in self.files)
+        return [finding for findings in found for finding in findings if finding.action is action]
+
+
+def _as_it_is_now(file: FileScan) -> list[Finding]:
+    """The findings of a file that was written, at the lines where they stand now."""
+    if file.before.count(b"\n") == file.after.count(b"\n") or not file.changes:
+        return file.findings
+    from precision_fix.reports.hunks import line_after
+
+    moved = line_after(file)
+    return [dataclasses.replace(finding, line=moved(finding.line)) for finding in file.findings]
+
+
+def in_short(findings: Iterable[Finding]) -> dict[tuple[str, str, str], list[Finding]]:
+    """The findings by path, rule and reason: all places of a file that were left for one reason are told once."""
+    places: dict[tuple[str, str, str], list[Finding]] = {}
+    for finding in findings:
+        places.setdefault((finding.path, finding.code, finding.reason), []).append(finding)
+    return places
+
+
+def place(finding: Finding) -> str:
+    """Where in its file: the line, or the cell of a notebook."""
+    return finding.cell or str(finding.line)
+
+
+def explained(finding: Finding) -> str:
+    """What stands at a place, and why that happens to it which happens."""
+    named = not finding.token or finding.reason.startswith(finding.token)
+    return finding.reason if named else f"{finding.token}: {finding.reason}"
+
+
+def count(number: int, thing: str) -> str:
+    """A number with its noun: "1 place", "2 places"."""
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
+def does(action: Action, *, dry: bool) -> str:
+    """What happens to the places of an action, as a heading."""
+    return {
+        Action.REWRITE: "Would change" if dry else "Changed",
+        Action.MANUAL: "Needs a hand",
+        Action.KEEP: "Left on purpose",
+    }[action]
