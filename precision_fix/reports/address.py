@@ -8,7 +8,6 @@ from pathlib import Path
 from urllib.parse import quote_from_bytes
 
 from precision_fix.engine.diff import name_below, top_of
-from precision_fix.model.finding import Finding
 from precision_fix.model.problem import shown
 from precision_fix.reports.run import Run
 
@@ -38,6 +37,15 @@ class Addresses:
         """The name of a file below the root, or, where it lies elsewhere, below the top of its own tree."""
         return name_below(self.root, path, self._trees.get(path, path))
 
+    def shown(self, path: str) -> str:
+        """The name for people; as it was given where it lies elsewhere than below the root."""
+        return shown(path if self.uri(path).startswith("file:") else self.name(path))
+
+    @property
+    def project(self) -> str:
+        """What the project is called: the name of the top directory."""
+        return shown(self.root.name) or "/"
+
     def uri(self, path: str) -> str:
         """The name in a URI reference, or the whole address of a file that lies elsewhere."""
         if path not in self._uris:
@@ -59,9 +67,3 @@ def encoded(name: str) -> str:
 def visible(text: str) -> str:
     """A line of a file with what cannot be seen, or would turn the rest of the line round, as escapes; tabs stay."""
     return "\t".join(shown(part) for part in text.split("\t"))
-
-
-def where(finding: Finding) -> str:
-    """`path:line:column`, and the cell of a notebook."""
-    cell = f" ({finding.cell})" if finding.cell else ""
-    return f"{shown(finding.path)}:{finding.line}:{finding.column}{cell}"

@@ -11,10 +11,9 @@ import os
 
 from precision_fix.model.finding import Action, Finding
 from precision_fix.reports.address import Addresses, visible
-from precision_fix.reports.run import Run, count, explained, in_short, place
+from precision_fix.reports.run import Run, count, explained, in_short, lines_named
 
 MOST = 10
-_MOST_PLACES = 8
 _KEEPS_NOTHING = "this `# precision-fix: keep` keeps nothing: remove it"
 _Places = list[Finding]
 
@@ -69,9 +68,7 @@ def _warning(places: _Places, name: str) -> str:
     what = "would change" if first.action is Action.REWRITE else "needs a hand"
     text = f"{first.cell}: {explained(first)}" if first.cell else explained(first)
     if others:
-        where = ", ".join(place(finding) for finding in others[:_MOST_PLACES])
-        more = f" and {len(others) - _MOST_PLACES} more" if len(others) > _MOST_PLACES else ""
-        text += f" (also {where if first.cell else f'in line {where}'}{more})"
+        text += f" (also {lines_named(others)})"
     return _command("warning", text, name, first.line, first.column, title=f"{first.code}: {what}")
 
 

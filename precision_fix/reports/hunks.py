@@ -41,6 +41,18 @@ class Line:
     spans: tuple[tuple[int, int], ...] = ()
 
 
+def clipped(line: Line, most: int = 400) -> Line:
+    """A line of which no more than `most` characters are left, those around the first that differ."""
+    if len(line.text) <= most:
+        return line
+    first = max(line.spans[0][0] - most // 2, 0) if line.spans else 0
+    text = line.text[first : first + most]
+    text = f"{'…' if first else ''}{text}{'…' if first + most < len(line.text) else ''}"
+    shift = bool(first) - first
+    spans = ((max(start + shift, 0), min(end + shift, len(text))) for start, end in line.spans)
+    return Line(line.mark, line.number, text, tuple(span for span in spans if span[0] <= span[1]))
+
+
 @dataclass(slots=True)
 class Hunk:
     """Changed lines that lie close together, with some around them, and the findings that they come from.

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from precision_fix.engine.patch import Written
 
 
+Counts = tuple[int, int, int]
+
+
 @dataclass
 class Run:
     """A scan, the paths as they were given, the GPU it was made for, and what was written if it was no dry run.
@@ -82,6 +85,24 @@ class Run:
         return bool(self.changes or self.manual or self.problems or self.unused_keeps)
 
     @property
+    def headline(self) -> str:
+        """The run in one sentence."""
+        if not self.needed:
+            return "Nothing to change on this GPU."
+        files = len({finding.path for finding in self.changes})
+        parts = [
+            f"{count(len(self.changes), 'place')} in {count(files, 'file')} {'would change' if self.dry else 'changed'}"
+            if self.changes
+            else "nothing left to change",
+            f"{count(len(self.manual), 'place')} {'needs' if len(self.manual) == 1 else 'need'} a hand"
+            if self.manual
+            else "",
+            f"{len(self.kept):,} left on purpose" if self.kept else "",
+            f"{count(len(self.problems), 'file')} failed" if self.problems else "",
+        ]
+        return f"{count(self.scan.looked_at, 'file')} read: {', '.join(part for part in parts if part)}."
+
+    @property
     def codes(self) -> list[str]:
         return sorted({finding.code for finding in self.findings})
 
@@ -89,14 +110,24 @@ class Run:
     def by_rule(self) -> Counter[tuple[str, Action]]:
         return Counter((finding.code, finding.action) for finding in self.findings)
 
-    @cached_property
-    def by_file(self) -> Counter[tuple[str, Action]]:
-        return Counter((finding.path, finding.action) for finding in self.findings)
+    def of_rule(self, code: str) -> Counts:
+        """How many places of a rule change, need a hand, are left on purpose."""
+        return _counts(self.by_rule, code)
+
+    def by_file(self) -> list[tuple[str, Counts]]:
+        """The same of each file with something to change or to do, those with the most first."""
+        counts = Counter((finding.path, finding.action) for finding in self.findings)
+        rows = [(file.path, _counts(counts, file.path)) for file in self.files]
+        return sorted((row for row in rows if row[1][0] or row[1][1]), key=lambda row: (-row[1][0] - row[1][1], row[0]))
 
     def _of(self, action: Action) -> list[Finding]:
         moves = not self.dry and action is not Action.REWRITE
         found = (_as_it_is_now(file) if moves else file.findings for file in self.files)
         return [finding for findings in found for finding in findings if finding.action is action]
+
+
+def _counts(counts: Counter[tuple[str, Action]], key: str) -> Counts:
+    return counts[key, Action.REWRITE], counts[key, Action.MANUAL], counts[key, Action.KEEP]
 
 
 def _as_it_is_now(file: FileScan) -> list[Finding]:
@@ -122,6 +153,14 @@ def place(finding: Finding) -> str:
     return finding.cell or str(finding.line)
 
 
+def lines_named(findings: Sequence[Finding], most: int = 8) -> str:
+    """Where in their file: "line 3", "lines 3, 5 and 2 more", or the cells of a notebook."""
+    places = list(dict.fromkeys(place(finding) for finding in findings))
+    noun = "" if findings[0].cell else "line " if len(places) == 1 else "lines "
+    more = f" and {len(places) - most:,} more" if len(places) > most else ""
+    return f"{noun}{', '.join(places[:most])}{more}"
+
+
 def explained(finding: Finding) -> str:
     """What stands at a place, and why that happens to it which happens."""
     named = not finding.token or finding.reason.startswith(finding.token)
@@ -131,12 +170,3 @@ def explained(finding: Finding) -> str:
 def count(number: int, thing: str) -> str:
     """A number with its noun: "1 place", "2 places"."""
     return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
-
-
-def does(action: Action, *, dry: bool) -> str:
-    """What happens to the places of an action, as a heading."""
-    return {
-        Action.REWRITE: "Would change" if dry else "Changed",
-        Action.MANUAL: "Needs a hand",
-        Action.KEEP: "Left on purpose",
-    }[action]

@@ -29,7 +29,7 @@ MOST = 5000
 _UNUSED = "unused-keep"
 _KEEP = "`# precision-fix: keep`"
 # A fix holds all changes of its file, since they belong together; beyond this many, only the first result has it.
-_MOST_FIXES = 50
+_MOST_FIXES = 20
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
 

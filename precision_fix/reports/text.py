@@ -106,8 +106,9 @@ class _Report:
     def _by_reason(self, findings: list[Finding]) -> None:
         """One line for all places of a file that were left for one reason."""
         for (path, code, reason), places in in_short(findings).items():
-            more = f" and {len(places) - _MOST_LINES} more" if len(places) > _MOST_LINES else ""
-            where = ", ".join(str(finding.line) for finding in places[:_MOST_LINES]) + more
+            numbers = list(dict.fromkeys(str(finding.line) for finding in places))
+            more = f" and {len(numbers) - _MOST_LINES} more" if len(numbers) > _MOST_LINES else ""
+            where = ", ".join(numbers[:_MOST_LINES]) + more
             cells = dict.fromkeys(finding.cell for finding in places[:_MOST_LINES] if finding.cell)
             self._add(f"  {shown(path)}:{where}:{_in_cells(cells)} {code} {reason}")
 
