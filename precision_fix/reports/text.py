@@ -148,7 +148,9 @@ class _Report:
         run = self.run
         files = len({finding.path for finding in run.changes})
         looked = f"{run.scan.looked_at} files read"
-        if not run.changes:
+        if not run.needed:
+            self._add(run.headline, "green")
+        elif not run.changes:
             left = "nothing left to change" if run.scan.looked_at else "no Python files here"
             self._add(f"{looked}, {left}.", "green")
         elif run.dry:
