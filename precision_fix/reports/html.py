@@ -205,8 +205,9 @@ class _Page:
             yield "</dl>\n</section>"
 
     def _name(self, path: str) -> str:
-        """A path, that may break behind its slashes."""
-        return f"<code>{escape(self.addresses.shown(path)).replace('/', '/<wbr>')}</code>"
+        """A path, that may break behind its slashes and underscores."""
+        name = re.sub("([/_])", r"\1<wbr>", escape(self.addresses.shown(path)))
+        return f"<code>{name}</code>"
 
     def _to_diff(self, path: str) -> str:
         name = self._name(path)
