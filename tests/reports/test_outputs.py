@@ -235,6 +235,8 @@ def test_statistics(run: Run, tree: Path) -> None:
     ]
     code, out, err = run(*T4, "--diff", tree, "--statistics")
     assert out.startswith("diff --git") and "2  PF101  rewrite" in err
+    assert run(*T4, "--check", tree, "--statistics", "--output-file", tree / "r.txt")[1].startswith("2  PF101")
+    assert "Would change:" in (tree / "r.txt").read_text()
     assert (
         json.loads(run(*T4, "--check", tree, "--statistics", "--output-format", "json")[1])["summary"]["rewrite"] == 2
     )
@@ -262,7 +264,7 @@ def test_only_the_formats_that_are_asked_for_are_imported(run: Run, tree: Path) 
     from tests.test_start_up import modules_after
 
     script = "from precision_fix.cli import main\nmain()"
-    modules = {f"precision_fix.reports.{name}" for name in (*FORMATS, "hunks", "table", "address")}
+    modules = {f"precision_fix.reports.{name}" for name in (*FORMATS, "hunks", "table", "address", "outputs")}
     assert modules_after(script, *T4, "--check", str(tree)) & modules == {"precision_fix.reports.text"}
     loaded = modules_after(script, *T4, "--check", str(tree), "--output-format", "github")
     assert "precision_fix.reports.github" in loaded
