@@ -172,7 +172,7 @@ def test_ten_megabytes_with_a_mention(tmp_path: Path) -> None:
 def test_what_is_no_python_file_by_its_name(tmp_path: Path, name: str) -> None:
     plant(tmp_path, {name: b"torch.bfloat16 \x00", "a.py": CAST})
     result = command("--gpu", "t4", name, "a.py", cwd=tmp_path)
-    check_said_once(said(result), f"{name}:", "is not a Python file")
+    check_said_once(said(result), f"{name}:", "is no kind of file that is read")
     assert result.returncode == 1
     assert (tmp_path / "a.py").read_bytes() == DONE
 
@@ -204,7 +204,7 @@ def test_a_path_that_does_not_exist_among_others(tmp_path: Path) -> None:
 def test_a_directory_without_python(tmp_path: Path) -> None:
     plant(tmp_path, {"notes.txt": b"bfloat16"})
     result = command("--gpu", "t4", tmp_path)
-    assert "no Python files here" in said(result)
+    assert "no files here that are read" in said(result)
     assert result.returncode == 0
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from precision_fix.engine.render import render
 from precision_fix.model.target import FLOAT32
+from precision_fix.sources import python
 from precision_fix.sources.python import analyse
 
 CASES = {
@@ -262,4 +263,4 @@ def test_meaning(name: str) -> None:
         indent = before[: len(before) - len(before.lstrip())]
         expected.append(indent + after if arrow else before.split("  # =")[0])
     analysis = analyse("module.py", source, FLOAT32)
-    assert render("module.py", source, analysis, FLOAT32).split("\n") == expected
+    assert render(python, "module.py", source, analysis, FLOAT32).split("\n") == expected

@@ -15,8 +15,9 @@ from precision_fix.engine.scan import scan_bytes
 from precision_fix.model.finding import Action, Finding
 from precision_fix.model.target import FLOAT16, FLOAT32
 from precision_fix.sources import python
+from precision_fix.sources.analysis import Unparsable
 from precision_fix.sources.comments import Keeps
-from precision_fix.sources.python import Unparsable, analyse
+from precision_fix.sources.python import analyse
 from tests.modules import Example, examples
 from tests.tools import rewritten
 
@@ -37,7 +38,7 @@ def test_each_place_becomes_what_it_should_and_nothing_else_changes(module: Exam
 
 def rewritten_exactly(text: str) -> str:
     analysis = analyse("a.py", text, FLOAT32)
-    return render("a.py", text, analysis, FLOAT32) if analysis.edits else text
+    return render(python, "a.py", text, analysis, FLOAT32) if analysis.edits else text
 
 
 @modest
@@ -230,7 +231,7 @@ def test_no_text_raises_anything_but_what_is_documented(text: str) -> None:
     for target in (FLOAT32, FLOAT16):
         try:
             analysis = analyse("a.py", text, target)
-            assert render("a.py", text, analysis, target) == text or analysis.edits
+            assert render(python, "a.py", text, analysis, target) == text or analysis.edits
         except (Unparsable, CannotEdit) as error:
             assert "\n" not in str(error) and str(error)
 

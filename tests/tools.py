@@ -11,7 +11,8 @@ from textwrap import dedent
 from precision_fix.engine.render import render
 from precision_fix.model.finding import Action, Finding
 from precision_fix.model.target import TARGETS
-from precision_fix.sources.python import analyse
+from precision_fix.sources import Source, format_of
+from precision_fix.sources.analysis import Analysis
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 NOBODY = 65534
@@ -19,14 +20,26 @@ NOBODY = 65534
 
 def findings(source: str, *, path: str = "example.py", to: str = "float32") -> list[Finding]:
     """What is said of each place in a text."""
-    return analyse(path, dedent(source), TARGETS[to]).findings
+    return analyse(path, dedent(source), to=to).findings
 
 
 def rewritten(source: str, *, path: str = "example.py", to: str = "float32") -> str:
     """The text with its places rewritten, by the way that a run takes."""
     text = dedent(source)
-    analysis = analyse(path, text, TARGETS[to])
-    return render(path, text, analysis, TARGETS[to]) if analysis.edits else text
+    analysis, source_ = analyse(path, text, to=to), source_of(path)
+    return render(source_, path, text, analysis, TARGETS[to]) if analysis.edits else text
+
+
+def source_of(path: str) -> Source:
+    """What reads a file of this name."""
+    found = format_of(path)
+    assert found is not None, f"nothing reads {path}"
+    return found.source()
+
+
+def analyse(path: str, text: str, *, to: str = "float32") -> Analysis:
+    """What the source for a file of this name says of a text."""
+    return source_of(path).analyse(path, text, TARGETS[to])
 
 
 def codes(source: str, action: Action | None = None, *, path: str = "example.py") -> list[str]:

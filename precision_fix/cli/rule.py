@@ -25,7 +25,7 @@ def rule(
         return
     found = by_code(code)
     print(f"{found.code}: {found.title}\n\n{textwrap.fill(found.why, 88)}")
-    before, after = example(found.code)
-    print(f"\nBefore:\n\n{textwrap.indent(before.strip(), '    ')}")
-    same = before == after
-    print("\nIt stays as it is." if same else f"\nAfter:\n\n{textwrap.indent(after.strip(), '    ')}")
+    shown = example(found.code)
+    print(f"\nBefore:\n\n{textwrap.indent(shown.before.strip(), '    ')}")
+    same = shown.before == shown.after
+    print("\nIt stays as it is." if same else f"\nAfter:\n\n{textwrap.indent(shown.after.strip(), '    ')}")

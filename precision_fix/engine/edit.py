@@ -1,4 +1,4 @@
-"""Carry out edits with libcst, on the smallest expressions that hold them; every other byte stays.
+"""Carry out edits of Python with libcst, on the smallest expressions that hold them; every other byte stays.
 
 libcst parses exactly and slowly, and its native parser can overflow the stack of the process on deep nesting. It is
 given only the text of the expressions that change, and `sources.python` lets none through that is nested deeply.
@@ -13,18 +13,19 @@ from collections.abc import Iterable
 import libcst as cst
 from libcst.metadata import MetadataWrapper, PositionProvider
 
-from precision_fix.model.edit import CallOn, Edit, ImportAlso, Rename, Replace, Respell, SetArgument
+from precision_fix.model.edit import CallOn, Edit, ImportAlso, Rename, Replace, Respell, SetArgument, Splice
 
 
-def apply(text: str, edits: Iterable[Edit]) -> str:
-    """The text with all edits made. Raises ValueError where an expression is not found again."""
-    lines = _Lines(text)
-    regions = _regions(list(edits), lines)
-    out, position = [], 0
-    for (start, end), group in sorted(regions.items()):
-        out += [text[position:start], _rewrite(text[start:end], start, group, lines)]
-        position = end
-    return "".join([*out, text[position:]])
+def splices(code: str, edits: Iterable[Edit]) -> list[Splice]:
+    """What all edits come to in the text. Raises ValueError where an expression is not found again, or not parsed."""
+    lines = _Lines(code)
+    try:
+        return [
+            Splice(start, end, _rewrite(code[start:end], start, group, lines))
+            for (start, end), group in sorted(_regions(list(edits), lines).items())
+        ]
+    except cst.ParserSyntaxError as error:
+        raise ValueError(str(error)) from error
 
 
 class _Lines:

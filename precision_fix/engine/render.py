@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+from precision_fix.model.edit import spliced
 from precision_fix.model.target import Target
-from precision_fix.sources.python import Analysis, Unparsable, analyse, parse
+from precision_fix.sources import Source
+from precision_fix.sources.analysis import Analysis
 
 
 class CannotEdit(ValueError):
     """The edits would not give a sound file, which is therefore left as it is; the message says why, in one line."""
 
 
-def render(path: str, text: str, analysis: Analysis, target: Target) -> str:
+def render(source: Source, path: str, text: str, analysis: Analysis, target: Target) -> str:
     """The edited text. Raises CannotEdit where it would not parse, or where something would be left to edit."""
-    # libcst takes a fifth of a second to import, which a run that changes nothing need not pay.
-    from libcst import ParserSyntaxError
-
-    from precision_fix.engine.edit import apply
-
     try:
-        edited = apply(text, analysis.edits)
-        parse(edited)
-        left = analyse(path, edited, target).edits
-    except (ParserSyntaxError, Unparsable, ValueError, AssertionError) as error:
+        splices = [*analysis.splices]
+        for stretch in analysis.stretches:
+            # libcst takes a fifth of a second to import, which a run that changes no Python need not pay.
+            from precision_fix.engine import edit
+
+            splices += stretch.place(edit.splices(stretch.code, stretch.edits))
+        edited = spliced(text, splices)
+        source.parse(edited)
+        left = source.analyse(path, edited, target).edits
+    except (ValueError, AssertionError) as error:
         raise CannotEdit(f"cannot be edited safely, left as it is ({error})") from error
     if left:
         raise CannotEdit(f"cannot be edited safely, left as it is ({len(left)} edits would be left to make)")

@@ -16,7 +16,8 @@ from precision_fix.engine.render import CannotEdit, render
 from precision_fix.model.finding import Action, Finding
 from precision_fix.model.problem import Problem, reason
 from precision_fix.model.target import Target
-from precision_fix.sources.python import Unparsable, analyse, is_interesting
+from precision_fix.sources import PYTHON, SUFFIXES, Format, format_of, format_of_named
+from precision_fix.sources.analysis import Unparsable
 from precision_fix.sources.text import Undecodable, decode
 from precision_fix.sources.walk import Found, walk
 
@@ -77,7 +78,7 @@ def scan(
     how many.
     """
     result = Scan(target)
-    found = list(walk(paths, problems=result.problems))
+    found = list(walk(paths, SUFFIXES, problems=result.problems))
     result.looked_at = len(found)
     by_path = {each.path: each for each in found}
     done = 0
@@ -174,30 +175,40 @@ def _without_collector() -> Iterator[None]:
 
 def scan_file(path: str, explicit: bool, target: Target, with_text: bool) -> FileScan | None:
     """Scan one file; None where there is nothing to say of it."""
+    format_ = format_of(path)
+    if format_ is None and not explicit:
+        return None  # its name only ends as one that is looked for
     try:
         # The whole file is read at once: a buffer would only be one more copy.
         with open(path, "rb", buffering=0) as file:
+            if not explicit and format_ is not None and _is_data(file.fileno(), format_):
+                return None
             data = file.readall()
     except OSError as error:
         return FileScan(path, problem=Problem(path, f"cannot be read: {reason(error)}"))
-    if explicit and not path.endswith((".py", ".pyw", ".pyi")) and not data.startswith(b"#!"):
-        return FileScan(path, problem=Problem(path, "is not a Python file"))
-    if not is_interesting(data):
-        return None
-    return scan_bytes(path, data, target, with_text)
+    if explicit:
+        format_ = format_of_named(path, data)
+    if format_ is None:
+        return FileScan(path, problem=Problem(path, "is no kind of file that is read"))
+    return scan_bytes(path, data, target, with_text, format_) if format_.may_hold_a_site(data) else None
 
 
-def scan_bytes(path: str, data: bytes, target: Target, with_text: bool) -> FileScan | None:
+def _is_data(descriptor: int, format_: Format) -> bool:
+    return format_.limit is not None and os.fstat(descriptor).st_size > format_.limit
+
+
+def scan_bytes(path: str, data: bytes, target: Target, with_text: bool, format_: Format = PYTHON) -> FileScan | None:
     """Scan the content of a file."""
     result = FileScan(path)
     try:
-        source = decode(data)
-        analysis = analyse(path, source.text, target)
+        text = decode(data, coding=format_ is PYTHON)
+        source = format_.source()
+        analysis = source.analyse(path, text.text, target)
         result.findings, result.unused_keeps = analysis.findings, analysis.unused_keeps
         if with_text:
             result.before = data
         if with_text and analysis.edits:
-            result.after = source.encode(render(path, source.text, analysis, target))
+            result.after = text.encode(render(source, path, text.text, analysis, target))
     except (Undecodable, Unparsable, CannotEdit) as error:
         return FileScan(path, problem=Problem(path, str(error)))
     except RecursionError:

@@ -1,8 +1,13 @@
-"""The few things an edit can do to an expression. A rule names them; the engine carries them out with libcst."""
+"""The few things an edit can do: to an expression, to a setting, to a text.
+
+A rule names what is done to an expression, and the engine carries it out with libcst; or what is done to a setting, and
+the source that found it says where in the text that is.
+"""
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -59,3 +64,45 @@ class ImportAlso:
 
 
 Edit: TypeAlias = Replace | Rename | Respell | SetArgument | CallOn | ImportAlso
+
+
+@dataclass(frozen=True, slots=True)
+class GiveValue:
+    """Give a setting another value; what is a string stays one when the file is read again."""
+
+    value: str | bool
+
+
+@dataclass(frozen=True, slots=True)
+class GiveName:
+    """Give a setting another name: `--bf16-vae` becomes `--fp32-vae`."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class TakeOut:
+    """Take a setting out: a switch, whose absence is its other value."""
+
+
+Change: TypeAlias = GiveValue | GiveName | TakeOut
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Splice:
+    """Put `text` where the characters from `start` up to `end` of a text stand."""
+
+    start: int
+    end: int
+    text: str
+
+
+def spliced(text: str, splices: Iterable[Splice]) -> str:
+    """The text with all splices made. Raises ValueError where two overlap."""
+    out, position = [], 0
+    for splice in sorted(splices):
+        if splice.start < position:
+            raise ValueError(f"two edits overlap at character {splice.start}")
+        out += [text[position : splice.start], splice.text]
+        position = splice.end
+    return "".join([*out, text[position:]])

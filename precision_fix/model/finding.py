@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from precision_fix.model.edit import Edit
+from precision_fix.model.edit import Change, Edit
 
 # The reason of what a `# precision-fix: keep` keeps.
 BY_COMMENT = "kept by a comment"
@@ -21,19 +21,23 @@ class Action(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A rule's answer: the action, the reason in one line, and the edits that carry it out."""
+    """A rule's answer: the action, the reason in one line, and what carries it out.
+
+    Of an expression that is `edits`, of a setting `change`.
+    """
 
     action: Action
     reason: str
     edits: tuple[Edit, ...] = ()
+    change: Change | None = None
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Finding:
     """A site with its verdict. `line` counts from 1, `column` from 1, in characters, as editors do.
 
-    `runtime` says that `import precision_fix.auto` can take care of what an edit cannot. `cell` is the place within a
-    notebook, for people; line and column are then those of the file.
+    `runtime` says that `import precision_fix.auto` can take care of what an edit cannot. `cell` is the place as
+    a person finds it in a notebook ("cell 3, line 2"), whose file is not made of lines that anybody looks at.
     """
 
     path: str
@@ -54,6 +58,10 @@ class Finding:
 
 def rewrite(reason: str, *edits: Edit) -> Verdict:
     return Verdict(Action.REWRITE, reason, edits)
+
+
+def change(reason: str, what: Change) -> Verdict:
+    return Verdict(Action.REWRITE, reason, change=what)
 
 
 def keep(reason: str) -> Verdict:

@@ -5,31 +5,56 @@ from __future__ import annotations
 from typing import ClassVar
 
 from precision_fix.model.finding import Verdict
+from precision_fix.model.setting import Form, Setting
 from precision_fix.model.site import Kind, Site
 
 
-class Rule:
+class AnyRule:
     """One meaning that a bfloat16 place can have, and what happens to it.
 
-    `title` names the meaning in a few words, `why` gives the reason in a few sentences, `judge` decides: a verdict
-    where the site has this meaning, None where it has not. Rules are asked from the most particular family to the
-    most general (`FAMILIES`), within a family from the highest code down; the first verdict counts.
+    `title` names the meaning in a few words, `why` gives the reason in a few sentences.
     """
 
     code: ClassVar[str]
     title: ClassVar[str]
     why: ClassVar[str]
-    kinds: ClassVar[frozenset[Kind]]
     runtime: ClassVar[bool] = False
     # The rule whose places move together with those of this one: where it left one, none is rewritten in the file.
     moves_with: ClassVar[str | None] = None
+
+
+class Rule(AnyRule):
+    """A meaning in Python. `judge` decides: a verdict where the site has this meaning, None where it has not.
+
+    Rules are asked from the most particular family to the most general (`FAMILIES`), within a family from the highest
+    code down; the first verdict counts.
+    """
+
+    kinds: ClassVar[frozenset[Kind]]
 
     def judge(self, site: Site) -> Verdict | None:
         raise NotImplementedError
 
 
-# Kept, bytes, reported only, probes, words and flags, dtypes: the last two claim whatever has no narrower meaning.
-FAMILIES = "049321"
+class SettingRule(AnyRule):
+    """A meaning in a config file or on a command line; asked in the same order, about settings of its forms."""
+
+    forms: ClassVar[frozenset[Form]]
+
+    def judge(self, setting: Setting) -> Verdict | None:
+        raise NotImplementedError
+
+
+class LineRule(AnyRule):
+    """A meaning in a file that is only read, line by line: C++, CUDA. It never edits."""
+
+    def judge(self, line: str) -> Verdict | None:
+        raise NotImplementedError
+
+
+# Kept, bytes, reported only, probes, settings, words and flags, dtypes: the last two claim whatever has no narrower
+# meaning.
+FAMILIES = "0493521"
 
 
 def order(code: str) -> tuple[int, int]:

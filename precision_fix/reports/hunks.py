@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from precision_fix.engine.scan import FileScan
 from precision_fix.model.finding import Action, Finding
+from precision_fix.sources import PYTHON, format_of_named
 from precision_fix.sources.text import Undecodable, decode
 
 _CONTEXT = 3
@@ -83,12 +84,13 @@ class Replacement:
 
 def texts(file: FileScan) -> tuple[str, str]:
     """A file before and after, without a byte order mark."""
-    return text_of(file.before), text_of(file.after or file.before)
+    return text_of(file, file.before), text_of(file, file.after or file.before)
 
 
-def text_of(data: bytes) -> str:
+def text_of(file: FileScan, data: bytes) -> str:
+    """The text of a file whose bytes are these."""
     try:
-        return decode(data).text
+        return decode(data, coding=format_of_named(file.path, data) is PYTHON).text
     except Undecodable:
         return data.decode("utf-8", "replace")
 

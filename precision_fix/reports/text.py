@@ -151,7 +151,7 @@ class _Report:
         if not run.needed:
             self._add(run.headline, "green")
         elif not run.changes:
-            left = "nothing left to change" if run.scan.looked_at else "no Python files here"
+            left = "nothing left to change" if run.scan.looked_at else "no files here that are read"
             self._add(f"{looked}, {left}.", "green")
         elif run.dry:
             self._add(f"{looked}: {_places(len(run.changes))} in {files} files would change.", "bold")

@@ -7,11 +7,11 @@ import pkgutil
 from functools import cache
 
 from precision_fix.errors import PrecisionFixError
-from precision_fix.model.rule import Rule, order
+from precision_fix.model.rule import AnyRule, order
 
 
 @cache
-def rules() -> tuple[Rule, ...]:
+def rules() -> tuple[AnyRule, ...]:
     """All rules, in the order in which they are asked."""
     found = []
     for info in pkgutil.iter_modules(__path__):
@@ -21,7 +21,7 @@ def rules() -> tuple[Rule, ...]:
     return tuple(sorted(found, key=lambda rule: order(rule.code)))
 
 
-def rule(code: str) -> Rule:
+def rule(code: str) -> AnyRule:
     """The rule of this code. Raises PrecisionFixError, naming the codes there are, if there is none."""
     by_code = {each.code: each for each in rules()}
     try:

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 
 
-def example(code: str) -> tuple[str, str]:
-    """The texts of a rule's fixture; for a rule that changes nothing both are the same."""
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A file that a rule speaks of, as it is and as it becomes; the same where the rule changes nothing."""
+
+    name: str
+    before: str
+    after: str
+
+
+def example(code: str) -> Example:
+    """The fixture of a rule: `before.py`, `before.yaml` or the like, and `after` if it changes something."""
     packed = _PACKAGE / "examples"
     folder = (packed if packed.is_dir() else _PACKAGE.parent / "fixtures" / "rules") / code
-    before = (folder / "before.py").read_text(encoding="utf-8")
-    after = folder / "after.py"
-    return before, after.read_text(encoding="utf-8") if after.exists() else before
+    first = next(folder.glob("before*"))
+    before, after = first.read_text(encoding="utf-8"), folder / first.name.replace("before", "after")
+    return Example(first.name, before, after.read_text(encoding="utf-8") if after.exists() else before)

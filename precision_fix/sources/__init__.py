@@ -1,1 +1,78 @@
-"""Where sites are looked for: files on the disk, the text in them, and what the rules say of it."""
+"""The kinds of file that are read, each by a module here, which is imported when a file of its kind holds something.
+
+A source offers `analyse`, which finds the places and asks the rules, and `parse`, which says whether a text is sound.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from dataclasses import dataclass
+from functools import cache
+from typing import Protocol, cast
+
+from precision_fix.model.target import Target
+from precision_fix.sources.analysis import Analysis
+from precision_fix.sources.words import BFLOAT16, ELSEWHERE
+
+
+class Source(Protocol):
+    """What a module here offers for one kind of file."""
+
+    def analyse(self, path: str, text: str, target: Target) -> Analysis:
+        """Find the sites of a text and judge them. Raises Unparsable."""
+
+    def parse(self, text: str) -> object:
+        """Raises Unparsable for a text that is not sound."""
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A kind of file: the module that reads it, and what a file must hold to be worth reading.
+
+    A file above `limit` bytes is data and not a config, whatever it holds, unless it was named.
+    """
+
+    module: str
+    needles: tuple[bytes, ...]
+    limit: int | None = None
+
+    def may_hold_a_site(self, data: bytes) -> bool:
+        """Decides over most files of a tree without decoding them."""
+        return any(needle in data for needle in self.needles)
+
+    def source(self) -> Source:
+        return _module(self.module)
+
+
+@cache
+def _module(name: str) -> Source:
+    return cast(Source, importlib.import_module(f"{__name__}.{name}"))
+
+
+def _bytes(*words: str) -> tuple[bytes, ...]:
+    return tuple(word.encode() for word in words)
+
+
+PYTHON = Format("python", _bytes(*BFLOAT16, *ELSEWHERE))
+# By the suffix, or by the whole name.
+_FORMATS: dict[str, Format] = {".py": PYTHON}
+# These are read when they are named, and not looked for.
+_NAMED: dict[str, Format] = {".pyw": PYTHON, ".pyi": PYTHON}
+#: The ends of the names that are looked for in a directory.
+SUFFIXES = tuple(_FORMATS)
+
+
+def format_of(path: str) -> Format | None:
+    """The kind of a file by its name; None for what is not read."""
+    name = path.replace(os.sep, "/").rpartition("/")[2]
+    for key in (name, name[name.rfind(".") :].lower() if "." in name else name):
+        found = _FORMATS.get(key) or _NAMED.get(key)
+        if found is not None:
+            return found
+    return None
+
+
+def format_of_named(path: str, data: bytes) -> Format | None:
+    """The kind of a file that was named: where its name does not tell, the `#!` line that it begins with."""
+    return format_of(path) or (PYTHON if data.startswith(b"#!") else None)

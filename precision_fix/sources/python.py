@@ -7,7 +7,6 @@ import re
 import warnings
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 from precision_fix.model.edit import Edit
 from precision_fix.model.finding import BY_COMMENT, Action, Finding, Verdict, manual
@@ -16,40 +15,20 @@ from precision_fix.model.rule import Rule
 from precision_fix.model.site import PROBES, Kind, Site, is_flag, sites
 from precision_fix.model.target import Target
 from precision_fix.rules import rules
+from precision_fix.sources.analysis import Analysis, Stretch, Unparsable
 from precision_fix.sources.comments import Keeps
 from precision_fix.sources.outline import long_strings, occurrences, outline
+from precision_fix.sources.words import BFLOAT16, ELSEWHERE
 
-# What a file must hold to be worth reading: bfloat16 in any spelling, or a dtype that comes from elsewhere.
-_BFLOAT16 = ("bfloat16", "bf16", "BFloat16", "BF16")
-_ELSEWHERE = ("getattr(t", "assign=True", 'dtype="auto"', "dtype='auto'")
-_NEEDLES = tuple(word.encode() for word in _BFLOAT16 + _ELSEWHERE)
 _ROUNDS = 4
 # libcst's native parser recurses: an expression nested more deeply than this is not given to it.
 _MAX_DEPTH = 100
 
 
-class Unparsable(ValueError):
-    """The text is no Python of this version; the message is one line, with the line number."""
-
-
-@dataclass(slots=True)
-class Analysis:
-    """What the rules said of a text: findings in the order of their places, and the edits that follow from them."""
-
-    findings: list[Finding] = field(default_factory=list)
-    edits: list[Edit] = field(default_factory=list)
-    unused_keeps: list[int] = field(default_factory=list)
-
-
-def is_interesting(data: bytes) -> bool:
-    """Whether a file may hold a site; decides over most files of a tree without decoding them."""
-    return any(needle in data for needle in _NEEDLES)
-
-
 def analyse(path: str, text: str, target: Target) -> Analysis:
     """Find the sites of a text and judge them. Raises Unparsable."""
     keeps = Keeps(text)
-    hits = {*_mentions(text), *occurrences(text, _ELSEWHERE)}
+    hits = {*_mentions(text), *occurrences(text, ELSEWHERE)}
     if not hits:
         return Analysis(unused_keeps=keeps.unused)
     module, answers = _understand(path, text, hits, target)
@@ -68,9 +47,12 @@ def analyse(path: str, text: str, target: Target) -> Analysis:
         # A word may be a flag's name as well: one place, one finding, and a change counts for more.
         if (line, column) not in decided or verdict.action is Action.REWRITE:
             decided[line, column] = finding, verdict.edits
+    all_edits: list[Edit] = []
     for _, (finding, edits) in sorted(decided.items()):
         analysis.findings.append(finding)
-        analysis.edits.extend(edits)
+        all_edits.extend(edits)
+    if all_edits:
+        analysis.stretches.append(Stretch(text, all_edits))
     analysis.unused_keeps = keeps.unused
     module.release()
     return analysis
@@ -106,7 +88,8 @@ _RULES: dict[Kind, list[Rule]] = {}
 
 def _rules_for(kind: Kind) -> list[Rule]:
     if not _RULES:
-        _RULES.update({each: [rule for rule in rules() if each in rule.kinds] for each in Kind})
+        mine = [rule for rule in rules() if isinstance(rule, Rule)]
+        _RULES.update({each: [rule for rule in mine if each in rule.kinds] for each in Kind})
     return _RULES[kind]
 
 
@@ -142,7 +125,7 @@ def _understand(path: str, text: str, hits: set[int], target: Target) -> tuple[M
 def _mentions(text: str) -> Iterator[int]:
     """Where bfloat16 is spoken of in a way that can be a site: in no longer name, no comment line, no long string."""
     hidden = long_strings(text)
-    for position in occurrences(text, _BFLOAT16):
+    for position in occurrences(text, BFLOAT16):
         if bisect_right(hidden, position) % 2:
             continue
         start = max(text.rfind("\n", 0, position), text.rfind("\r", 0, position)) + 1

@@ -47,8 +47,8 @@ class SourceText:
         return codecs.BOM_UTF8 + data if self.bom else data
 
 
-def decode(data: bytes) -> SourceText:
-    """The text of a source file.
+def decode(data: bytes, *, coding: bool = True) -> SourceText:
+    """The text of a source file; `coding` says that a coding line counts, as it does in Python alone.
 
     Raises Undecodable for NUL bytes, UTF-16 and UTF-32, bytes that the encoding does not have, a coding
     line that names no text encoding or contradicts the byte order mark, and an encoding that would not
@@ -56,13 +56,14 @@ def decode(data: bytes) -> SourceText:
     """
     for mark, name in _WIDE_MARKS:
         if data.startswith(mark):
-            raise Undecodable(f"is {name}, which Python does not read: save it as UTF-8")
+            reader = "Python does not read" if coding else "is not read"
+            raise Undecodable(f"is {name}, which {reader}: save it as UTF-8")
     nul = data.find(0)
     if nul >= 0:
         raise Undecodable(f"holds a NUL byte at offset {nul}: is it a binary file?")
     bom = data.startswith(codecs.BOM_UTF8)
     body = data[3:] if bom else data
-    cookie = _cookie(body)
+    cookie = _cookie(body) if coding else None
     encoding = "utf-8" if cookie is None else _known(cookie)
     if bom and encoding != "utf-8":
         raise Undecodable(f"begins with the byte order mark of UTF-8, but its coding line says {cookie}")
@@ -72,7 +73,7 @@ def decode(data: bytes) -> SourceText:
         offset = len(data) - len(body) + error.start
         line = len(_END_OF_LINE.findall(data, 0, offset)) + 1
         said = "is not UTF-8" if cookie is None else f"is not the {cookie} that its coding line says"
-        hint = ", and no coding line says what it is" if cookie is None else ""
+        hint = ", and no coding line says what it is" if coding and cookie is None else ""
         # A codec may count in its own way, and point behind the end.
         byte = f"byte 0x{data[offset]:02x} at " if offset < len(data) else ""
         raise Undecodable(f"{said}: {byte}offset {offset} (line {line}){hint}") from None

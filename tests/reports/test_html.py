@@ -105,7 +105,8 @@ def test_after_a_write(tmp_path: Path) -> None:
 
 
 def test_nothing_to_do() -> None:
-    assert "nothing left to change" in whole(Run(Scan(FLOAT32), [], decide("t4"))).text
+    assert "3 files read: nothing left to change." in whole(Run(Scan(FLOAT32, looked_at=3), [], decide("t4"))).text
+    assert "No files here that are read." in whole(Run(Scan(FLOAT32), [], decide("t4"))).text
     text = whole(Run(Scan(FLOAT32), [], decide("a100"))).text
     assert "Nothing to change on this GPU." in text and "dry run" not in text
 

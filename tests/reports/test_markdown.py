@@ -76,7 +76,7 @@ def test_after_a_write(tmp_path: Path) -> None:
 
 
 def test_nothing_to_do() -> None:
-    assert "nothing left to change" in render(Run(Scan(FLOAT32), [], decide("t4")))
+    assert "3 files read: nothing left to change." in render(Run(Scan(FLOAT32, looked_at=3), [], decide("t4")))
     text = render(Run(Scan(FLOAT32), [], decide("a100")))
     assert "Nothing to change on this GPU." in text and "dry run" not in text
 

@@ -12,51 +12,53 @@ import pytest
 
 from precision_fix.errors import PrecisionFixError
 from precision_fix.model.finding import Action
-from precision_fix.model.rule import Rule, order
+from precision_fix.model.rule import AnyRule, Rule, SettingRule, order
 from precision_fix.rules import rule as by_code
 from precision_fix.rules import rules
 from precision_fix.rules.examples import example
-from tests.tools import REPOSITORY, findings, rewritten
+from tests.tools import REPOSITORY, findings, rewritten, source_of
 
 FIXTURES = REPOSITORY / "fixtures" / "rules"
 RULES = sorted(rules(), key=lambda each: each.code)
 every_rule = pytest.mark.parametrize("rule", RULES, ids=lambda each: each.code)
 
 
-def folder(rule: Rule) -> Path:
+def folder(rule: AnyRule) -> Path:
     return FIXTURES / rule.code
 
 
 @every_rule
-def test_the_fixture_shows_the_rule(rule: Rule) -> None:
-    before = (folder(rule) / "before.py").read_text(encoding="utf-8")
-    assert rule.code in {each.code for each in findings(before)}
+def test_the_fixture_shows_the_rule(rule: AnyRule) -> None:
+    shown = example(rule.code)
+    assert rule.code in {each.code for each in findings(shown.before, path=shown.name)}
 
 
 @every_rule
-def test_before_becomes_after(rule: Rule) -> None:
-    before, after = example(rule.code)
-    assert rewritten(before) == after
-    does = {each.action for each in findings(before) if each.code == rule.code}
-    assert (Action.REWRITE in does) == (before != after), "an after.py is for a rule that rewrites, and only for one"
+def test_before_becomes_after(rule: AnyRule) -> None:
+    shown = example(rule.code)
+    assert rewritten(shown.before, path=shown.name) == shown.after
+    does = {each.action for each in findings(shown.before, path=shown.name) if each.code == rule.code}
+    same = shown.before == shown.after
+    assert (Action.REWRITE in does) == (not same), "an `after` is for a rule that rewrites, and only for one"
 
 
 @every_rule
-def test_after_is_python_with_nothing_left_to_rewrite(rule: Rule) -> None:
-    after = example(rule.code)[1]
-    ast.parse(after)
-    assert rewritten(after) == after
-    assert Action.REWRITE not in {each.action for each in findings(after)}
+def test_after_is_sound_with_nothing_left_to_rewrite(rule: AnyRule) -> None:
+    shown = example(rule.code)
+    source_of(shown.name).parse(shown.after)
+    assert rewritten(shown.after, path=shown.name) == shown.after
+    assert Action.REWRITE not in {each.action for each in findings(shown.after, path=shown.name)}
 
 
 @every_rule
-def test_the_fixture_reads_well(rule: Rule) -> None:
+def test_the_fixture_reads_well(rule: AnyRule) -> None:
     """It is shown to people: short, whole, and what it imports comes first."""
-    before = (folder(rule) / "before.py").read_text(encoding="utf-8")
-    assert 2 <= len(before.splitlines()) <= 25
-    assert before.endswith("\n") and "\t" not in before
-    assert max(map(len, before.splitlines())) <= 100
-    assert {path.name for path in folder(rule).iterdir()} <= {"before.py", "after.py"}
+    shown = example(rule.code)
+    assert 2 <= len(shown.before.splitlines()) <= 25
+    assert shown.before.endswith("\n")
+    assert max(map(len, shown.before.splitlines())) <= 100
+    names = {shown.name, shown.name.replace("before", "after")}
+    assert {path.name for path in folder(rule).iterdir()} <= names
 
 
 def test_no_fixture_without_a_rule() -> None:
@@ -64,7 +66,7 @@ def test_no_fixture_without_a_rule() -> None:
 
 
 @every_rule
-def test_file_class_and_code_agree(rule: Rule) -> None:
+def test_file_class_and_code_agree(rule: AnyRule) -> None:
     file = Path(inspect.getfile(type(rule)))
     assert re.fullmatch(r"PF\d{3}", rule.code)
     assert re.fullmatch(rule.code.lower() + r"_[a-z0-9_]+\.py", file.name)
@@ -73,15 +75,16 @@ def test_file_class_and_code_agree(rule: Rule) -> None:
 
 
 @every_rule
-def test_a_rule_says_what_it_is(rule: Rule) -> None:
+def test_a_rule_says_what_it_is(rule: AnyRule) -> None:
     assert rule.title.strip() and "\n" not in rule.title
     assert not rule.title.endswith(".") and len(rule.title) <= 50
     assert len(rule.why) > 40 and rule.why.endswith(".")
-    assert rule.kinds
+    assert not isinstance(rule, Rule) or rule.kinds
+    assert not isinstance(rule, SettingRule) or rule.forms
 
 
 @every_rule
-def test_a_rule_is_found_by_its_code(rule: Rule) -> None:
+def test_a_rule_is_found_by_its_code(rule: AnyRule) -> None:
     assert by_code(rule.code) is by_code(rule.code.lower())
     assert by_code(rule.code).code == rule.code
 
@@ -100,6 +103,8 @@ def test_the_most_general_rules_are_asked_last() -> None:
     """A rule that claims whatever is left must not come before one with a narrower meaning."""
     asked = [each.code for each in rules()]
     for general in ("PF101", "PF201", "PF301"):
-        kinds = by_code(general).kinds
-        others = [each.code for each in rules() if each.kinds & kinds and each.code != general]
+        last = by_code(general)
+        assert isinstance(last, Rule)
+        mine = [each for each in rules() if isinstance(each, Rule)]
+        others = [each.code for each in mine if each.kinds & last.kinds and each.code != general]
         assert all(asked.index(code) < asked.index(general) for code in others), general

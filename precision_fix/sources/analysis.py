@@ -1,0 +1,41 @@
+"""What a source makes of a text: what was found, and the edits that follow from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from precision_fix.model.edit import Edit, Splice
+from precision_fix.model.finding import Finding
+
+
+class Unparsable(ValueError):
+    """The text is not what its format asks for; the message is one line, with the line number."""
+
+
+@dataclass(slots=True)
+class Stretch:
+    """Python code in a file, and the edits of its expressions.
+
+    `place` turns splices of the code into splices of the file: the code of a Python file is the file, that of a
+    notebook lies in strings of JSON.
+    """
+
+    code: str
+    edits: list[Edit]
+    place: Callable[[list[Splice]], list[Splice]] = list
+
+
+@dataclass(slots=True)
+class Analysis:
+    """What the rules said of a text: findings in the order of their places, and the edits that follow from them."""
+
+    findings: list[Finding] = field(default_factory=list)
+    stretches: list[Stretch] = field(default_factory=list)
+    splices: list[Splice] = field(default_factory=list)
+    unused_keeps: list[int] = field(default_factory=list)
+
+    @property
+    def edits(self) -> list[Edit | Splice]:
+        """All that is to be done; empty where the file stays as it is."""
+        return [*(edit for stretch in self.stretches for edit in stretch.edits), *self.splices]
