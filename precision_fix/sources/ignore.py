@@ -104,6 +104,15 @@ class Patterns:
                 break
         return None if best < 0 else not lines[best].negated
 
+    def covers(self, relative: str) -> bool:
+        """Is this file ignored, or a directory above it? `relative` uses slashes."""
+        end = relative.find("/")
+        while end >= 0:
+            if self.ignored(relative[:end], relative[relative.rfind("/", 0, end) + 1 : end], True):
+                return True
+            end = relative.find("/", end + 1)
+        return bool(self.ignored(relative, relative[relative.rfind("/") + 1 :], False))
+
 
 def _without_trailing_spaces(line: str) -> str:
     """git drops spaces at the end unless a backslash stands before them, and drops nothing else."""
