@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Iterable, Sequence
 
-from precision_fix.engine.settings import Settings
+from precision_fix.engine.settings import NAMES, Settings
 from precision_fix.errors import PrecisionFixError
 from precision_fix.model.problem import shown
 from precision_fix.model.target import TARGETS
@@ -28,6 +28,14 @@ KEYS = {
     "force-exclude": "true",
     "to": '"float32"',
     "gpu": '"t4"',
+}
+# What other tools call it.
+_MEANT = {
+    "exclude": "extend-exclude",
+    **dict.fromkeys(("extend-select", "enable", "rules"), "select"),
+    **dict.fromkeys(("extend-ignore", "disable"), "ignore"),
+    **dict.fromkeys(("target", "dtype", "precision"), "to"),
+    **dict.fromkeys(("device", "target-gpu"), "gpu"),
 }
 _AT = re.compile(r" \(at line (\d+), column \d+\)$")
 
@@ -81,7 +89,10 @@ class _Reader:
         )
 
     def _unknown(self, key: str) -> str:
-        hint = near(key.replace("_", "-"), KEYS)
+        if key == "tool" and not self._table:
+            return f"the keys stand at the top of {NAMES[0]}, without [{TABLE}] above them"
+        plain = key.lower().replace("_", "-")
+        hint = f', did you mean "{_MEANT[plain]}"?' if plain in _MEANT else near(plain, KEYS)
         where = f" in [{self._table}]" if self._table else ""
         return f"unknown key {_quoted(key)}{where}{hint or ': there are ' + ', '.join(KEYS)}"
 
@@ -154,9 +165,9 @@ def prefixes(words: Iterable[str]) -> tuple[str, ...]:
         if not prefix and word.strip().upper() != "ALL":
             raise ValueError("an empty code: write ALL for all rules")
         if not any(code.startswith(prefix) for code in codes()):
-            raise ValueError(
-                f"no rule has the code {_quoted(word)}{near(prefix, codes()) or ': see precision-fix rule'}"
-            )
+            families = f": there are {', '.join(sorted({code[:3] for code in codes()}))}"
+            hint = near(prefix, codes()) if len(prefix) > 3 else ""
+            raise ValueError(f"no rule has the code {_quoted(word)}{hint or families}")
     return found
 
 
@@ -181,7 +192,10 @@ def _quoted(word: str) -> str:
 
 def option_codes(option: str, values: Sequence[str]) -> tuple[str, ...]:
     """The codes of an option of the command line, which may come comma-separated. Raises PrecisionFixError."""
+    words = [word for value in values for word in value.split(",") if word.strip()]
+    if not words:
+        raise PrecisionFixError(f"{option}: names no code")
     try:
-        return prefixes([word for value in values for word in value.split(",") if word.strip()])
+        return prefixes(words)
     except ValueError as error:
         raise PrecisionFixError(f"{option}: {error}") from None
