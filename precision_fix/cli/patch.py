@@ -16,6 +16,7 @@ from precision_fix.errors import PrecisionFixError
 
 _EPILOG = (
     "Other commands: run PROGRAM, undo PATH, gpus, rule [CODE]; each has --help. "
+    "--install-completion lets the shell complete them. "
     "Exit codes: 0 nothing left to do; 1 a dry run found something, or a file failed; 2 usage or internal error."
 )
 
