@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from precision_fix.engine.decide import ADVICE, decide, target_named
-from precision_fix.engine.patch import Written
+from precision_fix.engine.patch import Written as _Written
 from precision_fix.engine.patch import write as _write
-from precision_fix.engine.scan import Scan
+from precision_fix.engine.scan import Scan as _Scan
 from precision_fix.engine.scan import scan as _scan
 from precision_fix.engine.settings import Project, Settings
 from precision_fix.engine.undo import UndoResult
@@ -18,6 +19,40 @@ from precision_fix.errors import PrecisionFixError
 from precision_fix.gpu import detect
 
 Pathish = str | os.PathLike[str]
+
+
+class Scan(_Scan):
+    """What was found in a whole run. In a notebook it draws itself as a table."""
+
+    def __repr__(self) -> str:
+        from precision_fix.reports.run import Run
+
+        return f"<{Run(self).headline}>"
+
+    def _repr_html_(self) -> str:
+        from precision_fix.reports.table import drawn
+
+        return drawn(self)
+
+
+@dataclass(repr=False)
+class Written(_Written):
+    """What was written, of which scan. In a notebook it draws itself as a table.
+
+    Without a scan nothing was looked for, since the GPU computes in bfloat16 itself.
+    """
+
+    scan: Scan | None = None
+
+    def __repr__(self) -> str:
+        from precision_fix.reports.run import Run
+
+        return f"<{Run(self.scan, dry=False, written=self).headline}>" if self.scan else "<Nothing to change>"
+
+    def _repr_html_(self) -> str:
+        from precision_fix.reports.table import drawn
+
+        return drawn(self.scan, self) if self.scan else "<p>Nothing to change on this GPU.</p>"
 
 
 def scan(*paths: Pathish, to: str | None = None, isolated: bool = False) -> Scan:
@@ -31,7 +66,8 @@ def scan(*paths: Pathish, to: str | None = None, isolated: bool = False) -> Scan
 
 def _scan_for(paths: Sequence[Pathish], project: Project) -> Scan:
     target = target_named(_run(paths, project).to or "float32")
-    return _scan([Path(path) for path in paths], target, with_text=True, project=project)
+    found = _scan([Path(path) for path in paths], target, with_text=True, project=project)
+    return Scan(found.target, found.files, found.problems, found.looked_at)
 
 
 def _run(paths: Sequence[Pathish], project: Project) -> Settings:
@@ -55,7 +91,11 @@ def patch(
     decision = decide(_run(paths, project).gpu)
     if not decision.known:
         raise PrecisionFixError(ADVICE)
-    return _write(_scan_for(paths, project), on_wait=on_wait) if decision.needed else Written()
+    if not decision.needed:
+        return Written()
+    found = _scan_for(paths, project)
+    written = _write(found, on_wait=on_wait)
+    return Written(written.changed, written.problems, found)
 
 
 def undo(path: Pathish) -> UndoResult:

@@ -14,7 +14,7 @@ from tests.tools import REPOSITORY, environment
 
 PACKAGE = REPOSITORY / "precision_fix"
 # Each layer may import itself and those after it.
-LAYERS = ("cli", "api", "engine", "sources", "rules", "model", "errors")
+LAYERS = ("cli", "api", "reports", "engine", "sources", "rules", "model", "errors")
 APART = ("gpu", "runtime")
 
 

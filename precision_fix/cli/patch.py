@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
 from precision_fix.cli import options, stdin
 from precision_fix.cli.app import HELP, app, say
-from precision_fix.cli.report import Report
+from precision_fix.cli.order import Ordered, words
 from precision_fix.cli.terminal import progress
 from precision_fix.errors import PrecisionFixError
+
+if TYPE_CHECKING:
+    from precision_fix.engine.scan import Scan
+    from precision_fix.engine.settings import Project
+    from precision_fix.model.target import Target
+    from precision_fix.reports.outputs import Output
+    from precision_fix.reports.run import Run
 
 _EPILOG = (
     "Other commands: run PROGRAM, undo PATH, gpus, rule [CODE]; each has --help. "
@@ -29,8 +36,9 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.command("patch", epilog=_EPILOG, context_settings=HELP)
+@app.command("patch", cls=Ordered, epilog=_EPILOG, context_settings=HELP)
 def patch(
+    context: typer.Context,
     paths: Annotated[
         list[Path], typer.Argument(help="Files and directories of the project; - is stdin.", show_default=False)
     ],
@@ -46,16 +54,39 @@ def patch(
     isolated: options.Isolated = False,
     stdin_filename: options.StdinFilename = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="List each place that was left alone.")] = False,
+    output_format: Annotated[
+        list[str] | None,
+        typer.Option(help="text, json, sarif, github, markdown or html; may be repeated.", metavar="FORMAT"),
+    ] = None,
+    output_file: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Where the report of the format before it goes; alone, its suffix tells the format "
+            "(.txt, .json, .sarif, .md, .html). Without a file a report goes to stdout.",
+            metavar="FILE",
+        ),
+    ] = None,
+    statistics: Annotated[
+        bool, typer.Option("--statistics", help="Count the places by rule, instead of the text report.")
+    ] = False,
+    exit_zero: Annotated[
+        bool,
+        typer.Option(
+            "--exit-zero", help="End with 0 though a dry run found something; files that failed still give 1."
+        ),
+    ] = False,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
 ) -> None:
     """Rewrite bfloat16 to float32 in a project, where the GPU has no bfloat16, by what each place means."""
     from precision_fix.engine.decide import ADVICE, decide, target_named
-    from precision_fix.engine.scan import scan, scan_text
+    from precision_fix.engine.scan import Scan
+    from precision_fix.reports.outputs import outputs
+    from precision_fix.reports.run import Run
 
+    dry = diff or check
     from_stdin = stdin.asked_for(paths, stdin_filename)
-    there = [stdin_filename or Path()] if from_stdin else [path for path in paths if path.exists()]
-    if not there:
-        raise PrecisionFixError(f"{', '.join(map(str, paths))}: no such file or directory")
+    wanted = outputs(words(context))
+    _check_stdout(wanted, "--diff" if diff else "the text" if from_stdin and not dry else "")
     project = options.project(
         to=to,
         gpu=gpu,
@@ -66,45 +97,77 @@ def patch(
         config=config,
         isolated=isolated,
     )
-    run = project.for_run(there[0])
-    target = target_named(run.to or "float32")
-    decision = decide(run.gpu)
-    dry = diff or check
+    decided = project.for_run((stdin_filename or Path()) if from_stdin else _first(paths))
+    target = target_named(decided.to or "float32")
+    decision = decide(decided.gpu)
     if not decision.known and not dry:
         raise PrecisionFixError(ADVICE)
     say(decision.line(target))
     data = sys.stdin.buffer.read() if from_stdin else b""
-    if not decision.needed:
-        if from_stdin and not dry:
-            stdin.give(data)
-        return
+    run = Run(Scan(target), paths, decision, dry=dry or from_stdin, verbose=verbose)
+    if decision.needed:
+        name = str(stdin_filename or stdin.NAME) if from_stdin else None
+        with_text = not check or any(output.needs_text for output in wanted)
+        run.scan = _scanned(paths, target, project, name, data, with_text=with_text)
+        for line in project.unheeded(decided):
+            say(line)
+        if diff:
+            from precision_fix.engine.diff import unified
+
+            sys.stdout.buffer.writelines(unified(run.scan))
+            sys.stdout.buffer.flush()
+        if not run.dry:
+            from precision_fix.engine.patch import write
+
+            run.written = write(run.scan, on_wait=say)
+        if dry or not from_stdin:
+            _print(run, wanted, statistics=statistics, stream=sys.stderr if diff else sys.stdout)
+    if from_stdin and not dry:
+        stdin.give_fixed(run.scan, data)
+    if wanted:
+        from precision_fix.reports.outputs import write as write_reports
+
+        write_reports(run, [output for output in wanted if output.format != "text" or output.file], say=say)
+    found = dry and run.says_something and not exit_zero
+    failed = (2 if from_stdin else 1) if run.problems else 0
+    raise typer.Exit(failed or int(found))
+
+
+def _check_stdout(wanted: list[Output], taken: str) -> None:
+    printed = next((output.format for output in wanted if output.file is None), None)
+    if taken and printed is not None and not (taken == "--diff" and printed == "text"):
+        raise PrecisionFixError(f"{taken} and {printed} cannot both go to stdout: give {printed} an --output-file")
+
+
+def _first(paths: list[Path]) -> Path:
+    found = next((path for path in paths if path.exists()), None)
+    if found is None:
+        raise PrecisionFixError(f"{', '.join(map(str, paths))}: no such file or directory")
+    return found
+
+
+def _scanned(
+    paths: list[Path], target: Target, project: Project, name: str | None, data: bytes, *, with_text: bool
+) -> Scan:
+    """Scan the paths, or a text of that name."""
+    from precision_fix.engine.scan import scan, scan_text
+
     if target.dtype == "float16":
         say(
             "float16 overflows above 65504: models that were trained in bfloat16 may give inf and NaN; float32 does not"
         )
-    if from_stdin:
-        found = scan_text(str(stdin_filename or stdin.NAME), data, target, project)
-    else:
-        with progress() as told:
-            found = scan(paths, target, with_text=not check, progress=told, project=project)
-    for line in project.unheeded(run):
-        say(line)
-    report = Report(found, paths, verbose=verbose, dry=dry)
-    if dry:
-        if diff:
-            from precision_fix.engine.diff import unified
+    if name is not None:
+        return scan_text(name, data, target, project)
+    with progress() as told:
+        return scan(paths, target, with_text=with_text, progress=told, project=project)
 
-            sys.stdout.buffer.writelines(unified(found))
-            sys.stdout.buffer.flush()
-        report.print(sys.stderr if diff else sys.stdout)
-        failed = from_stdin and found.problems
-        raise typer.Exit(2 if failed else 1 if report.says_something else 0)
-    if from_stdin:
-        stdin.give_fixed(found, data)
-        return
-    from precision_fix.engine.patch import write
 
-    written = write(found, on_wait=say)
-    report.written = written
-    report.print(sys.stdout)
-    raise typer.Exit(1 if found.problems or written.problems else 0)
+def _print(run: Run, wanted: list[Output], *, statistics: bool, stream: TextIO) -> None:
+    """The text report, unless another one has stdout, or it is asked for in a file alone."""
+    taken = any(output.file is None for output in wanted if output.format != "text")
+    in_file = any(output.file is not None for output in wanted if output.format == "text")
+    asked = any(output.file is None for output in wanted if output.format == "text")
+    if asked or not (taken or in_file):
+        from precision_fix.reports import text
+
+        text.emit(stream, text.statistics(run) if statistics else text.lines(run))

@@ -6,8 +6,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import typer
-
 from precision_fix.cli.app import say
 from precision_fix.engine.scan import Scan
 from precision_fix.errors import PrecisionFixError
@@ -27,22 +25,18 @@ def asked_for(paths: Sequence[Path], filename: Path | None) -> bool:
     return named
 
 
-def give(data: bytes) -> None:
-    sys.stdout.buffer.write(data)
-    sys.stdout.buffer.flush()
-
-
 def give_fixed(found: Scan, data: bytes) -> None:
     """The text with its changes made, to the byte as it came where there are none; what needs a hand to stderr.
 
-    Nothing goes out of a text that could not be dealt with, and the code is then 2: an editor keeps what it has.
+    Nothing goes out of a text that could not be dealt with, so that an editor keeps what it has.
     """
     for problem in found.problems:
         say(str(problem))
     if found.problems:
-        raise typer.Exit(2)
+        return
     for finding in found.findings:
         if finding.action is Action.MANUAL:
             say(f"{shown(finding.path)}:{finding.line}:{finding.column}: {finding.code} {finding.reason}")
     changed = found.changed
-    give(changed[0].after if changed else data)
+    sys.stdout.buffer.write(changed[0].after if changed else data)
+    sys.stdout.buffer.flush()

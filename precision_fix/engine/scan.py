@@ -34,7 +34,7 @@ _CHUNK = 48
 
 @dataclass(slots=True)
 class FileScan:
-    """One file: what was found; and its bytes before and after, where it changes and they were asked for.
+    """One file: what was found; where they were asked for its bytes, and where it changes those afterwards.
 
     `tree` is the directory it was found in, or the file itself if it was named.
     """
@@ -81,8 +81,8 @@ def scan(
 ) -> Scan:
     """Scan files and directories. Nothing is written; what cannot be read or parsed is among the problems.
 
-    `with_text` renders the edited bytes as well; `progress` is told how many files are done, out of how many;
-    `project` has the settings, without which every rule counts in every file.
+    `with_text` keeps the bytes and renders the edited ones as well; `progress` is told how many files are done, out of
+    how many; `project` has the settings, without which every rule counts in every file.
     """
     result = Scan(target)
     found = list(
@@ -266,8 +266,9 @@ def scan_bytes(
         source = format_.source()
         analysis = source.analyse(path, text.text, target, selection)
         result.findings, result.unused_keeps = analysis.findings, analysis.unused_keeps
-        if with_text and analysis.edits:
+        if with_text:
             result.before = data
+        if with_text and analysis.edits:
             result.after = text.encode(render(source, path, text.text, analysis, target, selection))
     except (Undecodable, Unparsable, CannotEdit) as error:
         return FileScan(path, problem=Problem(path, str(error)))
