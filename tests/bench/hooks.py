@@ -1,6 +1,7 @@
 """pre-commit itself, from the registry, with the hooks of this checkout as it is committed, in a scratch repository.
 
-`make hooks`. It installs the hooks as a user's pre-commit would, which takes a minute.
+`make hooks`. It installs the hooks as a user's pre-commit would, and then this checkout as the Action of GitHub does,
+which together takes a minute or two.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.action import Job
 from tests.tools import REPOSITORY
 
 CAST = "import torch\nx = y.to(torch.bfloat16)\n"
@@ -68,7 +70,7 @@ def main() -> None:
         check_the_check(scratch)
         check_the_fix(scratch)
         check_a_commit(scratch)
-    print("both hooks do as they say")
+        check_the_action(Path(top))
 
 
 def expect(result: tuple[int, str], code: int, *words: str) -> None:
@@ -114,6 +116,20 @@ def check_a_commit(scratch: Scratch) -> None:
     scratch.write("new.py", FIXED)
     expect(scratch.run("git", "commit", "-qm", "without"), 0)
     print("commit: is refused with a place, and made without")
+
+
+def check_the_action(top: Path) -> None:
+    """With the installation that the tests leave out."""
+    job = Job(top / "workspace", top / "runner")
+    job.workspace.mkdir()
+    job.temporary.mkdir()
+    (job.workspace / "a.py").write_text(CAST)
+    plain = {name: "" for name in os.environ if name.startswith("PYTHON")}
+    job.run(plain, python_version="")
+    expect((job.code, job.stdout + job.stderr), 1, "::warning", "file=a.py,line=2")
+    assert job.outputs["install"]["command"].startswith(str(job.temporary))
+    assert "PF101" in job.summary
+    print("action: installs itself, annotates, sums up and fails")
 
 
 if __name__ == "__main__":
