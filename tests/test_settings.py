@@ -5,6 +5,9 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from textwrap import dedent
 
@@ -16,18 +19,20 @@ import precision_fix
 from precision_fix.engine.render import render
 from precision_fix.engine.scan import Scan, scan, scan_bytes
 from precision_fix.engine.settings import Project, Settings
-from precision_fix.engine.settings_file import KEYS, option_codes
+from precision_fix.engine.settings_file import KEYS, _Reader, option_codes, parse
 from precision_fix.errors import PrecisionFixError
 from precision_fix.model.edit import Edit, Splice
+from precision_fix.model.finding import Action
 from precision_fix.model.selection import ALL, Selection
 from precision_fix.model.target import FLOAT32
 from precision_fix.rules import codes, rules
 from precision_fix.sources import _FORMATS, _NAMED, Format, format_of
 from precision_fix.sources.analysis import Analysis
+from precision_fix.sources.scope import Choice
 from precision_fix.sources.walk import _SETTINGS
 from tests.modules import Example, examples
 from tests.test_start_up import modules_after
-from tests.tools import REPOSITORY, analyse, command, environment, source_of
+from tests.tools import NOBODY, REPOSITORY, analyse, command, environment, source_of
 
 # PF101, PF102, PF203, PF301.
 SOME = """\
@@ -361,6 +366,94 @@ def test_workers_of_a_pool_see_the_settings() -> None:
     found = told()
     assert len(found) == 699
     assert all(said == (["PF301"] if path.startswith("a") else EVERY) for path, said in found.items())
+
+
+@contextmanager
+def without_rights() -> Iterator[None]:
+    """Permissions count, for root too."""
+    if os.geteuid() == 0:
+        os.seteuid(NOBODY)
+        try:
+            yield
+        finally:
+            os.seteuid(0)
+    else:
+        yield
+
+
+def test_a_file_that_cannot_be_read_is_an_error_but_not_a_directory_that_is_closed() -> None:
+    with tempfile.TemporaryDirectory() as top:
+        Path(top).chmod(0o755)
+        project = Path(top, "project")
+        project.mkdir()
+        (project / "a.py").touch()
+        wrong = Path(top, "precision-fix.toml")
+        wrong.write_text("to = 1\n")
+        wrong.chmod(0)
+        with without_rights(), pytest.raises(PrecisionFixError, match=r"cannot be read: permission denied"):
+            Project().for_run(project / "a.py")
+        Path(top).chmod(0)
+        with without_rights():
+            assert Project().for_run(project) == Project().for_run(Path("/"))
+        Path(top).chmod(0o755)
+
+
+def test_a_rule_moves_with_one_that_does_not_count() -> None:
+    """PF106 leaves its place where PF902 left one, also when nothing is told of that."""
+    text = """\
+import torch
+def f(x):
+    x = x.to(torch.bfloat16)
+    assert x.dtype == torch.bfloat16
+    return x
+def g(x):
+    return torch.ops.aten._weight_int4pack_mm(x.to(torch.bfloat16), w, 32, s)
+"""
+    whole = analyse("a.py", text)
+    assert [finding.code for finding in whole.findings if finding.action is Action.MANUAL] == ["PF106", "PF902"]
+    for codes_ in ({"PF106"}, {"PF101", "PF106"}, {"PF902"}):
+        check_selection("a.py", text, Selection(frozenset(codes_)))
+
+
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.sampled_from(["PF1", "ALL", "t4", "float32"])
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.dictionaries(st.sampled_from(sorted(KEYS)) | st.text(), values, max_size=4), st.booleans())
+def test_any_table_gives_settings_or_one_line(table: dict[str, object], plain: bool) -> None:
+    try:
+        said = _Reader("x.toml", "", "" if plain else "tool.precision-fix").settings(table, "/p/")
+    except PrecisionFixError as error:
+        assert str(error).startswith("x.toml: ") and len(str(error).splitlines()) == 1
+    else:
+        assert said.base == "/p/"
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
+def test_any_bytes_give_settings_or_one_line(data: bytes) -> None:
+    try:
+        parse("x.toml", data, "/p/", plain=True)
+    except PrecisionFixError as error:
+        assert str(error).startswith("x.toml:") and len(str(error).splitlines()) == 1
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(max_size=12) | st.text(alphabet="a/*![]?\\", max_size=8))
+def test_any_pattern_is_a_pattern(pattern: str) -> None:
+    choice = Choice(None, ((pattern, frozenset({"PF101"})),), "/p/")
+    opposite = Choice(None, ((f"!{pattern}", frozenset({"PF101"})),), "/p/")
+    if not pattern.startswith("!"):
+        assert choice.of("/p/a/b.py").takes("PF101") is not opposite.of("/p/a/b.py").takes("PF101")
 
 
 # The codes there are, by the names of the modules, against the rules themselves.

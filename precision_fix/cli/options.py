@@ -26,6 +26,12 @@ def complete_to(incomplete: str) -> list[str]:
     return [name for name in TARGETS if name.startswith(incomplete)]
 
 
+def complete_format(incomplete: str) -> list[str]:
+    from precision_fix.reports.outputs import FORMATS
+
+    return [name for name in FORMATS if name.startswith(incomplete)]
+
+
 def complete_code(incomplete: str) -> Iterator[tuple[str, str]]:
     from precision_fix.rules import rules
 

@@ -56,7 +56,11 @@ def patch(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="List each place that was left alone.")] = False,
     output_format: Annotated[
         list[str] | None,
-        typer.Option(help="text, json, sarif, github, markdown or html; may be repeated.", metavar="FORMAT"),
+        typer.Option(
+            help="text, json, sarif, github, markdown or html; may be repeated.",
+            metavar="FORMAT",
+            autocompletion=options.complete_format,
+        ),
     ] = None,
     output_file: Annotated[
         list[str] | None,

@@ -158,6 +158,8 @@ class Project:
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
         except OSError as error:
+            if not os.path.lexists(file):
+                return None  # in a directory above that is closed to us
             raise PrecisionFixError(f"{self._shown(file)}: cannot be read: {reason(error)}") from None
         plain = os.path.basename(file) != NAMES[1]  # noqa: PTH119
         if not plain and _NEEDLE not in data:

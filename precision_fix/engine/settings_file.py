@@ -46,7 +46,7 @@ def parse(file: str, data: bytes, base: str, *, plain: bool) -> Settings | None:
     `plain` says that the keys stand at the top, as in precision-fix.toml. Raises PrecisionFixError.
     """
     try:
-        text = data.decode()
+        text = data.decode("utf-8-sig")
         table = tomllib.loads(text)
     except UnicodeDecodeError:
         raise PrecisionFixError(f"{file}: is not UTF-8, as TOML must be") from None
