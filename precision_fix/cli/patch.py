@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -84,13 +84,13 @@ def patch(
     """Rewrite bfloat16 to float32 in a project, where the GPU has no bfloat16, by what each place means."""
     from precision_fix.engine.decide import ADVICE, decide, target_named
     from precision_fix.engine.scan import Scan
-    from precision_fix.reports.outputs import outputs
     from precision_fix.reports.run import Run
 
     dry = diff or check
     from_stdin = stdin.asked_for(paths, stdin_filename)
-    wanted = outputs(words(context))
-    _check_stdout(wanted, "--diff" if diff else "the text" if from_stdin and not dry else "")
+    fixes = from_stdin and not dry
+    wanted = _wanted(context)
+    _check_stdout(wanted, "--diff" if diff else "the text" if fixes else "")
     project = options.project(
         to=to,
         gpu=gpu,
@@ -115,23 +115,13 @@ def patch(
         run.scan = _scanned(paths, target, project, name, data, with_text=with_text)
         for line in project.unheeded(decided):
             say(line)
-        if diff:
-            from precision_fix.engine.diff import unified
-
-            sys.stdout.buffer.writelines(unified(run.scan))
-            sys.stdout.buffer.flush()
         if not run.dry:
             from precision_fix.engine.patch import write
 
             run.written = write(run.scan, on_wait=say)
-        if dry or not from_stdin:
-            _print(run, wanted, statistics=statistics, stream=sys.stderr if diff else sys.stdout)
-    if from_stdin and not dry:
+    if fixes:
         stdin.give_fixed(run.scan, data)
-    if wanted:
-        from precision_fix.reports.outputs import write as write_reports
-
-        write_reports(run, [output for output in wanted if output.format != "text" or output.file], say=say)
+    _report(run, wanted, diff=diff, statistics=statistics, quiet=fixes)
     found = dry and run.says_something and not exit_zero
     failed = (2 if from_stdin else 1) if run.problems else 0
     raise typer.Exit(failed or int(found))
@@ -166,12 +156,38 @@ def _scanned(
         return scan(paths, target, with_text=with_text, progress=told, project=project)
 
 
-def _print(run: Run, wanted: list[Output], *, statistics: bool, stream: TextIO) -> None:
-    """The text report, unless another one has stdout, or it is asked for in a file alone."""
-    taken = any(output.file is None for output in wanted if output.format != "text")
-    in_file = any(output.file is not None for output in wanted if output.format == "text")
-    asked = any(output.file is None for output in wanted if output.format == "text")
-    if asked or not (taken or in_file):
+def _wanted(context: typer.Context) -> list[Output]:
+    """The reports that are asked for. Most runs ask for none, and need not import what makes them."""
+    asked = list(words(context))
+    if not asked:
+        return []
+    from precision_fix.reports.outputs import outputs
+
+    return outputs(asked)
+
+
+def _report(run: Run, wanted: list[Output], *, diff: bool, statistics: bool, quiet: bool) -> None:
+    """The reports in files first: a reader of stdout may go away early. `quiet` leaves out what nobody asked for."""
+    files = [output for output in wanted if output.file is not None]
+    printed = [output for output in wanted if output.file is None and output.format != "text"]
+    if files:
+        _write(run, files)
+    if run.needed and diff:
+        from precision_fix.engine.diff import unified
+
+        sys.stdout.buffer.writelines(unified(run.scan))
+        sys.stdout.buffer.flush()
+    # The text comes on top of files, unless one of them is the text, and unless another report has stdout.
+    in_file = any(output.format == "text" for output in files) and len(files) == len(wanted)
+    if run.needed and not printed and not quiet and (statistics or not in_file):
         from precision_fix.reports import text
 
-        text.emit(stream, text.statistics(run) if statistics else text.lines(run))
+        text.emit(sys.stderr if diff else sys.stdout, text.statistics(run) if statistics else text.lines(run))
+    if printed:
+        _write(run, printed)
+
+
+def _write(run: Run, wanted: list[Output]) -> None:
+    from precision_fix.reports.outputs import write
+
+    write(run, wanted, say=say)

@@ -68,7 +68,7 @@ def _warning(places: _Places, name: str) -> str:
     what = "would change" if first.action is Action.REWRITE else "needs a hand"
     text = f"{first.cell}: {explained(first)}" if first.cell else explained(first)
     if others:
-        text += f" (also {lines_named(others)})"
+        text += f" (also {'' if first.cell else 'in '}{lines_named(others)})"
     return _command("warning", text, name, first.line, first.column, title=f"{first.code}: {what}")
 
 

@@ -64,7 +64,9 @@ class _Page:
     def __init__(self, run: Run) -> None:
         self.run = run
         self.addresses = Addresses(run)
-        self.numbers = {file.path: i for i, file in enumerate(file for file in run.files if file.changes)}
+        self.changed = [file for file in run.files if file.changes]
+        self.diffs = self._diffs()
+        self.anchors = {path: f"#f{i}" for i, path in enumerate(self.diffs)}
 
     def parts(self) -> Iterator[str]:
         yield from self._head()
@@ -165,28 +167,35 @@ class _Page:
             yield from _some(((line, 1) for line in lines), "comment")
             yield "</ul>\n</section>"
 
-    def _changes(self) -> Iterator[str]:
-        changed = [file for file in self.run.files if file.path in self.numbers]
-        if not changed:
-            return
-        yield f'<section id="changes">\n<h2>{"What would change" if self.run.dry else "What changed"}</h2>'
-        unfolded = _OPEN if len(changed) <= _FEW else ""
+    def _diffs(self) -> dict[str, str]:
+        """The diffs by file, as many as a page should hold."""
+        unfolded = _OPEN if len(self.changed) <= _FEW else ""
+        diffs: dict[str, str] = {}
         room = _MOST_DIFFS
-        for done, file in enumerate(changed):
-            text = self._file(file, unfolded)
+        for file in self.changed:
+            text = self._file(file, len(diffs), unfolded)
             room -= len(text)
             if room < 0:
-                left = count(len(changed) - done, "file")
-                yield f"<p><strong>The diffs of {left} more are left out</strong>: <code>--diff</code> shows them.</p>"
                 break
-            yield text
+            diffs[file.path] = text
+        return diffs
+
+    def _changes(self) -> Iterator[str]:
+        if not self.changed:
+            return
+        yield f'<section id="changes">\n<h2>{"What would change" if self.run.dry else "What changed"}</h2>'
+        yield from self.diffs.values()
+        left = len(self.changed) - len(self.diffs)
+        if left:
+            said_so = f"The diffs of {count(left, 'file')} more are left out"
+            yield f"<p><strong>{said_so}</strong>: the JSON report has all.</p>"
         yield "</section>"
 
-    def _file(self, file: FileScan, unfolded: str) -> str:
+    def _file(self, file: FileScan, index: int, unfolded: str) -> str:
         number = sum(finding.action is Action.REWRITE for finding in file.findings)
         body = "\n".join(map(_hunk, hunks(file)))
         name = f"<h3>{self._name(file.path)}</h3> {count(number, 'place')}"
-        return f'<details id="f{self.numbers[file.path]}"{unfolded}>\n<summary>{name}</summary>\n{body}\n</details>'
+        return f'<details id="f{index}"{unfolded}>\n<summary>{name}</summary>\n{body}\n</details>'
 
     def _rules(self) -> Iterator[str]:
         if self.run.codes:
@@ -196,12 +205,13 @@ class _Page:
             yield "</dl>\n</section>"
 
     def _name(self, path: str) -> str:
-        """A path, that may break behind its slashes."""
-        return f"<code>{escape(self.addresses.shown(path)).replace('/', '/<wbr>')}</code>"
+        """A path, that may break behind its slashes and underscores."""
+        name = re.sub("([/_])", r"\1<wbr>", escape(self.addresses.shown(path)))
+        return f"<code>{name}</code>"
 
     def _to_diff(self, path: str) -> str:
         name = self._name(path)
-        return f'<a href="#f{self.numbers[path]}">{name}</a>' if path in self.numbers else name
+        return f'<a href="{self.anchors[path]}">{name}</a>' if path in self.anchors else name
 
 
 def _some(lines: Iterable[tuple[str, int]], thing: str) -> Iterator[str]:

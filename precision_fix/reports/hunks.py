@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from precision_fix.engine.scan import FileScan
 from precision_fix.model.finding import Action, Finding
+from precision_fix.sources import PYTHON, format_of_named
 from precision_fix.sources.text import Undecodable, decode
 
 _CONTEXT = 3
@@ -83,12 +84,13 @@ class Replacement:
 
 def texts(file: FileScan) -> tuple[str, str]:
     """A file before and after, without a byte order mark."""
-    return text_of(file.before), text_of(file.after or file.before)
+    return text_of(file, file.before), text_of(file, file.after or file.before)
 
 
-def text_of(data: bytes) -> str:
+def text_of(file: FileScan, data: bytes) -> str:
+    """The text of a file whose bytes are these."""
     try:
-        return decode(data).text
+        return decode(data, coding=format_of_named(file.path, data) is PYTHON).text
     except Undecodable:
         return data.decode("utf-8", "replace")
 
@@ -106,16 +108,24 @@ def blocks(old: list[str], new: list[str]) -> list[Block]:
     """The lines that differ."""
     if len(old) == len(new):
         return list(_pairs_that_differ(old, new))
+    return [Block(*piece) for piece in _differing(old, new)]
+
+
+def _differing(old: list[str], new: list[str], *, autojunk: bool = True) -> Iterator[tuple[int, int, int, int]]:
+    """Where two lists differ: start and end in the one, start and end in the other."""
     first = next((i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
     last = 0
     while last < min(len(old), len(new)) - first and old[-1 - last] == new[-1 - last]:
         last += 1
-    matcher = difflib.SequenceMatcher(None, old[first : len(old) - last], new[first : len(new) - last])
-    return [
-        Block(first + i1, first + i2, first + j1, first + j2)
-        for tag, i1, i2, j1, j2 in matcher.get_opcodes()
-        if tag != "equal"
-    ]
+    middle, new_middle = old[first : len(old) - last], new[first : len(new) - last]
+    if not middle or not new_middle or len(middle) == len(new_middle) == 1:
+        if middle or new_middle:
+            yield first, len(old) - last, first, len(new) - last
+        return
+    matcher = difflib.SequenceMatcher(None, middle, new_middle, autojunk)
+    for tag, i1, i2, j1, j2 in matcher.get_opcodes():
+        if tag != "equal":
+            yield first + i1, first + i2, first + j1, first + j2
 
 
 def _pairs_that_differ(old: list[str], new: list[str]) -> Iterator[Block]:
@@ -228,6 +238,5 @@ def _words_that_differ(old: str, new: str) -> Iterator[tuple[int, int, int, int]
         yield 0, len(old), 0, len(new)
         return
     at, new_at = _starts(a), _starts(b)
-    for tag, i1, i2, j1, j2 in difflib.SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
-        if tag != "equal":
-            yield at[i1], at[i2], new_at[j1], new_at[j2]
+    for i1, i2, j1, j2 in _differing(a, b, autojunk=False):
+        yield at[i1], at[i2], new_at[j1], new_at[j2]

@@ -6,7 +6,8 @@ What does not fit is left out, and said: first the places that were left on purp
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from html import escape
 
 from precision_fix.engine.scan import FileScan
@@ -60,11 +61,12 @@ class _Page:
         """Add a short piece whose room is in the reserve."""
         self._parts.append(text)
 
-    def add_all(self, pieces: Iterable[tuple[str, int]], thing: str) -> None:
+    def add_all(self, pieces: Iterable[tuple[Callable[[], str], int]], thing: str) -> None:
         """Add pieces as long as they fit, each of so many things, and say how many of these were left out."""
         left = 0
-        for text, things in pieces:
-            if left or not self.add(text):
+        for make, things in pieces:
+            # What comes behind the first that does not fit need not be made.
+            if left or not self.add(make()):
                 left += things
         if left:
             self.always(f"\n*No room for {count(left, thing)} more: the JSON report has all.*\n\n")
@@ -73,9 +75,8 @@ class _Page:
 def _head(run: Run, page: _Page) -> None:
     page.add(f"# bfloat16 in {_text(page.addresses.project)}\n\n**{run.headline}**\n\n")
     if run.decision:
-        page.add(
-            f"{_text(run.decision.line(run.scan.target))}. {'A dry run: nothing was written.' if run.dry else ''}\n\n"
-        )
+        dry = " A dry run: nothing was written." if run.dry and run.needed else ""
+        page.add(f"{_text(run.decision.line(run.scan.target))}.{dry}\n\n")
 
 
 def _rules(run: Run, page: _Page) -> None:
@@ -105,9 +106,8 @@ def _table(run: Run, first: str, rows: Iterable[tuple[str, tuple[int, int, int]]
 def _problems(run: Run, page: _Page) -> None:
     if run.problems:
         page.add("## Not done\n\nThese files were left as they are.\n\n")
-        page.add_all(
-            ((f"- {_code(page.addresses.shown(p.path))}: {_text(p.message)}\n", 1) for p in run.problems), "file"
-        )
+        lines = (f"- {_code(page.addresses.shown(p.path))}: {_text(p.message)}\n" for p in run.problems)
+        page.add_all(_each(lines), "file")
         page.always("\n")
 
 
@@ -123,17 +123,26 @@ def _kept(run: Run, page: _Page) -> None:
         page.add_all(_by_rule(run.kept, page.addresses, folded=True), "place")
 
 
-def _by_rule(findings: list[Finding], addresses: Addresses, *, folded: bool = False) -> Iterator[tuple[str, int]]:
+def _each(lines: Iterable[str]) -> Iterator[tuple[Callable[[], str], int]]:
+    for line in lines:
+        yield partial(str, line), 1
+
+
+def _by_rule(
+    findings: list[Finding], addresses: Addresses, *, folded: bool = False
+) -> Iterator[tuple[Callable[[], str], int]]:
     for code in sorted({finding.code for finding in findings}):
         of_rule = [finding for finding in findings if finding.code == code]
-        about = rule(code)
-        title = f"{code} {about.title}: {count(len(of_rule), 'place')}"
-        lines = "".join(_lines(of_rule, addresses))
-        if folded:
-            text = f"<details><summary>{escape(title)}</summary>\n\n{about.why}\n\n{lines}\n</details>\n\n"
-        else:
-            text = f"### {title}\n\n{about.why}\n\n{lines}\n"
-        yield text, len(of_rule)
+        yield partial(_told, code, of_rule, addresses, folded=folded), len(of_rule)
+
+
+def _told(code: str, findings: list[Finding], addresses: Addresses, *, folded: bool) -> str:
+    about = rule(code)
+    title = f"{code} {about.title}: {count(len(findings), 'place')}"
+    lines = "".join(_lines(findings, addresses))
+    if folded:
+        return f"<details><summary>{escape(title)}</summary>\n\n{about.why}\n\n{lines}\n</details>\n\n"
+    return f"### {title}\n\n{about.why}\n\n{lines}\n"
 
 
 def _lines(findings: list[Finding], addresses: Addresses) -> Iterator[str]:
@@ -148,8 +157,8 @@ def _lines(findings: list[Finding], addresses: Addresses) -> Iterator[str]:
 def _unused_keeps(run: Run, page: _Page) -> None:
     if run.unused_keeps:
         page.add("## Comments that keep nothing\n\nThese `# precision-fix: keep` can go.\n\n")
-        lines = ((f"- {_code(page.addresses.shown(file.path))} line {line}\n", 1) for file, line in run.unused_keeps)
-        page.add_all(lines, "comment")
+        lines = (f"- {_code(page.addresses.shown(file.path))} line {line}\n" for file, line in run.unused_keeps)
+        page.add_all(_each(lines), "comment")
         page.always("\n")
 
 
@@ -157,7 +166,7 @@ def _changes(run: Run, page: _Page) -> None:
     if run.changes:
         page.add(f"## {'What would change' if run.dry else 'What changed'}\n\n")
         changed = [file for file in run.files if file.changes]
-        page.add_all(((_file(file, page.addresses.shown(file.path)), 1) for file in changed), "file")
+        page.add_all(((partial(_file, file, page.addresses.shown(file.path)), 1) for file in changed), "file")
 
 
 def _file(file: FileScan, name: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import os
 import sys
@@ -76,6 +75,8 @@ def outputs(words: Iterable[tuple[str, str]]) -> list[Output]:
 def _known(name: str) -> str:
     if name.lower() in FORMATS:
         return name.lower()
+    import difflib
+
     near = difflib.get_close_matches(name.lower(), (*FORMATS, "md", "htm"), 1, 0.4)
     meant = {"md": "markdown", "htm": "html"}.get(near[0], near[0]) if near else ""
     hint = f", did you mean {meant}?" if meant else ""

@@ -89,6 +89,8 @@ class Run:
         """The run in one sentence."""
         if not self.needed:
             return "Nothing to change on this GPU."
+        if not self.scan.looked_at and not self.problems:
+            return "No files here that are read."
         files = len({finding.path for finding in self.changes})
         parts = [
             f"{count(len(self.changes), 'place')} in {count(files, 'file')} {'would change' if self.dry else 'changed'}"

@@ -19,7 +19,7 @@ from precision_fix.engine.scan import FileScan
 from precision_fix.model.finding import Action, Finding
 from precision_fix.model.problem import shown
 from precision_fix.reports.address import Addresses, visible
-from precision_fix.reports.hunks import lines_of, replacements, text_of, texts
+from precision_fix.reports.hunks import lines_of, replacements, texts
 from precision_fix.reports.run import Run, count, explained
 from precision_fix.rules import rule
 from precision_fix.rules.examples import example
@@ -132,7 +132,7 @@ class _Log:
         """A line of a file, as it is now; empty where the bytes were not asked for."""
         if path not in self._lines:
             file = self._files[path]
-            self._lines[path] = lines_of(text_of(file.before if self._run.dry else file.after or file.before))
+            self._lines[path] = lines_of(texts(file)[not self._run.dry])
         lines = self._lines[path]
         return lines[number - 1] if number <= len(lines) else ""
 
@@ -222,13 +222,13 @@ def _about(code: str) -> dict[str, Any]:
 
 def _example(code: str) -> str:
     try:
-        shown = example(code)
+        found = example(code)
     except (OSError, StopIteration):
         return ""
-    before, after, kind = shown.before, shown.after, shown.name.rpartition(".")[2]
-    language = {"py": "python"}.get(kind, kind)
-    tail = "It stays as it is." if before == after else f"After:\n\n```{language}\n{after.strip()}\n```"
-    return f"\n\nBefore:\n\n```{language}\n{before.strip()}\n```\n\n{tail}"
+    language = found.name.rpartition(".")[2]
+    same = found.before == found.after
+    tail = "It stays as it is." if same else f"After:\n\n```{language}\n{found.after.strip()}\n```"
+    return f"\n\nBefore:\n\n```{language}\n{found.before.strip()}\n```\n\n{tail}"
 
 
 class _Regions:

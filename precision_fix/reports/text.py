@@ -148,8 +148,10 @@ class _Report:
         run = self.run
         files = len({finding.path for finding in run.changes})
         looked = f"{run.scan.looked_at} files read"
-        if not run.changes:
-            left = "nothing left to change" if run.scan.looked_at else "no Python files here"
+        if not run.needed:
+            self._add(run.headline, "green")
+        elif not run.changes:
+            left = "nothing left to change" if run.scan.looked_at else "no files here that are read"
             self._add(f"{looked}, {left}.", "green")
         elif run.dry:
             self._add(f"{looked}: {_places(len(run.changes))} in {files} files would change.", "bold")

@@ -71,7 +71,7 @@ _names = st.text(st.characters(exclude_characters="\0/"), min_size=1, max_size=2
 
 @st.composite
 def any_run(draw: st.DrawFn) -> Run:
-    """A run whose names, tokens and reasons are arbitrary, with lone surrogates (bytes that are no UTF-8) in names."""
+    """A run whose names, tokens and reasons are arbitrary; its names hold a byte that is no UTF-8."""
     findings = [
         Finding(
             draw(_names.map(_as_the_system_gives_it)),
