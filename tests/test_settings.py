@@ -29,7 +29,6 @@ from precision_fix.rules import codes, rules
 from precision_fix.sources import _FORMATS, _NAMED, Format, format_of
 from precision_fix.sources.analysis import Analysis
 from precision_fix.sources.scope import Choice
-from precision_fix.sources.walk import _SETTINGS
 from tests.modules import Example, examples
 from tests.test_start_up import modules_after
 from tests.tools import NOBODY, REPOSITORY, analyse, command, environment, source_of
@@ -159,7 +158,7 @@ def test_per_file_ignores() -> None:
         [tool.precision-fix.per-file-ignores]
         "tests" = ["PF1"]
         "./src/gen/*.py" = ["ALL"]
-        "!src/**" = ["PF3"]
+        "!./src/**" = ["PF3"]
         "t.py" = ["PF203"]
         """,
     )
@@ -190,15 +189,18 @@ def test_extend_exclude() -> None:
 def test_force_exclude() -> None:
     for name in ("a.py", "vendor/deep/v.py", ".venv/lib/p.py", "notes.txt"):
         put(name)
-    put("vendor/deep/pyproject.toml", "[tool.precision-fix]\n")
+    put("vendor/pyproject.toml", "[tool.precision-fix]\n")
     names = ("a.py", "vendor/deep/v.py", ".venv/lib/p.py", "notes.txt")
     put("pyproject.toml", '[tool.precision-fix]\nextend-exclude = ["vendor"]\n')
     unforced = scanned(*names)
     assert {file.path for file in unforced.files} == set(names)
     assert [problem.path for problem in unforced.problems] == ["notes.txt"]
     assert set(told(*names, project=Project(Settings(force_exclude=True)))) == {"a.py"}
-    put("pyproject.toml", '[tool.precision-fix]\nextend-exclude = ["vendor"]\nforce-exclude = true\n')
+    put("pyproject.toml", '[tool.precision-fix]\nextend-exclude = ["vendor/"]\nforce-exclude = true\n')
     assert set(told("a.py", ".venv/lib/p.py", "notes.txt")) == {"a.py"}
+    # The settings in vendor do not force, those of the command line do.
+    assert set(told("vendor/deep/v.py")) == {"vendor/deep/v.py"}
+    assert told("vendor/deep/v.py", project=Project(Settings(force_exclude=True))) == {}
     forced = Settings(force_exclude=True, extend_exclude=("a.py",))
     assert told("a.py", project=Project(forced)) == {}
 
@@ -351,12 +353,6 @@ def test_without_a_file_nothing_is_imported_to_read_one() -> None:
     assert not modules_after(script, "--gpu", "t4", "--check", ".", cwd=Path()) & readers
     put("pyproject.toml", '[tool.precision-fix]\nselect = ["PF1"]\n')
     assert "precision_fix.engine.settings_file" in modules_after(script, "--gpu", "t4", "--check", ".", cwd=Path())
-
-
-def test_the_walk_looks_for_the_same_names() -> None:
-    from precision_fix.engine.settings import NAMES
-
-    assert frozenset(NAMES) == _SETTINGS
 
 
 def test_workers_of_a_pool_see_the_settings() -> None:

@@ -21,11 +21,9 @@ from pathlib import Path
 from precision_fix.errors import PrecisionFixError
 from precision_fix.model.problem import reason, shown
 from precision_fix.sources.ignore import Patterns
-from precision_fix.sources.scope import Choice, Scope, below
+from precision_fix.sources.scope import NAMES, Choice, Scope, below
 from precision_fix.sources.walk import SKIPPED
 
-#: In the order in which they are looked for in a directory.
-NAMES = ("precision-fix.toml", "pyproject.toml")
 _NEEDLE = b"precision-fix"
 
 
@@ -182,7 +180,7 @@ class Project:
         while True:
             scope = self.closest(os.path.dirname(path))
             relative = below(scope.base, path)
-            if scope.exclude is not None and scope.exclude.covers(relative):
+            if scope.exclude is not None and scope.exclude.covers(relative, directory=path is not file):
                 return True
             if not SKIPPED.isdisjoint(relative.split("/")):
                 return True
@@ -196,7 +194,8 @@ class Project:
         """The settings that decide on `to` and `gpu`: the command line, then those closest to the first path."""
         real = os.path.realpath(path)
         said = self._find(real if os.path.isdir(real) else os.path.dirname(real))[0]  # noqa: PTH112
-        return replace(said, to=self.options.to or said.to, gpu=self.options.gpu or said.gpu)
+        to, gpu = self.options.to, self.options.gpu
+        return replace(said, to=said.to if to is None else to, gpu=said.gpu if gpu is None else gpu)
 
     def unheeded(self, run: Settings) -> Iterator[str]:
         """A line for each file of settings that says another `to` or `gpu` than this run is made for."""

@@ -7,11 +7,12 @@ import re
 import sys
 from collections.abc import Iterable, Sequence
 
-from precision_fix.engine.settings import NAMES, Settings
+from precision_fix.engine.settings import Settings
 from precision_fix.errors import PrecisionFixError
 from precision_fix.model.problem import shown
 from precision_fix.model.target import TARGETS
 from precision_fix.rules import codes
+from precision_fix.sources.scope import NAMES
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -183,7 +184,7 @@ def _example(key: str) -> str:
 
 def _pattern(pattern: str) -> str:
     """A pattern as .gitignore has it, where `./` leads nowhere."""
-    return pattern.removeprefix("./")
+    return pattern.replace("./", "", 1) if pattern.startswith(("./", "!./")) else pattern
 
 
 def _quoted(word: str) -> str:

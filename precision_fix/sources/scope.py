@@ -10,6 +10,9 @@ from typing import Protocol
 from precision_fix.model.selection import ALL, Selection
 from precision_fix.sources.ignore import Patterns
 
+#: The files that say it, in the order in which they count in one directory.
+NAMES = ("precision-fix.toml", "pyproject.toml")
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:

@@ -30,14 +30,13 @@ from pathlib import Path
 from precision_fix.model.problem import Problem, reason
 from precision_fix.sources import ignore
 from precision_fix.sources.ignore import Chain, Patterns
-from precision_fix.sources.scope import Scope, Scopes
+from precision_fix.sources.scope import NAMES, Scope, Scopes
 
 _PACKAGES = frozenset(("site-packages", "dist-packages"))
 _CACHES = frozenset(("__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".ipynb_checkpoints")) | frozenset(
     (".tox", ".nox", ".eggs")
 )
-# Files that may say what holds for those below them.
-_SETTINGS = frozenset(("pyproject.toml", "precision-fix.toml"))
+_SETTINGS = frozenset(NAMES)
 SKIPPED = frozenset((".git", ".hg", ".svn", ".precision-fix", ".venv", "node_modules")) | _CACHES | _PACKAGES
 
 
