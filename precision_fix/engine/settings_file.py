@@ -38,6 +38,7 @@ _MEANT = {
     **dict.fromkeys(("target", "dtype", "precision"), "to"),
     **dict.fromkeys(("device", "target-gpu"), "gpu"),
 }
+_DIGITS = str.maketrans("OIL", "011")
 _AT = re.compile(r" \(at line (\d+), column \d+\)$")
 
 
@@ -167,7 +168,8 @@ def prefixes(words: Iterable[str]) -> tuple[str, ...]:
             raise ValueError("an empty code: write ALL for all rules")
         if not any(code.startswith(prefix) for code in codes()):
             families = f": there are {', '.join(sorted({code[:3] for code in codes()}))}"
-            hint = near(prefix, codes()) if len(prefix) > 3 else ""
+            # A letter for a digit is the likeliest slip.
+            hint = near(prefix[:2] + prefix[2:].translate(_DIGITS), codes()) if len(prefix) > 3 else ""
             raise ValueError(f"no rule has the code {_quoted(word)}{hint or families}")
     return found
 
