@@ -34,7 +34,7 @@ _CHUNK = 48
 
 @dataclass(slots=True)
 class FileScan:
-    """One file: what was found; where they were asked for its bytes, and where it changes those afterwards.
+    """One file: what was found; and, where they were asked for, its bytes before, and after if it changes.
 
     `tree` is the directory it was found in, or the file itself if it was named.
     """

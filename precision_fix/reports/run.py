@@ -92,17 +92,17 @@ class Run:
         if not self.scan.looked_at and not self.problems:
             return "No files here that are read."
         files = len({finding.path for finding in self.changes})
-        parts = [
-            f"{count(len(self.changes), 'place')} in {count(files, 'file')} {'would change' if self.dry else 'changed'}"
-            if self.changes
-            else "nothing left to change",
-            f"{count(len(self.manual), 'place')} {'needs' if len(self.manual) == 1 else 'need'} a hand"
-            if self.manual
-            else "",
-            f"{len(self.kept):,} left on purpose" if self.kept else "",
-            f"{count(len(self.problems), 'file')} failed" if self.problems else "",
-        ]
-        return f"{count(self.scan.looked_at, 'file')} read: {', '.join(part for part in parts if part)}."
+        parts = ["nothing left to change"]
+        if self.changes:
+            done = "would change" if self.dry else "changed"
+            parts = [f"{count(len(self.changes), 'place')} in {count(files, 'file')} {done}"]
+        if self.manual:
+            parts.append(f"{count(len(self.manual), 'place')} {'needs' if len(self.manual) == 1 else 'need'} a hand")
+        if self.kept:
+            parts.append(f"{len(self.kept):,} left on purpose")
+        if self.problems:
+            parts.append(f"{count(len(self.problems), 'file')} failed")
+        return f"{count(self.scan.looked_at, 'file')} read: {', '.join(parts)}."
 
     @property
     def codes(self) -> list[str]:
@@ -134,7 +134,7 @@ def _counts(counts: Counter[tuple[str, Action]], key: str) -> Counts:
 
 def _as_it_is_now(file: FileScan) -> list[Finding]:
     """The findings of a file that was written, at the lines where they stand now."""
-    if file.before.count(b"\n") == file.after.count(b"\n") or not file.changes:
+    if not file.changes or all(file.before.count(end) == file.after.count(end) for end in (b"\n", b"\r")):
         return file.findings
     from precision_fix.reports.hunks import line_after
 

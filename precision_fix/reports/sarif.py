@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
@@ -212,6 +213,7 @@ def _about(code: str) -> dict[str, Any]:
         title, why, text = rule(code).title, rule(code).why, _example(code)
     return {
         "id": code,
+        "name": "".join(word.capitalize() for word in re.findall(r"\w+", title)),
         "shortDescription": {"text": title[:1].upper() + title[1:]},
         "fullDescription": {"text": why},
         "help": {"text": why, "markdown": why + text},

@@ -87,7 +87,8 @@ def test_what_it_says_of_a_tree(tmp_path: Path) -> None:
 
 def test_rules_have_help() -> None:
     (rule,) = valid(render(run_of([change()])))["tool"]["driver"]["rules"]
-    assert rule["id"] == "PF101" and rule["shortDescription"]["text"] == "Chooses a precision"
+    assert rule["id"] == "PF101" and rule["name"] == "ChoosesAPrecision"
+    assert rule["shortDescription"]["text"] == "Chooses a precision"
     assert "```py\n" in rule["help"]["markdown"] and "`" not in rule["shortDescription"]["text"]
     assert rule["help"]["text"] == rule["fullDescription"]["text"]
 
