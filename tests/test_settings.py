@@ -458,7 +458,7 @@ def test_codes_are_those_of_the_rules() -> None:
 
 
 modest = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )
 selections = st.builds(
     Selection, st.none() | st.frozensets(st.sampled_from(codes())), st.frozensets(st.sampled_from(codes()), max_size=9)
