@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test lint score promises bench bench-runtime clones frameworks page gpu clean
+.PHONY: demo test lint score promises bench bench-runtime clones frameworks hooks page gpu clean
 
 # The two commands of the README. Both install what they need into .venv, and nothing elsewhere.
 
@@ -36,6 +36,11 @@ bench-runtime: $(VENV)/ready
 frameworks: $(VENV)/ready
 	$(RUN) -m pip install --quiet --editable ".[test,frameworks]"
 	$(RUN) -m pytest tests/runtime/frameworks
+
+# pre-commit from the registry, with the hooks of this checkout as it is committed.
+hooks: $(VENV)/ready
+	$(RUN) -m pip install --quiet pre-commit
+	$(RUN) -m tests.bench.hooks
 
 # The HTML report in Debian's chromium, in light and dark, from 320 to 1920 px.
 page: $(VENV)/ready

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from precision_fix.engine.patch import Written as _Written
 from precision_fix.engine.patch import write as _write
 from precision_fix.engine.scan import Scan as _Scan
 from precision_fix.engine.scan import scan as _scan
+from precision_fix.engine.settings import Project, Settings
 from precision_fix.engine.undo import UndoResult
 from precision_fix.engine.undo import undo as _undo
 from precision_fix.errors import PrecisionFixError
@@ -54,29 +55,45 @@ class Written(_Written):
         return drawn(self.scan, self) if self.scan else "<p>Nothing to change on this GPU.</p>"
 
 
-def scan(*paths: Pathish, to: str = "float32") -> Scan:
+def scan(*paths: Pathish, to: str | None = None, isolated: bool = False) -> Scan:
     """Every place of bfloat16 in files and directories, with what would be done and why. Writes nothing.
 
-    Raises PrecisionFixError for a precision that is not offered.
+    Settings files of the project count as on the command line, unless `isolated`; without `to` and such a file,
+    bfloat16 becomes float32. Raises PrecisionFixError for a precision that is not offered, and for wrong settings.
     """
-    found = _scan([Path(path) for path in paths], target_named(to), with_text=True)
+    return _scan_for(paths, Project(Settings(to=to), isolated=isolated))
+
+
+def _scan_for(paths: Sequence[Pathish], project: Project) -> Scan:
+    target = target_named(_run(paths, project).to or "float32")
+    found = _scan([Path(path) for path in paths], target, with_text=True, project=project)
     return Scan(found.target, found.files, found.problems, found.looked_at)
 
 
+def _run(paths: Sequence[Pathish], project: Project) -> Settings:
+    return project.for_run(Path(paths[0]) if paths else Path())
+
+
 def patch(
-    *paths: Pathish, gpu: str | None = None, to: str = "float32", on_wait: Callable[[str], None] | None = None
+    *paths: Pathish,
+    gpu: str | None = None,
+    to: str | None = None,
+    isolated: bool = False,
+    on_wait: Callable[[str], None] | None = None,
 ) -> Written:
     """Rewrite files and directories in place for the GPU that is named, or else the lowest visible one.
 
-    Changes nothing at compute capability 8.0 and above. Raises PrecisionFixError without a GPU or a name, for a name
-    or a precision that is not known, and when a change cannot be journaled.
+    Settings files count as for `scan`, and may name the GPU. Changes nothing at compute capability 8.0 and above.
+    Raises PrecisionFixError without a GPU or a name, for a name or a precision that is not known, for wrong settings,
+    and when a change cannot be journaled.
     """
-    decision = decide(gpu)
+    project = Project(Settings(to=to, gpu=gpu), isolated=isolated)
+    decision = decide(_run(paths, project).gpu)
     if not decision.known:
         raise PrecisionFixError(ADVICE)
     if not decision.needed:
         return Written()
-    found = scan(*paths, to=to)
+    found = _scan_for(paths, project)
     written = _write(found, on_wait=on_wait)
     return Written(written.changed, written.problems, found)
 

@@ -29,8 +29,11 @@ def arguments(argv: Sequence[str]) -> list[str]:
     """The arguments with the default command put in: what is no command is a path, or an option of it."""
     first = argv[0] if argv else "--help"
     if "_PRECISION_FIX_COMPLETE" in os.environ or first in ("--install-completion", "--show-completion"):
+        from precision_fix.cli.completion import prepare
+
         for name in COMMANDS:
             _load(name)
+        prepare(COMMANDS, _DEFAULT)
         return list(argv)
     _load(first if first in COMMANDS else _DEFAULT)
     return list(argv) if first in COMMANDS else [_DEFAULT, *(argv or ["--help"])]

@@ -8,17 +8,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from precision_fix.cli import options, stdin
 from precision_fix.cli.app import HELP, app, say
 from precision_fix.cli.order import Ordered, words
 from precision_fix.cli.terminal import emit, progress
 from precision_fix.errors import PrecisionFixError
 
 if TYPE_CHECKING:
+    from precision_fix.engine.scan import Scan
+    from precision_fix.engine.settings import Project
+    from precision_fix.model.target import Target
     from precision_fix.reports.outputs import Output
     from precision_fix.reports.run import Run
 
 _EPILOG = (
     "Other commands: run PROGRAM, undo PATH, plan CHECKPOINT..., gpus, rule [CODE]; each has --help. "
+    "--install-completion lets the shell complete them. "
     "Exit codes: 0 nothing left to do; 1 a dry run found something, or a file failed; 2 usage or internal error."
 )
 
@@ -34,17 +39,28 @@ def _version(asked: bool) -> None:
 @app.command("patch", cls=Ordered, epilog=_EPILOG, context_settings=HELP)
 def patch(
     context: typer.Context,
-    paths: Annotated[list[Path], typer.Argument(help="Files and directories of the project.", show_default=False)],
+    paths: Annotated[
+        list[Path], typer.Argument(help="Files and directories of the project; - is stdin.", show_default=False)
+    ],
     diff: Annotated[bool, typer.Option("--diff", help="Write nothing; print a diff that git apply takes.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Write nothing; print what would change, for CI.")] = False,
-    gpu: Annotated[
-        str | None, typer.Option("--gpu", help="The GPU to patch for: t4, p100, sm_75, 7.5.", metavar="NAME")
-    ] = None,
-    to: Annotated[str, typer.Option("--to", help="What bfloat16 becomes: float32 or float16.")] = "float32",
+    gpu: options.Gpu = None,
+    to: options.To = None,
+    select: options.Select = None,
+    ignore: options.Ignore = None,
+    extend_exclude: options.ExtendExclude = None,
+    force_exclude: options.ForceExclude = False,
+    config: options.Config = None,
+    isolated: options.Isolated = False,
+    stdin_filename: options.StdinFilename = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="List each place that was left alone.")] = False,
     output_format: Annotated[
         list[str] | None,
-        typer.Option(help="text, json, sarif, github, markdown or html; may be repeated.", metavar="FORMAT"),
+        typer.Option(
+            help="text, json, sarif, github, markdown or html; may be repeated.",
+            metavar="FORMAT",
+            autocompletion=options.complete_format,
+        ),
     ] = None,
     output_file: Annotated[
         list[str] | None,
@@ -67,39 +83,77 @@ def patch(
 ) -> None:
     """Rewrite bfloat16 to float32 in a project, where the GPU has no bfloat16, by what each place means."""
     from precision_fix.engine.decide import ADVICE, decide, target_named
-    from precision_fix.engine.scan import Scan, scan
+    from precision_fix.engine.scan import Scan
     from precision_fix.reports.run import Run
 
-    target = target_named(to)
-    wanted = _wanted(context)
-    printed = next((output.format for output in wanted if output.file is None), None)
-    if diff and printed not in (None, "text"):
-        raise PrecisionFixError(f"--diff and {printed} cannot both go to stdout: give {printed} an --output-file")
-    missing = [path for path in paths if not path.exists()]
-    if len(missing) == len(paths):
-        raise PrecisionFixError(f"{', '.join(map(str, missing))}: no such file or directory")
-    decision = decide(gpu)
     dry = diff or check
+    from_stdin = stdin.asked_for(paths, stdin_filename)
+    fixes = from_stdin and not dry
+    wanted = _wanted(context)
+    _check_stdout(wanted, "--diff" if diff else "the text" if fixes else "")
+    project = options.project(
+        to=to,
+        gpu=gpu,
+        select=select,
+        ignore=ignore,
+        extend_exclude=extend_exclude,
+        force_exclude=force_exclude,
+        config=config,
+        isolated=isolated,
+    )
+    decided = project.for_run((stdin_filename or Path()) if from_stdin else _first(paths))
+    target = target_named(decided.to or "float32")
+    decision = decide(decided.gpu)
     if not decision.known and not dry:
         raise PrecisionFixError(ADVICE)
     say(decision.line(target))
-    run = Run(Scan(target), paths, decision, dry=dry, verbose=verbose)
+    data = sys.stdin.buffer.read() if from_stdin else b""
+    run = Run(Scan(target), paths, decision, dry=dry or from_stdin, verbose=verbose)
     if decision.needed:
-        if to == "float16":
-            say(
-                "float16 overflows above 65504: models that were trained in bfloat16 may give inf and NaN; "
-                "float32 does not"
-            )
+        name = str(stdin_filename or stdin.NAME) if from_stdin else None
         with_text = not check or any(output.needs_text for output in wanted)
-        with progress() as told:
-            run.scan = scan(paths, target, with_text=with_text, progress=told)
-        if not dry:
+        run.scan = _scanned(paths, target, project, name, data, with_text=with_text)
+        for line in project.unheeded(decided):
+            say(line)
+        if not run.dry:
             from precision_fix.engine.patch import write
 
             run.written = write(run.scan, on_wait=say)
-    _report(run, wanted, diff=diff, statistics=statistics)
+    if fixes:
+        stdin.give_fixed(run.scan, data)
+    _report(run, wanted, diff=diff, statistics=statistics, quiet=fixes)
     found = dry and run.says_something and not exit_zero
-    raise typer.Exit(1 if found or run.problems else 0)
+    failed = (2 if from_stdin else 1) if run.problems else 0
+    raise typer.Exit(failed or int(found))
+
+
+def _check_stdout(wanted: list[Output], taken: str) -> None:
+    printed = next((output.format for output in wanted if output.file is None), None)
+    if taken and printed is not None and not (taken == "--diff" and printed == "text"):
+        raise PrecisionFixError(f"{taken} and {printed} cannot both go to stdout: give {printed} an --output-file")
+
+
+def _first(paths: list[Path]) -> Path:
+    found = next((path for path in paths if path.exists()), None)
+    if found is None:
+        raise PrecisionFixError(f"{', '.join(map(str, paths))}: no such file or directory")
+    return found
+
+
+def _scanned(
+    paths: list[Path], target: Target, project: Project, name: str | None, data: bytes, *, with_text: bool
+) -> Scan:
+    """Scan the paths, or a text of that name."""
+    from precision_fix.engine.scan import scan, scan_text
+
+    if target.dtype == "float16":
+        say(
+            "float16 overflows above 65504: models that were trained in bfloat16 may give inf and NaN; float32 does not"
+        )
+    if name is not None:
+        return scan_text(name, data, target, project)
+    with progress() as told:
+        return scan(paths, target, with_text=with_text, progress=told, project=project)
 
 
 def _wanted(context: typer.Context) -> list[Output]:
@@ -112,8 +166,8 @@ def _wanted(context: typer.Context) -> list[Output]:
     return outputs(asked)
 
 
-def _report(run: Run, wanted: list[Output], *, diff: bool, statistics: bool) -> None:
-    """The reports in files first: a reader of stdout may go away early."""
+def _report(run: Run, wanted: list[Output], *, diff: bool, statistics: bool, quiet: bool) -> None:
+    """The reports in files first: a reader of stdout may go away early. `quiet` leaves out what nobody asked for."""
     files = [output for output in wanted if output.file is not None]
     printed = [output for output in wanted if output.file is None and output.format != "text"]
     if files:
@@ -125,7 +179,7 @@ def _report(run: Run, wanted: list[Output], *, diff: bool, statistics: bool) -> 
         sys.stdout.buffer.flush()
     # The text comes on top of files, unless one of them is the text, and unless another report has stdout.
     in_file = any(output.format == "text" for output in files) and len(files) == len(wanted)
-    if run.needed and not printed and (statistics or not in_file):
+    if run.needed and not printed and not quiet and (statistics or not in_file):
         from precision_fix.reports import text
 
         emit(sys.stderr if diff else sys.stdout, text.statistics(run) if statistics else text.lines(run))

@@ -8,11 +8,15 @@ from typing import Annotated
 import typer
 
 from precision_fix.cli.app import HELP, app
+from precision_fix.cli.options import complete_code
 
 
 @app.command("rule", context_settings=HELP)
 def rule(
-    code: Annotated[str | None, typer.Argument(help="A code such as PF101; without one, all are listed.")] = None,
+    code: Annotated[
+        str | None,
+        typer.Argument(help="A code such as PF101; without one, all are listed.", autocompletion=complete_code),
+    ] = None,
 ) -> None:
     """Explain a rule, or list them all."""
     from precision_fix.rules import rule as by_code

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from precision_fix.cli.app import HELP, app
+from precision_fix.cli.options import complete_gpu, complete_to
 
 # What follows the program's name is the program's, whatever it looks like.
 _AS_IT_IS = {"allow_interspersed_args": False, "ignore_unknown_options": True, **HELP}
@@ -24,8 +25,13 @@ def run(
     audit: Annotated[bool, typer.Option("--audit", help="List afterwards what still computed in bfloat16.")] = False,
     fail: Annotated[bool, typer.Option("--fail", help="Exit with 1 if the audit finds anything.")] = False,
     json: Annotated[Path | None, typer.Option("--json", help="Write the audit to a file.", metavar="FILE")] = None,
-    gpu: Annotated[str | None, typer.Option("--gpu", help="Decide for this GPU: t4, 7.5.", metavar="NAME")] = None,
-    to: Annotated[str | None, typer.Option("--to", help="What bfloat16 becomes: float32 or float16.")] = None,
+    gpu: Annotated[
+        str | None,
+        typer.Option("--gpu", help="Decide for this GPU: t4, 7.5.", metavar="NAME", autocompletion=complete_gpu),
+    ] = None,
+    to: Annotated[
+        str | None, typer.Option("--to", help="What bfloat16 becomes: float32 or float16.", autocompletion=complete_to)
+    ] = None,
 ) -> None:
     """Run a program, and its children, in float32 where the GPU has no bfloat16, without editing it."""
     from precision_fix.runtime.launch import run_program

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from precision_fix.model.edit import spliced
+from precision_fix.model.selection import ALL, Selection
 from precision_fix.model.target import Target
 from precision_fix.sources import Source
 from precision_fix.sources.analysis import Analysis
@@ -12,7 +13,7 @@ class CannotEdit(ValueError):
     """The edits would not give a sound file, which is therefore left as it is; the message says why, in one line."""
 
 
-def render(source: Source, path: str, text: str, analysis: Analysis, target: Target) -> str:
+def render(source: Source, path: str, text: str, analysis: Analysis, target: Target, selection: Selection = ALL) -> str:
     """The edited text. Raises CannotEdit where it would not parse, or where something would be left to edit."""
     try:
         splices = [*analysis.splices]
@@ -23,7 +24,7 @@ def render(source: Source, path: str, text: str, analysis: Analysis, target: Tar
             splices += stretch.place(edit.splices(stretch.code, stretch.edits))
         edited = spliced(text, splices)
         source.parse(edited)
-        left = source.analyse(path, edited, target).edits
+        left = source.analyse(path, edited, target, selection).edits
     except (ValueError, AssertionError) as error:
         raise CannotEdit(f"cannot be edited safely, left as it is ({error})") from error
     if left:

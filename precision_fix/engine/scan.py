@@ -11,15 +11,21 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from precision_fix.engine.render import CannotEdit, render
 from precision_fix.model.finding import Action, Finding
 from precision_fix.model.problem import Problem, reason
+from precision_fix.model.selection import ALL, Selection
 from precision_fix.model.target import Target
 from precision_fix.sources import PYTHON, SUFFIXES, Format, format_of, format_of_named
 from precision_fix.sources.analysis import Unparsable
+from precision_fix.sources.scope import Choice
 from precision_fix.sources.text import Undecodable, decode
 from precision_fix.sources.walk import Found, walk
+
+if TYPE_CHECKING:
+    from precision_fix.engine.settings import Project
 
 # Below this many files a second process costs more than it saves.
 _WORTH_A_POOL = 600
@@ -71,14 +77,24 @@ def scan(
     *,
     with_text: bool,
     progress: Callable[[int, int], None] | None = None,
+    project: Project | None = None,
 ) -> Scan:
     """Scan files and directories. Nothing is written; what cannot be read or parsed is among the problems.
 
     `with_text` keeps the bytes and renders the edited ones as well; `progress` is told how many files are done, out of
-    how many.
+    how many; `project` has the settings, without which every rule counts in every file.
     """
     result = Scan(target)
-    found = list(walk(paths, SUFFIXES, problems=result.problems))
+    found = list(
+        walk(
+            paths,
+            SUFFIXES,
+            problems=result.problems,
+            scopes=project,
+            extend_exclude=project.options.extend_exclude if project is not None else (),
+            exclude_base=Path(project.here) if project is not None else None,
+        )
+    )
     result.looked_at = len(found)
     by_path = {each.path: each for each in found}
     done = 0
@@ -97,12 +113,39 @@ def scan(
     return result
 
 
-_Job = tuple[list[tuple[str, bool]], Target, bool]
+def scan_text(name: str, data: bytes, target: Target, project: Project) -> Scan:
+    """Scan a text that stands for the file of that name, which need not be there; "-" is Python without a name.
+
+    A name that the settings exclude gives a scan that looked at nothing.
+    """
+    result = Scan(target)
+    real = os.path.realpath(name)
+    if project.leaves_out(real):
+        return result
+    result.looked_at = 1
+    format_ = PYTHON if name == "-" else format_of_named(name, data)
+    if format_ is None:
+        found: FileScan | None = FileScan(name, problem=Problem(name, "is no kind of file that is read"))
+    elif format_.may_hold_a_site(data):
+        selection = project.closest(str(Path(real).parent)).choice.of(real)
+        found = scan_bytes(name, data, target, True, format_, selection)
+    else:
+        found = None
+    if found is not None:
+        found.tree = name
+        result.files.append(found)
+        result.problems += [found.problem] if found.problem is not None else []
+    return result
+
+
+# Of each file: its path, whether it is read whatever it is, and the rules that count.
+_Job = tuple[list[tuple[str, bool, Choice]], Target, bool]
+_EVERYTHING = Choice()
 
 
 def _scan_all(found: list[Found], target: Target, with_text: bool) -> Iterator[tuple[int, list[FileScan]]]:
     chunks = [found[i : i + _CHUNK] for i in range(0, len(found), _CHUNK)]
-    jobs: list[_Job] = [([(each.path, each.explicit) for each in chunk], target, with_text) for chunk in chunks]
+    jobs: list[_Job] = [([_item(each) for each in chunk], target, with_text) for chunk in chunks]
     workers = min(_processors(), len(found) // (_WORTH_A_POOL // 2))
     # A fork among threads may find their locks taken for ever.
     if workers < 2 or threading.active_count() > 1:
@@ -110,6 +153,13 @@ def _scan_all(found: list[Found], target: Target, with_text: bool) -> Iterator[t
             yield len(job[0]), _scan_chunk(job)
         return
     yield from _in_processes(jobs, workers)
+
+
+def _item(found: Found) -> tuple[str, bool, Choice]:
+    if found.scope is None:
+        return found.path, found.explicit, _EVERYTHING
+    # With `force-exclude`, what was named counts as if it was found.
+    return found.path, found.explicit and not found.scope.force_exclude, found.scope.choice
 
 
 def _in_processes(jobs: list[_Job], workers: int) -> Iterator[tuple[int, list[FileScan]]]:
@@ -157,7 +207,7 @@ def _processors() -> int:
 def _scan_chunk(job: _Job) -> list[FileScan]:
     files, target, with_text = job
     with _without_collector():
-        scans = (scan_file(path, explicit, target, with_text) for path, explicit in files)
+        scans = (scan_file(path, explicit, target, with_text, choice) for path, explicit, choice in files)
         return [file for file in scans if file is not None]
 
 
@@ -173,7 +223,9 @@ def _without_collector() -> Iterator[None]:
             gc.enable()
 
 
-def scan_file(path: str, explicit: bool, target: Target, with_text: bool) -> FileScan | None:
+def scan_file(
+    path: str, explicit: bool, target: Target, with_text: bool, choice: Choice = _EVERYTHING
+) -> FileScan | None:
     """Scan one file; None where there is nothing to say of it."""
     format_ = format_of(path)
     if format_ is None and not explicit:
@@ -190,25 +242,34 @@ def scan_file(path: str, explicit: bool, target: Target, with_text: bool) -> Fil
         format_ = format_of_named(path, data)
     if format_ is None:
         return FileScan(path, problem=Problem(path, "is no kind of file that is read"))
-    return scan_bytes(path, data, target, with_text, format_) if format_.may_hold_a_site(data) else None
+    if not format_.may_hold_a_site(data):
+        return None
+    return scan_bytes(path, data, target, with_text, format_, choice.of(path))
 
 
 def _is_data(descriptor: int, format_: Format) -> bool:
     return format_.limit is not None and os.fstat(descriptor).st_size > format_.limit
 
 
-def scan_bytes(path: str, data: bytes, target: Target, with_text: bool, format_: Format = PYTHON) -> FileScan | None:
+def scan_bytes(
+    path: str,
+    data: bytes,
+    target: Target,
+    with_text: bool,
+    format_: Format = PYTHON,
+    selection: Selection = ALL,
+) -> FileScan | None:
     """Scan the content of a file."""
     result = FileScan(path)
     try:
         text = decode(data, coding=format_ is PYTHON)
         source = format_.source()
-        analysis = source.analyse(path, text.text, target)
+        analysis = source.analyse(path, text.text, target, selection)
         result.findings, result.unused_keeps = analysis.findings, analysis.unused_keeps
         if with_text:
             result.before = data
         if with_text and analysis.edits:
-            result.after = text.encode(render(source, path, text.text, analysis, target))
+            result.after = text.encode(render(source, path, text.text, analysis, target, selection))
     except (Undecodable, Unparsable, CannotEdit) as error:
         return FileScan(path, problem=Problem(path, str(error)))
     except RecursionError:

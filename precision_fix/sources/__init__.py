@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Protocol, cast
 
+from precision_fix.model.selection import ALL, Selection
 from precision_fix.model.target import Target
 from precision_fix.sources.analysis import Analysis
 from precision_fix.sources.words import BFLOAT16, ELSEWHERE
@@ -19,8 +20,11 @@ from precision_fix.sources.words import BFLOAT16, ELSEWHERE
 class Source(Protocol):
     """What a module here offers for one kind of file."""
 
-    def analyse(self, path: str, text: str, target: Target) -> Analysis:
-        """Find the sites of a text and judge them. Raises Unparsable."""
+    def analyse(self, path: str, text: str, target: Target, selection: Selection = ALL) -> Analysis:
+        """Find the sites of a text and judge them. Raises Unparsable.
+
+        All of them are judged, and then only what the selected rules said is told and edited.
+        """
 
     def parse(self, text: str) -> object:
         """Raises Unparsable for a text that is not sound."""

@@ -104,6 +104,15 @@ class Patterns:
                 break
         return None if best < 0 else not lines[best].negated
 
+    def covers(self, relative: str, *, directory: bool = False) -> bool:
+        """Is this file (or directory) ignored, or a directory above it? `relative` uses slashes."""
+        end = relative.find("/")
+        while end >= 0:
+            if self.ignored(relative[:end], relative[relative.rfind("/", 0, end) + 1 : end], True):
+                return True
+            end = relative.find("/", end + 1)
+        return bool(self.ignored(relative, relative[relative.rfind("/") + 1 :], directory))
+
 
 def _without_trailing_spaces(line: str) -> str:
     """git drops spaces at the end unless a backslash stands before them, and drops nothing else."""
@@ -142,10 +151,15 @@ class _Glob:
 
 
 def _compiled(body: str) -> re.Pattern[str] | None:
+    import warnings
+
     from pathspec import GitIgnoreSpec
 
     try:
-        (pattern,) = GitIgnoreSpec.from_lines([_for_pathspec(body)]).patterns
+        with warnings.catch_warnings():
+            # Of what a later version of `re` may make of `[[`: nobody who runs us can do anything about it.
+            warnings.simplefilter("ignore", FutureWarning)
+            (pattern,) = GitIgnoreSpec.from_lines([_for_pathspec(body)]).patterns
     except (ValueError, re.error):
         return None  # an open bracket, a lone backslash: git matches nothing with these
     return getattr(pattern, "regex", None)

@@ -12,6 +12,7 @@ from precision_fix.model.edit import Edit
 from precision_fix.model.finding import BY_COMMENT, Action, Finding, Verdict, manual
 from precision_fix.model.module import Module
 from precision_fix.model.rule import Rule
+from precision_fix.model.selection import ALL, Selection
 from precision_fix.model.site import PROBES, Kind, Site, is_flag, sites
 from precision_fix.model.target import Target
 from precision_fix.rules import rules
@@ -25,8 +26,8 @@ _ROUNDS = 4
 _MAX_DEPTH = 100
 
 
-def analyse(path: str, text: str, target: Target) -> Analysis:
-    """Find the sites of a text and judge them. Raises Unparsable."""
+def analyse(path: str, text: str, target: Target, selection: Selection = ALL) -> Analysis:
+    """Find the sites of a text and judge them; those of the selected rules count. Raises Unparsable."""
     keeps = Keeps(text)
     hits = {*_mentions(text), *occurrences(text, ELSEWHERE)}
     if not hits:
@@ -49,8 +50,9 @@ def analyse(path: str, text: str, target: Target) -> Analysis:
             decided[line, column] = finding, verdict.edits
     all_edits: list[Edit] = []
     for _, (finding, edits) in sorted(decided.items()):
-        analysis.findings.append(finding)
-        all_edits.extend(edits)
+        if selection.takes(finding.code):
+            analysis.findings.append(finding)
+            all_edits.extend(edits)
     if all_edits:
         analysis.stretches.append(Stretch(text, all_edits))
     analysis.unused_keeps = keeps.unused

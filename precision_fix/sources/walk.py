@@ -24,17 +24,19 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from precision_fix.model.problem import Problem, reason
 from precision_fix.sources import ignore
 from precision_fix.sources.ignore import Chain, Patterns
+from precision_fix.sources.scope import NAMES, Scope, Scopes
 
 _PACKAGES = frozenset(("site-packages", "dist-packages"))
 _CACHES = frozenset(("__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".ipynb_checkpoints")) | frozenset(
     (".tox", ".nox", ".eggs")
 )
+_SETTINGS = frozenset(NAMES)
 SKIPPED = frozenset((".git", ".hg", ".svn", ".precision-fix", ".venv", "node_modules")) | _CACHES | _PACKAGES
 
 
@@ -43,13 +45,15 @@ class Found:
     """A file to look at.
 
     `path` begins as the user wrote it; `root` is the absolute path, free of links, of the directory that
-    was named, or of the one that holds the named file; `explicit` says that the file itself was named.
+    was named, or of the one that holds the named file; `explicit` says that the file itself was named,
+    `scope` what the settings say of it.
     """
 
     path: str
     root: str
     explicit: bool
     _chain: Chain | None = None
+    scope: Scope | None = None
 
     def ignored(self) -> bool:
         """Does .gitignore (or an exclude pattern) leave this file out? Never, when it was named."""
@@ -64,21 +68,26 @@ def walk(
     extend_exclude: Sequence[str] = (),
     exclude_base: Path | None = None,
     links_out: list[str] | None = None,
+    scopes: Scopes | None = None,
 ) -> Iterator[Found]:
     """Yield each file once, in the order of `paths`; of a directory the files by name, then what lies below.
 
     What cannot be read or does not exist is added to `problems` and passed over.
     `extend_exclude` holds patterns as in .gitignore, and they have the last word; those with a slash are
     relative to `exclude_base` (the directory of the configuration file), or to each directory named when
-    that lies elsewhere. `links_out` collects links that lead out of the tree that is walked.
+    that lies elsewhere. `links_out` collects links that lead out of the tree that is walked. `scopes` tells
+    which files the settings of the project leave out; `extend_exclude` has the word before them.
     """
     named = _named(paths, problems)
     extra = Patterns(extend_exclude) if extend_exclude else None
     for real, (path, mode) in named.items():
         if stat.S_ISDIR(mode):
-            yield from _Tree(path, real, suffixes, problems, named, links_out).walk(extra, exclude_base)
+            yield from _Tree(path, real, suffixes, problems, named, links_out, scopes).walk(extra, exclude_base)
         elif stat.S_ISREG(mode):
-            yield Found(path, os.path.dirname(real), True)
+            root = os.path.dirname(real)
+            scope = scopes.closest(root) if scopes is not None else None
+            if scopes is None or scope is None or not (scope.force_exclude and scopes.leaves_out(real)):
+                yield Found(path, root, True, None, scope)
         else:
             problems.append(Problem(path, "neither a file nor a directory, left alone"))
 
@@ -99,6 +108,10 @@ def _named(paths: Sequence[Path], problems: list[Problem]) -> dict[str, tuple[st
     return named
 
 
+# A directory as the walk writes it, and what holds in it: .gitignore, the settings, what they exclude.
+_Pending = tuple[str, Chain | None, Scope | None, Chain | None]
+
+
 class _Tree:
     """One directory that was named, and what lies below it."""
 
@@ -110,6 +123,7 @@ class _Tree:
         problems: list[Problem],
         named: dict[str, tuple[str, int]],
         links_out: list[str] | None,
+        scopes: Scopes | None = None,
     ) -> None:
         # What is found in "." is shown as `a.py`, not as `./a.py`.
         self.prefix = "" if path == os.curdir else os.path.join(path, "")
@@ -120,20 +134,24 @@ class _Tree:
         # What was named itself has, or had, its own turn.
         self.elsewhere = {other for other in named if other != real and other.startswith(self.real_prefix)}
         self.links_out = links_out
+        self.scopes = scopes
         self.skipped = SKIPPED - _PACKAGES if _in_environment(real) else SKIPPED
 
     def walk(self, extra: Patterns | None, exclude_base: Path | None) -> Iterator[Found]:
-        excluded = self._exclude_chain(extra, exclude_base)
-        prefix, real = self.prefix, self.real
+        prefix, real, scopes = self.prefix, self.real, self.scopes
+        scope = scopes.closest(real) if scopes is not None else None
+        said = None if extra is None else self._exclude_chain(extra, exclude_base)
+        excluded = self._excluded(scope, said)
         tracked = self._tracked_all_the_same()
-        pending: list[tuple[str, Chain | None]] = [(prefix, ignore.above(real, len(prefix)))]
+        top = ignore.above(real, len(prefix))
+        pending: list[_Pending] = [(prefix, top, scope, excluded)]
         while pending:
-            directory, chain = pending.pop()
+            directory, chain, scope, excluded = pending.pop()
             is_top = directory == prefix
             scanned = self._scan(directory, is_top)
             if scanned is None:
                 continue
-            files, directories, has_git, has_ignore = scanned
+            files, directories, has_git, has_ignore, has_settings = scanned
             if has_git:
                 exclude = ignore.exclude_file(directory)
                 chain = self._read(exclude, directory, None) if exclude is not None else None
@@ -142,12 +160,15 @@ class _Tree:
                 # Virtual environments and caches hide themselves with a lone `*`; this one was named.
                 if not (is_top and below is not None and below.patterns.only_everything):
                     chain = below
+            if has_settings and scopes is not None and scope is not None and not is_top:
+                scope = scopes.inside(self.real_prefix + directory[len(prefix) :], scope)
+                excluded = self._excluded(scope, said)
             for name in sorted(files):
                 path = directory + name
                 if self.elsewhere and self._is_elsewhere(path):
                     continue
                 if excluded is None or not ignore.is_ignored(excluded, path, False):
-                    yield Found(path, real, False, None if path in tracked else chain)
+                    yield Found(path, real, False, None if path in tracked else chain, scope)
                 tracked.discard(path)
             for name in sorted(directories, reverse=True):
                 path = directory + name
@@ -156,10 +177,18 @@ class _Tree:
                     and not ignore.is_ignored(excluded, path, True)
                     and not (self.elsewhere and self._is_elsewhere(path))
                 ):
-                    pending.append((path + os.sep, chain))
+                    pending.append((path + os.sep, chain, scope, excluded))
+        yield from self._only_tracked(tracked, said)
+
+    def _only_tracked(self, tracked: set[str], said: Chain | None) -> Iterator[Found]:
+        """Files that git tracks in directories that it ignores, which were not entered."""
         for path in sorted(tracked):
-            if not ignore.is_ignored(excluded, path, False) and os.path.isfile(path) and not os.path.islink(path):
-                yield Found(path, real, False)
+            if ignore.is_ignored(said, path, False) or not os.path.isfile(path) or os.path.islink(path):
+                continue
+            real = self.real_prefix + path[len(self.prefix) :]
+            scope = self.scopes.closest(os.path.dirname(real)) if self.scopes is not None else None
+            if self.scopes is None or not self.scopes.leaves_out(real):
+                yield Found(path, self.real, False, None, scope)
 
     def _tracked_all_the_same(self) -> set[str]:
         """The files that git tracks though a pattern of .gitignore covers them; none where there is no git."""
@@ -179,12 +208,15 @@ class _Tree:
             if name.endswith(self.suffixes) and self.skipped.isdisjoint(name.split(os.sep))
         }
 
-    def _scan(self, directory: str, is_top: bool) -> tuple[list[str], list[str], bool, bool] | None:
-        """Names of files and of directories to enter; is there a .git, a .gitignore? None: leave it out."""
+    def _scan(self, directory: str, is_top: bool) -> tuple[list[str], list[str], bool, bool, bool] | None:
+        """Names of files and of directories to enter; is there a .git, a .gitignore, a file of settings?
+
+        None: leave it out.
+        """
         suffixes, skipped, links_out = self.suffixes, self.skipped, self.links_out
         files: list[str] = []
         directories: list[str] = []
-        has_git = has_ignore = is_environment = False
+        has_git = has_ignore = has_settings = is_environment = False
         try:
             with os.scandir(directory or os.curdir) as entries:
                 for entry in entries:
@@ -201,6 +233,10 @@ class _Tree:
                         is_environment = True
                     elif name == ".git":
                         has_git = True
+                    elif name in _SETTINGS and not has_settings:
+                        has_settings = True
+                        if name.endswith(suffixes) and entry.is_file(follow_symlinks=False):
+                            files.append(name)
                     elif name.endswith(suffixes) and entry.is_file(follow_symlinks=False):
                         files.append(name)
                     elif links_out is not None and entry.is_symlink() and self._leads_out(entry.path):
@@ -211,7 +247,7 @@ class _Tree:
             return None
         if is_environment and not is_top:
             return None
-        return files, directories, has_git, has_ignore
+        return files, directories, has_git, has_ignore, has_settings
 
     def _is_elsewhere(self, path: str) -> bool:
         return self.real_prefix + path[len(self.prefix) :] in self.elsewhere
@@ -220,14 +256,21 @@ class _Tree:
         target = os.path.realpath(link)
         return target != self.real and not target.startswith(self.real_prefix)
 
-    def _exclude_chain(self, extra: Patterns | None, base: Path | None) -> Chain | None:
-        if extra is None:
-            return None
+    def _excluded(self, scope: Scope | None, said: Chain | None) -> Chain | None:
+        """What is excluded where this scope holds: `said` by the command line, which has the first word, or by it."""
+        if scope is None or scope.exclude is None:
+            return said
+        below = self._exclude_chain(scope.exclude, scope.base)
+        return below if said is None else replace(said, above=below)
+
+    def _exclude_chain(self, patterns: Patterns, base: Path | str | None) -> Chain:
         base_real = os.path.join(os.path.realpath(base), "") if base is not None else self.real_prefix
-        lead = self.real_prefix[len(base_real) :] if self.real_prefix.startswith(base_real) else ""
-        if os.sep != "/":
-            lead = lead.replace(os.sep, "/")
-        return Chain(extra, len(self.prefix), lead, None)
+        cut, lead = len(self.prefix), ""
+        if self.real_prefix.startswith(base_real):
+            lead = self.real_prefix[len(base_real) :]
+        elif base_real.startswith(self.real_prefix):
+            cut += len(base_real) - len(self.real_prefix)
+        return Chain(patterns, cut, lead if os.sep == "/" else lead.replace(os.sep, "/"), None)
 
     def _read(self, file: str, prefix: str, chain: Chain | None) -> Chain | None:
         """The chain with the patterns of one more file, relative to the directory that `prefix` names."""

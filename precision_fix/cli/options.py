@@ -1,0 +1,151 @@
+"""Options that several commands have, those that settings files say as well, and the words that a shell completes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+import typer
+
+if TYPE_CHECKING:
+    from precision_fix.engine.settings import Project
+
+_PANEL = "Settings (also in precision-fix.toml and pyproject.toml)"
+
+
+def complete_gpu(incomplete: str) -> list[str]:
+    """The GPUs that people rent or are lent; any other name is taken as well."""
+    names = ("t4", "p100", "v100", "rtx2080ti", "gtx1080ti", "sm_60", "sm_70", "sm_75", "a100", "l4", "h100")
+    return [name for name in names if name.startswith(incomplete.lower())]
+
+
+def complete_to(incomplete: str) -> list[str]:
+    from precision_fix.model.target import TARGETS
+
+    return [name for name in TARGETS if name.startswith(incomplete)]
+
+
+def complete_format(incomplete: str) -> list[str]:
+    from precision_fix.reports.outputs import FORMATS
+
+    return [name for name in FORMATS if name.startswith(incomplete)]
+
+
+def complete_code(incomplete: str) -> Iterator[tuple[str, str]]:
+    from precision_fix.rules import rules
+
+    found = ((rule.code, rule.title) for rule in rules() if rule.code.startswith(incomplete.upper()))
+    return iter(sorted(found))
+
+
+def complete_codes(incomplete: str) -> Iterator[tuple[str, str]]:
+    """The last of several codes, with those before it."""
+    before, comma, last = incomplete.rpartition(",")
+    return ((before + comma + code, title) for code, title in complete_code(last))
+
+
+Gpu: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--gpu",
+        help="The GPU to patch for: t4, p100, sm_75, 7.5.",
+        metavar="NAME",
+        autocompletion=complete_gpu,
+        rich_help_panel=_PANEL,
+    ),
+]
+To: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--to",
+        help="What bfloat16 becomes: float32 (the default) or float16.",
+        metavar="DTYPE",
+        autocompletion=complete_to,
+        rich_help_panel=_PANEL,
+    ),
+]
+Select: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--select",
+        help="The rules that count, by code or prefix: PF1,PF201. The longest prefix decides.",
+        metavar="CODES",
+        autocompletion=complete_codes,
+        rich_help_panel=_PANEL,
+    ),
+]
+Ignore: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--ignore",
+        help="The rules that do not count.",
+        metavar="CODES",
+        autocompletion=complete_codes,
+        rich_help_panel=_PANEL,
+    ),
+]
+ExtendExclude: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--extend-exclude",
+        help="Leave these out as well; patterns as in .gitignore.",
+        metavar="PATTERNS",
+        rich_help_panel=_PANEL,
+    ),
+]
+ForceExclude: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--force-exclude",
+        help="Leave out what is excluded, or of no kind that is looked for, though it is named.",
+        rich_help_panel=_PANEL,
+    ),
+]
+Config: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--config", help="The one file of settings.", metavar="FILE", rich_help_panel=_PANEL),
+]
+Isolated: TypeAlias = Annotated[
+    bool, typer.Option("--isolated", help="Heed no file of settings.", rich_help_panel=_PANEL)
+]
+StdinFilename: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--stdin-filename", help="What the text on stdin is called, with PATHS `-`.", metavar="FILE"),
+]
+
+
+def project(
+    *,
+    to: str | None,
+    gpu: str | None,
+    select: Sequence[str] | None,
+    ignore: Sequence[str] | None,
+    extend_exclude: Sequence[str] | None,
+    force_exclude: bool,
+    config: Path | None,
+    isolated: bool,
+) -> Project:
+    """The settings of this run. Raises PrecisionFixError for a code that no rule has, or a file that cannot be read."""
+    from precision_fix.engine.settings import Project, Settings
+
+    codes: dict[str, tuple[str, ...]] = {}
+    if select or ignore:
+        from precision_fix.engine.settings_file import option_codes
+
+        codes = {
+            name: option_codes(f"--{name}", values)
+            for name, values in (("select", select), ("ignore", ignore))
+            if values
+        }
+    options = Settings(
+        select=codes.get("select"),
+        ignore=codes.get("ignore", ()),
+        extend_exclude=tuple(
+            pattern.removeprefix("./") for each in extend_exclude or () for pattern in each.split(",") if pattern
+        ),
+        force_exclude=force_exclude,
+        to=to,
+        gpu=gpu,
+    )
+    return Project(options, config=config, isolated=isolated)
