@@ -82,6 +82,11 @@ class Setting:
         """The keys that are names, outermost first, in the same spelling; dashes before one do not count."""
         return tuple(plain(key) for key in self.keys if isinstance(key, str))
 
+    @property
+    def above(self) -> str:
+        """The key that the setting stands under: `bf16` of `bf16.enabled`."""
+        return self.names[-2] if len(self.names) > 1 else ""
+
     def ends_in(self, path: str) -> bool:
         """Whether the keys end in these: `bf16.enabled`."""
         tail = tuple(path.split("."))
