@@ -12,6 +12,11 @@ WORD = re.compile(r"(?:torch\.|amp[_-])?b(?:f|float)_?16(?:[_-](?:mixed|true))?"
 _FILLED_IN = re.compile(r"\$\{[^{}]*\}|\{\{[^{}]*\}\}|\$\w+")
 _WITHIN = re.compile(rf"(?<![A-Za-z0-9])(?:{WORD.pattern})(?![A-Za-z0-9])", re.IGNORECASE)
 
+#: transformers' word for FlashAttention 2, and the setting that takes it.
+FLASH = "flash_attention_2"
+IMPLEMENTATION = "attn_implementation"
+_FLASH_SWITCH = re.compile(r"(?:use_)?flash_att(?:n|ention)(?:_2)?")
+
 
 def _all(words: str) -> frozenset[str]:
     return frozenset(words.split())
@@ -63,9 +68,10 @@ def is_precision(name: str) -> bool:
 
 
 def takes_dtype(setting: Setting) -> bool:
-    """Whether the name is one of a precision, or Hydra looks the value up as a name of Python."""
-    looked_up = setting.name == "path" and str(setting.beside("target_")).endswith("get_object")
-    return is_precision(setting.name) or looked_up
+    """Whether the name is one of a precision, or the value is what Hydra puts there: `dtype: {_target_: ...}`."""
+    if setting.name == "target" or (setting.name == "path" and "get_object" in str(setting.beside("target"))):
+        return is_precision(setting.above)
+    return is_precision(setting.name)
 
 
 def turns_on(setting: Setting) -> bool:
@@ -73,6 +79,13 @@ def turns_on(setting: Setting) -> bool:
     if setting.name not in ("enabled", "enable", "use"):
         return is_switch(setting.name)
     return is_switch(setting.above) or (setting.above == "torch_autocast" and says(setting.beside("dtype")))
+
+
+def asks_for_flash(setting: Setting) -> bool:
+    """Whether FlashAttention 2 is asked for: `attn_implementation: flash_attention_2`, `flash_attn: fa2`."""
+    if _FLASH_SWITCH.fullmatch(setting.name):
+        return setting.value is True or setting.word in (FLASH, "fa2")
+    return setting.value == FLASH
 
 
 def describes(setting: Setting) -> bool:

@@ -6,6 +6,7 @@ from precision_fix.model.edit import GiveValue
 from precision_fix.model.finding import Verdict, change
 from precision_fix.model.rule import SettingRule
 from precision_fix.model.setting import Form, Setting
+from precision_fix.model.words import FLASH, IMPLEMENTATION
 
 
 class RULE(SettingRule):
@@ -18,6 +19,6 @@ class RULE(SettingRule):
     forms = frozenset({Form.KEY, Form.OPTION, Form.VARIABLE})
 
     def judge(self, setting: Setting) -> Verdict | None:
-        if setting.value != "flash_attention_2" or not setting.name.endswith(("attn_implementation", "attn_impl")):
+        if setting.value != FLASH or not setting.name.endswith(IMPLEMENTATION):
             return None
         return change("flash attention needs compute capability 8.0", GiveValue("sdpa"))
