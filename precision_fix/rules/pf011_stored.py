@@ -10,14 +10,18 @@ from precision_fix.model.setting import Form, Setting
 
 # What stands beside a dtype where it tells of bytes: safetensors' header, GGUF's list of tensors.
 _LAYOUT = ("data_offsets", "shape", "offset", "offsets", "nbytes")
+# What is said beside a precision in which something was measured or checked, or above it.
+_RECORD = frozenset(
+    {"tflops", "mfu", "throughput", "latency", "measured", "measurement", "hardware", "status", "verified", "results"}
+)
 
 
 class RULE(SettingRule):
     code = "PF011"
     title = "a setting that chooses no precision"
     why = (
-        "The precision in which a file is saved, the dtype beside a tensor's shape and offsets, a name or a text that "
-        "a person reads: nothing is computed in it. A setting that follows another one stays as well."
+        "The precision in which a file is saved, the dtype beside a tensor's shape and offsets, a name or a text for "
+        "people, a record of what was measured: nothing is computed in it. A setting that follows another stays too."
     )
     forms = frozenset({Form.KEY, Form.OPTION, Form.VARIABLE})
 
@@ -27,4 +31,7 @@ class RULE(SettingRule):
             return keep(found.why)
         if any(setting.beside(name) is not None for name in _LAYOUT):
             return keep("tells how bytes are laid out")
+        near = (*setting.document.mapping(setting.keys[:-1]), *setting.names[:-1])
+        if not _RECORD.isdisjoint(part for name in near for part in name.split("_")):
+            return keep("tells in what something was measured")
         return keep("tells how something is stored or called") if words.describes(setting) else None
