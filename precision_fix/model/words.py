@@ -12,11 +12,6 @@ WORD = re.compile(r"(?:torch\.|amp[_-])?b(?:f|float)_?16(?:[_-](?:mixed|true))?"
 _FILLED_IN = re.compile(r"\$\{[^{}]*\}|\{\{[^{}]*\}\}|\$\w+")
 _WITHIN = re.compile(rf"(?<![A-Za-z0-9])(?:{WORD.pattern})(?![A-Za-z0-9])", re.IGNORECASE)
 
-#: transformers' word for FlashAttention 2, and the setting that takes it.
-FLASH = "flash_attention_2"
-IMPLEMENTATION = "attn_implementation"
-_FLASH_SWITCH = re.compile(r"(?:use_)?flash_att(?:n|ention)(?:_2)?")
-
 
 def _all(words: str) -> frozenset[str]:
     return frozenset(words.split())
@@ -79,13 +74,6 @@ def turns_on(setting: Setting) -> bool:
     if setting.name not in ("enabled", "enable", "use"):
         return is_switch(setting.name)
     return is_switch(setting.above) or (setting.above == "torch_autocast" and says(setting.beside("dtype")))
-
-
-def asks_for_flash(setting: Setting) -> bool:
-    """Whether FlashAttention 2 is asked for: `attn_implementation: flash_attention_2`, `flash_attn: fa2`."""
-    if _FLASH_SWITCH.fullmatch(setting.name):
-        return setting.value is True or setting.word in (FLASH, "fa2")
-    return setting.value == FLASH
 
 
 def describes(setting: Setting) -> bool:

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from precision_fix.model import words
+from precision_fix.model.attention import needs_flash_attention
 from precision_fix.model.edit import Change, GiveValue, Splice
 from precision_fix.model.finding import Action, Finding, Verdict, manual
 from precision_fix.model.rule import SettingRule
@@ -101,7 +102,7 @@ def may_speak(text: str, comment: str) -> bool:
     return False
 
 
-_MENTION = re.compile(r"(?i:(?<![a-z0-9])b(?:f|float)_?16(?![a-z0-9]))|flash_att|precision-fix:")
+_MENTION = re.compile(r"(?i:(?<![a-z0-9])b(?:f|float)_?16(?![a-z0-9]))|flash|precision-fix:")
 
 
 def speaks(scalar: Scalar) -> bool:
@@ -110,15 +111,15 @@ def speaks(scalar: Scalar) -> bool:
     if isinstance(value, str):
         return (
             words.says(value)
-            or value in (words.FLASH, "fa2")
+            or needs_flash_attention(value)
             or words.is_default(value)
             or (_names_bfloat16(scalar) and (value.lower() in _ON or words.is_filled_in(value)))
         )
-    return value is True and (_names_bfloat16(scalar) or any(part in str(scalar.keys[-2:]) for part in _SWITCHES))
+    return value is True and (_names_bfloat16(scalar) or _SWITCHES.search(str(scalar.keys[-2:])) is not None)
 
 
 _ON = frozenset({"true", "yes", "on", "1", "auto", "full"})
-_SWITCHES = ("flash_att", "torch_autocast")
+_SWITCHES = re.compile(r"flash_?att|torch_autocast")
 
 
 def _names_bfloat16(scalar: Scalar) -> bool:
