@@ -102,7 +102,7 @@ def _yaml(entries: tuple[Entry, ...], draw: st.DrawFn, indent: str = "") -> list
     for entry in entries:
         end = _comment(draw, "#")
         if entry.below is None:
-            properties = ["", "", f"&a{draw(st.integers(0, 10**9))} ", "!!str "]
+            properties = ["", "", "!!str "] if lines or indent else ["&a ", "&a !!str "]
             anchor = draw(st.sampled_from(properties)) if isinstance(entry.before, str) else ""
             before, after = _pair(entry, draw, bare=True)
             lines.append((f"{indent}{entry.key}: {anchor}{before}{end}", f"{indent}{entry.key}: {anchor}{after}{end}"))
