@@ -35,6 +35,27 @@ class Document:
     values: Mapping[tuple[Key, ...], object] = field(default_factory=dict)
     command: tuple[str, ...] = ()
     libraries: frozenset[str] = frozenset()
+    _mappings: dict[tuple[Key, ...], dict[str, object]] = field(default_factory=dict, compare=False, repr=False)
+
+    def mapping(self, keys: tuple[Key, ...]) -> Mapping[str, object]:
+        """The entries of the mapping that these keys lead to, by their plain names; a nested one counts as None."""
+        if not self._mappings:
+            for path, value in self.values.items():
+                for depth, key in enumerate(path):
+                    if isinstance(key, str):
+                        entries = self._mappings.setdefault(path[:depth], {})
+                        entries[plain(key)] = value if depth == len(path) - 1 else None
+        return self._mappings.get(keys, {})
+
+    @property
+    def file(self) -> str:
+        """The file's name without its folders."""
+        return self.path.replace("\\", "/").rpartition("/")[2]
+
+
+def plain(key: str) -> str:
+    """A key as it is compared: `torch-dtype` and `Torch_Dtype` are `torch_dtype`, `--bf16` is `bf16`."""
+    return key.lower().replace("-", "_").lstrip("_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +75,21 @@ class Setting:
     @property
     def name(self) -> str:
         """The innermost key that is a name, in lower case, with underscores: `torch-dtype` is `torch_dtype`."""
-        found = next((key for key in reversed(self.keys) if isinstance(key, str)), "")
-        return found.lower().replace("-", "_")
+        return self.names[-1] if self.names else ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The keys that are names, outermost first, in the same spelling; dashes before one do not count."""
+        return tuple(plain(key) for key in self.keys if isinstance(key, str))
+
+    def ends_in(self, path: str) -> bool:
+        """Whether the keys end in these: `bf16.enabled`."""
+        tail = tuple(path.split("."))
+        return self.names[-len(tail) :] == tail
+
+    def beside(self, name: str) -> object:
+        """The value of another key of the same mapping, spelt in any way; None where there is none."""
+        return self.document.mapping(self.keys[:-1]).get(name)
 
     @property
     def word(self) -> str:
