@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 from dataclasses import dataclass
 from functools import cache
 from typing import Protocol, cast
 
 from precision_fix.model.target import Target
 from precision_fix.sources.analysis import Analysis
-from precision_fix.sources.words import BFLOAT16, ELSEWHERE
+from precision_fix.sources.words import ATTENTION, BFLOAT16, ELSEWHERE
 
 
 class Source(Protocol):
@@ -55,12 +56,19 @@ def _bytes(*words: str) -> tuple[bytes, ...]:
 
 
 PYTHON = Format("python", _bytes(*BFLOAT16, *ELSEWHERE))
+_LAUNCH = Format("launch", _bytes(*BFLOAT16, *ATTENTION), limit=1 << 20)
 # By the suffix, or by the whole name.
-_FORMATS: dict[str, Format] = {".py": PYTHON}
+_FORMATS: dict[str, Format] = {
+    ".py": PYTHON,
+    **dict.fromkeys((".sh", ".bash", ".bat", ".cmd", ".ps1", ".mk", ".dockerfile"), _LAUNCH),
+    **dict.fromkeys(("Makefile", "makefile", "GNUmakefile", "Dockerfile", "Containerfile"), _LAUNCH),
+}
 # These are read when they are named, and not looked for.
 _NAMED: dict[str, Format] = {".pyw": PYTHON, ".pyi": PYTHON}
 #: The ends of the names that are looked for in a directory.
 SUFFIXES = tuple(_FORMATS)
+#: `Dockerfile.cuda` is looked for by how its name begins.
+PREFIXES = ("Dockerfile.",)
 
 
 def format_of(path: str) -> Format | None:
@@ -70,9 +78,15 @@ def format_of(path: str) -> Format | None:
         found = _FORMATS.get(key) or _NAMED.get(key)
         if found is not None:
             return found
-    return None
+    return _LAUNCH if name.startswith(PREFIXES) else None
 
 
 def format_of_named(path: str, data: bytes) -> Format | None:
     """The kind of a file that was named: where its name does not tell, the `#!` line that it begins with."""
-    return format_of(path) or (PYTHON if data.startswith(b"#!") else None)
+    known = format_of(path)
+    if known is not None or not data.startswith(b"#!"):
+        return known
+    return _LAUNCH if _SHELL.match(data) else PYTHON
+
+
+_SHELL = re.compile(rb"#![^\n]*\b(?:ba|da|z|k)?sh\b")

@@ -55,13 +55,15 @@ class HereDocument:
 class Command:
     """A simple command: its words, and the extents of all that stands between them and is no blank (redirections).
 
-    `array` names the variable whose value `NAME=(...)` the words are.
+    `array` names the variable whose value `NAME=(...)` the words are; `listed` says that they are strings in a list,
+    with commas between them.
     """
 
     words: list[Word] = field(default_factory=list)
     others: list[tuple[int, int]] = field(default_factory=list)
     here: list[HereDocument] = field(default_factory=list)
     array: str | None = None
+    listed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ def commands(text: str, at: Sequence[int] | None = None, dialect: Dialect = POSI
     """The commands of a text whose characters stand at the offsets `at`. Raises Unparsable."""
     reader = _Reader(text, range(len(text)) if at is None else at, dialect)
     reader.read(0, "")
-    return [each for each in reader.done if each.words]
+    return [each for each in reader.done if each.words or each.here]
 
 
 def words(word: Word, dialect: Dialect = POSIX) -> list[Command]:
