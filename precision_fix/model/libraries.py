@@ -19,12 +19,14 @@ _ANY = {**_TORCH, **_SHORT}
 class Words:
     """A setting that takes a word. `words` has each word for bfloat16, with those for float32 and float16.
 
-    A word in `own` is this library's alone, and says by itself who reads it.
+    A word in `own` is this library's alone, and says by itself who reads it; `usual` says that whoever reads a setting
+    of this name most likely hands it on to this library.
     """
 
     names: tuple[str, ...]
     words: Mapping[str, tuple[str, str]]
     own: frozenset[str] = frozenset()
+    usual: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,7 @@ LIBRARIES: tuple[Library, ...] = (
             Words(
                 ("mixed_precision", "accelerate_mixed_precision"),
                 {"bf16": ("no", "fp16")},
+                usual=True,
             ),
             Follows(("downcast_bf16", "accelerate_downcast_bf16"), "Accelerate reads it on a TPU only"),
         ),
@@ -196,7 +199,7 @@ LIBRARIES: tuple[Library, ...] = (
     Library(
         "vLLM or SGLang",
         "docs.vllm.ai: Engine Arguments, --dtype {auto,half,float16,bfloat16,float,float32}; sglang: server_args.py",
-        (Words(("dtype",), _TORCH), Words(("mamba_ssm_dtype", "mamba_ssm_cache_dtype"), _TORCH)),
+        (Words(("dtype",), _TORCH), Words(("kv_cache_dtype",), {"bfloat16": ("auto", "auto")})),
         packages=_set("vllm sglang"),
         beside=_set(
             "gpu_memory_utilization tensor_parallel_size max_model_len max_num_seqs enforce_eager mem_fraction_static"
@@ -221,7 +224,7 @@ LIBRARIES: tuple[Library, ...] = (
         "sd-scripts",
         "sd-scripts: library/train_util.py (--mixed_precision, --save_precision, --full_bf16)",
         (
-            Words(("mixed_precision",), {"bf16": ("no", "fp16")}),
+            Words(("mixed_precision",), {"bf16": ("no", "fp16")}, usual=True),
             Follows(("save_precision",), "the precision in which a file is saved"),
             Switch(("full_bf16",)),
         ),

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
 
+from precision_fix.model import words
 from precision_fix.model.libraries import LIBRARIES, Follows, Library, Switch, Words
-from precision_fix.model.setting import Setting
+from precision_fix.model.setting import Form, Setting
 from precision_fix.model.target import Target
 
 
@@ -31,9 +32,11 @@ def answer(setting: Setting) -> Answer | None:
     """What the libraries say of a setting; None where none of them knows it, or several differ.
 
     A library counts as the reader where the word is its own, where the file or the command line shows it, then where
-    the project says that it uses it, and last where any library at all knows a setting of this name and word.
+    the project says that it uses it. What nobody is known to read is answered where it makes no difference who does:
+    a switch, or a word that is usual.
     """
     found = [(_evidence(each, row, setting), each, row) for each, row in _knowing(setting)]
+    found = [each for each in found if each[0] > 0 or not isinstance(each[2], Words) or each[2].usual]
     if not found:
         return None
     best = max(evidence for evidence, _, _ in found)
@@ -43,6 +46,17 @@ def answer(setting: Setting) -> Answer | None:
         return None
     first = answers[0]
     return first if best > 0 or first.value is None else Answer(None, first.value)
+
+
+def replacement(setting: Setting) -> Answer | None:
+    """What a setting is to say instead, whoever reads it; None where that cannot be told."""
+    found = answer(setting)
+    if found is not None:
+        return found
+    if words.says(setting.value) and words.takes_dtype(setting):
+        new = words.other_word(setting.word, setting.target)
+        return Answer(None, new) if new else None
+    return Answer(None, False) if is_on(setting) and words.turns_on(setting) else None
 
 
 def _knowing(setting: Setting) -> Iterator[tuple[Library, Words | Switch | Follows]]:
@@ -65,11 +79,14 @@ def _says(row: Words | Switch | Follows, setting: Setting) -> bool:
 
 
 def is_on(setting: Setting) -> bool:
-    """Whether a switch is on: true in any spelling, or a switch of a command line that stands alone."""
+    """Whether a switch is on: true, or on a command line true in any spelling, or standing alone.
+
+    In a config a string that says true is another thing: whoever reads it may take any string for true.
+    """
+    if setting.form is Form.KEY:
+        return setting.value is True
     value = setting.value
-    if isinstance(value, str):
-        return value.lower() in ("true", "yes", "on", "1")
-    return value is None or value in (True, 1)
+    return value is None or value is True or setting.word.lower() in ("true", "yes", "on", "1")
 
 
 def _evidence(library: Library, row: Words | Switch | Follows, setting: Setting) -> int:

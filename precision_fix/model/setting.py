@@ -19,7 +19,9 @@ class Form(Enum):
     OPTION = auto()
     """An option of a command line: `--dtype bf16`, `--dtype=bf16`, or a switch that stands alone."""
     VARIABLE = auto()
-    """An environment variable: `export ACCELERATE_MIXED_PRECISION=bf16`, a line of an `.env` file."""
+    """An environment variable: a line of an `.env` file."""
+    ASSIGNED = auto()
+    """A variable of a script: `export ACCELERATE_MIXED_PRECISION=bf16`, Docker's `ENV`."""
 
 
 class Takes(Enum):
@@ -114,6 +116,11 @@ class Setting:
     def names(self) -> tuple[str, ...]:
         """The keys that are names, outermost first, in the same spelling; dashes before one do not count."""
         return tuple(plain(key) for key in self.keys if isinstance(key, str))
+
+    @property
+    def above(self) -> str:
+        """The key that the setting stands under: `bf16` of `bf16.enabled`."""
+        return self.names[-2] if len(self.names) > 1 else ""
 
     def ends_in(self, path: str) -> bool:
         """Whether the keys end in these: `bf16.enabled`."""

@@ -22,7 +22,7 @@ class RULE(SettingRule):
         "of the table reads is reported: which word its reader takes for float32 is not to be seen. A variable that "
         "an option reads is the option's (PF601)."
     )
-    forms = frozenset({Form.VARIABLE})
+    forms = frozenset({Form.ASSIGNED})
 
     def judge(self, setting: Setting) -> Verdict | None:
         known = answer(setting) if "_" in setting.name else None

@@ -56,10 +56,21 @@ def _bytes(*words: str) -> tuple[bytes, ...]:
 
 
 PYTHON = Format("python", _bytes(*BFLOAT16, *ELSEWHERE))
-_LAUNCH = Format("launch", _bytes(*BFLOAT16, *ATTENTION), limit=1 << 20)
+# What may stand in a config: bfloat16 in a library's own spelling too, and an attention that needs capability 8.0.
+_IN_CONFIGS = _bytes(*BFLOAT16, "Bfloat16", "BFLOAT16", "BFLOAT_16", "flash_attention_2")
+_MIB = 1 << 20
+_YAML = Format("yaml_config", _IN_CONFIGS, 2 * _MIB)
+_JSON = Format("json_config", _IN_CONFIGS, 4 * _MIB)
+_TOML = Format("toml_config", _IN_CONFIGS, _MIB)
+_INI = Format("ini_config", _IN_CONFIGS, _MIB)
+_LAUNCH = Format("launch", _bytes(*BFLOAT16, *ATTENTION), _MIB)
 # By the suffix, or by the whole name.
 _FORMATS: dict[str, Format] = {
     ".py": PYTHON,
+    **dict.fromkeys((".yaml", ".yml"), _YAML),
+    **dict.fromkeys((".json", ".jsonc"), _JSON),
+    ".toml": _TOML,
+    **dict.fromkeys((".ini", ".cfg", ".conf", ".env", ".env.example"), _INI),
     **dict.fromkeys((".sh", ".bash", ".bat", ".cmd", ".ps1", ".mk", ".dockerfile"), _LAUNCH),
     **dict.fromkeys(("Makefile", "makefile", "GNUmakefile", "Dockerfile", "Containerfile"), _LAUNCH),
 }

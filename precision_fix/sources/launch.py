@@ -154,7 +154,7 @@ def _declared(path: str, program: Program, each: Found) -> Declared | None:
 
 @cache
 def _rules() -> tuple[SettingRule, ...]:
-    forms = {Form.OPTION, Form.VARIABLE}
+    forms = {Form.OPTION, Form.ASSIGNED}
     return tuple(rule for rule in rules() if isinstance(rule, SettingRule) and rule.forms & forms)
 
 

@@ -320,7 +320,7 @@ class _Finder:
             each.why = _kept_because(variable, name)
             self.found.append(each)
         if not readers and _speaks(name, value) and not variable.options:
-            each = Found(Form.VARIABLE, name, value, value, line, 0, [], {})
+            each = Found(Form.ASSIGNED, name, value, value, line, 0, [], {})
             each.why = _kept_because(variable, name)
             if variable.exported or BFLOAT16.fullmatch(value.text):
                 self.found.append(each)
