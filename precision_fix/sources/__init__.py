@@ -64,6 +64,7 @@ _JSON = Format("json_config", _IN_CONFIGS, 4 * _MIB)
 _TOML = Format("toml_config", _IN_CONFIGS, _MIB)
 _INI = Format("ini_config", _IN_CONFIGS, _MIB)
 _LAUNCH = Format("launch", _bytes(*BFLOAT16, *ATTENTION), _MIB)
+_NATIVE = Format("native", _bytes("bfloat16", "bf16", "BFloat16"), 4 * _MIB)
 # By the suffix, or by the whole name.
 _FORMATS: dict[str, Format] = {
     ".py": PYTHON,
@@ -72,6 +73,7 @@ _FORMATS: dict[str, Format] = {
     ".toml": _TOML,
     **dict.fromkeys((".ini", ".cfg", ".conf", ".env", ".env.example"), _INI),
     **dict.fromkeys((".sh", ".bash", ".bat", ".cmd", ".ps1", ".mk", ".dockerfile"), _LAUNCH),
+    **dict.fromkeys((".cu", ".cuh", ".hip", ".cpp", ".cc", ".cxx", ".c", ".hpp", ".h"), _NATIVE),
     **dict.fromkeys(("Makefile", "makefile", "GNUmakefile", "Dockerfile", "Containerfile"), _LAUNCH),
 }
 # These are read when they are named, and not looked for.

@@ -12,17 +12,18 @@ from functools import cache
 
 from precision_fix.model.edit import GiveName, GiveValue, Splice, TakeOut
 from precision_fix.model.finding import Action, Finding, Verdict, keep, manual
-from precision_fix.model.rule import SettingRule
+from precision_fix.model.rule import Lines, SettingRule
 from precision_fix.model.setting import Declared, Document, Form, Setting
 from precision_fix.model.target import Target
 from precision_fix.rules import rules
 from precision_fix.sources.analysis import Analysis, Unparsable
 from precision_fix.sources.comments import Keeps
 from precision_fix.sources.launch_dialects import read
-from precision_fix.sources.launch_settings import Found, Line, Program, found
+from precision_fix.sources.launch_settings import Found, Line, Program, found, reads_here
+from precision_fix.sources.native import judge
 from precision_fix.sources.programs import declared
 from precision_fix.sources.project import libraries_near
-from precision_fix.sources.shell import Word, commands
+from precision_fix.sources.shell import POSIX, Command, Word, commands
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +54,26 @@ def analyse(path: str, text: str, target: Target) -> Analysis:
         analysis.findings.append(Finding(path, line, column, place.code, verdict.action, place.token, verdict.reason))
         if verdict.action is Action.REWRITE:
             analysis.splices += place.splices
+    for offset, line in _written(lines):
+        answer = judge(Lines.WRITTEN, line)
+        if answer is not None:
+            code, verdict = answer
+            number, column = _line_and_column(text, offset)
+            verdict = keep("kept by a comment") if keeps.covers(number, code) else verdict
+            analysis.findings.append(Finding(path, number, column, code, verdict.action, line.strip()[:40], verdict.reason))
+    analysis.findings.sort(key=lambda each: (each.line, each.column))
     analysis.unused_keeps = keeps.unused
     return analysis
+
+
+def _written(lines: Sequence[Command]) -> Iterator[tuple[int, str]]:
+    """The lines of here-documents that are no commands, and where what they say begins."""
+    for command in lines:
+        for here in command.here if not reads_here(command) else ():
+            position = 0
+            for line in here.text.split("\n"):
+                yield here.start + position + len(line) - len(line.lstrip()), line
+                position += len(line) + 1
 
 
 def parse(text: str) -> object:

@@ -120,6 +120,12 @@ def found(commands: Sequence[Command], dialect: Dialect = POSIX) -> list[Found]:
     return finder.found
 
 
+def reads_here(command: Command) -> bool:
+    """Whether the here-document of a command is read as commands, or as words of a variable."""
+    names = [_name(word.text) for word in command.words if not ASSIGNMENT.match(word.text)]
+    return not names or names[0] in _SCRIPTS or "read" in names
+
+
 class _Finder:
     def __init__(self, dialect: Dialect) -> None:
         self.dialect = dialect
