@@ -29,7 +29,7 @@ _MAX_DEPTH = 100
 def analyse(path: str, text: str, target: Target) -> Analysis:
     """Find the sites of a text and judge them. Raises Unparsable."""
     keeps = Keeps(text)
-    hits = {*_mentions(text), *occurrences(text, ELSEWHERE), *occurrences(text, FLASH)}
+    hits = {*_mentions(text), *occurrences(text, ELSEWHERE), *(occurrences(text, FLASH) if "flash" in text else ())}
     if not hits:
         return Analysis(unused_keeps=keeps.unused)
     module, answers = _understand(path, text, hits, target)
@@ -197,7 +197,8 @@ class _Places:
         if site.kind is Kind.METHOD and isinstance(node, ast.Call):
             line, column = node.func.end_lineno or line, (node.func.end_col_offset or 0) - len("bfloat16")
         if site.within:
-            before = (ast.get_source_segment(site.module.text, node) or "")[: site.within]
+            assert isinstance(node, ast.expr)
+            before = site.module.source(node)[: site.within]
             if "\n" in before:
                 return line + before.count("\n"), len(before) - before.rfind("\n")
             column += len(before.encode())
