@@ -263,6 +263,9 @@ LIBRARIES: tuple[Library, ...] = (
         "Megatron-LM: megatron/training/arguments.py (--bf16, --grad-reduce-in-bf16)",
         (Switch(("bf16", "grad_reduce_in_bf16", "accumulate_allreduce_grads_in_bf16")),),
         packages=_set("megatron-core"),
-        beside=_set("tensor_model_parallel_size pipeline_model_parallel_size"),
+        beside=_set(
+            "tensor_model_parallel_size pipeline_model_parallel_size use_mcore_models transformer_impl micro_batch_size"
+            " global_batch_size max_position_embeddings position_embedding_type swiglu"
+        ),
     ),
 )

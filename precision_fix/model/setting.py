@@ -20,7 +20,40 @@ class Form(Enum):
     OPTION = auto()
     """An option of a command line: `--dtype bf16`, `--dtype=bf16`, or a switch that stands alone."""
     VARIABLE = auto()
-    """An environment variable: `export ACCELERATE_MIXED_PRECISION=bf16`, a line of an `.env` file."""
+    """An environment variable: a line of an `.env` file."""
+    ASSIGNED = auto()
+    """A variable of a script: `export ACCELERATE_MIXED_PRECISION=bf16`, Docker's `ENV`."""
+
+
+class Takes(Enum):
+    """What an option of a command line takes behind it, as the program declares it."""
+
+    NOTHING = auto()
+    """A switch: `action="store_true"`."""
+    PAIR = auto()
+    """A switch with a contrary: `--bf16/--no-bf16`, `BooleanOptionalAction`."""
+    TRUTH = auto()
+    """Nothing, or a word for true or false."""
+    ANY_IS_TRUE = auto()
+    """A word, of which each is true: `type=bool`, an accident."""
+    FIELD = auto()
+    """A bool of a dataclass; how the parser that is made of it reads one is not known."""
+    WORD = auto()
+    UNKNOWN = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """An option as the program that reads it declares it.
+
+    `offered` are the words that it takes, if they are known; `on` says that it is true by default. `others` are the
+    options, without dashes, that say the contrary (`no-bf16`) or another precision (`fp32-vae` beside `bf16-vae`).
+    """
+
+    takes: Takes
+    offered: tuple[str, ...] = ()
+    on: bool = False
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +98,8 @@ class Setting:
     """One name and its value.
 
     `keys` leads to it from the top of the document; a command line has one key, without its dashes. `value` is what a
-    reader of the format gets: a string, a bool, a number; None for a switch that stands alone.
+    reader of the format gets: a string, a bool, a number; None for a switch that stands alone. `declared` is what the
+    program that reads an option says of it, where that is in the project.
     """
 
     form: Form
@@ -73,6 +107,7 @@ class Setting:
     value: object
     document: Document
     target: Target
+    declared: Declared | None = None
 
     @property
     def name(self) -> str:

@@ -17,8 +17,9 @@ from precision_fix.model.target import Target
 from precision_fix.rules import rules
 from precision_fix.sources.analysis import Analysis, Stretch, Unparsable
 from precision_fix.sources.comments import Keeps
+from precision_fix.sources.launch_strings import Answer, launch_lines
 from precision_fix.sources.outline import long_strings, occurrences, outline
-from precision_fix.sources.words import BFLOAT16, ELSEWHERE
+from precision_fix.sources.words import BFLOAT16, ELSEWHERE, FLASH
 
 _ROUNDS = 4
 # libcst's native parser recurses: an expression nested more deeply than this is not given to it.
@@ -28,7 +29,7 @@ _MAX_DEPTH = 100
 def analyse(path: str, text: str, target: Target) -> Analysis:
     """Find the sites of a text and judge them. Raises Unparsable."""
     keeps = Keeps(text)
-    hits = {*_mentions(text), *occurrences(text, ELSEWHERE)}
+    hits = {*_mentions(text), *occurrences(text, ELSEWHERE), *(occurrences(text, FLASH) if "flash" in text else ())}
     if not hits:
         return Analysis(unused_keeps=keeps.unused)
     module, answers = _understand(path, text, hits, target)
@@ -56,9 +57,6 @@ def analyse(path: str, text: str, target: Target) -> Analysis:
     analysis.unused_keeps = keeps.unused
     module.release()
     return analysis
-
-
-Answer = tuple[Site, Rule, Verdict]
 
 
 def _judge(site: Site) -> Answer | None:
@@ -108,7 +106,8 @@ def _understand(path: str, text: str, hits: set[int], target: Target) -> tuple[M
     part = outline(text, hits)
     for round_ in range(_ROUNDS):
         module = Module(path, part, _parse_part(part, text), target)
-        answers = [answer for site in sites(module) if (answer := _judge(site)) is not None]
+        answers: list[Answer] = [answer for site in sites(module) if (answer := _judge(site)) is not None]
+        answers += launch_lines(module)
         new = module.wanted - asked
         if not new or round_ == _ROUNDS - 1:
             break
@@ -137,7 +136,7 @@ def _mentions(text: str) -> Iterator[int]:
 
 
 _TOKEN = re.compile(r"\w+")
-_WHOLE = frozenset({"bfloat16", "bf16", "BF16", "BFloat16Tensor", "BFloat16Storage", *PROBES})
+_WHOLE = frozenset({"bfloat16", "bf16", "BF16", "BFloat16Tensor", "BFloat16Storage", "amp_bf16", *PROBES})
 _SET = re.compile(r"\s*[=:\"'\].]")
 
 
@@ -197,4 +196,10 @@ class _Places:
         line, column = node.lineno, node.col_offset  # type: ignore[attr-defined]
         if site.kind is Kind.METHOD and isinstance(node, ast.Call):
             line, column = node.func.end_lineno or line, (node.func.end_col_offset or 0) - len("bfloat16")
+        if site.within:
+            assert isinstance(node, ast.expr)
+            before = site.module.source(node)[: site.within]
+            if "\n" in before:
+                return line + before.count("\n"), len(before) - before.rfind("\n")
+            column += len(before.encode())
         return line, len(self._lines[line - 1].encode()[:column].decode(errors="replace")) + 1
