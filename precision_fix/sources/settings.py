@@ -119,7 +119,7 @@ def speaks(scalar: Scalar) -> bool:
 
 
 _ON = frozenset({"true", "yes", "on", "1", "auto", "full"})
-_SWITCHES = re.compile(r"flash_?att|torch_autocast")
+_SWITCHES = re.compile(r"flash_?att|autocast|mixed_precision|\bamp\b")
 
 
 def _names_bfloat16(scalar: Scalar) -> bool:

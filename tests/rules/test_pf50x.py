@@ -109,6 +109,19 @@ TABLE = {
         "  path: torch.bfloat16\n",
         "  path: torch.float32\n",
     ),
+    "SimpleTuner": (
+        "config.json",
+        "",
+        '{"model_type": "lora", "optimizer": "adamw_bf16", "mixed_precision": "bf16"}',
+        '{"model_type": "lora", "optimizer": "adamw_bf16", "mixed_precision": "no"}',
+    ),
+    "an option that is known": ("a.json", "", '{"--mixed_precision": "bf16"}', '{"--mixed_precision": "no"}'),
+    "a switch beside": (
+        "a.yaml",
+        "",
+        "mixed_precision: true\nmixed_precision_dtype: bfloat16\n",
+        "mixed_precision: false\nmixed_precision_dtype: bfloat16\n",
+    ),
     "variable": (
         "a.json",
         "",
@@ -192,6 +205,11 @@ def test_ci_pipelines_are_left_alone() -> None:
 )
 def test_what_is_stored_or_said(text: str) -> None:
     check_kept(text, code="PF011", path="a.yaml")
+
+
+def test_what_was_measured_and_written_down() -> None:
+    check_kept('{"dtype": "bfloat16"}', code="PF011", path="method/results/a.json")
+    check_rewritten('{"dtype": "bfloat16"}', '{"dtype": "float32"}', path="results/conf/a.json")
 
 
 @pytest.mark.parametrize(
