@@ -48,6 +48,12 @@ def is_default(value: object) -> bool:
     return is_filled_in(value) and _WITHIN.search(str(value)) is not None
 
 
+def is_optimizer(name: str, value: object) -> bool:
+    """Whether an optimizer is chosen that wants weights in bfloat16: `optimizer: adamw_bf16`."""
+    is_word = isinstance(value, str) and value.isascii() and value.replace("-", "_").isidentifier()
+    return name in ("optimizer", "optimizer_type", "optim") and is_word and names_bfloat16(str(value).replace("-", "_"))
+
+
 def is_switch(name: str) -> bool:
     """Whether a setting of this name, set to true, turns bfloat16 on: `bf16`, `use_bfloat16`, `bf16_full_eval`."""
     parts = frozenset(name.split("_"))

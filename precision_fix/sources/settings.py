@@ -113,6 +113,7 @@ def speaks(scalar: Scalar) -> bool:
             words.says(value)
             or needs_flash_attention(value)
             or words.is_default(value)
+            or words.is_optimizer(str(scalar.keys[-1]) if scalar.keys else "", value)
             or (_names_bfloat16(scalar) and (value.lower() in _ON or words.is_filled_in(value)))
         )
     return value is True and (_names_bfloat16(scalar) or _SWITCHES.search(str(scalar.keys[-2:])) is not None)

@@ -112,8 +112,8 @@ TABLE = {
     "SimpleTuner": (
         "config.json",
         "",
-        '{"model_type": "lora", "optimizer": "adamw_bf16", "mixed_precision": "bf16"}',
-        '{"model_type": "lora", "optimizer": "adamw_bf16", "mixed_precision": "no"}',
+        '{"model_type": "lora", "mixed_precision": "bf16"}',
+        '{"model_type": "lora", "mixed_precision": "no"}',
     ),
     "an option that is known": ("a.json", "", '{"--mixed_precision": "bf16"}', '{"--mixed_precision": "no"}'),
     "a switch beside": (
@@ -237,6 +237,7 @@ def test_what_is_offered(text: str) -> None:
         ("PF921", "a.yaml", "dtype: '{{ dtype | default(\"bfloat16\") }}'\n"),
         ("PF921", "a.yaml", "mixed_precision: bf16_mixed\n"),
         ("PF921", "a.json", '{"bf16": "True"}'),
+        ("PF921", "a.json", '{"optimizer": "adamw_bf16"}'),
         ("PF921", "a.json", '{"nodes": [{"widgets_values": ["model", "bf16"]}]}'),
         ("PF921", "a.yaml", "first_layers_bf16: true\n"),
         ("PF922", "a.yaml", "ARGS:\n  --bf16: true\n"),
