@@ -34,11 +34,15 @@ class RULE(SettingRule):
         by_program = _offered(setting)
         if by_program is not None:
             return by_program
+        if "kv_cache" in setting.name:
+            return _kv_cache(setting)
         known = answer(setting)
         if known is not None and known.value is None:
             return keep(known.why)
         if known is not None and known.library is not None and isinstance(known.value, str):
             return change(f"the word that {known.reader} reads", GiveValue(known.value))
+        if setting.names[-2:] == ("trainer", "precision"):
+            return change("Lightning's word", GiveValue(setting.target.lightning_true))
         if setting.name in _GGUF:
             return change("GGUF's word", GiveValue(setting.target.gguf))
         if setting.name.endswith("mixed_precision"):
@@ -51,6 +55,13 @@ class RULE(SettingRule):
         if setting.word == "bf16" or new is None:
             return manual(f"which word for {setting.target.dtype} the program takes is not to be seen: see its --help")
         return change("torch's own name of the dtype", GiveValue(new))
+
+
+def _kv_cache(setting: Setting) -> Verdict:
+    """vLLM (--kv-cache-dtype) and SGLang offer no float32 here; `auto` follows the model."""
+    if " ".join(setting.document.command).startswith(("vllm", "sglang")):
+        return change("`auto` follows the model's dtype", GiveValue("auto"))
+    return manual("the dtype of a cache, for which programs rarely offer float32: see its --help")
 
 
 def _offered(setting: Setting) -> Verdict | None:

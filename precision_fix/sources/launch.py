@@ -195,7 +195,9 @@ def _rules() -> tuple[SettingRule, ...]:
 
 def _verdict(setting: Setting) -> tuple[str, Verdict] | None:
     for rule in _rules():
-        verdict = rule.judge(setting) if setting.form in rule.forms else None
+        # A switch says nothing of what is stored, whatever its name has in it (`--bf16-text-enc`).
+        asked = setting.form in rule.forms and (setting.value is not None or rule.code.startswith("PF6"))
+        verdict = rule.judge(setting) if asked else None
         if verdict is not None:
             return rule.code, verdict
     return None

@@ -33,7 +33,7 @@ _TRUTH = TRUE | {"false", "0", "no", "off", "n", "f"}
 _OVERRIDE = re.compile(r"(?:\+\+|\+)?([A-Za-z_][\w./@-]*)=")
 # `$NAME`, `${NAME[@]}`, `${NAME:-word}`; make's `$(NAME)`; `%NAME%` and `!NAME!` in a batch file.
 _READS = re.compile(
-    r"\$(?:\{([A-Za-z_]\w*)(?:\[[@*]\])?(?::?[-=]([^{}]*))?\}|\(([A-Za-z_]\w*)\)|([A-Za-z_]\w*))|[%!]([A-Za-z_]\w*)[%!]"
+    r"\$(?:\{(\w+)(?:\[[@*]\])?(?::?[-=]([^{}]*))?\}|\(([A-Za-z_]\w*)\)|([A-Za-z_]\w*))|[%!]([A-Za-z_]\w*)[%!]"
 )
 _KEYWORDS = frozenset({"if", "then", "else", "elif", "while", "until", "do", "!", "{", "time", "exec", "nohup", "sudo"})
 _DECLARES = frozenset({"export", "declare", "local", "readonly", "typeset", "env", "set", "ENV", "ARG"})
@@ -243,9 +243,12 @@ class _Finder:
             value = word.part(len(name) + 1) if equal else following
             if not equal and (value is None or OPTION.match(value.text)):
                 value = None
-            is_switch = is_flag(plain(key)) or ATTENTION_SWITCH.fullmatch(plain(key))
+            takes_word = value is not None and ATTENTION.fullmatch(plain(key)) is not None
+            is_switch = is_flag(plain(key)) or (not takes_word and ATTENTION_SWITCH.fullmatch(plain(key)) is not None)
             if is_switch and not equal and value is not None and not _is_truth(value.text):
                 value = None
+        elif index and line.words[index - 1].text in ("-e", "--env"):
+            return
         elif (match := _OVERRIDE.match(text)) and index:
             key, value = match[1], word.part(match.end())
         else:
@@ -287,11 +290,24 @@ class _Finder:
     def follow(self) -> None:
         for _ in range(3):
             self._pass_on()
+        held = [
+            (variable, command)
+            for variable in self.variables.values()
+            for command in (*variable.arrays, *(each for value in variable.values for each in self._commands(value)))
+        ]
+        for variable, command in held:
+            self._within(command, variable)
+        # What the words within variables read is known by now.
+        self._pass_on()
         for name, variable in list(self.variables.items()):
-            for array in variable.arrays:
-                self._within(array, variable)
             for value in variable.values:
-                self._value(name, variable, value)
+                self._word(name, variable, value)
+
+    def _commands(self, value: Word) -> list[Command]:
+        """The commands or options that a variable's value consists of; none for a single word."""
+        text = value.text.strip()
+        several = " " in text or "\n" in text or OPTION.match(text)
+        return words(value, self.dialect) if several else []
 
     def _pass_on(self) -> None:
         """`B=$A` and `ALL="$A $B"`: what is done with the one is done with the other."""
@@ -307,18 +323,6 @@ class _Finder:
                     other = self.variables[whole]
                     other.spread += [each for each in variable.spread if each not in other.spread]
 
-    def _value(self, name: str, variable: _Variable, value: Word) -> None:
-        if _whole_variable(value):
-            inner = _default_of(value)
-            if inner is None:
-                return
-            value = inner
-        if " " in value.text.strip() or "\n" in value.text.strip() or OPTION.match(value.text):
-            for command in words(value, self.dialect):
-                self._within(command, variable)
-            return
-        self._word(name, variable, value)
-
     def _within(self, command: Command, variable: _Variable) -> None:
         """Words that a variable holds: options for the commands that it is spread over, or a command of its own."""
         if not command.words or command.words[0].text in _SILENT:
@@ -329,6 +333,11 @@ class _Finder:
         self._options(Line(command.words, command.others, command.listed), programs)
 
     def _word(self, name: str, variable: _Variable, value: Word) -> None:
+        if _whole_variable(value):
+            inner = _default_of(value)
+            if inner is None:
+                return
+            value = inner
         readers = [each for each in variable.options if _speaks(each[0], value)]
         line = Line([value])
         for key, option, programs, options in readers:

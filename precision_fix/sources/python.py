@@ -125,7 +125,9 @@ def _mentions(text: str) -> Iterator[int]:
     """Where bfloat16 is spoken of in a way that can be a site: in no longer name, no comment line, no long string."""
     hidden = long_strings(text)
     for position in occurrences(text, BFLOAT16):
-        if bisect_right(hidden, position) % 2:
+        marks = bisect_right(hidden, position)
+        # A long string that is a map of JSON is a config.
+        if marks % 2 and not _JSON.match(text, hidden[marks - 1] + 3):
             continue
         start = max(text.rfind("\n", 0, position), text.rfind("\r", 0, position)) + 1
         found = _TOKEN.search(text, max(start, position - 40))
@@ -136,6 +138,7 @@ def _mentions(text: str) -> Iterator[int]:
 
 
 _TOKEN = re.compile(r"\w+")
+_JSON = re.compile(r"\s*\{\s*\"")
 _WHOLE = frozenset({"bfloat16", "bf16", "BF16", "BFloat16Tensor", "BFloat16Storage", "amp_bf16", *PROBES})
 _SET = re.compile(r"\s*[=:\"'\].]")
 
