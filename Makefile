@@ -32,10 +32,11 @@ bench: $(VENV)/ready
 bench-runtime: $(VENV)/ready
 	$(RUN) -m tests.bench.runtime
 
-# The runtime under transformers, Accelerate, Lightning, peft and diffusers, which are installed for it.
+# The runtime under transformers, Accelerate, Lightning, peft and diffusers, which are installed for it, and patched
+# configs as these libraries read them; fish-speech's are fetched, or taken from FISH_SPEECH=/path.
 frameworks: $(VENV)/ready
 	$(RUN) -m pip install --quiet --editable ".[test,frameworks]"
-	$(RUN) -m pytest tests/runtime/frameworks
+	$(RUN) -m pytest tests/runtime/frameworks tests/frameworks
 
 # pre-commit from the registry, with the hooks of this checkout as it is committed.
 hooks: $(VENV)/ready

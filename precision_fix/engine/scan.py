@@ -18,7 +18,7 @@ from precision_fix.model.finding import Action, Finding
 from precision_fix.model.problem import Problem, reason
 from precision_fix.model.selection import ALL, Selection
 from precision_fix.model.target import Target
-from precision_fix.sources import PYTHON, SUFFIXES, Format, format_of, format_of_named
+from precision_fix.sources import PREFIXES, PYTHON, SUFFIXES, Format, format_of, format_of_named
 from precision_fix.sources.analysis import Unparsable
 from precision_fix.sources.scope import Choice
 from precision_fix.sources.text import Undecodable, decode
@@ -89,6 +89,7 @@ def scan(
         walk(
             paths,
             SUFFIXES,
+            PREFIXES,
             problems=result.problems,
             scopes=project,
             extend_exclude=project.options.extend_exclude if project is not None else (),

@@ -18,8 +18,9 @@ from precision_fix.model.target import Target
 from precision_fix.rules import rules
 from precision_fix.sources.analysis import Analysis, Stretch, Unparsable
 from precision_fix.sources.comments import Keeps
+from precision_fix.sources.launch_strings import Answer, launch_lines
 from precision_fix.sources.outline import long_strings, occurrences, outline
-from precision_fix.sources.words import BFLOAT16, ELSEWHERE
+from precision_fix.sources.words import BFLOAT16, ELSEWHERE, FLASH
 
 _ROUNDS = 4
 # libcst's native parser recurses: an expression nested more deeply than this is not given to it.
@@ -29,7 +30,7 @@ _MAX_DEPTH = 100
 def analyse(path: str, text: str, target: Target, selection: Selection = ALL) -> Analysis:
     """Find the sites of a text and judge them; those of the selected rules count. Raises Unparsable."""
     keeps = Keeps(text)
-    hits = {*_mentions(text), *occurrences(text, ELSEWHERE)}
+    hits = {*_mentions(text), *occurrences(text, ELSEWHERE), *(occurrences(text, FLASH) if "flash" in text else ())}
     if not hits:
         return Analysis(unused_keeps=keeps.unused)
     module, answers = _understand(path, text, hits, target)
@@ -58,9 +59,6 @@ def analyse(path: str, text: str, target: Target, selection: Selection = ALL) ->
     analysis.unused_keeps = keeps.unused
     module.release()
     return analysis
-
-
-Answer = tuple[Site, Rule, Verdict]
 
 
 def _judge(site: Site) -> Answer | None:
@@ -110,7 +108,8 @@ def _understand(path: str, text: str, hits: set[int], target: Target) -> tuple[M
     part = outline(text, hits)
     for round_ in range(_ROUNDS):
         module = Module(path, part, _parse_part(part, text), target)
-        answers = [answer for site in sites(module) if (answer := _judge(site)) is not None]
+        answers: list[Answer] = [answer for site in sites(module) if (answer := _judge(site)) is not None]
+        answers += launch_lines(module)
         new = module.wanted - asked
         if not new or round_ == _ROUNDS - 1:
             break
@@ -128,7 +127,9 @@ def _mentions(text: str) -> Iterator[int]:
     """Where bfloat16 is spoken of in a way that can be a site: in no longer name, no comment line, no long string."""
     hidden = long_strings(text)
     for position in occurrences(text, BFLOAT16):
-        if bisect_right(hidden, position) % 2:
+        marks = bisect_right(hidden, position)
+        # A long string that is a map of JSON is a config.
+        if marks % 2 and not _JSON.match(text, hidden[marks - 1] + 3):
             continue
         start = max(text.rfind("\n", 0, position), text.rfind("\r", 0, position)) + 1
         found = _TOKEN.search(text, max(start, position - 40))
@@ -139,7 +140,8 @@ def _mentions(text: str) -> Iterator[int]:
 
 
 _TOKEN = re.compile(r"\w+")
-_WHOLE = frozenset({"bfloat16", "bf16", "BF16", "BFloat16Tensor", "BFloat16Storage", *PROBES})
+_JSON = re.compile(r"\s*\{\s*\"")
+_WHOLE = frozenset({"bfloat16", "bf16", "BF16", "BFloat16Tensor", "BFloat16Storage", "amp_bf16", *PROBES})
 _SET = re.compile(r"\s*[=:\"'\].]")
 
 
@@ -199,4 +201,10 @@ class _Places:
         line, column = node.lineno, node.col_offset  # type: ignore[attr-defined]
         if site.kind is Kind.METHOD and isinstance(node, ast.Call):
             line, column = node.func.end_lineno or line, (node.func.end_col_offset or 0) - len("bfloat16")
+        if site.within:
+            assert isinstance(node, ast.expr)
+            before = site.module.source(node)[: site.within]
+            if "\n" in before:
+                return line + before.count("\n"), len(before) - before.rfind("\n")
+            column += len(before.encode())
         return line, len(self._lines[line - 1].encode()[:column].decode(errors="replace")) + 1

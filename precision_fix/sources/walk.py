@@ -63,6 +63,7 @@ class Found:
 def walk(
     paths: Sequence[Path],
     suffixes: tuple[str, ...] = (".py",),
+    prefixes: tuple[str, ...] = (),
     *,
     problems: list[Problem],
     extend_exclude: Sequence[str] = (),
@@ -82,7 +83,8 @@ def walk(
     extra = Patterns(extend_exclude) if extend_exclude else None
     for real, (path, mode) in named.items():
         if stat.S_ISDIR(mode):
-            yield from _Tree(path, real, suffixes, problems, named, links_out, scopes).walk(extra, exclude_base)
+            tree = _Tree(path, real, suffixes, prefixes, problems, named, links_out, scopes)
+            yield from tree.walk(extra, exclude_base)
         elif stat.S_ISREG(mode):
             root = os.path.dirname(real)
             scope = scopes.closest(root) if scopes is not None else None
@@ -120,6 +122,7 @@ class _Tree:
         path: str,
         real: str,
         suffixes: tuple[str, ...],
+        prefixes: tuple[str, ...],
         problems: list[Problem],
         named: dict[str, tuple[str, int]],
         links_out: list[str] | None,
@@ -130,6 +133,7 @@ class _Tree:
         self.real = real
         self.real_prefix = os.path.join(real, "")
         self.suffixes = suffixes
+        self.prefixes = prefixes
         self.problems = problems
         # What was named itself has, or had, its own turn.
         self.elsewhere = {other for other in named if other != real and other.startswith(self.real_prefix)}
@@ -203,10 +207,11 @@ class _Tree:
             return set()
         names = (os.fsdecode(name).replace("/", os.sep) for name in listed.split(b"\0"))
         return {
-            self.prefix + name
-            for name in names
-            if name.endswith(self.suffixes) and self.skipped.isdisjoint(name.split(os.sep))
+            self.prefix + name for name in names if self._is_meant(name) and self.skipped.isdisjoint(name.split(os.sep))
         }
+
+    def _is_meant(self, path: str) -> bool:
+        return path.endswith(self.suffixes) or path.rpartition(os.sep)[2].startswith(self.prefixes)
 
     def _scan(self, directory: str, is_top: bool) -> tuple[list[str], list[str], bool, bool, bool] | None:
         """Names of files and of directories to enter; is there a .git, a .gitignore, a file of settings?
@@ -214,6 +219,7 @@ class _Tree:
         None: leave it out.
         """
         suffixes, skipped, links_out = self.suffixes, self.skipped, self.links_out
+        prefixes = self.prefixes
         files: list[str] = []
         directories: list[str] = []
         has_git = has_ignore = has_settings = is_environment = False
@@ -237,7 +243,9 @@ class _Tree:
                         has_settings = True
                         if name.endswith(suffixes) and entry.is_file(follow_symlinks=False):
                             files.append(name)
-                    elif name.endswith(suffixes) and entry.is_file(follow_symlinks=False):
+                    elif (name.endswith(suffixes) or name.startswith(prefixes)) and entry.is_file(
+                        follow_symlinks=False
+                    ):
                         files.append(name)
                     elif links_out is not None and entry.is_symlink() and self._leads_out(entry.path):
                         links_out.append(directory + name)

@@ -1,0 +1,41 @@
+"""PF011: a setting that tells how something is stored, or is no more than a name."""
+
+from __future__ import annotations
+
+from precision_fix.model import words
+from precision_fix.model.finding import Verdict, keep
+from precision_fix.model.readers import answer
+from precision_fix.model.rule import SettingRule
+from precision_fix.model.setting import Form, Setting
+
+# What stands beside a dtype where it tells of bytes: safetensors' header, GGUF's list of tensors.
+_LAYOUT = frozenset({"data_offsets", "shape", "offset", "offsets", "nbytes"})
+# What is said beside a precision in which something was measured or checked, above it, or as the folder's name.
+_RECORD = frozenset(
+    {"tflops", "mfu", "throughput", "latency", "measured", "measurement", "hardware", "status", "verified", "results"}
+)
+
+
+class RULE(SettingRule):
+    code = "PF011"
+    title = "a setting that chooses no precision"
+    why = (
+        "The precision in which a file is saved, the dtype beside a tensor's shape and offsets, a name or a text for "
+        "people, a record of what was measured: nothing is computed in it. A setting that follows another stays too."
+    )
+    forms = frozenset({Form.KEY, Form.OPTION, Form.VARIABLE})
+
+    def judge(self, setting: Setting) -> Verdict | None:
+        found = answer(setting)
+        if found is not None and found.value is None:
+            return keep(found.why)
+        switch = words.switch_beside(setting)
+        if switch is not None and words.says(setting.value):
+            return keep(f"counts only where {switch} is on")
+        near = (*setting.document.mapping(setting.keys[:-1]), *setting.names[:-1])
+        if not _LAYOUT.isdisjoint(near):
+            return keep("tells how bytes are laid out")
+        folder = setting.document.path.replace("\\", "/").split("/")[-2:-1]
+        if not _RECORD.isdisjoint(part for name in (*near, *folder) for part in name.split("_")):
+            return keep("tells in what something was measured")
+        return keep("tells how something is stored or called") if words.describes(setting) else None
