@@ -13,7 +13,15 @@ from dataclasses import dataclass, field
 
 from precision_fix.model.setting import Form, plain
 from precision_fix.model.site import is_flag
-from precision_fix.sources.commands import OPTION, Program, name_of, programs_of
+from precision_fix.sources.commands import (
+    OPTION,
+    Program,
+    default_of,
+    name_of,
+    programs_of,
+    variables_in,
+    whole_variable,
+)
 from precision_fix.sources.shell import ASSIGNMENT, POSIX, Command, Dialect, Word, words
 
 # The words for bfloat16 that any program reads, and those for an attention that needs what bfloat16 needs.
@@ -31,10 +39,8 @@ ATTENTION_SWITCH = re.compile(
 TRUE = frozenset({"true", "1", "yes", "on", "y", "t"})
 _TRUTH = TRUE | {"false", "0", "no", "off", "n", "f"}
 _OVERRIDE = re.compile(r"(?:\+\+|\+)?([A-Za-z_][\w./@-]*)=")
-# `$NAME`, `${NAME[@]}`, `${NAME:-word}`; make's `$(NAME)`; `%NAME%` and `!NAME!` in a batch file.
-_READS = re.compile(
-    r"\$(?:\{(\w+)(?:\[[@*]\])?(?::?[-=]([^{}]*))?\}|\(([A-Za-z_]\w*)\)|([A-Za-z_]\w*))|[%!]([A-Za-z_]\w*)[%!]"
-)
+# `--model_args pretrained=m,dtype=bfloat16`: settings within a value.
+_PARTS = re.compile(r"(?:^|,)([A-Za-z_]\w*)=([^,=]*)(?=,|$)")
 _KEYWORDS = frozenset({"if", "then", "else", "elif", "while", "until", "do", "!", "{", "time", "exec", "nohup", "sudo"})
 _DECLARES = frozenset({"export", "declare", "local", "readonly", "typeset", "env", "set", "ENV", "ARG"})
 _TESTS = frozenset({"[", "[[", "test", "case", "grep"})
@@ -156,7 +162,7 @@ class _Finder:
         if name == "for":
             self._loop(rest)
         if name in _TESTS:
-            for variable in _variables(rest):
+            for variable in variables_in(rest):
                 self.variables[variable].compared = True
         if name == "read":
             self._read(command, rest)
@@ -173,7 +179,7 @@ class _Finder:
 
     def _resolved(self, given: list[Word]) -> list[Word]:
         """`$CMD --bf16`: the first word by what the file gave the variable."""
-        values = self.variables[_whole_variable(given[0]) or ""].values if "$" in given[0].text else []
+        values = self.variables[whole_variable(given[0]) or ""].values if "$" in given[0].text else []
         if len(values) != 1 or len(values[0].text.split()) != 1:
             return given
         return [Word(values[0].text, (), given[0].start, given[0].end), *given[1:]]
@@ -252,30 +258,36 @@ class _Finder:
         elif (match := _OVERRIDE.match(text)) and index:
             key, value = match[1], word.part(match.end())
         else:
-            if not _variables([word]):
+            if not variables_in([word]):
                 return
             previous = line.words[index - 1].text if index else ""
             is_value = OPTION.match(previous) and "=" not in previous
             if not is_value or self._may_spread(word):
                 self._spread(word, programs)
             return
-        if value is not None and (variable := _whole_variable(value)):
+        if value is not None and (variable := whole_variable(value)):
             self.variables[variable].options.append((key, word, programs, options))
-            value = _default_of(value)
+            value = default_of(value)
             if value is None:
                 return
         if _speaks(key, value):
             yield Found(Form.OPTION, key, word, value, line, index, programs, options)
+        if value is not None:
+            for match in _PARTS.finditer(value.text):
+                inner = value.part(match.start(2), match.end(2))
+                if inner.text and _speaks(match[1], inner):
+                    part = value.part(match.start(1), match.end(2))
+                    yield Found(Form.OPTION, match[1], part, inner, line, index, programs, options)
 
     def _may_spread(self, word: Word) -> bool:
-        name = _whole_variable(word) or ""
+        name = whole_variable(word) or ""
         variable = self.variables.get(name)
         return variable is not None and (
             bool(variable.arrays) or any(" " in v.text or v.text[:1] == "-" for v in variable.values)
         )
 
     def _spread(self, word: Word, programs: list[Program]) -> None:
-        for name in _variables([word]):
+        for name in variables_in([word]):
             self.variables[name].spread += programs
 
     def _variable_for_container(self, word: Word) -> None:
@@ -313,13 +325,13 @@ class _Finder:
         """`B=$A` and `ALL="$A $B"`: what is done with the one is done with the other."""
         for variable in list(self.variables.values()):
             for value in variable.values:
-                if whole := _whole_variable(value):
+                if whole := whole_variable(value):
                     other = self.variables[whole]
                     other.options += [each for each in variable.options if each not in other.options]
                     other.compared |= variable.compared
             texts = [value.text for value in variable.values] + [w.text for a in variable.arrays for w in a.words]
             for part in (part for text in texts for part in text.split()):
-                if whole := _whole_variable(Word(part, (), 0, 0)):
+                if whole := whole_variable(Word(part, (), 0, 0)):
                     other = self.variables[whole]
                     other.spread += [each for each in variable.spread if each not in other.spread]
 
@@ -333,8 +345,8 @@ class _Finder:
         self._options(Line(command.words, command.others, command.listed), programs)
 
     def _word(self, name: str, variable: _Variable, value: Word) -> None:
-        if _whole_variable(value):
-            inner = _default_of(value)
+        if whole_variable(value):
+            inner = default_of(value)
             if inner is None:
                 return
             value = inner
@@ -370,7 +382,7 @@ def _speaks(key: str, value: Word | None) -> bool:
 
 
 def _is_truth(text: str) -> bool:
-    return text.lower() in _TRUTH or _whole_variable(Word(text, (), 0, 0)) is not None
+    return text.lower() in _TRUTH or whole_variable(Word(text, (), 0, 0)) is not None
 
 
 def _all_options(given: list[Word]) -> dict[str, object]:
@@ -382,20 +394,3 @@ def _all_options(given: list[Word]) -> dict[str, object]:
             following = given[index + 1].text if index + 1 < len(given) else "-"
             options[plain(name)] = value if equal else True if OPTION.match(following) else following
     return options
-
-
-def _variables(given: list[Word]) -> Iterator[str]:
-    for word in given:
-        for match in _READS.finditer(word.text):
-            yield match[1] or match[3] or match[4] or match[5]
-
-
-def _whole_variable(word: Word) -> str | None:
-    match = _READS.fullmatch(word.text)
-    return (match[1] or match[3] or match[4] or match[5]) if match else None
-
-
-def _default_of(word: Word) -> Word | None:
-    """The part of `${NAME:-bf16}` that is taken where the variable is not set."""
-    match = _READS.fullmatch(word.text)
-    return word.part(match.start(2), match.end(2)) if match and match[2] else None
