@@ -11,8 +11,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from precision_fix.model.attention import needs_flash_attention
 from precision_fix.model.setting import Form, plain
 from precision_fix.model.site import is_flag
+from precision_fix.model.words import says
 from precision_fix.sources.commands import (
     OPTION,
     Program,
@@ -24,12 +26,12 @@ from precision_fix.sources.commands import (
 )
 from precision_fix.sources.shell import ASSIGNMENT, POSIX, Command, Dialect, Word, words
 
-# The words for bfloat16 that any program reads, and those for an attention that needs what bfloat16 needs.
-BFLOAT16 = re.compile(r"(?:torch\.)?(?:bfloat16|bf16(?:-mixed|-true)?|amp_bf16|BF16)")
-FLASH = re.compile(
-    r"flash_attention_[23]|flash_attn(?:_[23])?|fa[23]|FLASH_ATTN(?:_VLLM_V1)?|flash(?:attention|attn)?[23]?"
-    r"|kernels-community/(?:vllm-)?flash-attn[23]?"
-)
+
+def _all(names: str) -> frozenset[str]:
+    return frozenset(names.split())
+
+
+# The names under which an attention is chosen.
 ATTENTION = re.compile(
     r"attn_impl(?:ementation)?|attention_(?:backend|implementation|type)|flash_attn|attn_type|attn_backend"
 )
@@ -45,28 +47,10 @@ _KEYWORDS = frozenset({"if", "then", "else", "elif", "while", "until", "do", "!"
 _DECLARES = frozenset({"export", "declare", "local", "readonly", "typeset", "env", "set", "ENV", "ARG"})
 _TESTS = frozenset({"[", "[[", "test", "case", "grep"})
 # These read no precision; their words are text, files and packages.
-_SILENT = frozenset(
-    {
-        "echo",
-        "printf",
-        "cat",
-        "grep",
-        "sed",
-        "awk",
-        "rm",
-        "mkdir",
-        "cp",
-        "mv",
-        "ls",
-        "cd",
-        "pip",
-        "pip3",
-        "wget",
-        "curl",
-    }
-    | {"git", "apt", "apt-get", "find", "read", "cut", "tr", "head", "tail", "source", ".", "return", "exit", "for"}
-    | {"shift", "trap", "unset", "conda", "huggingface-cli", "hf", "modelscope", "REM", "rem", "Write-Host"}
-    | {"Write-Output", "LABEL", "FROM", "COPY", "ADD", "WORKDIR", "function", "cmake", "make"}
+_SILENT = _all(
+    "echo printf cat grep sed awk rm mkdir cp mv ls cd pip pip3 wget curl git apt apt-get find read cut tr head tail"
+    " source . return exit for shift trap unset conda huggingface-cli hf modelscope REM rem Write-Host Write-Output"
+    " LABEL FROM COPY ADD WORKDIR function cmake make"
 )
 # What runs the text of one of its words.
 _RUNS = frozenset(
@@ -118,7 +102,6 @@ class _Variable:
     arrays: list[Command] = field(default_factory=list)
     options: list[tuple[str, Word, list[Program], dict[str, object]]] = field(default_factory=list)
     spread: list[Program] = field(default_factory=list)
-    names: set[str] = field(default_factory=set)
     compared: bool = False
     exported: bool = False
     looped: bool = False
@@ -359,7 +342,7 @@ class _Finder:
         if not readers and _speaks(name, value) and not variable.options:
             each = Found(Form.ASSIGNED, name, value, value, line, 0, [], {})
             each.why = _kept_because(variable, name)
-            if variable.exported or BFLOAT16.fullmatch(value.text):
+            if variable.exported or says(value.text):
                 self.found.append(each)
 
 
@@ -372,9 +355,9 @@ def _kept_because(variable: _Variable, name: str) -> str:
 def _speaks(key: str, value: Word | None) -> bool:
     """Whether an option speaks of bfloat16 or of flash attention, and turns it on."""
     name = plain(key).rpartition(".")[2]
-    if value is not None and BFLOAT16.fullmatch(value.text):
+    if value is not None and says(value.text):
         return True
-    if value is not None and ATTENTION.fullmatch(name) and FLASH.fullmatch(value.text):
+    if value is not None and ATTENTION.fullmatch(name) and needs_flash_attention(value.text):
         return True
     on = value is None or value.text.lower() in TRUE
     mentions = re.search(r"(?i)bf16|bfloat16", name)
