@@ -41,8 +41,7 @@ class RULE(SettingRule):
         reason = f"{setting.name} turns bfloat16 on"
         if setting.name in _COMFYUI:
             name = str(setting.keys[-1]).replace("bf16", setting.target.short)
-            exists = setting.target.short == "fp32" or setting.name != "bf16_text_enc"
-            return change(reason, GiveName(name)) if exists else change(reason, TakeOut())
+            return change(reason, GiveName(name))
         declared = setting.declared
         takes = declared.takes if declared is not None else Takes.UNKNOWN
         if declared is not None and takes in (Takes.PAIR, Takes.NOTHING) and setting.value is None:

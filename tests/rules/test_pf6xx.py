@@ -26,6 +26,8 @@ from tests.tools import analyse, check_kept, check_not_a_site, check_reported, c
         ("python t.py trainer.precision=bf16", "python t.py trainer.precision=32-true"),
         ("vllm serve m --kv-cache-dtype bfloat16", "vllm serve m --kv-cache-dtype auto"),
         ("llama-cli -m m -ctk bf16", "llama-cli -m m -ctk f32"),
+        ("lm_eval --model_args pretrained=m,dtype=bfloat16,x=1", "lm_eval --model_args pretrained=m,dtype=float32,x=1"),
+        ('lm_eval --model_args "dtype=bfloat16,a=b"', 'lm_eval --model_args "dtype=float32,a=b"'),
         ("whisper a.mp3 --compute_type bfloat16", "whisper a.mp3 --compute_type float32"),
         ("tune run r --config c dtype=bf16", "tune run r --config c dtype=fp32"),
         ("CUDA_VISIBLE_DEVICES=0 python t.py --dtype bfloat16 2>&1 | tee log", None),
