@@ -98,12 +98,13 @@ class Report:
 
     def _by_reason(self, findings: list[Finding]) -> None:
         """One line for all places of a file that were left for one reason."""
-        places: dict[tuple[str, str, str], list[int]] = {}
+        places: dict[tuple[str, str, str], list[str]] = {}
         for finding in findings:
-            places.setdefault((finding.path, finding.code, finding.reason), []).append(finding.line)
+            where = f"({finding.cell})" if finding.cell else str(finding.line)
+            places.setdefault((finding.path, finding.code, finding.reason), []).append(where)
         for (path, code, reason), lines in places.items():
             more = f" and {len(lines) - _MOST_LINES} more" if len(lines) > _MOST_LINES else ""
-            where = ", ".join(map(str, lines[:_MOST_LINES])) + more
+            where = ", ".join(lines[:_MOST_LINES]) + more
             self._add(f"  {shown(path)}:{where}: {code} {reason}")
 
     def _unused(self) -> None:
@@ -137,7 +138,8 @@ class Report:
     def _each(self, findings: list[Finding]) -> None:
         for finding in findings:
             where = f"{shown(finding.path)}:{finding.line}:{finding.column}"
-            self._add(f"  {where}: {finding.code} {finding.token}: {finding.reason}")
+            cell = f" ({finding.cell})" if finding.cell else ""
+            self._add(f"  {where}{cell}: {finding.code} {finding.token}: {finding.reason}")
 
     def _summary(self) -> None:
         changes = self._of(Action.REWRITE)

@@ -55,8 +55,10 @@ def _bytes(*words: str) -> tuple[bytes, ...]:
 
 
 PYTHON = Format("python", _bytes(*BFLOAT16, *ELSEWHERE))
+# Code in a notebook is written in strings of JSON: with its double quotes escaped.
+NOTEBOOK = Format("notebook", _bytes(*BFLOAT16, *ELSEWHERE, r"dtype=\"auto\""), limit=200 * 2**20)
 # By the suffix, or by the whole name.
-_FORMATS: dict[str, Format] = {".py": PYTHON}
+_FORMATS: dict[str, Format] = {".py": PYTHON, ".ipynb": NOTEBOOK}
 # These are read when they are named, and not looked for.
 _NAMED: dict[str, Format] = {".pyw": PYTHON, ".pyi": PYTHON}
 #: The ends of the names that are looked for in a directory.
