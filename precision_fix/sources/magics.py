@@ -122,10 +122,9 @@ def _special(text: str, position: int, parts: list[Part]) -> Iterator[tuple[int,
         else:
             end, special = _end_of_statement(text, begin)
             if special is not None:
-                start, end = special, _end_of_continued_line(text, special)
-                yield start, end, _escaped(text, start, end, parts)
-            elif text.endswith("?", begin, end):
-                yield begin, end, "0" + _blank(text[begin + 1 : end])
+                # `obj?` is special from its beginning, `x = !ls` behind the `=`.
+                end = max(end, _end_of_continued_line(text, special))
+                yield special, end, _escaped(text, special, end, parts)
         position = end + 2 if text.startswith("\r\n", end) else end + 1
 
 
@@ -210,34 +209,44 @@ def _end_of_continued_line(text: str, start: int) -> int:
 
 
 def _end_of_statement(text: str, position: int) -> tuple[int, int | None]:
-    """Where a statement of Python ends, and where `%` or `!` stands behind its `=`, which ends it as well."""
-    depth, assigned = 0, False
+    """Where a statement of Python ends, and where in it something special begins: `obj?`, or `!ls` behind its `=`."""
+    begin, depth, assigned, comment = position, 0, False, False
     while (found := _TOKEN.search(text, position)) is not None:
         position = found.end()
         match found.lastgroup:
             case "string":
-                position = _end_of_string(text, position, found[0])
+                end = _end_of_string(text, position, found[0])
+                if end is None:
+                    return len(text), None
+                position = end
             case "open":
                 depth += 1
             case "close":
                 depth = max(depth - 1, 0)
+            case "comment":
+                comment = True
             case "end" if depth == 0:
-                return found.start(), None
+                return found.start(), _help(text, begin, found.start(), comment)
+            case "end":
+                comment = False
             case "assign" if depth == 0 and not assigned:
                 assigned = True
                 if _ASSIGNED.match(text, position):
                     return position, position
-    return len(text), None
+    return len(text), _help(text, begin, len(text), comment or depth > 0)
 
 
+def _help(text: str, begin: int, end: int, apart: bool) -> int | None:
+    return begin if not apart and _HELP.search(text, begin, end) else None
+
+
+_HELP = re.compile(r"[\w*\]]\?\??\Z")
 _ASSIGNED = re.compile(r"!|%[^\W\d]")
 
 
-def _end_of_string(text: str, position: int, quote: str) -> int:
-    for found in _STRING_ENDS[quote].finditer(text, position):
-        if not found[0].startswith("\\"):
-            return found.end()
-    return len(text)
+def _end_of_string(text: str, position: int, quote: str) -> int | None:
+    ends = (found.end() for found in _STRING_ENDS[quote].finditer(text, position) if not found[0].startswith("\\"))
+    return next(ends, None)
 
 
 def _blank(text: str) -> str:

@@ -178,10 +178,11 @@ class _Found:
 
 def _head(code: str) -> str:
     """What makes a cell that is indented as a whole stand at the margin, as IPython takes it."""
-    return "if 1:\n" if _INDENTED.match(code) else ""
+    return "" if _AT_MARGIN.search(code) or not _INDENTED.search(code) else "if 1:\n"
 
 
-_INDENTED = re.compile(r"(?:[ \t\f]*(?:#[^\r\n]*)?(?:\r\n|\r|\n))*[ \t\f]+[^\s#]")
+_AT_MARGIN = re.compile(r"^\S", re.MULTILINE)
+_INDENTED = re.compile(r"^[ \t]+[^\s#]", re.MULTILINE)
 
 
 def _why_not(code: str) -> str | None:
@@ -192,7 +193,7 @@ def _why_not(code: str) -> str | None:
     try:
         python.parse(head + code)
     except Unparsable as error:
-        return str(error) if not head else "does not parse: unexpected indent"
+        return str(error)
     return None
 
 
