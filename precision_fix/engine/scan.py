@@ -16,7 +16,7 @@ from precision_fix.engine.render import CannotEdit, render
 from precision_fix.model.finding import Action, Finding
 from precision_fix.model.problem import Problem, reason
 from precision_fix.model.target import Target
-from precision_fix.sources import PYTHON, SUFFIXES, Format, format_of, format_of_named
+from precision_fix.sources import PREFIXES, PYTHON, SUFFIXES, Format, format_of, format_of_named
 from precision_fix.sources.analysis import Unparsable
 from precision_fix.sources.text import Undecodable, decode
 from precision_fix.sources.walk import Found, walk
@@ -77,7 +77,7 @@ def scan(
     `with_text` renders the edited bytes as well; `progress` is told how many files are done, out of how many.
     """
     result = Scan(target)
-    found = list(walk(paths, SUFFIXES, problems=result.problems))
+    found = list(walk(paths, SUFFIXES, PREFIXES, problems=result.problems))
     result.looked_at = len(found)
     by_path = {each.path: each for each in found}
     done = 0

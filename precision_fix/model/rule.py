@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum, auto
 from typing import ClassVar
 
 from precision_fix.model.finding import Verdict
@@ -45,16 +46,27 @@ class SettingRule(AnyRule):
         raise NotImplementedError
 
 
+class Lines(Enum):
+    """Text that is only read, line by line."""
+
+    NATIVE = auto()
+    """C++ and CUDA, without comments and strings."""
+    WRITTEN = auto()
+    """A file that a script holds in a here-document, to write it or to hand it to a program."""
+
+
 class LineRule(AnyRule):
-    """A meaning in a file that is only read, line by line: C++, CUDA. It never edits."""
+    """A meaning in text that is only read, line by line. It never edits."""
+
+    lines: ClassVar[Lines]
 
     def judge(self, line: str) -> Verdict | None:
         raise NotImplementedError
 
 
-# Kept, bytes, reported only, probes, settings, words and flags, dtypes: the last two claim whatever has no narrower
-# meaning.
-FAMILIES = "0493521"
+# Kept, bytes, reported only, probes, launch lines, settings, words and flags, dtypes: the last two claim whatever has no
+# narrower meaning.
+FAMILIES = "04936521"
 
 
 def order(code: str) -> tuple[int, int]:

@@ -19,7 +19,40 @@ class Form(Enum):
     OPTION = auto()
     """An option of a command line: `--dtype bf16`, `--dtype=bf16`, or a switch that stands alone."""
     VARIABLE = auto()
-    """An environment variable: `export ACCELERATE_MIXED_PRECISION=bf16`, a line of an `.env` file."""
+    """An environment variable: a line of an `.env` file."""
+    ASSIGNED = auto()
+    """A variable of a script: `export ACCELERATE_MIXED_PRECISION=bf16`, Docker's `ENV`."""
+
+
+class Takes(Enum):
+    """What an option of a command line takes behind it, as the program declares it."""
+
+    NOTHING = auto()
+    """A switch: `action="store_true"`."""
+    PAIR = auto()
+    """A switch with a contrary: `--bf16/--no-bf16`, `BooleanOptionalAction`."""
+    TRUTH = auto()
+    """Nothing, or a word for true or false."""
+    ANY_IS_TRUE = auto()
+    """A word, of which each is true: `type=bool`, an accident."""
+    FIELD = auto()
+    """A bool of a dataclass; how the parser that is made of it reads one is not known."""
+    WORD = auto()
+    UNKNOWN = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """An option as the program that reads it declares it.
+
+    `offered` are the words that it takes, if they are known; `on` says that it is true by default. `others` are the
+    options, without dashes, that say the contrary (`no-bf16`) or another precision (`fp32-vae` beside `bf16-vae`).
+    """
+
+    takes: Takes
+    offered: tuple[str, ...] = ()
+    on: bool = False
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +68,27 @@ class Document:
     values: Mapping[tuple[Key, ...], object] = field(default_factory=dict)
     command: tuple[str, ...] = ()
     libraries: frozenset[str] = frozenset()
+    _mappings: dict[tuple[Key, ...], dict[str, object]] = field(default_factory=dict, compare=False, repr=False)
+
+    def mapping(self, keys: tuple[Key, ...]) -> Mapping[str, object]:
+        """The entries of the mapping that these keys lead to, by their plain names; a nested one counts as None."""
+        if not self._mappings:
+            for path, value in self.values.items():
+                for depth, key in enumerate(path):
+                    if isinstance(key, str):
+                        entries = self._mappings.setdefault(path[:depth], {})
+                        entries[plain(key)] = value if depth == len(path) - 1 else None
+        return self._mappings.get(keys, {})
+
+    @property
+    def file(self) -> str:
+        """The file's name without its folders."""
+        return self.path.replace("\\", "/").rpartition("/")[2]
+
+
+def plain(key: str) -> str:
+    """A key as it is compared: `torch-dtype` and `Torch_Dtype` are `torch_dtype`, `--bf16` is `bf16`."""
+    return key.lower().replace("-", "_").lstrip("_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +96,8 @@ class Setting:
     """One name and its value.
 
     `keys` leads to it from the top of the document; a command line has one key, without its dashes. `value` is what a
-    reader of the format gets: a string, a bool, a number; None for a switch that stands alone.
+    reader of the format gets: a string, a bool, a number; None for a switch that stands alone. `declared` is what the
+    program that reads an option says of it, where that is in the project.
     """
 
     form: Form
@@ -50,12 +105,31 @@ class Setting:
     value: object
     document: Document
     target: Target
+    declared: Declared | None = None
 
     @property
     def name(self) -> str:
         """The innermost key that is a name, in lower case, with underscores: `torch-dtype` is `torch_dtype`."""
-        found = next((key for key in reversed(self.keys) if isinstance(key, str)), "")
-        return found.lower().replace("-", "_")
+        return self.names[-1] if self.names else ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The keys that are names, outermost first, in the same spelling; dashes before one do not count."""
+        return tuple(plain(key) for key in self.keys if isinstance(key, str))
+
+    @property
+    def above(self) -> str:
+        """The key that the setting stands under: `bf16` of `bf16.enabled`."""
+        return self.names[-2] if len(self.names) > 1 else ""
+
+    def ends_in(self, path: str) -> bool:
+        """Whether the keys end in these: `bf16.enabled`."""
+        tail = tuple(path.split("."))
+        return self.names[-len(tail) :] == tail
+
+    def beside(self, name: str) -> object:
+        """The value of another key of the same mapping, spelt in any way; None where there is none."""
+        return self.document.mapping(self.keys[:-1]).get(name)
 
     @property
     def word(self) -> str:

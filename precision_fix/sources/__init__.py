@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 from dataclasses import dataclass
 from functools import cache
 from typing import Protocol, cast
 
 from precision_fix.model.target import Target
 from precision_fix.sources.analysis import Analysis
-from precision_fix.sources.words import BFLOAT16, ELSEWHERE
+from precision_fix.sources.words import ATTENTION, BFLOAT16, ELSEWHERE
 
 
 class Source(Protocol):
@@ -55,14 +56,39 @@ def _bytes(*words: str) -> tuple[bytes, ...]:
 
 
 PYTHON = Format("python", _bytes(*BFLOAT16, *ELSEWHERE))
-# Code in a notebook is written in strings of JSON: with its double quotes escaped.
-NOTEBOOK = Format("notebook", _bytes(*BFLOAT16, *ELSEWHERE, r"dtype=\"auto\""), limit=200 * 2**20)
+# What may stand in a config: bfloat16 in a library's own spelling too, and an attention that needs capability 8.0.
+_IN_CONFIGS = _bytes(*BFLOAT16, "Bfloat16", "BFLOAT16", "BFLOAT_16", "flash_attention_2")
+_MIB = 1 << 20
+_YAML = Format("yaml_config", _IN_CONFIGS, 2 * _MIB)
+_JSON = Format("json_config", _IN_CONFIGS, 4 * _MIB)
+_TOML = Format("toml_config", _IN_CONFIGS, _MIB)
+_INI = Format("ini_config", _IN_CONFIGS, _MIB)
+_LAUNCH = Format("launch", _bytes(*BFLOAT16, *ATTENTION), _MIB)
+_NATIVE = Format("native", _bytes("bfloat16", "bf16", "BFloat16"), 4 * _MIB)
+# A notebook may hold any of these, in strings of JSON: with its double quotes escaped.
+NOTEBOOK = Format(
+    "notebook",
+    tuple({needle.replace(b'"', rb"\""): None for each in (PYTHON, _YAML, _LAUNCH) for needle in each.needles}),
+    200 * _MIB,
+)
 # By the suffix, or by the whole name.
-_FORMATS: dict[str, Format] = {".py": PYTHON, ".ipynb": NOTEBOOK}
+_FORMATS: dict[str, Format] = {
+    ".py": PYTHON,
+    ".ipynb": NOTEBOOK,
+    **dict.fromkeys((".yaml", ".yml"), _YAML),
+    **dict.fromkeys((".json", ".jsonc"), _JSON),
+    ".toml": _TOML,
+    **dict.fromkeys((".ini", ".cfg", ".conf", ".env", ".env.example"), _INI),
+    **dict.fromkeys((".sh", ".bash", ".bat", ".cmd", ".ps1", ".mk", ".dockerfile"), _LAUNCH),
+    **dict.fromkeys((".cu", ".cuh", ".hip", ".cpp", ".cc", ".cxx", ".c", ".hpp", ".h"), _NATIVE),
+    **dict.fromkeys(("Makefile", "makefile", "GNUmakefile", "Dockerfile", "Containerfile"), _LAUNCH),
+}
 # These are read when they are named, and not looked for.
 _NAMED: dict[str, Format] = {".pyw": PYTHON, ".pyi": PYTHON}
 #: The ends of the names that are looked for in a directory.
 SUFFIXES = tuple(_FORMATS)
+#: `Dockerfile.cuda` is looked for by how its name begins.
+PREFIXES = ("Dockerfile.",)
 
 
 def format_of(path: str) -> Format | None:
@@ -72,9 +98,15 @@ def format_of(path: str) -> Format | None:
         found = _FORMATS.get(key) or _NAMED.get(key)
         if found is not None:
             return found
-    return None
+    return _LAUNCH if name.startswith(PREFIXES) else None
 
 
 def format_of_named(path: str, data: bytes) -> Format | None:
     """The kind of a file that was named: where its name does not tell, the `#!` line that it begins with."""
-    return format_of(path) or (PYTHON if data.startswith(b"#!") else None)
+    known = format_of(path)
+    if known is not None or not data.startswith(b"#!"):
+        return known
+    return _LAUNCH if _SHELL.match(data) else PYTHON
+
+
+_SHELL = re.compile(rb"#![^\n]*\b(?:ba|da|z|k)?sh\b")

@@ -6,28 +6,38 @@ import contextlib
 import io
 import re
 import tokenize
+from collections.abc import Iterable, Iterator
 
-_KEEP = re.compile(r"#\s*precision-fix:\s*keep\b(?:\s*\[([^\]]*)\])?", re.IGNORECASE)
+_KEEP = re.compile(r"(?:#|//)\s*precision-fix:\s*keep\b(?:\s*\[([^\]]*)\])?", re.IGNORECASE)
 
 
 class Keeps:
-    """The keep comments of a text, and which of them were needed."""
+    """The keep comments of a text, and which of them were needed.
 
-    def __init__(self, text: str) -> None:
+    A text that is no Python comes with its `values`: the characters that belong to keys and values, in which the same
+    words are no comment.
+    """
+
+    def __init__(self, text: str, values: Iterable[tuple[int, int]] | None = None) -> None:
         self._codes: dict[int, frozenset[str]] = {}
         self._used: set[int] = set()
         # Tokens tell a comment from the same words in a string; they are slow, so only where the words are.
-        if _KEEP.search(text):
-            # Text that is no Python has no comments; what parses it says so.
-            with contextlib.suppress(tokenize.TokenError, SyntaxError):
-                self._read(text)
+        if not _KEEP.search(text):
+            return
+        if values is not None:
+            self._read(_outside(text, values))
+            return
+        # Text that is no Python has no comments; what parses it says so.
+        with contextlib.suppress(tokenize.TokenError, SyntaxError):
+            tokens = tokenize.generate_tokens(io.StringIO(text, newline="").readline)
+            self._read((token.start[0], token.string) for token in tokens if token.type == tokenize.COMMENT)
 
-    def _read(self, text: str) -> None:
-        for token in tokenize.generate_tokens(io.StringIO(text, newline="").readline):
-            found = _KEEP.search(token.string) if token.type == tokenize.COMMENT else None
+    def _read(self, comments: Iterable[tuple[int, str]]) -> None:
+        for line, comment in comments:
+            found = _KEEP.search(comment)
             if found:
                 codes = (found[1] or "").replace(",", " ").upper().split()
-                self._codes[token.start[0]] = frozenset(codes)
+                self._codes[line] = frozenset(codes)
 
     def covers(self, line: int, code: str) -> bool:
         """Whether a comment keeps what this rule found on this line; the comment then counts as used."""
@@ -41,3 +51,12 @@ class Keeps:
     def unused(self) -> list[int]:
         """Lines of the comments that kept nothing."""
         return sorted(self._codes.keys() - self._used)
+
+
+def _outside(text: str, values: Iterable[tuple[int, int]]) -> Iterator[tuple[int, str]]:
+    """What looks like a comment and stands in no value, with its line."""
+    spans = list(values)
+    for found in _KEEP.finditer(text):
+        if not any(start <= found.start() < end for start, end in spans):
+            before = text[: found.start()]
+            yield before.count("\n") + before.replace("\r\n", "").count("\r") + 1, found[0]

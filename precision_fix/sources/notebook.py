@@ -21,9 +21,10 @@ from precision_fix.sources import NOTEBOOK, cells, format_of, magics, python
 from precision_fix.sources.analysis import Analysis, Stretch, Unparsable
 from precision_fix.sources.cells import Cell
 from precision_fix.sources.magics import Kind, Part
-from precision_fix.sources.words import BFLOAT16, ELSEWHERE
 
-_WORDS = (*BFLOAT16, *ELSEWHERE)
+_WORDS = tuple(needle.decode().replace(r"\"", '"') for needle in NOTEBOOK.needles)
+# NAME=VALUE or NAME VALUE; a value with blanks would be another one to a shell.
+_VARIABLE = re.compile(r"(\w+)[= ](\S+)\s*")
 _MENTION = re.compile(r"\w*(?:bfloat16|bf16)\w*", re.IGNORECASE)
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
@@ -124,20 +125,34 @@ class _Found:
     def add_part(self, cell: Cell, part: Part) -> None:
         """Something in a cell that is no Python of the notebook."""
         text = cell.text[part.start : part.end]
-        if part.kind is Kind.UNKNOWN:
-            self._report(cell, part.start, part.end, f"what {part.name} makes of this is not known")
-        elif part.kind is Kind.FILE:
-            format_ = format_of(part.name)
-            if format_ is None or format_ is NOTEBOOK or not format_.may_hold_a_site(text.encode(errors="replace")):
-                return
-            source = format_.source()
-            name = posixpath.join(posixpath.dirname(self.path), part.name)
-            try:
-                analysis = source.analyse(name, text, self.target)
-            except Unparsable as error:
-                self._report(cell, part.start, part.end, f"{part.name} {error}")
-            else:
-                self._add(_Sheet(text, [cell], [0], part.start), analysis, source.parse)
+        match part.kind:
+            case Kind.UNKNOWN:
+                self._report(cell, part.start, part.end, f"what {part.name} makes of this is not known")
+            case Kind.FILE:
+                self._add_file(cell, part, part.name, text)
+            case Kind.SHELL:
+                self._add_file(cell, part, "cell.sh", text)
+            case Kind.RUN:
+                self._add_file(cell, part, "cell.sh", text, "python ")
+            case Kind.VARIABLE:
+                found = _VARIABLE.fullmatch(text)
+                if found:
+                    self._add_file(cell, part, "cell.sh", f"{found[1]}={found[2]}", "export ")
+
+    def _add_file(self, cell: Cell, part: Part, name: str, text: str, head: str = "") -> None:
+        """Text that the source for a file of this name reads. `head` is what it takes to say the same in a file."""
+        format_ = format_of(name)
+        if format_ is None or format_ is NOTEBOOK or not format_.may_hold_a_site(text.encode(errors="replace")):
+            return
+        source = format_.source()
+        sheet = _Sheet(head + text, [cell], [len(head)], part.start)
+        try:
+            analysis = source.analyse(posixpath.join(posixpath.dirname(self.path), name), sheet.text, self.target)
+        except Unparsable as error:
+            where = name if part.kind is Kind.FILE else "this command"
+            self._report(cell, part.start, part.end, f"{where} {error}")
+        else:
+            self._add(sheet, analysis, source.parse)
 
     def _report(self, cell: Cell, start: int, end: int, why: str) -> None:
         """Say of a part of a cell that is not read where it first speaks of bfloat16."""

@@ -59,6 +59,7 @@ class Found:
 def walk(
     paths: Sequence[Path],
     suffixes: tuple[str, ...] = (".py",),
+    prefixes: tuple[str, ...] = (),
     *,
     problems: list[Problem],
     extend_exclude: Sequence[str] = (),
@@ -76,7 +77,7 @@ def walk(
     extra = Patterns(extend_exclude) if extend_exclude else None
     for real, (path, mode) in named.items():
         if stat.S_ISDIR(mode):
-            yield from _Tree(path, real, suffixes, problems, named, links_out).walk(extra, exclude_base)
+            yield from _Tree(path, real, suffixes, prefixes, problems, named, links_out).walk(extra, exclude_base)
         elif stat.S_ISREG(mode):
             yield Found(path, os.path.dirname(real), True)
         else:
@@ -107,6 +108,7 @@ class _Tree:
         path: str,
         real: str,
         suffixes: tuple[str, ...],
+        prefixes: tuple[str, ...],
         problems: list[Problem],
         named: dict[str, tuple[str, int]],
         links_out: list[str] | None,
@@ -116,6 +118,7 @@ class _Tree:
         self.real = real
         self.real_prefix = os.path.join(real, "")
         self.suffixes = suffixes
+        self.prefixes = prefixes
         self.problems = problems
         # What was named itself has, or had, its own turn.
         self.elsewhere = {other for other in named if other != real and other.startswith(self.real_prefix)}
@@ -176,12 +179,16 @@ class _Tree:
         return {
             self.prefix + name
             for name in names
-            if name.endswith(self.suffixes) and self.skipped.isdisjoint(name.split(os.sep))
+            if self._is_meant(name) and self.skipped.isdisjoint(name.split(os.sep))
         }
+
+    def _is_meant(self, path: str) -> bool:
+        return path.endswith(self.suffixes) or path.rpartition(os.sep)[2].startswith(self.prefixes)
 
     def _scan(self, directory: str, is_top: bool) -> tuple[list[str], list[str], bool, bool] | None:
         """Names of files and of directories to enter; is there a .git, a .gitignore? None: leave it out."""
         suffixes, skipped, links_out = self.suffixes, self.skipped, self.links_out
+        prefixes = self.prefixes
         files: list[str] = []
         directories: list[str] = []
         has_git = has_ignore = is_environment = False
@@ -201,7 +208,7 @@ class _Tree:
                         is_environment = True
                     elif name == ".git":
                         has_git = True
-                    elif name.endswith(suffixes) and entry.is_file(follow_symlinks=False):
+                    elif (name.endswith(suffixes) or name.startswith(prefixes)) and entry.is_file(follow_symlinks=False):
                         files.append(name)
                     elif links_out is not None and entry.is_symlink() and self._leads_out(entry.path):
                         links_out.append(directory + name)

@@ -6,3 +6,5 @@ from __future__ import annotations
 BFLOAT16 = ("bfloat16", "bf16", "BFloat16", "BF16")
 #: In Python, a dtype that comes from elsewhere.
 ELSEWHERE = ("getattr(t", "assign=True", 'dtype="auto"', "dtype='auto'")
+#: On a launch line, an attention that needs what bfloat16 needs.
+ATTENTION = ("flash_att", "flash-att", "FLASH_ATT", "fa2", "backend flash", "backend=flash")

@@ -1,0 +1,115 @@
+"""Who reads a setting, and what it is to say instead: looks a setting up in the table of the libraries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatch
+
+from precision_fix.model import words
+from precision_fix.model.libraries import LIBRARIES, Follows, Library, Switch, Words
+from precision_fix.model.setting import Form, Setting
+from precision_fix.model.target import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a setting is to say instead. `value` is a word or False; None where it stays, and `why` says so.
+
+    `library` is None where nobody in particular is known to read the setting, and the word is any reader's.
+    """
+
+    library: Library | None
+    value: str | bool | None
+    why: str = ""
+
+    @property
+    def reader(self) -> str:
+        return self.library.name if self.library else ""
+
+
+def answer(setting: Setting) -> Answer | None:
+    """What the libraries say of a setting; None where none of them knows it, or several differ.
+
+    A library counts as the reader where the word is its own, where the file or the command line shows it, then where
+    the project says that it uses it. What nobody is known to read is answered where it makes no difference who does:
+    a switch, or a word that is usual.
+    """
+    found = [(_evidence(each, row, setting), each, row) for each, row in _knowing(setting)]
+    found = [each for each in found if each[0] > 0 or not isinstance(each[2], Words) or each[2].usual]
+    if not found:
+        return None
+    best = max(evidence for evidence, _, _ in found)
+    answers = [_answer(each, row, setting.target, setting) for evidence, each, row in found if evidence == best]
+    agreed = {(each.value, each.why) for each in answers}
+    if len(agreed) > 1:
+        return None
+    first = answers[0]
+    return first if best > 0 or first.value is None else Answer(None, first.value)
+
+
+def replacement(setting: Setting) -> Answer | None:
+    """What a setting is to say instead, whoever reads it; None where that cannot be told."""
+    found = answer(setting)
+    if found is not None:
+        return found
+    if words.says(setting.value) and words.takes_dtype(setting):
+        new = words.other_word(setting.word, setting.target)
+        return Answer(None, new) if new else None
+    return Answer(None, False) if is_on(setting) and words.turns_on(setting) else None
+
+
+def _knowing(setting: Setting) -> Iterator[tuple[Library, Words | Switch | Follows]]:
+    for library in LIBRARIES:
+        for row in library.settings:
+            if any(setting.ends_in(name) for name in row.names) and _says(row, setting):
+                yield library, row
+                break
+
+
+def _says(row: Words | Switch | Follows, setting: Setting) -> bool:
+    """Whether the value turns bfloat16 on, in this row's words."""
+    match row:
+        case Words():
+            return setting.word in row.words
+        case Switch():
+            return is_on(setting) or setting.word in row.also
+        case Follows():
+            return not row.values or setting.word in row.values
+
+
+def is_on(setting: Setting) -> bool:
+    """Whether a switch is on: true, or on a command line true in any spelling, or standing alone.
+
+    In a config a string that says true is another thing: whoever reads it may take any string for true.
+    """
+    if setting.form is Form.KEY:
+        return setting.value is True
+    value = setting.value
+    return value is None or value is True or setting.word.lower() in ("true", "yes", "on", "1")
+
+
+def _evidence(library: Library, row: Words | Switch | Follows, setting: Setting) -> int:
+    document = setting.document
+    if isinstance(row, Words) and setting.word in row.own:
+        return 3
+    near = document.mapping(setting.keys[:-1]).keys() | document.mapping(()).keys()
+    target = " ".join(document.command) or str(setting.beside("target_") or "")
+    if (
+        len(library.beside & near) >= min(2, len(library.beside)) > 0
+        or any(fnmatch(document.file, pattern) for pattern in library.files)
+        or target.startswith(library.targets)
+    ):
+        return 2
+    return 1 if library.packages & document.libraries else 0
+
+
+def _answer(library: Library, row: Words | Switch | Follows, target: Target, setting: Setting) -> Answer:
+    match row:
+        case Words():
+            float32, float16 = row.words[setting.word]
+            return Answer(library, float16 if target.dtype == "float16" else float32)
+        case Switch():
+            return Answer(library, False)
+        case Follows():
+            return Answer(library, None, row.why)

@@ -1,0 +1,69 @@
+"""PF601: an option of a command line that takes the word for a precision."""
+
+from __future__ import annotations
+
+import re
+
+from precision_fix.model.edit import GiveValue
+from precision_fix.model.finding import Verdict, change, keep, manual
+from precision_fix.model.readers import answer
+from precision_fix.model.rule import SettingRule
+from precision_fix.model.setting import Form, Setting, Takes
+
+_PRECISION = re.compile(r"dtype|precision|data_type|torch_type|compute_type|weight_type|amp_type|outtype")
+# Whose precision this is, a file keeps or another library decides.
+_STORES = re.compile(r"(?:^|_)(?:save|saved|store|storage|output|out|export|quant_storage)(?:_|$)")
+_GGUF = ("outtype", "cache_type_k", "cache_type_v", "ctk", "ctv")
+_WORD = re.compile(r"(?:torch\.)?(?:bfloat16|bf16(?:-mixed|-true)?|amp_bf16|BF16)")
+
+
+class RULE(SettingRule):
+    code = "PF601"
+    title = "an option that names a precision"
+    why = (
+        "The word is the one that the program takes: of the choices that its own parser offers where its file is in "
+        "the project, of the library's where the command shows which one reads it (`accelerate launch "
+        "--mixed_precision no`, `vllm serve --dtype float32`), torch's own for `bfloat16`. For `bf16` that an unknown "
+        "program reads there is no word that is sure to be taken: that is reported."
+    )
+    forms = frozenset({Form.OPTION})
+
+    def judge(self, setting: Setting) -> Verdict | None:
+        if not _WORD.fullmatch(setting.word):
+            return None
+        by_program = _offered(setting)
+        if by_program is not None:
+            return by_program
+        known = answer(setting)
+        if known is not None and known.value is None:
+            return keep(known.why)
+        if known is not None and known.library is not None and isinstance(known.value, str):
+            return change(f"{known.reader}'s word for {setting.target.dtype}", GiveValue(known.value))
+        if setting.name in _GGUF:
+            return change("GGUF's word", GiveValue(setting.target.gguf))
+        if setting.name.endswith("mixed_precision"):
+            return change("Accelerate's word, which its users take over", GiveValue(setting.target.accelerate))
+        if not _PRECISION.search(setting.name):
+            return manual(f"{setting.name} is given the word; whether it chooses a precision is not to be seen")
+        if _STORES.search(setting.name):
+            return manual("the precision of what is stored, it seems")
+        new = setting.target.word(setting.word)
+        if setting.word == "bf16" or new is None:
+            return manual(f"which word for {setting.target.dtype} the program takes is not to be seen: see its --help")
+        return change("torch's own name of the dtype", GiveValue(new))
+
+
+def _offered(setting: Setting) -> Verdict | None:
+    """The word that the program's own parser, or its own comparisons, offer."""
+    declared = setting.declared
+    if declared is None or declared.takes is not Takes.WORD or setting.word not in declared.offered:
+        return None
+    target = setting.target
+    if target.dtype == "float32":
+        words = ["no", "float32", "torch.float32", "fp32", "f32", "32-true", "32", "full", "float", "FP32", "none"]
+    else:
+        words = [target.dtype, f"torch.{target.dtype}", target.short, target.lightning_true, "half"]
+    new = next((word for word in words if word in declared.offered), None)
+    if new is None:
+        return manual(f"the program offers no word for {target.dtype}")
+    return change("the program's own word", GiveValue(new))

@@ -1,0 +1,75 @@
+"""PF602: an option of a command line that turns bfloat16 on."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from precision_fix.model.edit import GiveName, GiveValue, TakeOut
+from precision_fix.model.finding import Verdict, change, manual
+from precision_fix.model.readers import answer, is_on
+from precision_fix.model.rule import SettingRule
+from precision_fix.model.setting import Form, Setting, Takes
+
+_NAME = re.compile(r"bf16|bfloat16")
+_OFF = re.compile(r"(?:^|_)(?:no|disable|without|not|skip|allow)(?:_|$)")
+# How each reads a switch that stands alone: the Trainer and those that build on it take a word behind it, and some of
+# them turn bfloat16 on where nothing is said (TRL: trainer/sft_config.py). The others know the switch alone.
+_TAKE_A_WORD = frozenset({"the Trainer of transformers", "LLaMA-Factory"})
+_ALONE = frozenset({"Megatron-LM", "sd-scripts"})
+# ComfyUI: comfy/cli_args.py.
+_COMFYUI = frozenset({"bf16_unet", "bf16_vae", "bf16_text_enc"})
+
+
+class RULE(SettingRule):
+    code = "PF602"
+    title = "an option that turns bfloat16 on"
+    why = (
+        "`--bf16 True` becomes `--bf16 False`, whoever reads it. A switch that stands alone is taken out where the "
+        'program declares it so (`action="store_true"`), gets the word False behind it where a parser of transformers '
+        "reads it, or another name where there is one (`--fp32-vae`). Where neither the program nor its library is "
+        "known it stays, and is reported."
+    )
+    forms = frozenset({Form.OPTION})
+
+    def judge(self, setting: Setting) -> Verdict | None:
+        if not _NAME.search(setting.name) or not is_on(setting):
+            return None
+        if _OFF.search(setting.name):
+            return None
+        reason = f"{setting.name} turns bfloat16 on"
+        if setting.name in _COMFYUI:
+            name = str(setting.keys[-1]).replace("bf16", setting.target.short)
+            exists = setting.target.short == "fp32" or setting.name != "bf16_text_enc"
+            return change(reason, GiveName(name)) if exists else change(reason, TakeOut())
+        declared = setting.declared
+        takes = declared.takes if declared is not None else Takes.UNKNOWN
+        if declared is not None and takes in (Takes.PAIR, Takes.NOTHING) and setting.value is None:
+            return _renamed(setting) or _without(setting, reason)
+        if takes is Takes.ANY_IS_TRUE:
+            return _without(setting, f"{reason}, and whatever word follows it counts as true")
+        if setting.value is not None or takes is Takes.TRUTH:
+            return change(reason, GiveValue(False))
+        # That a project uses a library does not say that this program is one of its.
+        known = answer(replace(setting, document=replace(setting.document, libraries=frozenset())))
+        if known is not None and known.library is not None and known.value is False:
+            if known.reader in _TAKE_A_WORD:
+                return change(reason, GiveValue(False))
+            if known.reader in _ALONE:
+                return change(reason, TakeOut())
+        return manual("turns bfloat16 on: take it out, or say False, whichever the program understands")
+
+
+def _renamed(setting: Setting) -> Verdict | None:
+    """The contrary of a switch, or its like for the target precision, where the program has one."""
+    others = setting.declared.others if setting.declared is not None else ()
+    for name in others:
+        if name.startswith("no") or setting.target.short in name or setting.target.dtype in name:
+            return change("the program's own option for it", GiveName(name))
+    return None
+
+
+def _without(setting: Setting, reason: str) -> Verdict:
+    if setting.declared is not None and setting.declared.on:
+        return manual("is on whether or not it is given")
+    return change(reason, TakeOut())

@@ -1,0 +1,61 @@
+"""PF604: an option of a command line that asks for flash attention."""
+
+from __future__ import annotations
+
+import re
+
+from precision_fix.model.attention import ADVICE, needs_flash_attention
+from precision_fix.model.edit import GiveValue, TakeOut
+from precision_fix.model.finding import Verdict, change, manual
+from precision_fix.model.readers import is_on
+from precision_fix.model.rule import SettingRule
+from precision_fix.model.setting import Form, Setting, Takes
+
+# These take transformers' word (transformers: modeling_utils.py; LLaMA-Factory: extras/constants.py, AttentionFunction;
+# ms-swift: model/utils.py, AttnImpl).
+_SDPA = re.compile(r"(?:^|_)attn_impl(?:ementation)?$")
+_SWITCH = re.compile(r"(?:use_|enable_)?flash_(?:attn|attention)(?:_?2)?")
+# Several examples in one row are told apart by flash attention alone.
+_PACKING = frozenset({"packing", "padding_free", "packing_samples"})
+
+
+class RULE(SettingRule):
+    code = "PF604"
+    title = "an option that asks for flash attention"
+    why = (
+        "flash-attn 2 and later have no kernels below compute capability 8.0, and none for float32. `sdpa`, PyTorch's "
+        "own attention, runs anywhere. Where the program packs several examples into a row, or takes other words, the "
+        "option is reported."
+    )
+    forms = frozenset({Form.OPTION})
+
+    def judge(self, setting: Setting) -> Verdict | None:
+        if _SWITCH.fullmatch(setting.name) and is_on(setting):
+            return _switch(setting)
+        if not needs_flash_attention(setting.word):
+            return None
+        if any(keys[-1] in _PACKING and is_set(value) for keys, value in setting.document.values.items()):
+            return manual(f"the examples are packed, which needs flash attention: turn packing off, then {ADVICE}")
+        declared = setting.declared
+        if declared is not None and declared.offered and "sdpa" not in declared.offered:
+            return manual(f"flash attention does not run here, and the program offers no sdpa: {ADVICE}")
+        is_factory = setting.name == "flash_attn" and setting.word == "fa2"
+        if _SDPA.search(setting.name) or is_factory:
+            return change("flash attention does not run here; sdpa does", GiveValue("sdpa"))
+        return manual(f"flash attention does not run here: {ADVICE}")
+
+
+def is_set(value: object) -> bool:
+    return value is True or (isinstance(value, str) and value.lower() == "true")
+
+
+def _switch(setting: Setting) -> Verdict:
+    reason = "flash attention does not run here"
+    if setting.value is not None:
+        return change(reason, GiveValue(False))
+    declared = setting.declared
+    if declared is not None and declared.takes is Takes.NOTHING and not declared.on:
+        return change(reason, TakeOut())
+    if declared is not None and declared.takes is Takes.TRUTH:
+        return change(reason, GiveValue(False))
+    return manual(f"{reason}: {ADVICE}")

@@ -1,0 +1,27 @@
+"""PF911: a file or program that a script holds in a here-document."""
+
+from __future__ import annotations
+
+import re
+
+from precision_fix.model.finding import Verdict, manual
+from precision_fix.model.rule import LineRule, Lines
+
+_CHOOSES = re.compile(
+    r"torch\.bfloat16|\.bfloat16\(\)|[\"']?\b(?:\w*bf16\w*|\w*bfloat16\w*)[\"']?\s*[:=]\s*(?:\{[^}]*)?[\"']?(?:enabled[\"']?\s*:\s*)?"
+    r"(?:true|True|auto|yes|on)\b"
+    r"|\b(?:\w*dtype|\w*precision)\b[\"']?\s*[:=]\s*[\"']?(?:torch\.)?(?:bf16(?:-mixed|-true)?|bfloat16)\b"
+)
+
+
+class RULE(LineRule):
+    code = "PF911"
+    title = "a file that a script writes"
+    why = (
+        "`cat > config.json <<EOF` holds a config, `python - <<EOF` a program, with the shell's variables in it: it is "
+        "no launch line, and is what it will be only when the script runs. Change it by hand."
+    )
+    lines = Lines.WRITTEN
+
+    def judge(self, line: str) -> Verdict | None:
+        return manual("chooses bfloat16 in a here-document: change it there by hand") if _CHOOSES.search(line) else None

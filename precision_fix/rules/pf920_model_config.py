@@ -1,0 +1,30 @@
+"""PF920: the config of a checkpoint."""
+
+from __future__ import annotations
+
+from precision_fix.model.finding import Verdict, manual
+from precision_fix.model.rule import SettingRule
+from precision_fix.model.setting import Form, Setting
+
+_OWN = ("architectures", "transformers_version", "diffusers_version", "class_name")
+_FILES = ("config.json", "generation_config.json", "quantize_config.json")
+
+
+class RULE(SettingRule):
+    code = "PF920"
+    title = "the config of a model's weights"
+    why = (
+        "The config.json of a checkpoint says in which dtype its weights are stored, and other programs trust it. A "
+        "library that is not told otherwise loads the model in that dtype; the runtime casts what is loaded."
+    )
+    forms = frozenset({Form.KEY})
+    runtime = True
+
+    def judge(self, setting: Setting) -> Verdict | None:
+        top = setting.document.mapping(())
+        is_model = setting.document.path.endswith(".json") and (
+            any(key in top for key in _OWN) or (setting.document.file in _FILES and "model_type" in top)
+        )
+        if not is_model:
+            return None
+        return manual("says what the weights are stored in: name the dtype where the model is loaded")

@@ -1,0 +1,35 @@
+"""PF921: a setting that speaks of bfloat16 in a way that is not known."""
+
+from __future__ import annotations
+
+from precision_fix.model import words
+from precision_fix.model.finding import Verdict, manual
+from precision_fix.model.readers import replacement
+from precision_fix.model.rule import SettingRule
+from precision_fix.model.setting import Form, Setting
+
+
+class RULE(SettingRule):
+    code = "PF921"
+    title = "a setting of unknown meaning"
+    why = (
+        "Its name does not say whether it chooses a precision, its word for float32 is not known, or a template fills "
+        "it in. Whoever knows what reads it can tell; the runtime takes care of tensors that come out of it."
+    )
+    forms = frozenset({Form.KEY, Form.VARIABLE})
+    runtime = True
+
+    def judge(self, setting: Setting) -> Verdict | None:
+        if words.is_filled_in(setting.value):
+            return manual("filled in from elsewhere: give float32 there")
+        if setting.name == "widgets_values":
+            return manual("chosen in a node of a workflow: choose another precision in the node")
+        if replacement(setting) is not None:
+            return None
+        if words.says(setting.value):
+            return manual(
+                f"{setting.name} names bfloat16: if it chooses a precision, give its reader's word for float32"
+            )
+        if words.names_bfloat16(setting.name) and setting.value is not False:
+            return manual(f"{setting.name} may turn bfloat16 on: if it does, turn it off")
+        return None

@@ -1,0 +1,29 @@
+"""JSON, with comments too: configs of DeepSpeed, Accelerate, transformers, workflows of ComfyUI."""
+
+from __future__ import annotations
+
+from precision_fix.model.target import Target
+from precision_fix.sources import settings
+from precision_fix.sources.analysis import Analysis
+from precision_fix.sources.comments import Keeps
+from precision_fix.sources.jsontext import scalars
+from precision_fix.sources.spelling import within_quotes
+
+
+def analyse(path: str, text: str, target: Target) -> Analysis:
+    """Find the settings of a text and judge them. Raises Unparsable."""
+    if not settings.may_speak(text, comment="//"):
+        return Analysis()
+    document = list(scalars(text, comments=True))
+    keeps = Keeps(text, [(each.start, each.end) for each in document])
+    return settings.judge(path, text, [document], keeps, spell, target)
+
+
+def parse(text: str) -> object:
+    """The scalars. Raises Unparsable."""
+    return list(scalars(text, comments=True))
+
+
+def spell(token: str, value: str | bool) -> str | None:
+    """Another value in a token's place."""
+    return "false" if isinstance(value, bool) else within_quotes(token, value)

@@ -1,0 +1,409 @@
+"""The settings of launch lines: options and variables of commands, with the places where their values are written.
+
+A value that a variable brings (`--mixed_precision $PRECISION`) is followed to where the file sets it, and words in a
+variable (`ARGS="--bf16 --x 1"`, `ARGS=(--bf16)`) belong to the commands that the variable is spread over.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from precision_fix.model.setting import Form, plain
+from precision_fix.model.site import is_flag
+from precision_fix.sources.shell import ASSIGNMENT, POSIX, Command, Dialect, Word, words
+
+# The words for bfloat16 that any program reads, and those for an attention that needs what bfloat16 needs.
+BFLOAT16 = re.compile(r"(?:torch\.)?(?:bfloat16|bf16(?:-mixed|-true)?|amp_bf16|BF16)")
+FLASH = re.compile(
+    r"flash_attention_[23]|flash_attn(?:_[23])?|fa[23]|FLASH_ATTN(?:_VLLM_V1)?|flash(?:attention|attn)?[23]?"
+    r"|kernels-community/(?:vllm-)?flash-attn[23]?"
+)
+ATTENTION = re.compile(r"attn_impl(?:ementation)?|attention_(?:backend|implementation|type)|flash_attn|attn_type|attn_backend")
+ATTENTION_SWITCH = re.compile(r"(?:use_|enable_)?(?:custom_)?flash_attn(?:ention)?(?:_?2)?|(?:use_)?flash_attention(?:_?2)?")
+TRUE = frozenset({"true", "1", "yes", "on", "y", "t"})
+_TRUTH = TRUE | {"false", "0", "no", "off", "n", "f"}
+# `-DNAME=ON` is a compiler's or CMake's.
+_OPTION = re.compile(r"--[A-Za-z]|-[a-z]")
+_OVERRIDE = re.compile(r"(?:\+\+|\+)?([A-Za-z_][\w./@-]*)=")
+# `$NAME`, `${NAME[@]}`, `${NAME:-word}`; make's `$(NAME)`; `%NAME%` and `!NAME!` in a batch file.
+_READS = re.compile(
+    r"\$(?:\{([A-Za-z_]\w*)(?:\[[@*]\])?(?::?[-=]([^{}]*))?\}|\(([A-Za-z_]\w*)\)|([A-Za-z_]\w*))|[%!]([A-Za-z_]\w*)[%!]"
+)
+_KEYWORDS = frozenset({"if", "then", "else", "elif", "while", "until", "do", "!", "{", "time", "exec", "nohup", "sudo"})
+_DECLARES = frozenset({"export", "declare", "local", "readonly", "typeset", "env", "set", "ENV", "ARG"})
+_TESTS = frozenset({"[", "[[", "test", "case", "grep"})
+# These read no precision; their words are text, files and packages.
+_SILENT = frozenset(
+    {"echo", "printf", "cat", "grep", "sed", "awk", "rm", "mkdir", "cp", "mv", "ls", "cd", "pip", "pip3", "wget", "curl"}
+    | {"git", "apt", "apt-get", "find", "read", "cut", "tr", "head", "tail", "source", ".", "return", "exit", "for"}
+    | {"shift", "trap", "unset", "conda", "huggingface-cli", "hf", "modelscope", "REM", "rem", "Write-Host"}
+    | {"Write-Output", "LABEL", "FROM", "COPY", "ADD", "WORKDIR", "function", "cmake", "make"}
+)
+# What runs the text of one of its words.
+_RUNS = frozenset({"bash", "sh", "zsh", "eval", "ssh", "srun", "screen", "tmux", "docker", "su", "sbatch", "cmd", "kubectl"})
+_WRAPPERS = frozenset({"uv", "run", "poetry", "pipenv", "python", "python3", "sudo", "nohup", "time", "srun", "exec"})
+_MODULE = re.compile(r"[a-z_]\w*(?:\.(?!sh$|exe$|bin$|bat$|run$)[a-z_]\w*)+")
+# What runs a here-document that it is given; "" is Docker's `RUN <<EOF`.
+_SCRIPTS = frozenset({"", "bash", "sh", "zsh", "ssh", "sbatch"})
+_SCRIPT = re.compile(r"[^=\s]*\.py")
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What reads an option: the words of its command line up to the options, and the Python file or module if it is one.
+
+    Behind `train.py` an option is that file's, in front of it the launcher's (accelerate, torchrun).
+    """
+
+    command: tuple[str, ...] = ()
+    script: str = ""
+    module: bool = False
+
+
+@dataclass(eq=False, slots=True)
+class Found:
+    """A setting of a launch line and where it is written.
+
+    `key` is its name as it is written, without dashes; `value` the word that its value is written as, None for a
+    switch that stands alone. `programs` are those that read it, `options` the names and values beside it; `why` says
+    why it cannot be edited where that is so.
+    """
+
+    form: Form
+    key: str
+    option: Word
+    value: Word | None
+    line: Line
+    index: int
+    programs: list[Program]
+    options: dict[str, object]
+    why: str = ""
+
+    @property
+    def remote(self) -> bool:
+        """Whether the value stands elsewhere than the option, in an assignment."""
+        return self.value is not None and self.line.words == [self.value]
+
+
+@dataclass(eq=False, slots=True)
+class Line:
+    """The words of one command in their order, among which a switch may be taken out."""
+
+    words: list[Word]
+    others: list[tuple[int, int]] = field(default_factory=list)
+    listed: bool = False
+
+
+@dataclass(slots=True)
+class _Variable:
+    """A shell variable: the values that the file gives it, and what is done with it."""
+
+    values: list[Word] = field(default_factory=list)
+    arrays: list[Command] = field(default_factory=list)
+    options: list[tuple[str, Word, list[Program], dict[str, object]]] = field(default_factory=list)
+    spread: list[Program] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)
+    compared: bool = False
+    exported: bool = False
+    looped: bool = False
+
+
+def found(commands: Sequence[Command], dialect: Dialect = POSIX) -> list[Found]:
+    """The settings in commands that speak of bfloat16, or of an attention that needs it, in no particular order."""
+    finder = _Finder(dialect)
+    for command in commands:
+        finder.command(command)
+    finder.follow()
+    return finder.found
+
+
+def reads_here(command: Command) -> bool:
+    """Whether the here-document of a command is read as commands, or as words of a variable."""
+    names = [_name(word.text) for word in command.words if not ASSIGNMENT.match(word.text)]
+    return not names or names[0] in _SCRIPTS or "read" in names
+
+
+class _Finder:
+    def __init__(self, dialect: Dialect) -> None:
+        self.dialect = dialect
+        self.found: list[Found] = []
+        self.variables: dict[str, _Variable] = defaultdict(_Variable)
+        self.beside: dict[Program, dict[str, object]] = {}
+
+    def command(self, command: Command) -> None:
+        if command.array is not None:
+            self.variables[command.array].arrays.append(command)
+            return
+        rest = self._assignments(command.words)
+        name = _name(rest[0].text) if rest else ""
+        if name in _SCRIPTS:
+            for here in command.here:
+                at = range(here.start, here.start + len(here.text))
+                for inner in words(Word(here.text, at, here.start, here.start + len(here.text)), self.dialect):
+                    self.command(inner)
+        if not rest:
+            return
+        if name == "for":
+            self._loop(rest)
+        if name in _TESTS:
+            for variable in _variables(rest):
+                self.variables[variable].compared = True
+        if name == "read":
+            self._read(command, rest)
+        if name in _SILENT or name in _TESTS:
+            return
+        if name in _RUNS:
+            for word in rest[1:]:
+                if word.quoted and " " in word.text:
+                    for inner in words(word, self.dialect):
+                        self.command(inner)
+        self._options(Line(rest, command.others, command.listed), [[each] for each in _programs(self._resolved(rest))])
+
+    def _resolved(self, given: list[Word]) -> list[Word]:
+        """`$CMD --bf16`: the first word by what the file gave the variable."""
+        values = self.variables[_whole_variable(given[0]) or ""].values if "$" in given[0].text else []
+        if len(values) != 1 or len(values[0].text.split()) != 1:
+            return given
+        return [Word(values[0].text, (), given[0].start, given[0].end), *given[1:]]
+
+    def _assignments(self, given: list[Word]) -> list[Word]:
+        """Take the assignments at the head of a command; what is left are its own words."""
+        index, exported = 0, False
+        while index < len(given):
+            word = given[index]
+            match = ASSIGNMENT.match(word.text)
+            if word.text in _KEYWORDS:
+                pass
+            elif word.text in _DECLARES or (index and given[index - 1].text in _DECLARES and word.text[:1] in "-/"):
+                exported = exported or word.text in ("export", "ENV", "env", "ARG")
+            elif match:
+                variable = self.variables[match[1]]
+                variable.values.append(word.part(match.end()))
+                # In front of a command, it is set for that command alone: it is exported.
+                variable.exported |= exported or index + 1 < len(given)
+            else:
+                break
+            index += 1
+        return given[index:]
+
+    def _loop(self, rest: list[Word]) -> None:
+        if len(rest) > 3 and rest[2].text == "in":
+            variable = self.variables[rest[1].text]
+            variable.looped = True
+            variable.values += rest[3:]
+
+    def _read(self, command: Command, rest: list[Word]) -> None:
+        """`read -d '' NAME <<EOF`: the lines of a here-document are the value of a variable."""
+        for here in command.here:
+            at = range(here.start, here.start + len(here.text))
+            self.variables[rest[-1].text].values.append(Word(here.text, at, here.start, here.start + len(here.text)))
+
+    # The options of one command.
+
+    def _options(self, line: Line, programs: Sequence[list[Program]]) -> None:
+        """The options of a line; `programs` are those that read the word at each place."""
+        options = _all_options(line.words)
+        for program in {each for readers in programs for each in readers}:
+            # The words that several variables hold for one program tell of each other what it is.
+            known = self.beside.setdefault(program, {})
+            known.update(options)
+            options = known
+        for index, word in enumerate(line.words):
+            following = line.words[index + 1] if index + 1 < len(line.words) else None
+            self.found += self._option(word, following, line, index, programs[index], options)
+
+    def _option(
+        self,
+        word: Word,
+        following: Word | None,
+        line: Line,
+        index: int,
+        programs: list[Program],
+        options: dict[str, object],
+    ) -> Iterator[Found]:
+        text = word.text
+        if _OPTION.match(text):
+            name, equal, _ = text.partition("=")
+            key = name.lstrip("-")
+            if name in ("-e", "--env") and following is not None and not equal:
+                self._variable_for_container(following)
+                return
+            value = word.part(len(name) + 1) if equal else following
+            if not equal and (value is None or _OPTION.match(value.text)):
+                value = None
+            is_switch = is_flag(plain(key)) or ATTENTION_SWITCH.fullmatch(plain(key))
+            if is_switch and not equal and value is not None and not _is_truth(value.text):
+                value = None
+        elif (match := _OVERRIDE.match(text)) and index:
+            key, value = match[1], word.part(match.end())
+        else:
+            if not _variables([word]):
+                return
+            previous = line.words[index - 1].text if index else ""
+            if not (_OPTION.match(previous) and "=" not in previous) or len(line.words) == 1:
+                self._spread(word, programs)
+            elif self._may_spread(word):
+                self._spread(word, programs)
+            return
+        if value is not None and (variable := _whole_variable(value)):
+            self.variables[variable].options.append((key, word, programs, options))
+            value = _default_of(value)
+            if value is None:
+                return
+        if _speaks(key, value):
+            yield Found(Form.OPTION, key, word, value, line, index, programs, options)
+
+    def _may_spread(self, word: Word) -> bool:
+        name = _whole_variable(word) or ""
+        variable = self.variables.get(name)
+        return variable is not None and (bool(variable.arrays) or any(" " in v.text or v.text[:1] == "-" for v in variable.values))
+
+    def _spread(self, word: Word, programs: list[Program]) -> None:
+        for name in _variables([word]):
+            self.variables[name].spread += programs
+
+    def _variable_for_container(self, word: Word) -> None:
+        """`docker run -e NAME=value`."""
+        match = ASSIGNMENT.match(word.text)
+        if match:
+            self.variables[match[1]].values.append(word.part(match.end()))
+            self.variables[match[1]].exported = True
+
+    # What variables bring.
+
+    def follow(self) -> None:
+        for _ in range(3):
+            self._pass_on()
+        for name, variable in list(self.variables.items()):
+            for array in variable.arrays:
+                self._within(array, variable)
+            for value in variable.values:
+                self._value(name, variable, value)
+
+    def _pass_on(self) -> None:
+        """`B=$A` and `ALL="$A $B"`: what is done with the one is done with the other."""
+        for variable in list(self.variables.values()):
+            for value in variable.values:
+                if whole := _whole_variable(value):
+                    other = self.variables[whole]
+                    other.options += [each for each in variable.options if each not in other.options]
+                    other.compared |= variable.compared
+            texts = [value.text for value in variable.values] + [w.text for a in variable.arrays for w in a.words]
+            for part in (part for text in texts for part in text.split()):
+                if whole := _whole_variable(Word(part, (), 0, 0)):
+                    other = self.variables[whole]
+                    other.spread += [each for each in variable.spread if each not in other.spread]
+
+    def _value(self, name: str, variable: _Variable, value: Word) -> None:
+        if _whole_variable(value):
+            inner = _default_of(value)
+            if inner is None:
+                return
+            value = inner
+        if " " in value.text.strip() or "\n" in value.text.strip() or _OPTION.match(value.text):
+            for command in words(value, self.dialect):
+                self._within(command, variable)
+            return
+        self._word(name, variable, value)
+
+    def _within(self, command: Command, variable: _Variable) -> None:
+        """Words that a variable holds: options for the commands that it is spread over, or a command of its own."""
+        if not command.words or command.words[0].text in _SILENT:
+            return
+        own = _programs(command.words)
+        starts = own[-1].script or (command.words[0].text[:1] not in "-$" and "=" not in command.words[0].text)
+        programs = [[each] for each in own] if starts else [variable.spread] * len(command.words)
+        self._options(Line(command.words, command.others, command.listed), programs)
+
+    def _word(self, name: str, variable: _Variable, value: Word) -> None:
+        readers = [each for each in variable.options if _speaks(each[0], value)]
+        line = Line([value])
+        for key, option, programs, options in readers:
+            each = Found(Form.OPTION, key, option, value, line, 0, programs, options)
+            each.why = _kept_because(variable, name)
+            self.found.append(each)
+        if not readers and _speaks(name, value) and not variable.options:
+            each = Found(Form.ASSIGNED, name, value, value, line, 0, [], {})
+            each.why = _kept_because(variable, name)
+            if variable.exported or BFLOAT16.fullmatch(value.text):
+                self.found.append(each)
+
+
+def _kept_because(variable: _Variable, name: str) -> str:
+    if variable.looped:
+        return f"{name} goes through a list of words"
+    return f"{name} is compared with as well" if variable.compared else ""
+
+
+def _speaks(key: str, value: Word | None) -> bool:
+    """Whether an option speaks of bfloat16 or of flash attention, and turns it on."""
+    name = plain(key).rpartition(".")[2]
+    if value is not None and BFLOAT16.fullmatch(value.text):
+        return True
+    if value is not None and ATTENTION.fullmatch(name) and FLASH.fullmatch(value.text):
+        return True
+    on = value is None or value.text.lower() in TRUE
+    mentions = re.search(r"(?i)bf16|bfloat16", name)
+    return on and bool(mentions or ATTENTION_SWITCH.fullmatch(name))
+
+
+def _name(text: str) -> str:
+    """A program by its name alone: `/usr/bin/python3` and `python_embeded\\python.exe` without folder and suffix."""
+    return text.replace("\\", "/").rpartition("/")[2].removesuffix(".exe")
+
+
+def _is_truth(text: str) -> bool:
+    return text.lower() in _TRUTH or _whole_variable(Word(text, (), 0, 0)) is not None
+
+
+def _all_options(given: list[Word]) -> dict[str, object]:
+    """The options of a command by name, for what they tell of the program; true for one that stands alone."""
+    options: dict[str, object] = {}
+    for index, word in enumerate(given):
+        if _OPTION.match(word.text):
+            name, equal, value = word.text.lstrip("-").partition("=")
+            following = given[index + 1].text if index + 1 < len(given) else "-"
+            options[plain(name)] = value if equal else True if _OPTION.match(following) else following
+    return options
+
+
+def _variables(given: list[Word]) -> Iterator[str]:
+    for word in given:
+        for match in _READS.finditer(word.text):
+            yield match[1] or match[3] or match[4] or match[5]
+
+
+def _whole_variable(word: Word) -> str | None:
+    match = _READS.fullmatch(word.text)
+    return (match[1] or match[3] or match[4] or match[5]) if match else None
+
+
+def _default_of(word: Word) -> Word | None:
+    """The part of `${NAME:-bf16}` that is taken where the variable is not set."""
+    match = _READS.fullmatch(word.text)
+    return word.part(match.start(2), match.end(2)) if match and match[2] else None
+
+
+def _programs(given: list[Word]) -> list[Program]:
+    """The program that reads an option at each place of a command."""
+    texts = [word.text for word in given]
+    first = next((i for i, text in enumerate(texts) if _name(text) not in _WRAPPERS), len(texts))
+    head = next((i for i, text in enumerate(texts) if i >= first and _OPTION.match(text)), len(texts))
+    launcher = Program(tuple(texts[first:head]))
+    script, inner = _script(texts)
+    return [launcher if script is None or index <= script else inner for index in range(len(texts) + 1)]
+
+
+def _script(texts: list[str]) -> tuple[int | None, Program]:
+    for index, text in enumerate(texts):
+        if text in ("-m", "--module") and index + 1 < len(texts):
+            return index + 1, Program((texts[index + 1],), texts[index + 1], True)
+        if _SCRIPT.fullmatch(text):
+            behind = [each for each in texts[index + 1 : index + 2] if not _OPTION.match(each)]
+            return index, Program((_name(text), *behind), text)
+    if texts and _MODULE.fullmatch(texts[0]):
+        return 0, Program((texts[0],), texts[0], True)
+    return None, Program()

@@ -1,0 +1,131 @@
+"""Ask the rules about the settings of a config file, and turn their verdicts into splices of its text."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+
+from precision_fix.model import words
+from precision_fix.model.edit import Change, GiveValue, Splice
+from precision_fix.model.finding import Action, Finding, Verdict, manual
+from precision_fix.model.rule import SettingRule
+from precision_fix.model.setting import Document, Form, Setting
+from precision_fix.model.target import Target
+from precision_fix.rules import rules
+from precision_fix.sources.analysis import Analysis
+from precision_fix.sources.comments import Keeps
+from precision_fix.sources.jsontext import Scalar
+from precision_fix.sources.project import libraries_near
+
+#: The text of a token that gives another value; None where this token cannot.
+Spell = Callable[[str, str | bool], str | None]
+
+
+@cache
+def _rules_for(form: Form) -> tuple[SettingRule, ...]:
+    return tuple(rule for rule in rules() if isinstance(rule, SettingRule) and form in rule.forms)
+
+
+def ask(setting: Setting) -> tuple[SettingRule, Verdict] | None:
+    """The first rule that knows the meaning of a setting, and what it says."""
+    for rule in _rules_for(setting.form):
+        verdict = rule.judge(setting)
+        if verdict is not None:
+            return rule, verdict
+    return None
+
+
+def judge(
+    path: str,
+    text: str,
+    documents: Iterable[Sequence[Scalar]],
+    keeps: Keeps,
+    spell: Spell,
+    target: Target,
+    form: Form = Form.KEY,
+) -> Analysis:
+    """What the rules say of the settings of each document of a file."""
+    analysis = Analysis()
+    lines = _Lines(text)
+    for scalars in documents:
+        document: Document | None = None
+        for scalar in scalars:
+            if scalar.start == scalar.end or not speaks(scalar):
+                continue
+            document = document or Document(
+                path, {each.keys: each.value for each in scalars}, libraries=libraries_near(path)
+            )
+            setting = Setting(form, scalar.keys, scalar.value, document, target)
+            answer = ask(setting)
+            if answer is None:
+                continue
+            rule, verdict = answer
+            line, column = lines.of(scalar.start)
+            if verdict.action is not Action.KEEP and keeps.covers(line, rule.code):
+                verdict = Verdict(Action.KEEP, "kept by a comment")
+            if verdict.change is not None:
+                new = _spelt(text[scalar.start : scalar.end], verdict.change, spell)
+                if new is None:
+                    verdict = manual("written in a way that is not edited")
+                else:
+                    analysis.splices.append(Splice(scalar.start, scalar.end, new))
+            by_runtime = rule.runtime and verdict.action is Action.MANUAL
+            token = setting.word if words.says(setting.value) else setting.name
+            analysis.findings.append(
+                Finding(path, line, column, rule.code, verdict.action, token, verdict.reason, by_runtime)
+            )
+    analysis.findings.sort()
+    analysis.unused_keeps = keeps.unused
+    return analysis
+
+
+def _spelt(token: str, change: Change, spell: Spell) -> str | None:
+    return spell(token, change.value) if isinstance(change, GiveValue) else None
+
+
+def may_speak(text: str, comment: str) -> bool:
+    """Whether a word for bfloat16 stands anywhere but in a line that is a comment; cheap, before anything is parsed."""
+    for found in _MENTION.finditer(text):
+        start = max(text.rfind("\n", 0, found.start()), text.rfind("\r", 0, found.start())) + 1
+        if not comment or not text[start : found.start()].lstrip(" \t").startswith(comment):
+            return True
+    return False
+
+
+_MENTION = re.compile(r"(?i:(?<![a-z0-9])b(?:f|float)_?16(?![a-z0-9]))|flash_attention_2|precision-fix:")
+
+
+def speaks(scalar: Scalar) -> bool:
+    """Whether a scalar may be a setting of which there is something to say; the rules decide."""
+    value = scalar.value
+    if isinstance(value, str):
+        return (
+            words.says(value)
+            or value == "flash_attention_2"
+            or words.is_default(value)
+            or (_names_bfloat16(scalar) and (value.lower() in _ON or words.is_filled_in(value)))
+        )
+    return value is True and (_names_bfloat16(scalar) or "torch_autocast" in scalar.keys)
+
+
+_ON = frozenset({"true", "yes", "on", "1", "auto", "full"})
+
+
+def _names_bfloat16(scalar: Scalar) -> bool:
+    return any(isinstance(key, str) and words.names_bfloat16(key.lower().replace("-", "_")) for key in scalar.keys[-2:])
+
+
+class _Lines:
+    """Line and column of a character, both from 1."""
+
+    def __init__(self, text: str) -> None:
+        self._starts = [0, *(end.end() for end in _END_OF_LINE.finditer(text))]
+
+    def of(self, position: int) -> tuple[int, int]:
+        line = bisect_right(self._starts, position)
+        return line, position - self._starts[line - 1] + 1
+
+
+_END_OF_LINE = re.compile(r"\r\n|\r|\n")

@@ -1,0 +1,113 @@
+"""TOML: configs of torchtitan, diffusion-pipe, sd-scripts.
+
+The parser of the standard library says what a text means, but not where. A token is therefore found by putting a word
+of our own in its place and reading again: the key that then has that word is the token's.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from precision_fix.model.setting import Key
+from precision_fix.model.target import Target
+from precision_fix.sources import settings
+from precision_fix.sources.analysis import Analysis, Unparsable
+from precision_fix.sources.comments import Keeps
+from precision_fix.sources.jsontext import Scalar
+from precision_fix.sources.spelling import within_quotes
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_TOKEN = re.compile(r"(?<![\w.-])true(?![\w.-])|\"[^\"\\\n\r]*\"|'[^'\n\r]*'")
+_OURS = "precision-fix:"
+# So many tokens are tried one by one, where all at once does not tell.
+_MOST = 50
+_LINE = re.compile(r" \(at line (\d+), column \d+\)$| \(at end of document\)$")
+
+
+def analyse(path: str, text: str, target: Target) -> Analysis:
+    """Find the settings of a text and judge them. Raises Unparsable."""
+    if not settings.may_speak(text, comment="#"):
+        return Analysis()
+    document = _placed(text, parse(text))
+    keeps = Keeps(text, [(each.start, each.end) for each in document if each.end > each.start])
+    return settings.judge(path, text, [document], keeps, spell, target)
+
+
+def parse(text: str) -> dict[str, Any]:
+    """What the text means. Raises Unparsable."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise Unparsable(_explain(str(error), text)) from None
+    except RecursionError:
+        raise Unparsable("nested too deeply to be read") from None
+
+
+def spell(token: str, value: str | bool) -> str | None:
+    """Another value in a token's place."""
+    return "false" if isinstance(value, bool) else within_quotes(token, value)
+
+
+def _placed(text: str, data: dict[str, Any]) -> list[Scalar]:
+    """Every scalar of the data; those of which there may be something to say with the place of their token."""
+    values = dict(_scalars(data, ()))
+    sought = {keys for keys, value in values.items() if settings.speaks(Scalar(keys, value, 0, 0))}
+    wanted = {_written(values[keys]) for keys in sought}
+    tokens = [token for token in _TOKEN.finditer(text) if token[0].strip("\"'") in wanted]
+    places = _places(text, values, tokens)
+    if places is None:
+        places = {}
+        for token in tokens[:_MOST]:
+            places.update(_places(text, values, [token]) or {})
+    return [Scalar(keys, value, *places.get(keys, (0, 0))) for keys, value in values.items()]
+
+
+def _written(value: object) -> str:
+    return "true" if value is True else str(value)
+
+
+_Keys = tuple[Key, ...]
+
+
+def _places(text: str, values: dict[_Keys, object], tokens: list[re.Match[str]]) -> dict[_Keys, tuple[int, int]] | None:
+    """The tokens by their keys; None where one of them is no value, and they cannot be told apart."""
+    ours = [f"{_OURS} {number}" for number in range(len(tokens))]
+    parts, position = [], 0
+    for token, word in zip(tokens, ours, strict=True):
+        parts += [text[position : token.start()], f'"{word}"']
+        position = token.end()
+    try:
+        marked = dict(_scalars(tomllib.loads("".join([*parts, text[position:]])), ()))
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return None
+    spans = {word: token.span() for token, word in zip(tokens, ours, strict=True)}
+    if marked.keys() != values.keys() or any(
+        marked[keys] != values[keys] and marked[keys] not in spans for keys in values
+    ):
+        return None
+    return {keys: spans[word] for keys, word in marked.items() if isinstance(word, str) and word in spans}
+
+
+def _scalars(value: object, keys: _Keys) -> Iterator[tuple[_Keys, object]]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _scalars(item, (*keys, key))
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from _scalars(item, (*keys, number))
+    else:
+        yield keys, value
+
+
+def _explain(message: str, text: str) -> str:
+    found = _LINE.search(message)
+    line = found[1] if found and found[1] else len(text.splitlines()) or 1
+    what = _LINE.sub("", message)
+    return f"does not parse, line {line}: {what[:1].lower()}{what[1:]}"
