@@ -75,14 +75,17 @@ def shell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Interacti
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
     import torch  # noqa: F401
 
-    yield InteractiveShell.instance()  # type: ignore[no-untyped-call]
+    made = InteractiveShell.instance()
+    yield made
     runtime.uninstall()
+    made.history_manager.end_session()  # type: ignore[union-attr]
+    made.atexit_operations = lambda: None  # type: ignore[method-assign]
     InteractiveShell.clear_instance()
 
 
 def said(shell: InteractiveShell, cell: str) -> str:
     with capture_output() as captured:
-        shell.run_cell(cell)  # type: ignore[no-untyped-call]
+        shell.run_cell(cell)
     drawn = [str(output) for output in captured.outputs]
     return str(captured.stdout + captured.stderr + "".join(drawn))
 

@@ -58,7 +58,7 @@ def _looked_up(module: Module, call: ast.Call, node: ast.AST) -> str | None:
     if name == "getattr" and args and module.resolve(args[0]) == "torch":
         # A name that is written out is the dtype itself (PF107), not a word on its way to one.
         return None if isinstance(node, ast.Constant) else "dtype"
-    index = {"getattr": 2, "get": 1, "pop": 1, "setdefault": 1, "getenv": 1}.get(name)
+    index = {"getattr": 2, "get": 1, "pop": 1, "setdefault": 1, "getenv": 1, "putenv": 1}.get(name)
     if index is None or len(args) <= index or args[index] is not node:
         return None
     key = args[index - 1]

@@ -57,7 +57,7 @@ class Scope:
 class Names:
     """What one walk finds: scopes, parents, and by name the calls, attributes and definitions.
 
-    Of strings, keywords and parameters only those with a "16" are kept (and the word "auto"): the others are no sites.
+    Of strings, keywords and parameters only those with a "16" or "flash" are kept (and the word "auto"): the others are no sites.
     """
 
     root: Scope
@@ -141,7 +141,7 @@ def _name(node: ast.AST, scope: Scope, names: Names) -> Scope:
 def _constant(node: ast.AST, scope: Scope, names: Names) -> Scope:
     assert isinstance(node, ast.Constant)
     value = node.value
-    if type(value) is str and (value == "auto" or "16" in value):
+    if type(value) is str and (value == "auto" or "16" in value or "flash" in value):
         names.strings.append(node)
     return scope
 
@@ -160,7 +160,7 @@ def _call(node: ast.AST, scope: Scope, names: Names) -> Scope:
 
 def _keyword(node: ast.AST, scope: Scope, names: Names) -> Scope:
     assert isinstance(node, ast.keyword)
-    if node.arg and "16" in node.arg:
+    if node.arg and ("16" in node.arg or "flash" in node.arg):
         names.keywords.append(node)
     return scope
 

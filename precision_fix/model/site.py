@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import cached_property
+from pathlib import PurePath
 
+from precision_fix.model.attention import FLASH_WORDS
 from precision_fix.model.edit import Edit, ImportAlso, Rename, Replace
 from precision_fix.model.fate import Fate
 from precision_fix.model.flow import End, follow
@@ -28,17 +30,24 @@ class Kind(Enum):
     LOOKUP = auto()
     KERNEL = auto()
     CHECKPOINT = auto()
+    ATTENTION = auto()
+    PACKAGE = auto()
+    LAUNCH = auto()
 
 
 @dataclass(eq=False)
 class Site:
-    """One occurrence. `node` is the expression it consists of; `value`, for a flag, what the flag is set to."""
+    """One occurrence. `node` is the expression it consists of; `value`, for a flag, what the flag is set to.
+
+    `within` is where it begins in the source of the node: in a string that holds more than the one.
+    """
 
     module: Module
     kind: Kind
     node: ast.AST
     token: str
     value: ast.expr | None = None
+    within: int = 0
 
     @cached_property
     def ends(self) -> list[End]:
@@ -88,7 +97,7 @@ class Site:
         return (Replace(self.node, dtype),) if all(name == f"torch.{dtype}" for name in known) else None
 
 
-_WORD = re.compile(r"(?:torch\.)?(?:bfloat16|bf16(?:-mixed|-true)?|BF16)")
+_WORD = re.compile(r"(?:torch\.)?(?:bfloat16|bf16(?:-mixed|-true)?|amp_bf16|BF16)")
 _WORDS = re.compile(r"[a-z0-9]+")
 # What the name of a switch for bfloat16 may say besides. Another word makes it a name for something else: store_bf16.
 _SWITCH = frozenset(
@@ -104,6 +113,7 @@ def sites(module: Module) -> Iterator[Site]:
     yield from _calls(module)
     yield from _words(module)
     yield from _flags(module)
+    yield from _attention(module)
 
 
 def _dtypes(module: Module) -> Iterator[Site]:
@@ -255,3 +265,45 @@ def _flag_by_string(module: Module, constant: ast.Constant) -> Iterator[Site]:
                     yield Site(module, Kind.FLAG, constant, repr(name), keyword.value)
         elif called(above) in ("setdefault", "setattr") and above.args[-1] is not constant:
             yield Site(module, Kind.FLAG, constant, repr(name), above.args[-1])
+
+
+_FLASH_FLAG = re.compile(r"use_flash_(?:attention|attn)(?:_2)?")
+_FLASH_PACKAGES = frozenset({"flash_attn", "flash_attn_interface", "flash_attn_2_cuda", "flash_attn_3"})
+
+
+def _attention(module: Module) -> Iterator[Site]:
+    """Where flash attention is asked for by a word or a flag, and where its package is imported."""
+    for node in module.names.strings:
+        above = module.parent(node)
+        if isinstance(node.value, str) and FLASH_WORDS.fullmatch(node.value) and not isinstance(above, ast.Expr):
+            yield Site(module, Kind.ATTENTION, node, repr(node.value))
+    for keyword in module.names.keywords:
+        if keyword.arg and _FLASH_FLAG.fullmatch(keyword.arg) and _is_true(keyword.value):
+            yield Site(module, Kind.ATTENTION, keyword, keyword.arg, keyword.value)
+    for attr, nodes in module.names.attributes.items():
+        for attribute in nodes if _FLASH_FLAG.fullmatch(attr) else ():
+            value = module.assigned_value(attribute)
+            if value is not None and _is_true(value):
+                yield Site(module, Kind.ATTENTION, attribute, attr, value)
+    if not _FLASH_PACKAGES.isdisjoint(PurePath(module.path).parts):
+        return  # the package itself
+    first = min(_package_imports(module), key=lambda statement: statement.lineno, default=None)
+    if first is not None:
+        yield Site(module, Kind.PACKAGE, first, "flash_attn")
+
+
+def _is_true(value: ast.expr) -> bool:
+    return isinstance(value, ast.Constant) and value.value is True
+
+
+def _package_imports(module: Module) -> Iterator[ast.Import | ast.ImportFrom]:
+    for node in module.names.parents:
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            # Its padding is plain PyTorch.
+            names = [node.module or ""] if node.module != "flash_attn.bert_padding" else []
+        else:
+            continue
+        if any(name.split(".")[0] in _FLASH_PACKAGES for name in names):
+            yield node

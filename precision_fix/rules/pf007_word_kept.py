@@ -16,6 +16,7 @@ from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, keep
 from precision_fix.model.rule import Rule
 from precision_fix.model.site import Kind, Site
+from precision_fix.model.syntax import called
 
 
 class RULE(Rule):
@@ -33,7 +34,7 @@ class RULE(Rule):
         sequence = container(site)
         if sequence is not None and not is_option_value(site) and not _is_all(sequence, site):
             return keep("one of a list of words")
-        if site.fates and site.fates <= {Fate.TEXT}:
+        if site.fates and site.fates <= {Fate.TEXT} and not _is_set(site):
             return keep("part of a message")
         if any(isinstance(above, ast.Assert) for above in site.chain):
             return keep("part of what is asserted")
@@ -44,6 +45,11 @@ class RULE(Rule):
         if _names_what_was_found(site):
             return keep("names the precision that the test found")
         return None
+
+
+def _is_set(site: Site) -> bool:
+    """`os.environ.setdefault(NAME, "bf16")` stores the word, whoever takes what it gives back."""
+    return isinstance(site.parent, ast.Call) and called(site.parent) == "setdefault"
 
 
 def _is_all(sequence: ast.expr, site: Site) -> bool:

@@ -20,14 +20,14 @@ class RULE(Rule):
     why = (
         'Accelerate says mixed_precision="no" for float32 (Accelerator, ACCELERATE_MIXED_PRECISION), Lightning '
         'says "32-true" for what it calls "bf16-mixed", "bf16-true" or, for short, "bf16" (Trainer and Fabric, '
-        "precision=)."
+        "precision=); Composer says \"fp32\" for its \"amp_bf16\"."
     )
     kinds = frozenset({Kind.WORD})
 
     def judge(self, site: Site) -> Verdict | None:
         assert isinstance(site.node, ast.Constant)
         name, target = (receiver(site) or "").lower(), site.module.target
-        if site.word in ("bf16-mixed", "bf16-true"):
+        if site.word in ("bf16-mixed", "bf16-true", "amp_bf16"):
             new = target.word(site.word)
         elif name.endswith("mixed_precision") and site.word == "bf16":
             new = target.accelerate

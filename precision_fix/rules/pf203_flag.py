@@ -59,6 +59,10 @@ def _turning_on(value: ast.expr) -> Iterator[ast.expr]:
             for key, item in zip(value.keys, value.values, strict=True):
                 if isinstance(key, ast.Constant) and key.value == "enabled":
                     yield from _turning_on(item)
+        case ast.Call(func=ast.Name(id="dict")):
+            for keyword in value.keywords:
+                if keyword.arg == "enabled":
+                    yield from _turning_on(keyword.value)
         case ast.Call() if called(value) in _FIELDS:
             # A dataclass field, a typer option: `bf16: bool = field(default=True)`.
             for default in (*value.args[:1], *(k.value for k in value.keywords if k.arg == "default")):

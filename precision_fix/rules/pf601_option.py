@@ -38,7 +38,7 @@ class RULE(SettingRule):
         if known is not None and known.value is None:
             return keep(known.why)
         if known is not None and known.library is not None and isinstance(known.value, str):
-            return change(f"{known.reader}'s word for {setting.target.dtype}", GiveValue(known.value))
+            return change(f"the word that {known.reader} reads", GiveValue(known.value))
         if setting.name in _GGUF:
             return change("GGUF's word", GiveValue(setting.target.gguf))
         if setting.name.endswith("mixed_precision"):

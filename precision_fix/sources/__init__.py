@@ -14,7 +14,7 @@ from typing import Protocol, cast
 
 from precision_fix.model.target import Target
 from precision_fix.sources.analysis import Analysis
-from precision_fix.sources.words import ATTENTION, BFLOAT16, ELSEWHERE
+from precision_fix.sources.words import ATTENTION, BFLOAT16, ELSEWHERE, FLASH
 
 
 class Source(Protocol):
@@ -55,7 +55,7 @@ def _bytes(*words: str) -> tuple[bytes, ...]:
     return tuple(word.encode() for word in words)
 
 
-PYTHON = Format("python", _bytes(*BFLOAT16, *ELSEWHERE))
+PYTHON = Format("python", _bytes(*BFLOAT16, *ELSEWHERE, *FLASH))
 # What may stand in a config: bfloat16 in a library's own spelling too, and an attention that needs capability 8.0.
 _IN_CONFIGS = _bytes(*BFLOAT16, "Bfloat16", "BFLOAT16", "BFLOAT_16", "flash_attention_2")
 _MIB = 1 << 20

@@ -95,6 +95,16 @@ def settings_in(text: str, target: Target, *, path: str = "", start: int = 0, en
     return _places(path, text, found(in_shell), target)
 
 
+def settings_of(words: Sequence[str], index: int, target: Target, *, path: str = "") -> list[Place]:
+    """What is said of one word of a command that is given as a list of words: an option, with its value or alone.
+
+    The verdict's `change` tells what is to be done; the offsets of the place mean nothing.
+    """
+    line = [Word(text, range(n << 20, (n << 20) + len(text)), n << 20, (n << 20) + len(text)) for n, text in enumerate(words)]
+    settings = [each for each in found([Command(line, listed=True)]) if each.index == index and not each.remote]
+    return _places(path, "", settings, target)
+
+
 def _line_and_column(text: str, offset: int) -> tuple[int, int]:
     before = text[:offset]
     line = before.count("\n") + 1

@@ -38,9 +38,13 @@ def analyse(path: str, text: str, target: Target) -> Analysis:
     keeps = Keeps(text, [])
     per_reason: Counter[tuple[str, str]] = Counter()
     found: list[Finding] = []
-    for number, line in enumerate(re.split(r"\r\n|\r|\n", code), start=1):
+    lines = re.split(r"\r\n|\r|\n", code)
+    plain = {"".join(line.split()) for line in lines}
+    for number, line in enumerate(lines, start=1):
         site = _SITE.search(line)
         answer = judge(Lines.NATIVE, line) if site else None
+        if site and "".join(_SITE.sub("float", line).split()) in plain:
+            answer = "PF013", keep("the same stands beside it for float")
         if site is None or answer is None:
             continue
         rule, verdict = answer

@@ -17,8 +17,9 @@ from precision_fix.model.target import Target
 from precision_fix.rules import rules
 from precision_fix.sources.analysis import Analysis, Stretch, Unparsable
 from precision_fix.sources.comments import Keeps
+from precision_fix.sources.launch_strings import Answer, launch_lines
 from precision_fix.sources.outline import long_strings, occurrences, outline
-from precision_fix.sources.words import BFLOAT16, ELSEWHERE
+from precision_fix.sources.words import BFLOAT16, ELSEWHERE, FLASH
 
 _ROUNDS = 4
 # libcst's native parser recurses: an expression nested more deeply than this is not given to it.
@@ -32,7 +33,7 @@ def analyse(path: str, text: str, target: Target, *, blocks: Sequence[int] = ())
     a statement that reaches from one into the next is none.
     """
     keeps = Keeps(text)
-    hits = {*_mentions(text), *occurrences(text, ELSEWHERE)}
+    hits = {*_mentions(text), *occurrences(text, ELSEWHERE), *occurrences(text, FLASH)}
     if not hits:
         return Analysis(unused_keeps=keeps.unused)
     module, answers = _understand(path, text, hits, target)
@@ -69,9 +70,6 @@ def _check_blocks(tree: ast.Module, blocks: Sequence[int]) -> None:
         first = min([statement.lineno, *(each.lineno for each in getattr(statement, "decorator_list", ()))])
         if bisect_right(blocks, first) != bisect_right(blocks, statement.end_lineno or first):
             raise Unparsable(f"does not parse, line {first}: a statement does not end where its part of the text does")
-
-
-Answer = tuple[Site, Rule, Verdict]
 
 
 def _judge(site: Site) -> Answer | None:
@@ -121,7 +119,8 @@ def _understand(path: str, text: str, hits: set[int], target: Target) -> tuple[M
     part = outline(text, hits)
     for round_ in range(_ROUNDS):
         module = Module(path, part, _parse_part(part, text), target)
-        answers = [answer for site in sites(module) if (answer := _judge(site)) is not None]
+        answers: list[Answer] = [answer for site in sites(module) if (answer := _judge(site)) is not None]
+        answers += launch_lines(module)
         new = module.wanted - asked
         if not new or round_ == _ROUNDS - 1:
             break
@@ -150,7 +149,7 @@ def _mentions(text: str) -> Iterator[int]:
 
 
 _TOKEN = re.compile(r"\w+")
-_WHOLE = frozenset({"bfloat16", "bf16", "BF16", "BFloat16Tensor", "BFloat16Storage", *PROBES})
+_WHOLE = frozenset({"bfloat16", "bf16", "BF16", "BFloat16Tensor", "BFloat16Storage", "amp_bf16", *PROBES})
 _SET = re.compile(r"\s*[=:\"'\].]")
 
 
@@ -210,4 +209,9 @@ class _Places:
         line, column = node.lineno, node.col_offset  # type: ignore[attr-defined]
         if site.kind is Kind.METHOD and isinstance(node, ast.Call):
             line, column = node.func.end_lineno or line, (node.func.end_col_offset or 0) - len("bfloat16")
+        if site.within:
+            before = (ast.get_source_segment(site.module.text, node) or "")[: site.within]
+            if "\n" in before:
+                return line + before.count("\n"), len(before) - before.rfind("\n")
+            column += len(before.encode())
         return line, len(self._lines[line - 1].encode()[:column].decode(errors="replace")) + 1

@@ -1,0 +1,67 @@
+"""PF205: a model is asked for flash attention."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+from precision_fix.model.attention import ADVICE
+from precision_fix.model.context import container, receiver, tests_around
+from precision_fix.model.edit import Replace, Respell
+from precision_fix.model.fate import Fate
+from precision_fix.model.finding import Verdict, keep, manual, rewrite
+from precision_fix.model.rule import Rule
+from precision_fix.model.site import Kind, Site
+from precision_fix.model.syntax import called
+
+# transformers: modeling_utils.py, `attn_implementation`; configuration_utils.py, `_attn_implementation`.
+_TAKES_SDPA = re.compile(r"(?:^|_)attn_impl(?:ementation)?(?:_internal)?$|(?:^|_)attention_implementation$")
+
+_DECLARES = frozenset({"add_argument", "option", "add_option"})
+# A name for flash attention itself, an entry of a table of names, what a test looks for.
+_NAMES_IT = re.compile(r"flash|fa[23]|expected|supported|legacy")
+# Several examples in one row are told apart by flash attention alone.
+_PACKED = re.compile(r"packing|packed|padding_free|varlen|ring_attn|multipack")
+# The file hands a word on to transformers, or knows the other one.
+_SPEAKS_TRANSFORMERS = re.compile(r"[\"']sdpa[\"']|\battn_implementation\s*=")
+
+
+class RULE(Rule):
+    code = "PF205"
+    title = "flash attention is asked for"
+    why = (
+        '`attn_implementation="flash_attention_2"` needs compute capability 8.0 and a half precision, and so does '
+        '`use_flash_attention_2=True`. "sdpa", PyTorch\'s own attention, runs on any GPU and in float32. A test, a key '
+        "or a menu that only names it stays."
+    )
+    kinds = frozenset({Kind.ATTENTION})
+
+    def judge(self, site: Site) -> Verdict | None:
+        if site.value is not None:
+            return rewrite("flash attention needs compute capability 8.0", Replace(site.value, "False"))
+        assert isinstance(site.node, ast.Constant)
+        if any(isinstance(above, ast.Compare | ast.Assert) for above in site.chain):
+            return keep("part of a test")
+        if {Fate.COMPARED, Fate.KEY, Fate.INVERTED} & site.fates or container(site) is not None:
+            return keep("compared, offered or looked up by")
+        name = receiver(site) or _option(site)
+        if name is None or _NAMES_IT.search(name.lower()) or (site.fates and site.fates <= {Fate.TEXT}):
+            return keep("a word whose reader the file does not show")
+        if any(_PACKED.search(ast.unparse(test)) for test in tests_around(site)):
+            return manual(f"the examples are packed, which needs flash attention: turn packing off, then {ADVICE}")
+        if _TAKES_SDPA.search(name.lower()):
+            return rewrite("flash attention needs compute capability 8.0", Respell(site.node, site.word, "sdpa"))
+        if "attn" in name.lower() or "attention" in name.lower():
+            if _SPEAKS_TRANSFORMERS.search(site.module.text):
+                return rewrite("flash attention needs compute capability 8.0", Respell(site.node, site.word, "sdpa"))
+            return manual(f"flash attention needs compute capability 8.0: {ADVICE}")
+        return keep("a word whose reader the file does not show")
+
+
+def _option(site: Site) -> str | None:
+    """`add_argument("--attn_implementation", default="flash_attention_2")`: the option that it is the default of."""
+    call = site.module.parent(site.parent) if isinstance(site.parent, ast.keyword) else None
+    if not isinstance(call, ast.Call) or site.parent.arg != "default" or called(call) not in _DECLARES:  # type: ignore[union-attr]
+        return None
+    names = [arg.value for arg in call.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
+    return next((name.lstrip("-").replace("-", "_") for name in names if name.startswith("--")), None)

@@ -1,0 +1,188 @@
+"""Launch lines within Python: a command in a string or a list of strings, and JSON text in a string."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterator, Sequence
+
+from precision_fix.model.edit import Edit, GiveName, GiveValue, Replace, Respell, spliced
+from precision_fix.model.finding import Action, Verdict, manual
+from precision_fix.model.module import Module
+from precision_fix.model.rule import AnyRule
+from precision_fix.model.site import Kind, Site
+from precision_fix.model.syntax import called
+from precision_fix.rules import rule
+from precision_fix.sources.words import BFLOAT16
+
+Answer = tuple[Site, AnyRule, Verdict]
+
+# A command begins with what starts programs, perhaps behind variables that are set for it.
+_COMMAND = re.compile(
+    r"\s*(?:[A-Za-z_]\w*=\S*\s+)*(?:\S*/)?(?:python[\d.]*|accelerate|torchrun|deepspeed|vllm|sglang|llamafactory-cli|swift|"
+    r"litgpt|tune|axolotl|srun|bash|sh|nohup|uv|poetry|mpirun|horovodrun|ray|\{?sys\.executable\}?|[\w./-]+\.(?:py|sh))\s"
+)
+_PROGRAM = re.compile(r"(?:\S*/)?(?:python[\d.]*|accelerate|torchrun|deepspeed|vllm|sglang|llamafactory-cli|[\w./-]+\.py)")
+_OPTION = re.compile(r"--[A-Za-z][\w.-]*(?:=\S+)?")
+# What shows a text to a person: there it is no command.
+_SHOWS = frozenset(
+    {"print", "echo", "info", "debug", "warning", "error", "ArgumentParser", "add_argument", "format_help", "write", "log"}
+    | {"add_parser", "ValueError", "RuntimeError", "Exception", "warn", "option", "Option", "Markdown", "markdown"}
+)
+_SHOWN = re.compile(r"(?i)help|usage|doc|example|epilog|description|readme|message|msg|text|title|prompt")
+# What starts a program, or holds the words that one was started with.
+_STARTS = frozenset(
+    {"run", "call", "check_call", "check_output", "Popen", "popen", "system", "append", "extend", "parse_args", "main"}
+    | {"create_subprocess_exec", "parse_known_args", "insert", "execute", "invoke", "spawn", "parse_args_into_dataclasses"}
+)
+
+
+def launch_lines(module: Module) -> Iterator[Answer]:
+    """What is said of the launch lines that a module holds as text."""
+    for node in module.names.strings:
+        value = node.value
+        if not isinstance(value, str) or not any(word in value for word in BFLOAT16):
+            continue
+        above = module.parent(node)
+        if isinstance(above, ast.JoinedStr):
+            if above.values[0] is node:
+                yield from _formatted(module, above, value)
+        elif _COMMAND.match(value) and not _is_shown(module, node):
+            yield from _within(module, node, value)
+        elif value.lstrip()[:1] == "{" and not isinstance(above, ast.Expr):
+            yield from _json(module, node, value)
+        elif _OPTION.fullmatch(value):
+            yield from _listed(module, node, value)
+
+
+def _is_shown(module: Module, node: ast.AST) -> bool:
+    for above in module.ancestors(node):
+        if isinstance(above, ast.Expr | ast.Raise | ast.Assert | ast.Compare):
+            return not isinstance(module.parent(node), ast.Call) or isinstance(above, ast.Raise | ast.Assert | ast.Compare)
+        if isinstance(above, ast.Call) and called(above) in _SHOWS:
+            return True
+        if isinstance(above, ast.keyword) and _SHOWN.search(above.arg or ""):
+            return True
+        if isinstance(above, ast.Assign | ast.AnnAssign):
+            target = above.targets[0] if isinstance(above, ast.Assign) else above.target
+            return _SHOWN.search(ast.unparse(target)) is not None
+        if isinstance(above, ast.stmt):
+            return False
+    return False
+
+
+def _within(module: Module, node: ast.Constant, value: str) -> Iterator[Answer]:
+    raw = _raw(module, node, value)
+    if raw is None:
+        return
+    yield from _answers(module, node, raw, raw[1], lambda new: Respell(node, value, new))
+
+
+def _answers(module: Module, node: ast.expr, raw: tuple[int, str], text: str, edit: object) -> Iterator[Answer]:
+    from precision_fix.sources.launch import settings_in
+
+    places = settings_in(text, module.target, path=module.path)
+    splices = [splice for place in places if place.verdict.action is Action.REWRITE for splice in place.splices]
+    edits: tuple[Edit, ...] = (edit(spliced(text, splices)),) if splices else ()  # type: ignore[operator]
+    for place in places:
+        site = Site(module, Kind.LAUNCH, node, place.token, within=raw[0] + place.offset)
+        mine = edits if place.verdict.action is Action.REWRITE else ()
+        yield site, rule(place.code), Verdict(place.verdict.action, place.verdict.reason, mine)
+        edits = () if mine else edits
+
+
+_PLAIN = re.compile(r"([rR]?)(\"\"\"|'''|\"|')(.*)\2", re.DOTALL)
+_F_STRING = re.compile(r"([fF][rR]?|[rR][fF])(\"\"\"|'''|\"|')(.*)\2", re.DOTALL)
+
+
+def _raw(module: Module, node: ast.Constant, value: str) -> tuple[int, str] | None:
+    """Where the content of a string begins in its source; None where that is not the value itself."""
+    match = _PLAIN.fullmatch(ast.get_source_segment(module.text, node) or "")
+    return (match.start(3), value) if match and match[3] == value else None
+
+
+def _formatted(module: Module, node: ast.JoinedStr, first: str) -> Iterator[Answer]:
+    """`f"accelerate launch --mixed_precision bf16 {script}"`: what stands in braces is a word like any other."""
+    match = _F_STRING.fullmatch(ast.get_source_segment(module.text, node) or "")
+    if not _COMMAND.match(first) or match is None or "\\" in match[3] or match[2] in match[3] or _is_shown(module, node):
+        return
+    head = match[1] + match[2]
+    yield from _answers(
+        module, node, (len(head), match[3]), match[3], lambda new: Replace(node, f"{head}{new}{match[2]}")
+    )
+
+
+# Words in a list.
+
+
+def _listed(module: Module, node: ast.Constant, value: str) -> Iterator[Answer]:
+    """`["torchrun", "train.py", "--bf16"]`: an option that stands in one string, with its value if it has one."""
+    above = module.parent(node)
+    words = above.elts if isinstance(above, ast.List | ast.Tuple) else [node]
+    outer = module.parent(above) if isinstance(above, ast.List | ast.Tuple) else above
+    index = next((i for i, each in enumerate(words) if each is node), 0)
+    behind = words[index + 1] if index + 1 < len(words) else None
+    is_pair = isinstance(behind, ast.Constant) and not str(behind.value).startswith("-") and "=" not in value
+    if is_pair or not _starts(words, outer):
+        return
+    from precision_fix.sources.launch import settings_of
+
+    texts = [each.value if isinstance(each, ast.Constant) and isinstance(each.value, str) else "$_" for each in words]
+    for place in settings_of(texts, index, module.target, path=module.path):
+        verdict = place.verdict
+        if verdict.action is Action.REWRITE:
+            verdict = _respelt(node, value, verdict)
+        yield Site(module, Kind.LAUNCH, node, place.token), rule(place.code), verdict
+
+
+def _starts(words: Sequence[ast.expr], outer: ast.AST | None) -> bool:
+    if isinstance(outer, ast.AugAssign):
+        return "argv" in ast.unparse(outer.target) or "cmd" in ast.unparse(outer.target).lower()
+    if isinstance(outer, ast.Call) and called(outer) in _STARTS:
+        return True
+    return any(
+        ast.unparse(each) == "sys.executable"
+        or (isinstance(each, ast.Constant) and isinstance(each.value, str) and _PROGRAM.fullmatch(each.value))
+        for each in words
+    )
+
+
+def _respelt(node: ast.Constant, value: str, verdict: Verdict) -> Verdict:
+    """The change within the one string that there is; a string more or less is left to a person."""
+    name, equal, _ = value.partition("=")
+    match verdict.change:
+        case GiveValue(value=False):
+            new = f"{name}=False"
+        case GiveValue(value=str() as word) if equal:
+            new = f"{name}={word}"
+        case GiveName(name=other):
+            new = f"--{other}{value[len(name):]}"
+        case _:
+            return manual(f"{verdict.reason}: take it out of the list")
+    return Verdict(verdict.action, verdict.reason, (Respell(node, value, new),))
+
+
+# JSON in a string.
+
+
+def _json(module: Module, node: ast.Constant, value: str) -> Iterator[Answer]:
+    """`json.loads('{"bf16": {"enabled": true}}')`: a config, and read as one."""
+    raw = _raw(module, node, value)
+    try:
+        is_map = isinstance(json.loads(value), dict)
+    except (ValueError, RecursionError):
+        return
+    if not is_map or raw is None:
+        return
+    from precision_fix.sources import json_config
+
+    analysis = json_config.analyse(module.path, value, module.target)
+    edits: tuple[Edit, ...] = (Respell(node, value, spliced(value, analysis.splices)),) if analysis.splices else ()
+    lines = value.split("\n")
+    for finding in analysis.findings:
+        offset = sum(len(line) + 1 for line in lines[: finding.line - 1]) + finding.column - 1
+        site = Site(module, Kind.LAUNCH, node, finding.token, within=raw[0] + offset)
+        mine = edits if finding.action is Action.REWRITE else ()
+        yield site, rule(finding.code), Verdict(finding.action, finding.reason, mine)
+        edits = () if mine else edits
