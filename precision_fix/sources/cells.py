@@ -11,19 +11,21 @@ import json
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
 from precision_fix.model.edit import Splice
 from precision_fix.sources.analysis import Unparsable
-from precision_fix.sources.jsontext import string, unparsable
+from precision_fix.sources.jsontext import string
 
 _BLANK = re.compile(r"[ \t\n\r]*")
 # What one character of a decoded string is written as; a pair of surrogates is one character.
 _WRITTEN = re.compile(
     r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\.|[^\\]", re.DOTALL
 )
+_SOURCE = re.compile(r'"source"[ \t\n\r]*:[ \t\n\r]*')
 _LINE_STARTS = re.compile(r"(?<=\n)")
 _DECODER = json.JSONDecoder()
 _MERGE = re.compile(r"^(?:<{7}|={7}|>{7})(?: |$)", re.MULTILINE)
@@ -51,30 +53,37 @@ class _Piece:
         return self.start + character if self._offsets is None else self._offsets[character]
 
 
-@dataclass(slots=True)
 class Cell:
-    """A code cell. `number` counts all cells of the notebook from 1."""
+    """A code cell. `number` counts all cells of the notebook from 1, `language` is "" where the cell does not say."""
 
-    number: int
-    text: str
-    pieces: list[_Piece]
-    listed: bool
-    language: str
-    _starts: list[int] = field(default_factory=list)
+    def __init__(self, number: int, source: str | list[str], language: str, places: _Places) -> None:
+        self.number = number
+        self.text = source if isinstance(source, str) else "".join(source)
+        self.listed = not isinstance(source, str)
+        self.language = language
+        self._places = places
 
-    def __post_init__(self) -> None:
-        position = 0
-        for piece in self.pieces:
-            self._starts.append(position)
-            position += len(piece.text)
+    @cached_property
+    def pieces(self) -> list[_Piece]:
+        """The strings that the text is written in."""
+        cursor = _Cursor(self._places.file, self._places.of[self.number - 1])
+        pieces = [cursor.piece() for _ in cursor.items()] if self.listed else [cursor.piece()]
+        if "".join(piece.text for piece in pieces) != self.text:
+            raise Unparsable(f"the source of cell {self.number} is not found again")
+        return pieces
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return [*accumulate((len(piece.text) for piece in self.pieces[:-1]), initial=0)]
 
     def offset(self, character: int) -> int:
         """Where in the file a character of the text stands. Between two strings, it is where the second begins."""
         index = bisect_right(self._starts, character) - 1
         return self.pieces[index].offset(character - self._starts[index])
 
-    def splice(self, file: str, splice: Splice) -> Splice:
+    def splice(self, splice: Splice) -> Splice:
         """A splice of the text as one of the file: what is new is written as the file writes its strings."""
+        file = self._places.file
         parts = _LINE_STARTS.split(splice.text) if self.listed else [splice.text]
         encoded = [json.dumps(part, ensure_ascii=file.isascii())[1:-1] for part in parts]
         between = self._between(file) if len(encoded) > 1 else ""
@@ -105,33 +114,42 @@ class Notebook:
 
 def read(file: str) -> Notebook:
     """The code cells of a notebook. Raises Unparsable for what is none, or is one of another time."""
-    cursor = _Cursor(file)
-    cells: list[Cell] = []
-    metadata: Any = {}
-    version: Any = None
-    known = False
     try:
-        for key in cursor.members():
-            if key == "cells":
-                cells, known = list(_cells(cursor)), True
-            elif key == "worksheets":
-                cells, known = list(_worksheets(cursor)), True
-            elif key == "metadata":
-                metadata = cursor.value()
-            elif key == "nbformat":
-                version = cursor.value()
-            else:
-                cursor.value()
-        cursor.end()
-    except Unparsable as error:
-        raise Unparsable(_what_it_is(file) or str(error)) from None
-    if version is not None and version not in (3, 4):
+        document = json.loads(file)
+    except json.JSONDecodeError as error:
+        raise Unparsable(_what_it_is(file) or f"does not parse, line {error.lineno}: {error.msg}") from None
+    except RecursionError:
+        raise Unparsable("is nested too deeply for a notebook") from None
+    except ValueError as error:  # a number of more digits than Python takes
+        raise Unparsable(f"cannot be read: {error}") from None
+    if not isinstance(document, dict):
+        raise Unparsable("is no notebook: it is no object of JSON")
+    version = document.get("nbformat", 4)
+    if version not in (3, 4):
         raise Unparsable(
             f"is a notebook of format {version}, which is not read: jupyter nbconvert --to notebook converts"
         )
-    if not known:
-        raise Unparsable("is no notebook: it has no cells")
-    return Notebook(_language(metadata), cells)
+    sheets = document.get("worksheets") if version == 3 else None
+    found = [document] if sheets is None else sheets
+    if not _are(found, dict) or not all(_are(sheet.get("cells"), dict) for sheet in found):
+        raise Unparsable("is no notebook: it has no list of cells")
+    all_cells = [cell for sheet in found for cell in sheet["cells"]]
+    places = _Places(file, sheets is not None, len(all_cells) if all("source" in cell for cell in all_cells) else None)
+    return Notebook(_language(document.get("metadata")), [*_code(all_cells, places)])
+
+
+def _are(found: object, kind: type) -> bool:
+    return isinstance(found, list) and all(isinstance(each, kind) for each in found)
+
+
+def _code(cells: list[dict[str, Any]], places: _Places) -> Iterator[Cell]:
+    for number, cell in enumerate(cells, 1):
+        source = cell.get("input" if places.in_sheets else "source")
+        if source and cell.get("cell_type") == "code":
+            if not isinstance(source, str) and not _are(source, str):
+                raise Unparsable(f"the source of cell {number} is no text")
+            language = _cell_language(cell.get("metadata")) or cell.get("language") or ""
+            yield Cell(number, source, str(language).lower(), places)
 
 
 def _what_it_is(file: str) -> str | None:
@@ -163,127 +181,97 @@ def _language(metadata: Any) -> str:
 _OTHER_KERNELS = re.compile(r"(?i)ir$|julia|xcpp|scala|bash|javascript|typescript|deno|matlab|octave|rust|\.net")
 
 
-def _worksheets(cursor: _Cursor) -> Iterator[Cell]:
-    number = 0
-    for _ in cursor.items():
-        for key in cursor.members():
-            if key == "cells":
-                for cell in _cells(cursor, number):
-                    number = cell.number
-                    yield cell
-            else:
-                cursor.value()
-
-
-def _cells(cursor: _Cursor, number: int = 0) -> Iterator[Cell]:
-    for _ in cursor.items():
-        number += 1
-        kind: Any = None
-        language: Any = ""
-        pieces: list[_Piece] = []
-        listed = False
-        for key in cursor.members():
-            if key in ("source", "input"):
-                pieces, listed = cursor.strings()
-            elif key == "cell_type":
-                kind = cursor.value()
-            elif key == "language":
-                language = cursor.value()
-            elif key == "metadata":
-                language = _cell_language(cursor.value()) or language
-            else:
-                cursor.value()
-        if kind == "code" and pieces:
-            yield Cell(number, "".join(piece.text for piece in pieces), pieces, listed, str(language).lower())
-
-
 def _cell_language(metadata: Any) -> Any:
     """VS Code lets a cell be in another language than its notebook."""
     code = metadata.get("vscode") if isinstance(metadata, dict) else None
     return code.get("languageId") if isinstance(code, dict) else None
 
 
-class _Cursor:
-    """A place in a JSON text. What is of no interest is read over by the parser of `json`, which is written in C."""
+class _Places:
+    """Where in the file the source of each cell begins. `count` is how many cells there are, if each has a source."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, file: str, in_sheets: bool, count: int | None) -> None:
+        self.file = file
+        self.in_sheets = in_sheets
+        self._count = count
+
+    @cached_property
+    def of(self) -> list[int]:
+        if not self.in_sheets:
+            # Outputs may hold such a key as well; where there are no more of them than cells, none does.
+            found = [key.end() for key in _SOURCE.finditer(self.file)]
+            if len(found) == self._count:
+                return found
+        cursor = _Cursor(self.file)
+        places: list[int] = []
+        for key in cursor.members():
+            if key == "worksheets" and self.in_sheets:
+                places = [place for _ in cursor.items() for place in self._of_sheet(cursor)]
+            elif key == "cells" and not self.in_sheets:
+                places = [self._of_cell(cursor) for _ in cursor.items()]
+            else:
+                cursor.value()
+        return places
+
+    def _of_sheet(self, cursor: _Cursor) -> list[int]:
+        places: list[int] = []
+        for key in cursor.members():
+            if key == "cells":
+                places = [self._of_cell(cursor) for _ in cursor.items()]
+            else:
+                cursor.value()
+        return places
+
+    def _of_cell(self, cursor: _Cursor) -> int:
+        place = 0
+        for key in cursor.members():
+            if key == ("input" if self.in_sheets else "source"):
+                place = cursor.next()
+            cursor.value()
+        return place
+
+
+class _Cursor:
+    """A place in a text that `json` has read. What is of no interest is read over by that reader, which is fast."""
+
+    def __init__(self, text: str, position: int = 0) -> None:
         self.text = text
-        self.position = 0
+        self.position = position
 
     def members(self) -> Iterator[str]:
         """The keys of the object that begins here; whoever asks for the next has read the value."""
-        self._expect("{", "an object is missing")
-        if self._take("}"):
-            return
-        while True:
-            self._skip()
-            if not self.text.startswith('"', self.position):
-                raise unparsable(self.text, self.position, "a key in double quotes is missing")
+        self._take("{")
+        while not self._take("}"):
+            self.next()
             key, self.position = string(self.text, self.position)
-            self._expect(":", "':' is missing")
+            self._take(":")
             yield key
-            if self._take("}"):
-                return
-            self._expect(",", "',' or '}' is missing")
+            self._take(",")
 
     def items(self) -> Iterator[None]:
         """Once for each item of the list that begins here; whoever asks for the next has read the item."""
-        self._expect("[", "a list is missing")
-        if self._take("]"):
-            return
-        while True:
+        self._take("[")
+        while not self._take("]"):
             yield None
-            if self._take("]"):
-                return
-            self._expect(",", "',' or ']' is missing")
+            self._take(",")
 
-    def value(self) -> Any:
-        """The value that begins here."""
-        self._skip()
-        try:
-            value, self.position = _DECODER.raw_decode(self.text, self.position)
-        except json.JSONDecodeError as error:
-            raise unparsable(self.text, error.pos, error.msg[:1].lower() + error.msg[1:]) from None
-        except RecursionError:
-            raise unparsable(self.text, self.position, "nested too deeply") from None
+    def value(self) -> object:
+        value, self.position = _DECODER.raw_decode(self.text, self.next())
         return value
 
-    def strings(self) -> tuple[list[_Piece], bool]:
-        """The string that begins here, or the strings of a list, and whether it is one."""
-        self._skip()
-        if self.text.startswith('"', self.position):
-            return [self._piece()], False
-        if not self.text.startswith("[", self.position):
-            self.value()
-            return [], False
-        pieces = []
-        for _ in self.items():
-            self._skip()
-            if not self.text.startswith('"', self.position):
-                raise unparsable(self.text, self.position, "the source of a cell is no list of strings")
-            pieces.append(self._piece())
-        return pieces, True
-
-    def end(self) -> None:
-        self._skip()
-        if self.position < len(self.text):
-            raise unparsable(self.text, self.position, "the notebook has ended, and something follows")
-
-    def _piece(self) -> _Piece:
-        start = self.position + 1
+    def piece(self) -> _Piece:
+        """The string that begins here."""
+        start = self.next() + 1
         value, self.position = string(self.text, self.position)
         return _Piece(self.text, value, start, self.position - 1)
 
-    def _skip(self) -> None:
+    def next(self) -> int:
+        """Where the next token begins."""
         found = _BLANK.match(self.text, self.position)
         self.position = found.end() if found else self.position
+        return self.position
 
     def _take(self, character: str) -> bool:
-        self._skip()
-        taken = self.text.startswith(character, self.position)
+        taken = self.text.startswith(character, self.next())
         self.position += taken
         return taken
-
-    def _expect(self, character: str, what: str) -> None:
-        if not self._take(character):
-            raise unparsable(self.text, self.position, what)

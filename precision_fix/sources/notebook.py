@@ -6,6 +6,7 @@ itself would not run either; it is left out, and reported where it speaks of bfl
 
 from __future__ import annotations
 
+import json
 import posixpath
 import re
 from bisect import bisect_right
@@ -22,7 +23,6 @@ from precision_fix.sources.analysis import Analysis, Stretch, Unparsable
 from precision_fix.sources.cells import Cell
 from precision_fix.sources.magics import Kind, Part
 
-_WORDS = tuple(needle.decode().replace(r"\"", '"') for needle in NOTEBOOK.needles)
 # NAME=VALUE or NAME VALUE; a value with blanks would be another one to a shell.
 _VARIABLE = re.compile(r"(\w+)[= ](\S+)\s*")
 _MENTION = re.compile(r"\w*(?:bfloat16|bf16)\w*", re.IGNORECASE)
@@ -37,7 +37,7 @@ def parse(text: str) -> object:
 def analyse(path: str, text: str, target: Target) -> Analysis:
     """Find the sites in the code cells of a notebook and judge them. Raises Unparsable."""
     code = cells.read(text).python
-    if not any(word in cell.text for cell in code for word in _WORDS):
+    if not NOTEBOOK.may_hold_a_site(json.dumps([cell.text for cell in code]).encode()):
         return Analysis()
     found = _Found(path, text, target)
     understood = [(cell, magics.understand(cell.text)) for cell in code]
@@ -66,13 +66,13 @@ class _Sheet:
         cell = self.cells[index]
         return cell, min(self.first + offset - self.starts[index], len(cell.text))
 
-    def place(self, file: str, splices: list[Splice]) -> list[Splice]:
+    def place(self, splices: list[Splice]) -> list[Splice]:
         """Splices of the text as splices of the file, which touch no more than what becomes another."""
         placed = []
         for splice in splices:
             for each in _narrowed(self.text, splice):
                 cell, start = self.at(each.start)
-                placed.append(cell.splice(file, Splice(start, start + each.end - each.start, each.text)))
+                placed.append(cell.splice(Splice(start, start + each.end - each.start, each.text)))
         return placed
 
 
@@ -171,7 +171,7 @@ class _Found:
             self._keeps.append(cell.offset(character))
         for stretch in analysis.stretches:
             self._result.stretches.append(Stretch(stretch.code, stretch.edits, self._placing(sheet, stretch, parse)))
-        self._result.splices += sheet.place(self.file, analysis.splices)
+        self._result.splices += sheet.place(analysis.splices)
 
     def _add_finding(self, cell: Cell, character: int, finding: Finding) -> None:
         offset = cell.offset(character)
@@ -186,7 +186,7 @@ class _Found:
             placed = stretch.place(splices)
             # A cell that no longer parsed would be left out in silence when the notebook is read again.
             parse(spliced(sheet.text, placed))
-            return sheet.place(self.file, placed)
+            return sheet.place(placed)
 
         return place
 

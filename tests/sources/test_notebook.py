@@ -242,6 +242,30 @@ def test_comments_that_keep() -> None:
     assert "y  # precision-fix: keep" in text.splitlines()[line - 1]
 
 
+def test_outputs_and_metadata_that_have_sources_too() -> None:
+    nested = {"source": "x.to(torch.bfloat16)", "cells": [{"source": ["torch.bfloat16"]}]}
+    output = {"output_type": "display_data", "metadata": nested, "data": {"application/json": nested}}
+    text = notebook(
+        "import torch",
+        code("y = 1", outputs=[output]),
+        "x.to(torch.bfloat16)",
+        metadata={**METADATA, "cells": [nested]},
+    )
+    expected = json.loads(text)
+    expected["cells"][2]["source"] = ["x.to(torch.float32)"]
+    assert json.loads(patched(text)) == expected
+    assert len(patched(text)) == len(text) - 1
+
+
+def test_a_key_that_is_written_with_escapes() -> None:
+    output = {"output_type": "display_data", "metadata": {}, "data": {"application/json": {"source": "x"}}}
+    text = notebook(code("import torch", outputs=[output]), "x.to(torch.bfloat16)", listed=False)
+    odd = text.replace('"source": "x.to', '"\\u0073ource": "x.to')
+    found = scan_bytes("a.ipynb", odd.encode(), FLOAT32, with_text=True, format_=NOTEBOOK)
+    assert found is not None and not found.changes and found.problem is not None
+    assert found.problem.message == "the source of cell 2 is not found again"
+
+
 def test_nbformat_3() -> None:
     cell: dict[str, Any] = {
         "cell_type": "code",
@@ -292,22 +316,25 @@ def test_cells_of_another_language_are_left() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "does not parse, line 1: the text ends too early"),
-        ("{bf16", "does not parse, line 1: a key in double quotes is missing"),
+        ("", "does not parse, line 1: Expecting value"),
+        ('{\n"a": bf16}', "does not parse, line 2: Expecting value"),
         (
             "version https://git-lfs.github.com/spec/v1\noid sha256:0bf16\n",
             "is a pointer of Git LFS, not the notebook: ",
         ),
         ("<!DOCTYPE html>bf16", "is no notebook but a page of HTML"),
         ('{\n "cells": [\n<<<<<<< HEAD\n"bf16"', "holds a merge conflict, line 3"),
-        ("[1]", "does not parse, line 1: an object is missing"),
-        ('{"a": "bf16"}', "is no notebook: it has no cells"),
-        ('{"cells": "bf16"}', "does not parse, line 1: a list is missing"),
-        ('{"cells": [1]}', "does not parse, line 1: an object is missing"),
-        ('{"cells": [{"cell_type": "code", "source": [1]}]}', "does not parse, line 1: the source of a cell is no"),
+        ("[1]", "is no notebook: it is no object of JSON"),
+        ('{"a": "bf16"}', "is no notebook: it has no list of cells"),
+        ('{"cells": "bf16"}', "is no notebook: it has no list of cells"),
+        ('{"cells": [1]}', "is no notebook: it has no list of cells"),
+        ('{"worksheets": [1], "nbformat": 3}', "is no notebook: it has no list of cells"),
+        ('{"cells": [{"cell_type": "code", "source": [1]}]}', "the source of cell 1 is no text"),
+        ('{"cells": [{"cell_type": "code", "source": {"a": 1}}]}', "the source of cell 1 is no text"),
         ('{"cells": [], "nbformat": 5}', "is a notebook of format 5, which is not read: "),
-        ('{"cells": [{"outputs": ' + "[" * 100_000, "does not parse, line 1: "),
-        ('{"cells": []} x', "does not parse, line 1: the notebook has ended, and something follows"),
+        ('{"cells": [], "a": ' + "1" * 5_000 + "}", "cannot be read: "),
+        ('{"cells": [{"outputs": ' + "[" * 100_000, "is nested too deeply for a notebook"),
+        ('{"cells": []} x', "does not parse, line 1: Extra data"),
     ],
 )
 def test_what_is_no_notebook_is_said_in_one_line(text: str, message: str) -> None:
@@ -322,7 +349,8 @@ def test_what_is_no_notebook_is_said_in_one_line(text: str, message: str) -> Non
         '{"cells": [], "nbformat": 4}',
         '{"cells": [{"cell_type": "code"}, {"cell_type": "code", "source": []}, {"source": "torch.bfloat16"}]}',
         '{"cells": [{"cell_type": "code", "source": null}, {"cell_type": "markdown", "source": "torch.bfloat16"}]}',
-        '{"worksheets": []}',
+        '{"worksheets": [], "nbformat": 3}',
+        '{"worksheets": [{"cells": []}], "nbformat": 3}',
     ],
 )
 def test_notebooks_without_code(text: str) -> None:
