@@ -36,10 +36,11 @@ bench-configs: $(VENV)/ready
 bench-runtime: $(VENV)/ready
 	$(RUN) -m tests.bench.runtime
 
-# The runtime under transformers, Accelerate, Lightning, peft and diffusers, which are installed for it.
+# The runtime under transformers, Accelerate, Lightning, peft and diffusers, which are installed for it, and patched
+# configs as these libraries read them; fish-speech's are fetched, or taken from FISH_SPEECH=/path.
 frameworks: $(VENV)/ready
 	$(RUN) -m pip install --quiet --editable ".[test,frameworks]"
-	$(RUN) -m pytest tests/runtime/frameworks
+	$(RUN) -m pytest tests/runtime/frameworks tests/frameworks
 
 # What only a CUDA device can show.
 gpu: $(VENV)/ready

@@ -12,10 +12,10 @@ import re
 #: What a user can do where an edit cannot.
 ADVICE = "use eager or SDPA attention"
 #: transformers' words for it, as `attn_implementation` takes them.
-FLASH_WORDS = re.compile(
-    r"flash_attention_[23]|kernels-community/(?:vllm-)?flash-attn[23]?(?:@[\w.]+)?(?::\w+)?"
+FLASH_WORDS = re.compile(r"flash_attention_[23]|kernels-community/(?:vllm-)?flash-attn[23]?(?:@[\w.]+)?(?::\w+)?")
+_OTHERS = re.compile(
+    r"flash_attn(?:_[23])?|fa[23]|FLASH_ATTN(?:_VLLM_V1)?|flash(?:attention|attn)?[23]?", re.IGNORECASE
 )
-_OTHERS = re.compile(r"flash_attn(?:_[23])?|fa[23]|FLASH_ATTN(?:_VLLM_V1)?|flash(?:attention|attn)?[23]?", re.IGNORECASE)
 
 
 def needs_flash_attention(word: str) -> bool:

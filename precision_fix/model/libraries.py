@@ -24,6 +24,7 @@ class Words:
     """
 
     names: tuple[str, ...]
+    """Each may be the end of a path, `bf16.enabled`; `*` stands for any name."""
     words: Mapping[str, tuple[str, str]]
     own: frozenset[str] = frozenset()
     usual: bool = False
@@ -245,16 +246,7 @@ LIBRARIES: tuple[Library, ...] = (
         (
             Follows(("output_dtype",), "the precision in which a file is saved"),
             Words(
-                (
-                    "train_dtype",
-                    "fallback_train_dtype",
-                    "weight_dtype",
-                    "embedding_weight_dtype",
-                    "lora_weight_dtype",
-                    "text_encoder_weight_dtype",
-                    "unet_weight_dtype",
-                    "vae_weight_dtype",
-                ),
+                ("*",),
                 {"BFLOAT_16": ("FLOAT_32", "FLOAT_16")},
                 own=_set("BFLOAT_16"),
             ),

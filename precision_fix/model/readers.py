@@ -62,7 +62,7 @@ def replacement(setting: Setting) -> Answer | None:
 def _knowing(setting: Setting) -> Iterator[tuple[Library, Words | Switch | Follows]]:
     for library in LIBRARIES:
         for row in library.settings:
-            if any(setting.ends_in(name) for name in row.names) and _says(row, setting):
+            if any(name == "*" or setting.ends_in(name) for name in row.names) and _says(row, setting):
                 yield library, row
                 break
 
@@ -94,7 +94,7 @@ def _evidence(library: Library, row: Words | Switch | Follows, setting: Setting)
     if isinstance(row, Words) and setting.word in row.own:
         return 3
     near = document.mapping(setting.keys[:-1]).keys() | document.mapping(()).keys()
-    target = " ".join(document.command) or str(setting.beside("target_") or "")
+    target = " ".join(document.command) or str(setting.beside("target") or "")
     if (
         len(library.beside & near) >= min(2, len(library.beside)) > 0
         or any(fnmatch(document.file, pattern) for pattern in library.files)

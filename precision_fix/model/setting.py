@@ -88,7 +88,7 @@ class Document:
 
 def plain(key: str) -> str:
     """A key as it is compared: `torch-dtype` and `Torch_Dtype` are `torch_dtype`, `--bf16` is `bf16`."""
-    return key.lower().replace("-", "_").lstrip("_")
+    return key.lower().replace("-", "_").strip("_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +109,18 @@ class Setting:
 
     @property
     def name(self) -> str:
-        """The innermost key that is a name, in lower case, with underscores: `torch-dtype` is `torch_dtype`."""
+        """The innermost key that is a name, in lower case and with underscores: `--torch-dtype` is `torch_dtype`."""
         return self.names[-1] if self.names else ""
 
     @property
     def names(self) -> tuple[str, ...]:
         """The keys that are names, outermost first, in the same spelling; dashes before one do not count."""
         return tuple(plain(key) for key in self.keys if isinstance(key, str))
+
+    @property
+    def shown(self) -> str:
+        """The name as it is written."""
+        return next((key for key in reversed(self.keys) if isinstance(key, str)), "")
 
     @property
     def above(self) -> str:

@@ -63,9 +63,10 @@ def is_precision(name: str) -> bool:
 
 
 def takes_dtype(setting: Setting) -> bool:
-    """Whether the name is one of a precision, or Hydra looks the value up as a name of Python."""
-    looked_up = setting.name == "path" and str(setting.beside("target_")).endswith("get_object")
-    return is_precision(setting.name) or looked_up
+    """Whether the name is one of a precision, or the value is what Hydra puts there: `dtype: {_target_: ...}`."""
+    if setting.name == "target" or (setting.name == "path" and "get_object" in str(setting.beside("target"))):
+        return is_precision(setting.above)
+    return is_precision(setting.name)
 
 
 def turns_on(setting: Setting) -> bool:

@@ -9,15 +9,19 @@ from precision_fix.model.rule import SettingRule
 from precision_fix.model.setting import Form, Setting
 
 # What stands beside a dtype where it tells of bytes: safetensors' header, GGUF's list of tensors.
-_LAYOUT = ("data_offsets", "shape", "offset", "offsets", "nbytes")
+_LAYOUT = frozenset({"data_offsets", "shape", "offset", "offsets", "nbytes"})
+# What is said beside a precision in which something was measured or checked, or above it.
+_RECORD = frozenset(
+    {"tflops", "mfu", "throughput", "latency", "measured", "measurement", "hardware", "status", "verified", "results"}
+)
 
 
 class RULE(SettingRule):
     code = "PF011"
     title = "a setting that chooses no precision"
     why = (
-        "The precision in which a file is saved, the dtype beside a tensor's shape and offsets, a name or a text that "
-        "a person reads: nothing is computed in it. A setting that follows another one stays as well."
+        "The precision in which a file is saved, the dtype beside a tensor's shape and offsets, a name or a text for "
+        "people, a record of what was measured: nothing is computed in it. A setting that follows another stays too."
     )
     forms = frozenset({Form.KEY, Form.OPTION, Form.VARIABLE})
 
@@ -25,6 +29,9 @@ class RULE(SettingRule):
         found = answer(setting)
         if found is not None and found.value is None:
             return keep(found.why)
-        if any(setting.beside(name) is not None for name in _LAYOUT):
+        near = (*setting.document.mapping(setting.keys[:-1]), *setting.names[:-1])
+        if not _LAYOUT.isdisjoint(near):
             return keep("tells how bytes are laid out")
+        if not _RECORD.isdisjoint(part for name in near for part in name.split("_")):
+            return keep("tells in what something was measured")
         return keep("tells how something is stored or called") if words.describes(setting) else None

@@ -22,4 +22,4 @@ class RULE(SettingRule):
         found = replacement(setting)
         if found is None or not isinstance(found.value, str):
             return None
-        return change(f"{setting.name} chooses a precision", GiveValue(found.value))
+        return change(f"{setting.shown} chooses a precision", GiveValue(found.value))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from precision_fix.model import words
 from precision_fix.model.edit import GiveValue
 from precision_fix.model.finding import Verdict, change
 from precision_fix.model.readers import answer
@@ -22,11 +21,7 @@ class RULE(SettingRule):
 
     def judge(self, setting: Setting) -> Verdict | None:
         found = answer(setting)
-        if (
-            found is None
-            or not isinstance(found.value, str)
-            or found.value == words.other_word(setting.word, setting.target)
-        ):
+        if found is None or not isinstance(found.value, str):
             return None
-        whose = f"{found.reader}'s word" if found.reader else "the word of whoever reads it"
+        whose = f"{found.reader}'s word" if found.reader else "the usual reader's word"
         return change(f"{whose} for {setting.target.dtype}", GiveValue(found.value))

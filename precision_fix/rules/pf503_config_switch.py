@@ -23,5 +23,5 @@ class RULE(SettingRule):
         found = replacement(setting)
         if found is None or found.value is not False:
             return None
-        shown = f"{setting.above}.{setting.name}" if setting.name == "enabled" else setting.name
+        shown = f"{setting.above}.{setting.name}" if setting.name == "enabled" else setting.shown
         return change(f"{shown} turns bfloat16 on", GiveValue(False))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from precision_fix.model.attention import needs_flash_attention
 from precision_fix.model.finding import Verdict, manual
 from precision_fix.model.rule import SettingRule
 from precision_fix.model.setting import Form, Setting
@@ -27,4 +28,6 @@ class RULE(SettingRule):
         )
         if not is_model:
             return None
+        if needs_flash_attention(setting.word):
+            return manual("asks for flash attention: name another where the model is loaded")
         return manual("says what the weights are stored in: name the dtype where the model is loaded")

@@ -28,8 +28,8 @@ class RULE(SettingRule):
             return None
         if words.says(setting.value):
             return manual(
-                f"{setting.name} names bfloat16: if it chooses a precision, give its reader's word for float32"
+                f"{setting.shown} names bfloat16: if it chooses a precision, give its reader's word for float32"
             )
         if words.names_bfloat16(setting.name) and setting.value is not False:
-            return manual(f"{setting.name} may turn bfloat16 on: if it does, turn it off")
+            return manual(f"{setting.shown} may turn bfloat16 on: if it does, turn it off")
         return None

@@ -66,7 +66,7 @@ def _bytes(*words: str) -> tuple[bytes, ...]:
 
 PYTHON = Format("python", _bytes(*BFLOAT16, *ELSEWHERE, *FLASH))
 # What may stand in a config: bfloat16 in a library's own spelling too, and an attention that needs capability 8.0.
-_IN_CONFIGS = _bytes(*BFLOAT16, "Bfloat16", "BFLOAT16", "BFLOAT_16", "flash_attention_2")
+_IN_CONFIGS = _bytes(*BFLOAT16, "Bfloat16", "BFLOAT16", "BFLOAT_16", "flash_att", "flash-att", "attn_impl")
 _MIB = 1 << 20
 _YAML = Format("yaml_config", _IN_CONFIGS, 2 * _MIB)
 _JSON = Format("json_config", _IN_CONFIGS, 4 * _MIB)

@@ -6,8 +6,10 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
+from pathlib import Path
 
 from precision_fix.model import words
+from precision_fix.model.attention import needs_flash_attention
 from precision_fix.model.edit import Change, GiveValue, Splice
 from precision_fix.model.finding import Action, Finding, Verdict, manual
 from precision_fix.model.rule import SettingRule
@@ -21,6 +23,10 @@ from precision_fix.sources.project import libraries_near
 
 #: The text of a token that gives another value; None where this token cannot.
 Spell = Callable[[str, str | bool], str | None]
+
+
+# The pipelines of a project's own checks: nobody trains there on a GPU at hand.
+_PIPELINES = frozenset({".github", ".gitlab", ".circleci", ".buildkite"})
 
 
 @cache
@@ -47,7 +53,9 @@ def judge(
     form: Form = Form.KEY,
 ) -> Analysis:
     """What the rules say of the settings of each document of a file."""
-    analysis = Analysis()
+    analysis = Analysis(unused_keeps=keeps.unused)
+    if not _PIPELINES.isdisjoint(Path(path).parts):
+        return analysis
     lines = _Lines(text)
     for scalars in documents:
         document: Document | None = None
@@ -94,7 +102,7 @@ def may_speak(text: str, comment: str) -> bool:
     return False
 
 
-_MENTION = re.compile(r"(?i:(?<![a-z0-9])b(?:f|float)_?16(?![a-z0-9]))|flash_attention_2|precision-fix:")
+_MENTION = re.compile(r"(?i:(?<![a-z0-9])b(?:f|float)_?16(?![a-z0-9]))|flash|precision-fix:")
 
 
 def speaks(scalar: Scalar) -> bool:
@@ -103,14 +111,15 @@ def speaks(scalar: Scalar) -> bool:
     if isinstance(value, str):
         return (
             words.says(value)
-            or value == "flash_attention_2"
+            or needs_flash_attention(value)
             or words.is_default(value)
             or (_names_bfloat16(scalar) and (value.lower() in _ON or words.is_filled_in(value)))
         )
-    return value is True and (_names_bfloat16(scalar) or "torch_autocast" in scalar.keys)
+    return value is True and (_names_bfloat16(scalar) or _SWITCHES.search(str(scalar.keys[-2:])) is not None)
 
 
 _ON = frozenset({"true", "yes", "on", "1", "auto", "full"})
+_SWITCHES = re.compile(r"flash_?att|torch_autocast")
 
 
 def _names_bfloat16(scalar: Scalar) -> bool:

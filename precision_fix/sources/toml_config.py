@@ -36,7 +36,7 @@ def analyse(path: str, text: str, target: Target) -> Analysis:
     if not settings.may_speak(text, comment="#"):
         return Analysis()
     document = _placed(text, parse(text))
-    keeps = Keeps(text, [(each.start, each.end) for each in document if each.end > each.start])
+    keeps = Keeps(text, [token.span() for token in _TOKEN.finditer(text)])
     return settings.judge(path, text, [document], keeps, spell, target)
 
 
