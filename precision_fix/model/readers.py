@@ -62,7 +62,8 @@ def replacement(setting: Setting) -> Answer | None:
 def _knowing(setting: Setting) -> Iterator[tuple[Library, Words | Switch | Follows]]:
     for library in LIBRARIES:
         for row in library.settings:
-            if any(name == "*" or setting.ends_in(name) for name in row.names) and _says(row, setting):
+            # The word is quicker to look up than the name.
+            if _says(row, setting) and any(name == "*" or setting.ends_in(name) for name in row.names):
                 yield library, row
                 break
 

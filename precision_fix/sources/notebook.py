@@ -83,14 +83,14 @@ class _Found:
         self.path = path
         self.file = file
         self.target = target
-        self._lines = _Lines(file)
+        self._known = (0, 1)
         self._findings: list[tuple[int, Finding]] = []
         self._keeps: list[int] = []
         self._result = Analysis()
 
     def analysis(self) -> Analysis:
         self._result.findings = [finding for _, finding in sorted(self._findings, key=lambda each: each[0])]
-        self._result.unused_keeps = [self._lines.of(offset)[0] for offset in sorted(self._keeps)]
+        self._result.unused_keeps = [self._place(offset)[0] for offset in sorted(self._keeps)]
         return self._result
 
     def add_python(self, code: list[tuple[Cell, str]]) -> None:
@@ -175,9 +175,16 @@ class _Found:
 
     def _add_finding(self, cell: Cell, character: int, finding: Finding) -> None:
         offset = cell.offset(character)
-        line, column = self._lines.of(offset)
+        line, column = self._place(offset)
         where = f"cell {cell.number}, line {len(_LINE_END.findall(cell.text, 0, character)) + 1}"
         self._findings.append((offset, replace(finding, path=self.path, line=line, column=column, cell=where)))
+
+    def _place(self, offset: int) -> tuple[int, int]:
+        """Line and column in the file, by counting on from the last that was asked for."""
+        position, line = self._known if self._known[0] <= offset else (0, 1)
+        line += self.file.count("\n", position, offset)
+        self._known = (offset, line)
+        return line, offset - self.file.rfind("\n", 0, offset)
 
     def _placing(
         self, sheet: _Sheet, stretch: Stretch, parse: Callable[[str], object]
