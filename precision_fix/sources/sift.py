@@ -1,7 +1,8 @@
 """Which notebooks are worth parsing, told from their bytes.
 
 Most of a notebook are pictures in base64, in which any four letters stand by chance; and each word that is looked for
-costs as much as reading the file from memory.
+costs as much as reading the file from memory. A word in two strings of a list, or one with letters written as escapes,
+is not found; no program writes notebooks so.
 """
 
 from __future__ import annotations
