@@ -20,7 +20,7 @@ class RULE(Rule):
     why = (
         'Accelerate says mixed_precision="no" for float32 (Accelerator, ACCELERATE_MIXED_PRECISION), Lightning '
         'says "32-true" for what it calls "bf16-mixed", "bf16-true" or, for short, "bf16" (Trainer and Fabric, '
-        "precision=); Composer says \"fp32\" for its \"amp_bf16\"."
+        'precision=); Composer says "fp32" for its "amp_bf16".'
     )
     kinds = frozenset({Kind.WORD})
 

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from precision_fix.engine.scan import scan_bytes, scan_file
+from precision_fix.model.edit import Splice, spliced
 from precision_fix.model.finding import Action, Finding
 from precision_fix.model.target import FLOAT32
-from precision_fix.sources import NOTEBOOK
+from precision_fix.sources import NOTEBOOK, cells
 from precision_fix.sources.analysis import Unparsable
 from precision_fix.sources.notebook import analyse
 from tests.sources.notebooks import METADATA, check_valid, code, markdown, notebook, sources
@@ -39,7 +40,7 @@ def told(text: str) -> list[Finding]:
     return analyse("a.ipynb", text, FLOAT32).findings
 
 
-def check(before: str, after: str, *, layouts: bool = True) -> None:
+def check(before: str, after: str) -> None:
     """One cell of Python becomes another, in every layout."""
     for listed in (True, False):
         for layout in ({}, {"indent": None}, {"indent": 4}, {"indent": "\t", "ensure_ascii": True}):
@@ -96,6 +97,21 @@ def test_strings_that_are_no_lines() -> None:
     text = notebook(code(["import tor", "ch\nx.to(torch.bfl", "oat16)\n", "", "y = 1"]))
     after = patched(text)
     assert "".join(json.loads(after)["cells"][0]["source"]) == "import torch\nx.to(torch.float32)\ny = 1"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("  --b \\\n", ""), ("--b \\\n  ", ""), ("\\\n  --b \\\n  -", "-"), ("--b", "--d \\\n  --e"), ("a \\", "a\n\n\\")],
+)
+def test_lines_that_go_and_come(old: str, new: str) -> None:
+    before = "!a \\\n  --b \\\n  --c é"
+    for listed in (True, False):
+        for layout in ({}, {"indent": None}, {"indent": 4, "ensure_ascii": True}):
+            text = notebook("x", before, listed=listed, **layout)
+            cell = cells.read(text).cells[1]
+            start = before.index(old)
+            after = spliced(text, [cell.splice(Splice(start, start + len(old), new))])
+            assert after == notebook("x", before.replace(old, new, 1), listed=listed, **layout)
 
 
 def test_all_but_sources_stays_to_the_byte() -> None:
@@ -155,6 +171,57 @@ def test_cell_magics_above_python(magic: str) -> None:
 def test_cells_that_are_no_python_are_left(magic: str) -> None:
     text = notebook("import torch", f"{magic}\nx = y.to(torch.bfloat16)")
     assert patched(text) == text and told(text) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("!accelerate launch --mixed_precision bf16 {script}", "!accelerate launch --mixed_precision no {script}"),
+        (
+            "!python train.py \\\n  --output_dir o --max_steps 1 \\\n  --bf16 \\\n  --dtype bfloat16 | tee",
+            "!python train.py \\\n  --output_dir o --max_steps 1 \\\n  --bf16 False \\\n  --dtype float32 | tee",
+        ),
+        ("out = !python train.py --dtype=bfloat16", "out = !python train.py --dtype=float32"),
+        ("if x:\n    !!python train.py --bf16 True\n    y", "if x:\n    !!python train.py --bf16 False\n    y"),
+        (
+            "%%bash\naccelerate launch --mixed_precision=bf16 a.py\n",
+            "%%bash\naccelerate launch --mixed_precision=no a.py\n",
+        ),
+        ("%%script bash -e\npython a.py --dtype bfloat16", "%%script bash -e\npython a.py --dtype float32"),
+        ("%run train.py --dtype bfloat16", "%run train.py --dtype float32"),
+        ("%env ACCELERATE_MIXED_PRECISION=bf16", "%env ACCELERATE_MIXED_PRECISION=no"),
+        ("%set_env ACCELERATE_MIXED_PRECISION bf16", "%set_env ACCELERATE_MIXED_PRECISION no"),
+        ("%%capture\n%env ACCELERATE_MIXED_PRECISION=bf16", "%%capture\n%env ACCELERATE_MIXED_PRECISION=no"),
+        (
+            "%%writefile config.yaml\ntrainer:\n  precision: bf16-mixed  # fast\n",
+            "%%writefile config.yaml\ntrainer:\n  precision: 32-true  # fast\n",
+        ),
+        (
+            '%%writefile ds_config.json\n{"bf16": {"enabled": true}}\n',
+            '%%writefile ds_config.json\n{"bf16": {"enabled": false}}\n',
+        ),
+        ("%%writefile run.sh\npython a.py --dtype bfloat16\n", "%%writefile run.sh\npython a.py --dtype float32\n"),
+        ("%%python\nimport torch\nx.to(torch.bfloat16)", "%%python\nimport torch\nx.to(torch.float32)"),
+    ],
+)
+def test_commands_and_files_in_cells(before: str, after: str) -> None:
+    check(before, after)
+
+
+def test_a_command_is_found_in_its_cell() -> None:
+    text = notebook("import torch", "x = 1\n!python train.py \\\n  --dtype bfloat16  # precision-fix: keep")
+    (kept,) = told(text)
+    assert (kept.cell, kept.action) == ("cell 2, line 3", Action.KEEP)
+    text = text.replace("  # precision-fix: keep", "")
+    (finding,) = told(text)
+    assert (finding.cell, finding.action) == ("cell 2, line 3", Action.REWRITE)
+    assert text.splitlines()[finding.line - 1][finding.column - 1 :].startswith("--dtype")
+
+
+@pytest.mark.parametrize("line", ["%env", "%env X", "%env A=bf16 b", "%run", "!", "%%bash", "x = !", "%set_env A"])
+def test_commands_that_say_nothing(line: str) -> None:
+    text = notebook("import torch", f"{line}\n", "x.to(torch.bfloat16)")
+    assert sources(patched(text)) == ["import torch", f"{line}\n", "x.to(torch.float32)"]
 
 
 def test_a_module_that_a_cell_writes_is_one_of_its_own() -> None:
@@ -274,12 +341,12 @@ def test_nbformat_3() -> None:
         "metadata": {},
         "outputs": [],
     }
-    cells = [{**cell, "input": "import torch"}, {**cell, "input": ["x.to(", "torch.bfloat16)"]}]
+    both = [{**cell, "input": "import torch"}, {**cell, "input": ["x.to(", "torch.bfloat16)"]}]
     old = {
         "metadata": {"name": ""},
         "nbformat": 3,
         "nbformat_minor": 0,
-        "worksheets": [{"cells": cells, "metadata": {}}],
+        "worksheets": [{"cells": both, "metadata": {}}],
     }
     text = json.dumps(old, indent=1)
     assert patched(text) == text.replace("bfloat16", "float32")
