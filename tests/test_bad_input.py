@@ -168,7 +168,7 @@ def test_ten_megabytes_with_a_mention(tmp_path: Path) -> None:
     assert (tmp_path / "big.py").read_bytes() == BIG.replace(b"x.bfloat16", b"x.float").replace(b"bfloat16", b"float32")
 
 
-@pytest.mark.parametrize("name", ["notes.txt", "weights.safetensors", "Makefile"])
+@pytest.mark.parametrize("name", ["notes.txt", "weights.safetensors", "LICENSE"])
 def test_what_is_no_python_file_by_its_name(tmp_path: Path, name: str) -> None:
     plant(tmp_path, {name: b"torch.bfloat16 \x00", "a.py": CAST})
     result = command("--gpu", "t4", name, "a.py", cwd=tmp_path)

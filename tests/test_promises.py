@@ -49,12 +49,21 @@ REAL: Tree = {
     "pkg/a b/c d/e.py": CAST * 3,
     "pkg/untouched.py": b"import torch\nif x.dtype == torch.bfloat16: pass\n",
     "pkg/broken.py": b"import torch\nx = y.to(torch.bfloat16\n",
+    "conf/train.yaml": b"trainer:\r\n  precision: bf16-true  # \xc3\xa9\r\nmixed_precision: bf16",
+    "conf/ds_config.json": b'\xef\xbb\xbf{"bf16": {"enabled": true}}',
+    "conf/gr\u00f6\u00dfe.toml": b'dtype = "bf16" # bf16\n',
+    "conf/old.cfg": b"[train]\nbf16 = yes\n",
+    "conf/config.json": b'{"architectures": ["A"], "torch_dtype": "bfloat16"}\n',
+    "conf/broken.yaml": b"dtype: bf16\n\tx: 1\n",
     "notes.txt": b"torch.bfloat16\n",
     "ignored/a.py": CAST,
     ".gitignore": b"ignored/\n",
     "far.py": CAST + b"# nothing\n" * 50 + b"x.bfloat16()\n" + b"# nothing\n" * 7 + b"x.bfloat16()\n",
 }
-UNCHANGED = {"pkg/__init__.py", "pkg/untouched.py", "pkg/broken.py", "notes.txt", "ignored/a.py", ".gitignore"}
+UNCHANGED = {"pkg/__init__.py", "pkg/untouched.py", "pkg/broken.py", "notes.txt", "ignored/a.py", ".gitignore"} | {
+    "conf/config.json",
+    "conf/broken.yaml",
+}
 
 
 def plant(root: Path, tree: Tree) -> Path:

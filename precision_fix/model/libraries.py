@@ -265,7 +265,7 @@ LIBRARIES: tuple[Library, ...] = (
         packages=_set("megatron-core"),
         beside=_set(
             "tensor_model_parallel_size pipeline_model_parallel_size use_mcore_models transformer_impl micro_batch_size"
-            " global_batch_size max_position_embeddings position_embedding_type swiglu untie_embeddings_and_output_weights"
+            " global_batch_size max_position_embeddings position_embedding_type swiglu"
         ),
     ),
 )

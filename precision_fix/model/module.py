@@ -32,6 +32,14 @@ class Module:
         """The lines as `ast` counts them: str.splitlines() would also break at form feeds and Unicode separators."""
         return re.split(r"\r\n|\r|\n", self.text)
 
+    def source(self, node: ast.expr) -> str:
+        """The text of an expression. `ast.get_source_segment` would cut the whole file into lines each time."""
+        first, last = node.lineno - 1, (node.end_lineno or node.lineno) - 1
+        end = self.lines[last].encode()[: node.end_col_offset].decode()
+        if first == last:
+            return end.encode()[node.col_offset :].decode()
+        return "\n".join([self.lines[first].encode()[node.col_offset :].decode(), *self.lines[first + 1 : last], end])
+
     def comments_above(self, statement: ast.stmt) -> str:
         """The comment lines right above a statement, and what stands at the end of its first line."""
         first = last = statement.lineno - 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from functools import cache
 
 from precision_fix.model import words
 from precision_fix.model.libraries import LIBRARIES, Follows, Library, Switch, Words
@@ -59,16 +60,30 @@ def replacement(setting: Setting) -> Answer | None:
     return Answer(None, False) if is_on(setting) and words.turns_on(setting) else None
 
 
-def _knowing(setting: Setting) -> Iterator[tuple[Library, Words | Switch | Follows]]:
+Row = Words | Switch | Follows
+
+
+@cache
+def _rows() -> dict[str, list[tuple[Library, Row, str]]]:
+    """The rows of the table by the last part of each of their names."""
+    found: dict[str, list[tuple[Library, Row, str]]] = {}
     for library in LIBRARIES:
         for row in library.settings:
-            # The word is quicker to look up than the name.
-            if _says(row, setting) and any(name == "*" or setting.ends_in(name) for name in row.names):
-                yield library, row
-                break
+            for name in row.names:
+                found.setdefault(name.rpartition(".")[2], []).append((library, row, name))
+    return found
 
 
-def _says(row: Words | Switch | Follows, setting: Setting) -> bool:
+def _knowing(setting: Setting) -> Iterator[tuple[Library, Row]]:
+    """The libraries that have a setting of this name and value, each with the first of its rows that does."""
+    known: set[str] = set()
+    for library, row, name in (*_rows().get(setting.name, ()), *_rows()["*"]):
+        if library.name not in known and (name == "*" or setting.ends_in(name)) and _says(row, setting):
+            known.add(library.name)
+            yield library, row
+
+
+def _says(row: Row, setting: Setting) -> bool:
     """Whether the value turns bfloat16 on, in this row's words."""
     match row:
         case Words():
@@ -90,7 +105,7 @@ def is_on(setting: Setting) -> bool:
     return value is None or value is True or setting.word.lower() in ("true", "yes", "on", "1")
 
 
-def _evidence(library: Library, row: Words | Switch | Follows, setting: Setting) -> int:
+def _evidence(library: Library, row: Row, setting: Setting) -> int:
     document = setting.document
     if isinstance(row, Words) and setting.word in row.own:
         return 3
@@ -105,7 +120,7 @@ def _evidence(library: Library, row: Words | Switch | Follows, setting: Setting)
     return 1 if library.packages & document.libraries else 0
 
 
-def _answer(library: Library, row: Words | Switch | Follows, target: Target, setting: Setting) -> Answer:
+def _answer(library: Library, row: Row, target: Target, setting: Setting) -> Answer:
     match row:
         case Words():
             float32, float16 = row.words[setting.word]

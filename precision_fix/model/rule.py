@@ -64,8 +64,8 @@ class LineRule(AnyRule):
         raise NotImplementedError
 
 
-# Kept, bytes, reported only, probes, launch lines, settings, words and flags, dtypes: the last two claim whatever has no
-# narrower meaning.
+# Kept, bytes, reported only, probes, launch lines, settings, words and flags, dtypes: the last two claim whatever has
+# no narrower meaning.
 FAMILIES = "04936521"
 
 

@@ -57,7 +57,8 @@ class Scope:
 class Names:
     """What one walk finds: scopes, parents, and by name the calls, attributes and definitions.
 
-    Of strings, keywords and parameters only those with a "16" or "flash" are kept (and the word "auto"): the others are no sites.
+    Of strings, keywords and parameters only those with a "16" or "flash" are kept (and the word "auto"): the others are
+    no sites.
     """
 
     root: Scope

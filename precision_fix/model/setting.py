@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from functools import lru_cache
 
 from precision_fix.model.target import Target
 
@@ -86,6 +87,7 @@ class Document:
         return self.path.replace("\\", "/").rpartition("/")[2]
 
 
+@lru_cache(4096)
 def plain(key: str) -> str:
     """A key as it is compared: `torch-dtype` and `Torch_Dtype` are `torch_dtype`, `--bf16` is `bf16`."""
     return key.lower().replace("-", "_").strip("_")

@@ -267,26 +267,28 @@ def _flag_by_string(module: Module, constant: ast.Constant) -> Iterator[Site]:
             yield Site(module, Kind.FLAG, constant, repr(name), above.args[-1])
 
 
-_FLASH_FLAG = re.compile(r"use_flash_(?:attention|attn)(?:_2)?")
+_FLASH_FLAGS = ("use_flash_attention_2", "use_flash_attention", "use_flash_attn", "use_flash_attn_2")
 _FLASH_PACKAGES = frozenset({"flash_attn", "flash_attn_interface", "flash_attn_2_cuda", "flash_attn_3"})
 
 
 def _attention(module: Module) -> Iterator[Site]:
     """Where flash attention is asked for by a word or a flag, and where its package is imported."""
+    if "flash" not in module.text:
+        return
     for node in module.names.strings:
         above = module.parent(node)
         if isinstance(node.value, str) and FLASH_WORDS.fullmatch(node.value) and not isinstance(above, ast.Expr):
             yield Site(module, Kind.ATTENTION, node, repr(node.value))
     for keyword in module.names.keywords:
-        if keyword.arg and _FLASH_FLAG.fullmatch(keyword.arg) and _is_true(keyword.value):
+        if keyword.arg in _FLASH_FLAGS and _is_true(keyword.value):
             yield Site(module, Kind.ATTENTION, keyword, keyword.arg, keyword.value)
-    for attr, nodes in module.names.attributes.items():
-        for attribute in nodes if _FLASH_FLAG.fullmatch(attr) else ():
+    for attr in _FLASH_FLAGS:
+        for attribute in module.names.attributes.get(attr, ()):
             value = module.assigned_value(attribute)
             if value is not None and _is_true(value):
                 yield Site(module, Kind.ATTENTION, attribute, attr, value)
-    if not _FLASH_PACKAGES.isdisjoint(PurePath(module.path).parts):
-        return  # the package itself
+    if "flash_attn" not in module.text or not _FLASH_PACKAGES.isdisjoint(PurePath(module.path).parts):
+        return  # or the package itself
     first = min(_package_imports(module), key=lambda statement: statement.lineno, default=None)
     if first is not None:
         yield Site(module, Kind.PACKAGE, first, "flash_attn")

@@ -44,7 +44,7 @@ class RULE(Rule):
             return keep("part of a test")
         if {Fate.COMPARED, Fate.KEY, Fate.INVERTED} & site.fates or container(site) is not None:
             return keep("compared, offered or looked up by")
-        name = receiver(site) or _option(site)
+        name = _option(site) or receiver(site)
         if name is None or _NAMES_IT.search(name.lower()) or (site.fates and site.fates <= {Fate.TEXT}):
             return keep("a word whose reader the file does not show")
         if any(_PACKED.search(ast.unparse(test)) for test in tests_around(site)):

@@ -38,10 +38,13 @@ class Format:
     module: str
     needles: tuple[bytes, ...]
     limit: int | None = None
+    flash: tuple[bytes, ...] = ()
 
     def may_hold_a_site(self, data: bytes) -> bool:
-        """Decides over most files of a tree without decoding them."""
-        return any(needle in data for needle in self.needles)
+        """Decides over most files of a tree without decoding them; `flash` is looked for where that word is."""
+        return any(needle in data for needle in self.needles) or (
+            bool(self.flash) and b"flash" in data and any(needle in data for needle in self.flash)
+        )
 
     def source(self) -> Source:
         return _module(self.module)
@@ -64,7 +67,7 @@ def _bytes(*words: str) -> tuple[bytes, ...]:
     return tuple(word.encode() for word in words)
 
 
-PYTHON = Format("python", _bytes(*BFLOAT16, *ELSEWHERE, *FLASH))
+PYTHON = Format("python", _bytes(*BFLOAT16, *ELSEWHERE), flash=_bytes(*FLASH))
 # What may stand in a config: bfloat16 in a library's own spelling too, and an attention that needs capability 8.0.
 _IN_CONFIGS = _bytes(*BFLOAT16, "Bfloat16", "BFLOAT16", "BFLOAT_16", "flash_att", "flash-att", "attn_impl")
 _MIB = 1 << 20

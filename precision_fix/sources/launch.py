@@ -13,17 +13,18 @@ from functools import cache
 from precision_fix.model.edit import GiveName, GiveValue, Splice, TakeOut
 from precision_fix.model.finding import Action, Finding, Verdict, keep, manual
 from precision_fix.model.rule import Lines, SettingRule
-from precision_fix.model.setting import Declared, Document, Form, Setting
+from precision_fix.model.setting import Declared, Document, Form, Key, Setting
 from precision_fix.model.target import Target
 from precision_fix.rules import rules
 from precision_fix.sources.analysis import Analysis, Unparsable
+from precision_fix.sources.commands import Program
 from precision_fix.sources.comments import Keeps
 from precision_fix.sources.launch_dialects import read
-from precision_fix.sources.launch_settings import Found, Line, Program, found, reads_here
+from precision_fix.sources.launch_settings import Found, Line, found, reads_here
 from precision_fix.sources.native import judge
 from precision_fix.sources.programs import declared
 from precision_fix.sources.project import libraries_near
-from precision_fix.sources.shell import POSIX, Command, Word, commands
+from precision_fix.sources.shell import Command, Word, commands
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +55,15 @@ def analyse(path: str, text: str, target: Target) -> Analysis:
         analysis.findings.append(Finding(path, line, column, place.code, verdict.action, place.token, verdict.reason))
         if verdict.action is Action.REWRITE:
             analysis.splices += place.splices
-    for offset, line in _written(lines):
-        answer = judge(Lines.WRITTEN, line)
+    for offset, said in _written(lines):
+        answer = judge(Lines.WRITTEN, said)
         if answer is not None:
             code, verdict = answer
             number, column = _line_and_column(text, offset)
             verdict = keep("kept by a comment") if keeps.covers(number, code) else verdict
-            analysis.findings.append(Finding(path, number, column, code, verdict.action, line.strip()[:40], verdict.reason))
+            analysis.findings.append(
+                Finding(path, number, column, code, verdict.action, said.strip()[:40], verdict.reason)
+            )
     analysis.findings.sort(key=lambda each: (each.line, each.column))
     analysis.unused_keeps = keeps.unused
     return analysis
@@ -100,7 +103,10 @@ def settings_of(words: Sequence[str], index: int, target: Target, *, path: str =
 
     The verdict's `change` tells what is to be done; the offsets of the place mean nothing.
     """
-    line = [Word(text, range(n << 20, (n << 20) + len(text)), n << 20, (n << 20) + len(text)) for n, text in enumerate(words)]
+    line = [
+        Word(text, range(n << 20, (n << 20) + len(text)), n << 20, (n << 20) + len(text))
+        for n, text in enumerate(words)
+    ]
     settings = [each for each in found([Command(line, listed=True)]) if each.index == index and not each.remote]
     return _places(path, "", settings, target)
 
@@ -151,7 +157,7 @@ def _judged(path: str, each: Found, at: Word, target: Target) -> Place | None:
     value = each.value.text if each.value is not None else None
     answers: list[tuple[str, Verdict]] = []
     for program in each.programs or [Program()]:
-        values = {tuple(name.split(".")): value for name, value in each.options.items()}
+        values: dict[tuple[Key, ...], object] = {tuple(name.split(".")): value for name, value in each.options.items()}
         document = Document(path, values, program.command, libraries_near(path) if path else frozenset())
         keys = tuple(each.key.split("."))
         setting = Setting(each.form, keys, value, document, target, _declared(path, program, each))
@@ -189,7 +195,9 @@ def _rules() -> tuple[SettingRule, ...]:
 
 def _verdict(setting: Setting) -> tuple[str, Verdict] | None:
     for rule in _rules():
-        verdict = rule.judge(setting) if setting.form in rule.forms else None
+        # A switch says nothing of what is stored, whatever its name has in it (`--bf16-text-enc`).
+        asked = setting.form in rule.forms and (setting.value is not None or rule.code.startswith("PF6"))
+        verdict = rule.judge(setting) if asked else None
         if verdict is not None:
             return rule.code, verdict
     return None

@@ -125,7 +125,11 @@ def _dockerfile(text: str) -> Iterator[Command]:
 
 def _without_comments(text: str) -> str:
     """The text with its comment lines blanked: between continued lines they do not count."""
-    return re.sub(r"(?m)^([ \t]*)#[^\n]*\n", lambda match: " " * (len(match[0]) - 2) + "\\\n" if len(match[0]) > 1 else match[0], text)
+    return re.sub(
+        r"(?m)^([ \t]*)#[^\n]*\n",
+        lambda match: " " * (len(match[0]) - 2) + "\\\n" if len(match[0]) > 1 else match[0],
+        text,
+    )
 
 
 def _item(text: str, match: re.Match[str]) -> Word:
@@ -164,7 +168,11 @@ def _batch(text: str) -> Iterator[Command]:
             continue
         match = _SET.match(text, start, end)
         if match is None:
-            yield from _in_shell(text[start:end].replace("@", " ", 1) if text[start:end].lstrip()[:1] == "@" else text[start:end], range(start, end), WINDOWS)
+            yield from _in_shell(
+                text[start:end].replace("@", " ", 1) if text[start:end].lstrip()[:1] == "@" else text[start:end],
+                range(start, end),
+                WINDOWS,
+            )
             continue
         last = text.rfind('"', match.end(), end) if match[1] else end
         last = end if last < 0 else last

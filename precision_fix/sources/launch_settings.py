@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from precision_fix.model.setting import Form, plain
 from precision_fix.model.site import is_flag
+from precision_fix.sources.commands import OPTION, Program, name_of, programs_of
 from precision_fix.sources.shell import ASSIGNMENT, POSIX, Command, Dialect, Word, words
 
 # The words for bfloat16 that any program reads, and those for an attention that needs what bfloat16 needs.
@@ -21,46 +22,52 @@ FLASH = re.compile(
     r"flash_attention_[23]|flash_attn(?:_[23])?|fa[23]|FLASH_ATTN(?:_VLLM_V1)?|flash(?:attention|attn)?[23]?"
     r"|kernels-community/(?:vllm-)?flash-attn[23]?"
 )
-ATTENTION = re.compile(r"attn_impl(?:ementation)?|attention_(?:backend|implementation|type)|flash_attn|attn_type|attn_backend")
-ATTENTION_SWITCH = re.compile(r"(?:use_|enable_)?(?:custom_)?flash_attn(?:ention)?(?:_?2)?|(?:use_)?flash_attention(?:_?2)?")
+ATTENTION = re.compile(
+    r"attn_impl(?:ementation)?|attention_(?:backend|implementation|type)|flash_attn|attn_type|attn_backend"
+)
+ATTENTION_SWITCH = re.compile(
+    r"(?:use_|enable_)?(?:custom_)?flash_attn(?:ention)?(?:_?2)?|(?:use_)?flash_attention(?:_?2)?"
+)
 TRUE = frozenset({"true", "1", "yes", "on", "y", "t"})
 _TRUTH = TRUE | {"false", "0", "no", "off", "n", "f"}
-# `-DNAME=ON` is a compiler's or CMake's.
-_OPTION = re.compile(r"--[A-Za-z]|-[a-z]")
 _OVERRIDE = re.compile(r"(?:\+\+|\+)?([A-Za-z_][\w./@-]*)=")
 # `$NAME`, `${NAME[@]}`, `${NAME:-word}`; make's `$(NAME)`; `%NAME%` and `!NAME!` in a batch file.
 _READS = re.compile(
-    r"\$(?:\{([A-Za-z_]\w*)(?:\[[@*]\])?(?::?[-=]([^{}]*))?\}|\(([A-Za-z_]\w*)\)|([A-Za-z_]\w*))|[%!]([A-Za-z_]\w*)[%!]"
+    r"\$(?:\{(\w+)(?:\[[@*]\])?(?::?[-=]([^{}]*))?\}|\(([A-Za-z_]\w*)\)|([A-Za-z_]\w*))|[%!]([A-Za-z_]\w*)[%!]"
 )
 _KEYWORDS = frozenset({"if", "then", "else", "elif", "while", "until", "do", "!", "{", "time", "exec", "nohup", "sudo"})
 _DECLARES = frozenset({"export", "declare", "local", "readonly", "typeset", "env", "set", "ENV", "ARG"})
 _TESTS = frozenset({"[", "[[", "test", "case", "grep"})
 # These read no precision; their words are text, files and packages.
 _SILENT = frozenset(
-    {"echo", "printf", "cat", "grep", "sed", "awk", "rm", "mkdir", "cp", "mv", "ls", "cd", "pip", "pip3", "wget", "curl"}
+    {
+        "echo",
+        "printf",
+        "cat",
+        "grep",
+        "sed",
+        "awk",
+        "rm",
+        "mkdir",
+        "cp",
+        "mv",
+        "ls",
+        "cd",
+        "pip",
+        "pip3",
+        "wget",
+        "curl",
+    }
     | {"git", "apt", "apt-get", "find", "read", "cut", "tr", "head", "tail", "source", ".", "return", "exit", "for"}
     | {"shift", "trap", "unset", "conda", "huggingface-cli", "hf", "modelscope", "REM", "rem", "Write-Host"}
     | {"Write-Output", "LABEL", "FROM", "COPY", "ADD", "WORKDIR", "function", "cmake", "make"}
 )
 # What runs the text of one of its words.
-_RUNS = frozenset({"bash", "sh", "zsh", "eval", "ssh", "srun", "screen", "tmux", "docker", "su", "sbatch", "cmd", "kubectl"})
-_WRAPPERS = frozenset({"uv", "run", "poetry", "pipenv", "python", "python3", "sudo", "nohup", "time", "srun", "exec"})
-_MODULE = re.compile(r"[a-z_]\w*(?:\.(?!sh$|exe$|bin$|bat$|run$)[a-z_]\w*)+")
+_RUNS = frozenset(
+    {"bash", "sh", "zsh", "eval", "ssh", "srun", "screen", "tmux", "docker", "su", "sbatch", "cmd", "kubectl"}
+)
 # What runs a here-document that it is given; "" is Docker's `RUN <<EOF`.
 _SCRIPTS = frozenset({"", "bash", "sh", "zsh", "ssh", "sbatch"})
-_SCRIPT = re.compile(r"[^=\s]*\.py")
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """What reads an option: the words of its command line up to the options, and the Python file or module if it is one.
-
-    Behind `train.py` an option is that file's, in front of it the launcher's (accelerate, torchrun).
-    """
-
-    command: tuple[str, ...] = ()
-    script: str = ""
-    module: bool = False
 
 
 @dataclass(eq=False, slots=True)
@@ -122,7 +129,7 @@ def found(commands: Sequence[Command], dialect: Dialect = POSIX) -> list[Found]:
 
 def reads_here(command: Command) -> bool:
     """Whether the here-document of a command is read as commands, or as words of a variable."""
-    names = [_name(word.text) for word in command.words if not ASSIGNMENT.match(word.text)]
+    names = [name_of(word.text) for word in command.words if not ASSIGNMENT.match(word.text)]
     return not names or names[0] in _SCRIPTS or "read" in names
 
 
@@ -138,7 +145,7 @@ class _Finder:
             self.variables[command.array].arrays.append(command)
             return
         rest = self._assignments(command.words)
-        name = _name(rest[0].text) if rest else ""
+        name = name_of(rest[0].text) if rest else ""
         if name in _SCRIPTS:
             for here in command.here:
                 at = range(here.start, here.start + len(here.text))
@@ -160,7 +167,9 @@ class _Finder:
                 if word.quoted and " " in word.text:
                     for inner in words(word, self.dialect):
                         self.command(inner)
-        self._options(Line(rest, command.others, command.listed), [[each] for each in _programs(self._resolved(rest))])
+        self._options(
+            Line(rest, command.others, command.listed), [[each] for each in programs_of(self._resolved(rest))]
+        )
 
     def _resolved(self, given: list[Word]) -> list[Word]:
         """`$CMD --bf16`: the first word by what the file gave the variable."""
@@ -225,27 +234,29 @@ class _Finder:
         options: dict[str, object],
     ) -> Iterator[Found]:
         text = word.text
-        if _OPTION.match(text):
+        if OPTION.match(text):
             name, equal, _ = text.partition("=")
             key = name.lstrip("-")
             if name in ("-e", "--env") and following is not None and not equal:
                 self._variable_for_container(following)
                 return
             value = word.part(len(name) + 1) if equal else following
-            if not equal and (value is None or _OPTION.match(value.text)):
+            if not equal and (value is None or OPTION.match(value.text)):
                 value = None
-            is_switch = is_flag(plain(key)) or ATTENTION_SWITCH.fullmatch(plain(key))
+            takes_word = value is not None and ATTENTION.fullmatch(plain(key)) is not None
+            is_switch = is_flag(plain(key)) or (not takes_word and ATTENTION_SWITCH.fullmatch(plain(key)) is not None)
             if is_switch and not equal and value is not None and not _is_truth(value.text):
                 value = None
+        elif index and line.words[index - 1].text in ("-e", "--env"):
+            return
         elif (match := _OVERRIDE.match(text)) and index:
             key, value = match[1], word.part(match.end())
         else:
             if not _variables([word]):
                 return
             previous = line.words[index - 1].text if index else ""
-            if not (_OPTION.match(previous) and "=" not in previous) or len(line.words) == 1:
-                self._spread(word, programs)
-            elif self._may_spread(word):
+            is_value = OPTION.match(previous) and "=" not in previous
+            if not is_value or self._may_spread(word):
                 self._spread(word, programs)
             return
         if value is not None and (variable := _whole_variable(value)):
@@ -259,7 +270,9 @@ class _Finder:
     def _may_spread(self, word: Word) -> bool:
         name = _whole_variable(word) or ""
         variable = self.variables.get(name)
-        return variable is not None and (bool(variable.arrays) or any(" " in v.text or v.text[:1] == "-" for v in variable.values))
+        return variable is not None and (
+            bool(variable.arrays) or any(" " in v.text or v.text[:1] == "-" for v in variable.values)
+        )
 
     def _spread(self, word: Word, programs: list[Program]) -> None:
         for name in _variables([word]):
@@ -277,11 +290,24 @@ class _Finder:
     def follow(self) -> None:
         for _ in range(3):
             self._pass_on()
+        held = [
+            (variable, command)
+            for variable in self.variables.values()
+            for command in (*variable.arrays, *(each for value in variable.values for each in self._commands(value)))
+        ]
+        for variable, command in held:
+            self._within(command, variable)
+        # What the words within variables read is known by now.
+        self._pass_on()
         for name, variable in list(self.variables.items()):
-            for array in variable.arrays:
-                self._within(array, variable)
             for value in variable.values:
-                self._value(name, variable, value)
+                self._word(name, variable, value)
+
+    def _commands(self, value: Word) -> list[Command]:
+        """The commands or options that a variable's value consists of; none for a single word."""
+        text = value.text.strip()
+        several = " " in text or "\n" in text or OPTION.match(text)
+        return words(value, self.dialect) if several else []
 
     def _pass_on(self) -> None:
         """`B=$A` and `ALL="$A $B"`: what is done with the one is done with the other."""
@@ -297,28 +323,21 @@ class _Finder:
                     other = self.variables[whole]
                     other.spread += [each for each in variable.spread if each not in other.spread]
 
-    def _value(self, name: str, variable: _Variable, value: Word) -> None:
-        if _whole_variable(value):
-            inner = _default_of(value)
-            if inner is None:
-                return
-            value = inner
-        if " " in value.text.strip() or "\n" in value.text.strip() or _OPTION.match(value.text):
-            for command in words(value, self.dialect):
-                self._within(command, variable)
-            return
-        self._word(name, variable, value)
-
     def _within(self, command: Command, variable: _Variable) -> None:
         """Words that a variable holds: options for the commands that it is spread over, or a command of its own."""
         if not command.words or command.words[0].text in _SILENT:
             return
-        own = _programs(command.words)
+        own = programs_of(command.words)
         starts = own[-1].script or (command.words[0].text[:1] not in "-$" and "=" not in command.words[0].text)
         programs = [[each] for each in own] if starts else [variable.spread] * len(command.words)
         self._options(Line(command.words, command.others, command.listed), programs)
 
     def _word(self, name: str, variable: _Variable, value: Word) -> None:
+        if _whole_variable(value):
+            inner = _default_of(value)
+            if inner is None:
+                return
+            value = inner
         readers = [each for each in variable.options if _speaks(each[0], value)]
         line = Line([value])
         for key, option, programs, options in readers:
@@ -350,11 +369,6 @@ def _speaks(key: str, value: Word | None) -> bool:
     return on and bool(mentions or ATTENTION_SWITCH.fullmatch(name))
 
 
-def _name(text: str) -> str:
-    """A program by its name alone: `/usr/bin/python3` and `python_embeded\\python.exe` without folder and suffix."""
-    return text.replace("\\", "/").rpartition("/")[2].removesuffix(".exe")
-
-
 def _is_truth(text: str) -> bool:
     return text.lower() in _TRUTH or _whole_variable(Word(text, (), 0, 0)) is not None
 
@@ -363,10 +377,10 @@ def _all_options(given: list[Word]) -> dict[str, object]:
     """The options of a command by name, for what they tell of the program; true for one that stands alone."""
     options: dict[str, object] = {}
     for index, word in enumerate(given):
-        if _OPTION.match(word.text):
+        if OPTION.match(word.text):
             name, equal, value = word.text.lstrip("-").partition("=")
             following = given[index + 1].text if index + 1 < len(given) else "-"
-            options[plain(name)] = value if equal else True if _OPTION.match(following) else following
+            options[plain(name)] = value if equal else True if OPTION.match(following) else following
     return options
 
 
@@ -385,25 +399,3 @@ def _default_of(word: Word) -> Word | None:
     """The part of `${NAME:-bf16}` that is taken where the variable is not set."""
     match = _READS.fullmatch(word.text)
     return word.part(match.start(2), match.end(2)) if match and match[2] else None
-
-
-def _programs(given: list[Word]) -> list[Program]:
-    """The program that reads an option at each place of a command."""
-    texts = [word.text for word in given]
-    first = next((i for i, text in enumerate(texts) if _name(text) not in _WRAPPERS), len(texts))
-    head = next((i for i, text in enumerate(texts) if i >= first and _OPTION.match(text)), len(texts))
-    launcher = Program(tuple(texts[first:head]))
-    script, inner = _script(texts)
-    return [launcher if script is None or index <= script else inner for index in range(len(texts) + 1)]
-
-
-def _script(texts: list[str]) -> tuple[int | None, Program]:
-    for index, text in enumerate(texts):
-        if text in ("-m", "--module") and index + 1 < len(texts):
-            return index + 1, Program((texts[index + 1],), texts[index + 1], True)
-        if _SCRIPT.fullmatch(text):
-            behind = [each for each in texts[index + 1 : index + 2] if not _OPTION.match(each)]
-            return index, Program((_name(text), *behind), text)
-    if texts and _MODULE.fullmatch(texts[0]):
-        return 0, Program((texts[0],), texts[0], True)
-    return None, Program()

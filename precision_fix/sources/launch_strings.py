@@ -23,18 +23,40 @@ _COMMAND = re.compile(
     r"\s*(?:[A-Za-z_]\w*=\S*\s+)*(?:\S*/)?(?:python[\d.]*|accelerate|torchrun|deepspeed|vllm|sglang|llamafactory-cli|swift|"
     r"litgpt|tune|axolotl|srun|bash|sh|nohup|uv|poetry|mpirun|horovodrun|ray|\{?sys\.executable\}?|[\w./-]+\.(?:py|sh))\s"
 )
-_PROGRAM = re.compile(r"(?:\S*/)?(?:python[\d.]*|accelerate|torchrun|deepspeed|vllm|sglang|llamafactory-cli|[\w./-]+\.py)")
+_PROGRAM = re.compile(
+    r"(?:\S*/)?(?:python[\d.]*|accelerate|torchrun|deepspeed|vllm|sglang|llamafactory-cli|[\w./-]+\.py)"
+)
 _OPTION = re.compile(r"--[A-Za-z][\w.-]*(?:=\S+)?")
 # What shows a text to a person: there it is no command.
 _SHOWS = frozenset(
-    {"print", "echo", "info", "debug", "warning", "error", "ArgumentParser", "add_argument", "format_help", "write", "log"}
+    {
+        "print",
+        "echo",
+        "info",
+        "debug",
+        "warning",
+        "error",
+        "ArgumentParser",
+        "add_argument",
+        "format_help",
+        "write",
+        "log",
+    }
     | {"add_parser", "ValueError", "RuntimeError", "Exception", "warn", "option", "Option", "Markdown", "markdown"}
 )
 _SHOWN = re.compile(r"(?i)help|usage|doc|example|epilog|description|readme|message|msg|text|title|prompt")
 # What starts a program, or holds the words that one was started with.
 _STARTS = frozenset(
     {"run", "call", "check_call", "check_output", "Popen", "popen", "system", "append", "extend", "parse_args", "main"}
-    | {"create_subprocess_exec", "parse_known_args", "insert", "execute", "invoke", "spawn", "parse_args_into_dataclasses"}
+    | {
+        "create_subprocess_exec",
+        "parse_known_args",
+        "insert",
+        "execute",
+        "invoke",
+        "spawn",
+        "parse_args_into_dataclasses",
+    }
 )
 
 
@@ -59,7 +81,9 @@ def launch_lines(module: Module) -> Iterator[Answer]:
 def _is_shown(module: Module, node: ast.AST) -> bool:
     for above in module.ancestors(node):
         if isinstance(above, ast.Expr | ast.Raise | ast.Assert | ast.Compare):
-            return not isinstance(module.parent(node), ast.Call) or isinstance(above, ast.Raise | ast.Assert | ast.Compare)
+            return not isinstance(module.parent(node), ast.Call) or isinstance(
+                above, ast.Raise | ast.Assert | ast.Compare
+            )
         if isinstance(above, ast.Call) and called(above) in _SHOWS:
             return True
         if isinstance(above, ast.keyword) and _SHOWN.search(above.arg or ""):
@@ -98,14 +122,22 @@ _F_STRING = re.compile(r"([fF][rR]?|[rR][fF])(\"\"\"|'''|\"|')(.*)\2", re.DOTALL
 
 def _raw(module: Module, node: ast.Constant, value: str) -> tuple[int, str] | None:
     """Where the content of a string begins in its source; None where that is not the value itself."""
-    match = _PLAIN.fullmatch(ast.get_source_segment(module.text, node) or "")
+    if "\r" in module.text and "\n" in value:
+        return None
+    match = _PLAIN.fullmatch(module.source(node))
     return (match.start(3), value) if match and match[3] == value else None
 
 
 def _formatted(module: Module, node: ast.JoinedStr, first: str) -> Iterator[Answer]:
     """`f"accelerate launch --mixed_precision bf16 {script}"`: what stands in braces is a word like any other."""
-    match = _F_STRING.fullmatch(ast.get_source_segment(module.text, node) or "")
-    if not _COMMAND.match(first) or match is None or "\\" in match[3] or match[2] in match[3] or _is_shown(module, node):
+    match = _F_STRING.fullmatch(module.source(node))
+    if (
+        not _COMMAND.match(first)
+        or match is None
+        or "\\" in match[3]
+        or match[2] in match[3]
+        or _is_shown(module, node)
+    ):
         return
     head = match[1] + match[2]
     yield from _answers(
@@ -157,7 +189,7 @@ def _respelt(node: ast.Constant, value: str, verdict: Verdict) -> Verdict:
         case GiveValue(value=str() as word) if equal:
             new = f"{name}={word}"
         case GiveName(name=other):
-            new = f"--{other}{value[len(name):]}"
+            new = f"--{other}{value[len(name) :]}"
         case _:
             return manual(f"{verdict.reason}: take it out of the list")
     return Verdict(verdict.action, verdict.reason, (Respell(node, value, new),))

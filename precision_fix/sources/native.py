@@ -25,7 +25,9 @@ _SITE = re.compile(
     r"\b(?:__)?(?:nv|hip)_bfloat16\d*\b|\b__\w*bfloat16\w*(?=\s*\()|\b(?:at|c10|torch|cutlass|cute|wmma)::(?:[\w:]*::)?"
     r"(?:BFloat16|kBFloat16|bfloat16_t)\b|\bkBFloat16\b|\bbfloat16_t\b|\bmma_\w*bf16\w*|\b(?:mma|wgmma|wmma|tcgen05)\b[\w.:]*\.bf16"
 )
-_GPU = re.compile(r"__nv_bfloat16|nv_bfloat16|hip_bfloat16|cuda_bf16|hip_bf16|__global__|__device__|cutlass|<<<|cuda_runtime|CUDAStream")
+_GPU = re.compile(
+    r"__nv_bfloat16|nv_bfloat16|hip_bfloat16|cuda_bf16|hip_bf16|__global__|__device__|cutlass|<<<|cuda_runtime|CUDAStream"
+)
 
 
 def analyse(path: str, text: str, target: Target) -> Analysis:
@@ -52,9 +54,7 @@ def analyse(path: str, text: str, target: Target) -> Analysis:
             verdict = keep("kept by a comment")
         per_reason[rule, verdict.reason] += 1
         if per_reason[rule, verdict.reason] <= _MOST:
-            found.append(
-                Finding(path, number, site.start() + 1, rule, verdict.action, site[0].strip(), verdict.reason)
-            )
+            found.append(Finding(path, number, site.start() + 1, rule, verdict.action, site[0].strip(), verdict.reason))
     analysis.findings = [_with_count(each, per_reason[each.code, each.reason]) for each in found]
     analysis.unused_keeps = keeps.unused
     return analysis
@@ -80,7 +80,7 @@ def judge(lines: Lines, line: str) -> tuple[str, Verdict] | None:
 
 
 def _blanked(match: re.Match[str]) -> str:
-    if match[0][0] in "\"R" and _ASSEMBLY.search(match[0]):
+    if match[0][0] in '"R' and _ASSEMBLY.search(match[0]):
         return match[0]
     return re.sub(r"[^\r\n]", " ", match[0])
 

@@ -140,7 +140,10 @@ def _imported(data: bytes, current: Path, file: Path, top: Path) -> Iterator[Pat
             modules = [part.split()[0] for part in match[3].decode().split(",") if part.split()]
         else:
             module = match[1].decode()
-            modules = [module, *(f"{module.rstrip('.')}.{name.split()[0]}" for name in match[2].decode().split(",") if name.split())]
+            modules = [
+                module,
+                *(f"{module.rstrip('.')}.{name.split()[0]}" for name in match[2].decode().split(",") if name.split()),
+            ]
             if not module.strip("."):
                 modules = [module + name.split()[0] for name in match[2].decode().split(",") if name.split()]
         for module in modules:
@@ -198,7 +201,9 @@ def _call(node: ast.Call, found: _File) -> None:
         return
     by_name = {keyword.arg: keyword.value for keyword in node.keywords if keyword.arg}
     takes = _takes(by_name, names)
-    each = Declared(takes, _choices(by_name), _is_on(by_name.get("default")), _contrary(names) if takes is Takes.PAIR else ())
+    each = Declared(
+        takes, _choices(by_name), _is_on(by_name.get("default")), _contrary(names) if takes is Takes.PAIR else ()
+    )
     for word in names:
         for part in word.split("/"):
             found.options.setdefault(plain(part.strip()), each)
@@ -208,7 +213,7 @@ def _call(node: ast.Call, found: _File) -> None:
 def _contrary(names: list[str]) -> tuple[str, ...]:
     """`no-bf16`, of `--bf16/--no-bf16` or of a name to which argparse adds it."""
     first = next((name for name in names if name.startswith("--")), names[0])
-    return (first.partition("/")[2] or f"no-{first.lstrip('-')}").strip().lstrip("-"),
+    return ((first.partition("/")[2] or f"no-{first.lstrip('-')}").strip().lstrip("-"),)
 
 
 def _takes(by_name: dict[str, ast.expr], names: list[str]) -> Takes:

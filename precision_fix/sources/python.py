@@ -33,7 +33,7 @@ def analyse(path: str, text: str, target: Target, *, blocks: Sequence[int] = ())
     a statement that reaches from one into the next is none.
     """
     keeps = Keeps(text)
-    hits = {*_mentions(text), *occurrences(text, ELSEWHERE), *occurrences(text, FLASH)}
+    hits = {*_mentions(text), *occurrences(text, ELSEWHERE), *(occurrences(text, FLASH) if "flash" in text else ())}
     if not hits:
         return Analysis(unused_keeps=keeps.unused)
     module, answers = _understand(path, text, hits, target)
@@ -138,7 +138,9 @@ def _mentions(text: str) -> Iterator[int]:
     """Where bfloat16 is spoken of in a way that can be a site: in no longer name, no comment line, no long string."""
     hidden = long_strings(text)
     for position in occurrences(text, BFLOAT16):
-        if bisect_right(hidden, position) % 2:
+        marks = bisect_right(hidden, position)
+        # A long string that is a map of JSON is a config.
+        if marks % 2 and not _JSON.match(text, hidden[marks - 1] + 3):
             continue
         start = max(text.rfind("\n", 0, position), text.rfind("\r", 0, position)) + 1
         found = _TOKEN.search(text, max(start, position - 40))
@@ -149,6 +151,7 @@ def _mentions(text: str) -> Iterator[int]:
 
 
 _TOKEN = re.compile(r"\w+")
+_JSON = re.compile(r"\s*\{\s*\"")
 _WHOLE = frozenset({"bfloat16", "bf16", "BF16", "BFloat16Tensor", "BFloat16Storage", "amp_bf16", *PROBES})
 _SET = re.compile(r"\s*[=:\"'\].]")
 
@@ -210,7 +213,8 @@ class _Places:
         if site.kind is Kind.METHOD and isinstance(node, ast.Call):
             line, column = node.func.end_lineno or line, (node.func.end_col_offset or 0) - len("bfloat16")
         if site.within:
-            before = (ast.get_source_segment(site.module.text, node) or "")[: site.within]
+            assert isinstance(node, ast.expr)
+            before = site.module.source(node)[: site.within]
             if "\n" in before:
                 return line + before.count("\n"), len(before) - before.rfind("\n")
             column += len(before.encode())

@@ -177,9 +177,7 @@ class _Tree:
             return set()
         names = (os.fsdecode(name).replace("/", os.sep) for name in listed.split(b"\0"))
         return {
-            self.prefix + name
-            for name in names
-            if self._is_meant(name) and self.skipped.isdisjoint(name.split(os.sep))
+            self.prefix + name for name in names if self._is_meant(name) and self.skipped.isdisjoint(name.split(os.sep))
         }
 
     def _is_meant(self, path: str) -> bool:
@@ -208,7 +206,9 @@ class _Tree:
                         is_environment = True
                     elif name == ".git":
                         has_git = True
-                    elif (name.endswith(suffixes) or name.startswith(prefixes)) and entry.is_file(follow_symlinks=False):
+                    elif (name.endswith(suffixes) or name.startswith(prefixes)) and entry.is_file(
+                        follow_symlinks=False
+                    ):
                         files.append(name)
                     elif links_out is not None and entry.is_symlink() and self._leads_out(entry.path):
                         links_out.append(directory + name)

@@ -9,8 +9,7 @@ ELSEWHERE = ("getattr(t", "assign=True", 'dtype="auto"', "dtype='auto'")
 #: On a launch line, an attention that needs what bfloat16 needs.
 ATTENTION = ("flash_att", "flash-att", "FLASH_ATT", "fa2", "backend flash", "backend=flash")
 #: In Python, the same.
-FLASH = tuple(quote + word for quote in "\"'" for word in ("flash_attention_", "kernels-community/")) + (
-    "use_flash_att",
-    "from flash_attn",
-    "import flash_attn",
+FLASH = (
+    *('"flash_attention_', "'flash_attention_", '"kernels-community/', "'kernels-community/"),
+    *("use_flash_att", "from flash_attn", "import flash_attn"),
 )

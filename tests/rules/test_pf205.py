@@ -1,0 +1,83 @@
+"""PF205 and PF912: flash attention in Python."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.tools import check_kept, check_not_a_site, check_reported, check_rewritten
+
+LOAD = "model = AutoModel.from_pretrained(x, attn_implementation={})\n"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'AutoModel.from_pretrained(x, attn_implementation="flash_attention_2")',
+        "AutoModel.from_pretrained(x, attn_implementation='flash_attention_3')",
+        'AutoModel.from_pretrained(x, attn_implementation="flash_attention_2" if fast else "eager")',
+        'config._attn_implementation = "flash_attention_2"',
+        'config.llm_config.attn_implementation = "flash_attention_2"',
+        'kwargs["attn_implementation"] = "flash_attention_2"',
+        'kwargs = {"attn_implementation": "flash_attention_2"}',
+        'kwargs = dict(attn_implementation="flash_attention_2")',
+        'def load(x, attn_implementation="flash_attention_2"): ...',
+        'TransformersEngine(x, attn_impl="flash_attention_2")',
+        'p.add_argument("--attn_implementation", default="flash_attention_2")',
+        'class A:\n    attn_implementation: str = field(default="flash_attention_2")',
+        'attn = config.get("attn_implementation", "flash_attention_2")',
+        'attn = "flash_attention_2"\nAutoModel.from_pretrained(x, attn_implementation=attn)',
+        'attn = "flash_attention_2" if fast else "sdpa"',
+        'f(attn_implementation="kernels-community/flash-attn3")',
+    ],
+)
+def test_a_word(line: str) -> None:
+    after = line
+    for word in ("flash_attention_2", "flash_attention_3", "kernels-community/flash-attn3"):
+        after = after.replace(word, "sdpa")
+    check_rewritten(line + "\n", after + "\n", code="PF205")
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["f(x, use_flash_attention_2=True)", "f(use_flash_attn=True)", "config.use_flash_attn = True"],
+)
+def test_a_flag(line: str) -> None:
+    check_rewritten(line + "\n", line.replace("True", "False") + "\n", code="PF205")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'if config._attn_implementation == "flash_attention_2": f()',
+        'assert config._attn_implementation == "flash_attention_2"',
+        'if config._attn_implementation in ("flash_attention_2", "flash_attention_3"): f()',
+        'CLASSES = {"flash_attention_2": FlashAttention, "sdpa": Sdpa}',
+        'ALL.register("flash_attention_2", f)',
+        'p.add_argument("--attn_implementation", choices=["sdpa", "flash_attention_2"])',
+        'raise ValueError("flash_attention_2")',
+        'class Attention(Enum):\n    FLASH_ATTENTION_2 = "flash_attention_2"',
+        'ALIASES = {"flash_attention": "flash_attention_2"}',
+    ],
+)
+def test_what_only_names_it(line: str) -> None:
+    check_kept(line + "\n", code="PF205")
+
+
+def test_packed_examples_need_it() -> None:
+    check_reported('if args.packing:\n    args.attn_implementation = "flash_attention_2"\n', code="PF205")
+
+
+@pytest.mark.parametrize(
+    "line", ["f(use_flash_attn=False)", "f(use_flash_attention_2=fast)", 'f(attn_implementation="sdpa")', "x = 'flash'"]
+)
+def test_no_site(line: str) -> None:
+    check_not_a_site(line + "\n")
+
+
+def test_pf912_the_package() -> None:
+    check_reported("from flash_attn import flash_attn_func\n", code="PF912")
+    check_reported("import flash_attn_interface\nfrom flash_attn import x\n", code="PF912")
+    check_kept("try:\n    from flash_attn import flash_attn_func\nexcept ImportError:\n    f = None\n", code="PF912")
+    check_kept("if is_flash_attn_2_available():\n    from flash_attn import flash_attn_func\n", code="PF912")
+    check_not_a_site("from flash_attn.bert_padding import unpad_input\n")
+    check_not_a_site("from flash_attn import f\n", path="flash_attn/layers.py")
