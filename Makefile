@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test lint score promises bench bench-configs bench-runtime clones frameworks gpu clean
+.PHONY: demo test lint score promises bench bench-configs bench-runtime clones frameworks page gpu clean
 
 # The two commands of the README. Both install what they need into .venv, and nothing elsewhere.
 
@@ -41,6 +41,10 @@ bench-runtime: $(VENV)/ready
 frameworks: $(VENV)/ready
 	$(RUN) -m pip install --quiet --editable ".[test,frameworks]"
 	$(RUN) -m pytest tests/runtime/frameworks tests/frameworks
+
+# The HTML report in Debian's chromium, in light and dark, from 320 to 1920 px.
+page: $(VENV)/ready
+	$(RUN) -m tests.bench.page fixtures/demo/project
 
 # What only a CUDA device can show.
 gpu: $(VENV)/ready

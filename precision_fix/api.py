@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from precision_fix.engine.decide import ADVICE, decide, target_named
-from precision_fix.engine.patch import Written
+from precision_fix.engine.patch import Written as _Written
 from precision_fix.engine.patch import write as _write
-from precision_fix.engine.scan import Scan
+from precision_fix.engine.scan import Scan as _Scan
 from precision_fix.engine.scan import scan as _scan
 from precision_fix.engine.undo import UndoResult
 from precision_fix.engine.undo import undo as _undo
@@ -19,12 +20,47 @@ from precision_fix.gpu import detect
 Pathish = str | os.PathLike[str]
 
 
+class Scan(_Scan):
+    """What was found in a whole run. In a notebook it draws itself as a table."""
+
+    def __repr__(self) -> str:
+        from precision_fix.reports.run import Run
+
+        return f"<{Run(self).headline}>"
+
+    def _repr_html_(self) -> str:
+        from precision_fix.reports.table import drawn
+
+        return drawn(self)
+
+
+@dataclass(repr=False)
+class Written(_Written):
+    """What was written, of which scan. In a notebook it draws itself as a table.
+
+    Without a scan nothing was looked for, since the GPU computes in bfloat16 itself.
+    """
+
+    scan: Scan | None = None
+
+    def __repr__(self) -> str:
+        from precision_fix.reports.run import Run
+
+        return f"<{Run(self.scan, dry=False, written=self).headline}>" if self.scan else "<Nothing to change>"
+
+    def _repr_html_(self) -> str:
+        from precision_fix.reports.table import drawn
+
+        return drawn(self.scan, self) if self.scan else "<p>Nothing to change on this GPU.</p>"
+
+
 def scan(*paths: Pathish, to: str = "float32") -> Scan:
     """Every place of bfloat16 in files and directories, with what would be done and why. Writes nothing.
 
     Raises PrecisionFixError for a precision that is not offered.
     """
-    return _scan([Path(path) for path in paths], target_named(to), with_text=True)
+    found = _scan([Path(path) for path in paths], target_named(to), with_text=True)
+    return Scan(found.target, found.files, found.problems, found.looked_at)
 
 
 def patch(
@@ -38,7 +74,11 @@ def patch(
     decision = decide(gpu)
     if not decision.known:
         raise PrecisionFixError(ADVICE)
-    return _write(scan(*paths, to=to), on_wait=on_wait) if decision.needed else Written()
+    if not decision.needed:
+        return Written()
+    found = scan(*paths, to=to)
+    written = _write(found, on_wait=on_wait)
+    return Written(written.changed, written.problems, found)
 
 
 def undo(path: Pathish) -> UndoResult:

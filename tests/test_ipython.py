@@ -20,13 +20,20 @@ from precision_fix.notebook import State
 from tests.sources.notebooks import check_valid, notebook
 from tests.tools import REPOSITORY, command, environment
 
+TRAIN = """\
+%%writefile train.py
+import sys
+print(sys.argv[1:])
+if "torch" in sys.modules:
+    import torch
+    print(torch.zeros(1, dtype=torch.bfloat16).dtype)
+"""
 MAGICS = [
     "%matplotlib --list\nimport os\n%env ACCELERATE_MIXED_PRECISION=bf16\nos.environ['ACCELERATE_MIXED_PRECISION']",
     "%%capture out\nimport torch as th\nprint('hidden')",
     "from torch import bfloat16 as half\nx = th.ones(2, dtype=half)\n%time y = x.to(th.bfloat16)\ny.dtype, (7\n  % 4)",
     "if True:\n    name = !echo --bf16\n    %cd -q .\nname[0]",
-    "%%writefile train.py\nimport sys\nprint(sys.argv[1:])\nif 'torch' in sys.modules:\n    import torch\n"
-    "    print(torch.zeros(1, dtype=torch.bfloat16).dtype)",
+    TRAIN,
     "!{__import__('sys').executable} train.py --dtype bfloat16 \\\n  --x {name[0]}",
     "%run train.py --dtype bfloat16",
     '%%bash\necho "$ACCELERATE_MIXED_PRECISION" --mixed_precision bf16',

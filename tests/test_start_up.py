@@ -14,8 +14,8 @@ from tests.tools import REPOSITORY, environment
 
 PACKAGE = REPOSITORY / "precision_fix"
 # Each layer may import itself and those after it.
-LAYERS = ("cli", "api", "engine", "sources", "rules", "model", "errors")
-APART = ("gpu", "runtime")
+LAYERS = ("cli", "api", "reports", "engine", "sources", "rules", "model", "errors")
+APART = ("gpu", "plan", "runtime")
 
 
 def modules_after(script: str, *arguments: str, cwd: Path | None = None) -> set[str]:
@@ -51,6 +51,20 @@ def test_a_check_imports_neither_libcst_nor_rich(tmp_path: Path) -> None:
     loaded = modules_after(script, "--gpu", "t4", "--check", str(tmp_path))
     assert "precision_fix.engine.scan" in loaded
     assert not loaded & {"torch", "libcst", "rich", "pynvml"}
+
+
+def test_a_plan_imports_none_of_the_codemod_and_no_torch(tmp_path: Path) -> None:
+    (tmp_path / "a.safetensors").write_bytes(b"\2\0\0\0\0\0\0\0{}")
+    loaded = modules_after("from precision_fix.cli import main\nmain()", "plan", "--gpu", "t4", str(tmp_path))
+    assert "precision_fix.plan.planning" in loaded
+    assert not loaded & {"torch", "libcst", "rich", "pynvml", "precision_fix.engine", "precision_fix.runtime"}
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "plan").glob("*.py")), ids=lambda path: path.name)
+def test_plans_need_the_standard_library_alone_and_load_no_pickle(path: Path) -> None:
+    roots = {name.split(".")[0] for name in imports(path)}
+    assert roots <= {*sys.stdlib_module_names, "precision_fix"}
+    assert not roots & {"pickle", "marshal", "shelve", "torch"}
 
 
 def test_a_run_that_changes_something_imports_libcst(tmp_path: Path) -> None:
@@ -91,12 +105,13 @@ def test_imports_go_one_way(path: Path) -> None:
     here = layer(".".join(path.relative_to(REPOSITORY).with_suffix("").parts))
     wanted = {layer(name) for name in imports(path)} & {*LAYERS, *APART}
     if here in APART:
-        # The runtime asks the detector as well.
-        assert wanted <= {here, "errors", *(("gpu",) if here == "runtime" else ())}
+        # Plans ask the detector, and the runtime both.
+        others = {"plan": {"gpu"}, "runtime": {"gpu", "plan"}}.get(here, set())
+        assert wanted <= {here, "errors", *others}
     elif here in LAYERS:
         below = LAYERS[LAYERS.index(here) :]
         # The jobs and the command line ask the detector; the command line starts the runtime.
-        apart = {"cli": {"gpu", "runtime"}, "api": {"gpu"}, "engine": {"gpu"}}.get(here, set())
+        apart = {"cli": {"gpu", "plan", "runtime"}, "api": {"gpu"}, "engine": {"gpu"}}.get(here, set())
         assert wanted <= {*below, *apart}
 
 

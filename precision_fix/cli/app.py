@@ -15,7 +15,7 @@ import typer
 
 app = typer.Typer(name="precision-fix", no_args_is_help=True, pretty_exceptions_enable=False)
 
-COMMANDS = ("gpus", "patch", "rule", "run", "undo")
+COMMANDS = ("gpus", "patch", "plan", "rule", "run", "undo")
 _DEFAULT = "patch"
 HELP = {"help_option_names": ["-h", "--help"]}
 

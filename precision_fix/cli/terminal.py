@@ -27,7 +27,7 @@ def progress() -> Iterator[Told | None]:
 
 
 def emit(stream: TextIO, lines: list[tuple[str, str]]) -> None:
-    """Print lines, each with a rich style; plain where the stream is no terminal or NO_COLOR is set."""
+    """Print lines, each in its style; plain where the stream is no terminal or NO_COLOR is set."""
     if stream.isatty() and not os.environ.get("NO_COLOR"):
         from rich.console import Console
         from rich.text import Text

@@ -13,9 +13,9 @@ from precision_fix.engine.scan import Scan
 
 def unified(scan: Scan) -> Iterator[bytes]:
     """The diff of each changed file. Bytes, since a file may be in any encoding."""
-    base = _base(Path.cwd())
+    base = top_of(Path.cwd())
     for file in scan.changed:
-        name = _name(file.path, base, file.tree)
+        name = name_below(base, file.path, file.tree)
         old, new = _quoted(f"a/{name}"), _quoted(f"b/{name}")
         yield b"diff --git " + old + b" " + new + b"\n--- " + old + b"\n+++ " + new + b"\n"
         for line in _hunks(_lines(file.before), _lines(file.after)):
@@ -93,17 +93,17 @@ def _lines(data: bytes) -> list[bytes]:
     return [line + b"\n" for line in lines[:-1]] + ([lines[-1]] if lines[-1] else [])
 
 
-def _base(here: Path) -> Path:
+def top_of(here: Path) -> Path:
     """Where `git apply` counts paths from: the top of the work tree around the current directory, or that itself."""
     return next((top for top in (here, *here.parents) if (top / ".git").exists()), here)
 
 
-def _name(path: str, base: Path, tree: str) -> str:
+def name_below(base: Path, path: str, tree: str) -> str:
     """The path below `base`; a file that lies elsewhere is named from the top of its own tree."""
     real = Path(os.path.realpath(path))
     if real.is_relative_to(base):
         return real.relative_to(base).as_posix()
-    top = _base(Path(tree) if Path(tree).is_dir() else Path(tree).parent)
+    top = top_of(Path(tree) if Path(tree).is_dir() else Path(tree).parent)
     return real.relative_to(top if real.is_relative_to(top) else real.parent).as_posix()
 
 

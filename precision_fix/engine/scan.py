@@ -28,7 +28,7 @@ _CHUNK = 48
 
 @dataclass(slots=True)
 class FileScan:
-    """One file: what was found; and its bytes before and after, where it changes and they were asked for.
+    """One file: what was found; and, where they were asked for, its bytes before, and after if it changes.
 
     `tree` is the directory it was found in, or the file itself if it was named.
     """
@@ -74,7 +74,8 @@ def scan(
 ) -> Scan:
     """Scan files and directories. Nothing is written; what cannot be read or parsed is among the problems.
 
-    `with_text` renders the edited bytes as well; `progress` is told how many files are done, out of how many.
+    `with_text` keeps the bytes and renders the edited ones as well; `progress` is told how many files are done, out of
+    how many.
     """
     result = Scan(target)
     found = list(walk(paths, SUFFIXES, PREFIXES, problems=result.problems))
@@ -204,8 +205,9 @@ def scan_bytes(path: str, data: bytes, target: Target, with_text: bool, format_:
         source = format_.source()
         analysis = source.analyse(path, text.text, target)
         result.findings, result.unused_keeps = analysis.findings, analysis.unused_keeps
-        if with_text and analysis.edits:
+        if with_text:
             result.before = data
+        if with_text and analysis.edits:
             result.after = text.encode(render(source, path, text.text, analysis, target))
     except (Undecodable, Unparsable, CannotEdit) as error:
         return FileScan(path, problem=Problem(path, str(error)))

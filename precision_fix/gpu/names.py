@@ -71,17 +71,37 @@ _CARDS: dict[tuple[int, int], tuple[str, ...]] = {
     (12, 1): ("NVIDIA GB10",),
 }
 
-# MiB, as the driver reports them by default (ECC on); only cards that are sold with one size of memory.
+# MiB, as nvidia-smi reports them by default (ECC on); only cards that are sold with one size of memory. Sources: the
+# tables of nvidia-smi that people post, and for consumer cards NVIDIA's data sheets.
 _MEMORY = {
-    "Tesla T4": 15360,
-    "Tesla K80": 11441,
-    "NVIDIA L4": 23034,
-    "NVIDIA A10G": 23028,
-    "GeForce GTX 1080 Ti": 11264,
-    "GeForce RTX 2080 Ti": 11264,
-    "GeForce RTX 3090": 24576,
-    "GeForce RTX 4090": 24564,
+    name: mib
+    for mib, names in {
+        6144: ("GeForce GTX 1660", "GeForce GTX 1660 SUPER", "GeForce GTX 1660 Ti"),
+        7611: ("Tesla P4",),
+        8192: (
+            *("GeForce GTX 1070", "GeForce GTX 1070 Ti", "GeForce GTX 1080", "GeForce RTX 2060 SUPER"),
+            *("GeForce RTX 2070", "GeForce RTX 2070 SUPER", "GeForce RTX 2080", "GeForce RTX 2080 SUPER"),
+            *("GeForce RTX 3060 Ti", "GeForce RTX 3070", "GeForce RTX 3070 Ti"),
+        ),
+        11264: ("GeForce GTX 1080 Ti", "GeForce RTX 2080 Ti"),
+        11441: ("Tesla K80",),
+        12282: ("GeForce RTX 4070", "GeForce RTX 4070 SUPER", "GeForce RTX 4070 Ti"),
+        15360: ("Tesla T4",),
+        16376: ("GeForce RTX 4070 Ti SUPER", "GeForce RTX 4080", "GeForce RTX 4080 SUPER"),
+        22919: ("Tesla P40",),
+        23028: ("NVIDIA A10", "NVIDIA A10G"),
+        23034: ("NVIDIA L4",),
+        24564: ("GeForce RTX 3090 Ti", "GeForce RTX 4090"),
+        24576: ("GeForce RTX 3090",),
+        32607: ("GeForce RTX 5090",),
+        46068: ("NVIDIA A40", "NVIDIA L40", "NVIDIA L40S"),
+        143771: ("NVIDIA H200",),
+    }.items()
+    for name in names
 }
+
+# The same of cards that are sold with several sizes: the smallest, and of the P100 the one that Kaggle lends.
+_USUAL_MEMORY = {"Tesla P100": 16280, "Tesla V100": 16160, "NVIDIA A100": 40536, "NVIDIA H100": 81559}
 
 # Jetson boards and others that are not sold as cards, beside those in the table.
 _CAPABILITIES = frozenset(_CARDS) | {(3, 0), (3, 2), (5, 3), (6, 2), (7, 2), (11, 0)}
@@ -94,6 +114,8 @@ _FORMS = re.compile(
     r"pcie|sxm\d?|nvl|hbm\d\w?|\d+gb|laptop|mobile|gpu|max|q|with|design|generation"
     r"|server|workstation|edition|x\d"
 )
+# A card for laptops has the name of another with more memory.
+_LAPTOP = re.compile(r"laptop|mobile|max[- ]?q", re.IGNORECASE)
 _SIZE = re.compile(r"([0-9]{1,4}) ?gb", re.IGNORECASE)
 _ARCHITECTURE = re.compile(
     # Two bare digits are a capability, and so are "100" to "199"; "960" and "750" are cards.
@@ -122,10 +144,16 @@ def named(text: str) -> Gpu:
         for name in names:
             if key in _keys(name):
                 size = _SIZE.search(text)
-                mib = _MEMORY.get(name)
+                mib = None if _LAPTOP.search(text) else _MEMORY.get(name)
                 memory = int(size[1]) * 10**9 if size else mib * 2**20 if mib else None
                 return Gpu(name, ComputeCapability(*pair), memory)
     raise UnknownGpu(_unknown(text, _nearest(key)))
+
+
+def usual_memory(gpu: Gpu) -> int | None:
+    """The bytes of a card that is sold with several sizes of memory, when the size is not known: a guess to name."""
+    mib = _USUAL_MEMORY.get(gpu.name)
+    return mib * 2**20 if mib else None
 
 
 def _key(text: str) -> str:

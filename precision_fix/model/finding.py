@@ -7,6 +7,9 @@ from enum import Enum
 
 from precision_fix.model.edit import Change, Edit
 
+# The reason of what a `# precision-fix: keep` keeps.
+BY_COMMENT = "kept by a comment"
+
 
 class Action(Enum):
     """What happens to a site."""
@@ -46,6 +49,11 @@ class Finding:
     reason: str = ""
     runtime: bool = False
     cell: str = ""
+
+    @property
+    def by_comment(self) -> bool:
+        """Whether it is kept because a `# precision-fix: keep` says so."""
+        return self.action is Action.KEEP and self.reason == BY_COMMENT
 
 
 def rewrite(reason: str, *edits: Edit) -> Verdict:

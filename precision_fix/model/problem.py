@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+# Control characters, those that end a line or turn the direction of what follows them, and lone surrogates.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def shown(path: str) -> str:
     """The path as one line that any UTF-8 terminal takes.
 
-    A name may hold a newline, or bytes that are no UTF-8 and arrive as lone surrogates, which print()
-    refuses.
+    A name may hold a newline, characters that make a terminal show another name, or bytes that are no UTF-8 and
+    arrive as lone surrogates, which print() refuses.
     """
     return _UNPRINTABLE.sub(lambda m: m[0].encode("unicode_escape").decode(), path)
 

@@ -75,6 +75,9 @@ def test_names(text: str, name: str, capability: str) -> None:
         ("v100", None),
         ("V100-32GB", 32 * 10**9),
         ("a100 80 gb", 80 * 10**9),
+        ("rtx 4090", 24564 * 2**20),
+        ("rtx 4090 laptop", None),
+        ("NVIDIA GeForce RTX 2080 SUPER with Max-Q Design", None),
         ("sm_75", None),
     ],
 )

@@ -178,8 +178,8 @@ def test_cells_that_are_no_python_are_left(magic: str) -> None:
     [
         ("!accelerate launch --mixed_precision bf16 {script}", "!accelerate launch --mixed_precision no {script}"),
         (
-            "!python train.py \\\n  --output_dir o --max_steps 1 \\\n  --bf16 \\\n  --dtype bfloat16 | tee",
-            "!python train.py \\\n  --output_dir o --max_steps 1 \\\n  --bf16 False \\\n  --dtype float32 | tee",
+            "!python train.py \\\n  --output_dir o --num_train_epochs 1 \\\n  --bf16 \\\n  --dtype bfloat16 | tee",
+            "!python train.py \\\n  --output_dir o --num_train_epochs 1 \\\n  --bf16 False \\\n  --dtype float32 | tee",
         ),
         ("out = !python train.py --dtype=bfloat16", "out = !python train.py --dtype=float32"),
         ("if x:\n    !!python train.py --bf16 True\n    y", "if x:\n    !!python train.py --bf16 False\n    y"),
@@ -438,7 +438,7 @@ def test_the_command_line_says_the_cell(tmp_path: Path) -> None:
     done = command("--gpu", "t4", "-v", ".", cwd=tmp_path)
     assert done.returncode == 1
     out = done.stdout.decode()
-    assert "(cell 2, line 1): PF101 torch.bfloat16" in out
+    assert "(cell 2, line 1) PF101 torch.bfloat16" in out
     assert "b.ipynb: is no notebook but a page of HTML" in out
     assert (tmp_path / "a.ipynb").read_text() == before.replace("x.to(torch.bfloat16)", "x.to(torch.float32)")
     assert command("undo", ".", cwd=tmp_path).returncode == 0

@@ -1,0 +1,75 @@
+"""`precision-fix plan PATH...`: what is in checkpoints, what fits the GPU, and the command that gives it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from precision_fix.cli.app import HELP, app, say
+from precision_fix.cli.terminal import emit
+from precision_fix.errors import PrecisionFixError
+
+_EPILOG = "Exit codes: 0 everything was read, whether it fits or not; 1 a file could not be read; 2 usage error."
+
+
+@app.command("plan", epilog=_EPILOG, context_settings=HELP)
+def plan(
+    paths: Annotated[
+        list[str],
+        typer.Argument(help="Checkpoints, their folders, and the project that loads them.", show_default=False),
+    ],
+    gpu: Annotated[
+        str | None, typer.Option("--gpu", help="Plan for this GPU: t4, t4x2, p100, 7.5.", metavar="NAME")
+    ] = None,
+    gpus: Annotated[int | None, typer.Option("--gpus", help="How many of them.", metavar="N")] = None,
+    memory: Annotated[
+        float | None, typer.Option("--memory", help="The memory of one GPU in GiB.", metavar="GIB")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+    html: Annotated[Path | None, typer.Option("--html", help="Write it as a page.", metavar="FILE")] = None,
+) -> None:
+    """Show what checkpoints hold and what fits the GPU, in float32, float16 and bfloat16; only headers are read."""
+    from precision_fix.model.programs import program_in
+    from precision_fix.plan.find import is_project
+    from precision_fix.plan.planning import make_plan
+
+    projects = [path for path in paths if is_project(path)]
+    found = make_plan(
+        paths,
+        gpu=gpu,
+        gpus=gpus,
+        memory=memory,
+        project=projects[0] if projects else "PROJECT",
+        program=str(program_in(projects) or "PROGRAM"),
+    )
+    if html is not None:
+        from precision_fix.plan.html import page
+
+        try:
+            html.write_text(page(found), encoding="utf-8")
+        except OSError as error:
+            raise PrecisionFixError(f"--html {html}: cannot be written: {error.strerror}") from error
+        say(f"wrote {html}")
+    if as_json:
+        print(json.dumps(found.data(), indent=2))
+    else:
+        from precision_fix.plan.text import lines
+
+        if not found.sheets and not found.problems:
+            say("no checkpoints here (safetensors, GGUF, .pt, .pth, .ckpt, .bin)")
+        unicode, width = _terminal()
+        emit(sys.stdout, lines(found, unicode=unicode, width=width))
+    raise typer.Exit(1 if found.problems else 0)
+
+
+def _terminal() -> tuple[bool, int | None]:
+    """Does stdout take more than ASCII, and how many columns has it? What is no terminal gets ASCII, unwrapped."""
+    if not sys.stdout.isatty():
+        return False, None
+    unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    return unicode, shutil.get_terminal_size((100, 24)).columns

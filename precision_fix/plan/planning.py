@@ -1,0 +1,183 @@
+"""The plan: what the checkpoints hold, what fits the GPUs in which storage, and the command that gives it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from precision_fix.plan.cards import Cards, cards
+from precision_fix.plan.contents import Model, Problem
+from precision_fix.plan.find import find
+from precision_fix.plan.fit import Card, Load, Verdict, load, usable
+from precision_fix.plan.group import group
+from precision_fix.plan.read import read_models
+from precision_fix.plan.split import layers, spread
+
+STORAGES = ("float32", "float16", "bfloat16")
+DEVICE_MAP = 'with device_map="auto" (transformers) or "balanced" (diffusers) where the program loads the model'
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One way to hold the weights. `cards` is empty where no GPU is known, and has one entry for each GPU used."""
+
+    storage: str
+    compute: str
+    load: Load
+    cards: tuple[Card, ...]
+    command: str
+
+    @property
+    def verdict(self) -> Verdict | None:
+        order = (Verdict.NO, Verdict.TIGHT, Verdict.FITS)
+        return min((card.verdict for card in self.cards), key=order.index, default=None)
+
+    @property
+    def left(self) -> int | None:
+        """The bytes for activations on the card with the least of them; negative where it does not fit."""
+        return min((card.left for card in self.cards), default=None)
+
+    @property
+    def label(self) -> str:
+        return "bfloat16 storage" if self.storage != self.compute else self.storage
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """The options for one model, or for all of them at once: on one GPU, and spread over all of them."""
+
+    title: str
+    model: Model | None
+    numel: int
+    nbytes: int
+    single: tuple[Option, ...]
+    spread: tuple[Option, ...]
+
+    @property
+    def best(self) -> Option | None:
+        """What to do: what fits, on one GPU before several, and else what is tight."""
+        for verdict, order in ((Verdict.FITS, self._first), (Verdict.TIGHT, _LAST)):
+            for options in (self.single, self.spread):
+                those = [option for option in options if option.verdict is verdict]
+                if those:
+                    return min(those, key=lambda option: order.index(option.storage))
+        return None
+
+    @property
+    def settled(self) -> bool:
+        """Whether one GPU does, in what is wanted most: nobody asks for two then."""
+        best = self.best
+        return best is not None and best in self.single and best.storage == self._first[0]
+
+    @property
+    def _first(self) -> tuple[str, ...]:
+        return _NATIVE if any(option.compute == "bfloat16" for option in self.single) else _FIRST
+
+
+# float32 has nothing to get wrong; float16 overflows above 65504.
+_FIRST = ("float32", "bfloat16", "float16")
+# On a GPU with bfloat16 the program is fine as it is.
+_NATIVE = ("bfloat16", "float32", "float16")
+_LAST = ("bfloat16", "float16", "float32")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What was found and what fits. `_repr_html_` draws it in a notebook."""
+
+    cards: Cards
+    sheets: tuple[Sheet, ...]
+    total: Sheet | None
+    problems: tuple[Problem, ...]
+    left_out: tuple[Problem, ...]
+
+    @property
+    def conclusion(self) -> Sheet | None:
+        """The sheet that decides: of all models together, or of the only one."""
+        return self.total or (self.sheets[0] if self.sheets else None)
+
+    def data(self) -> dict[str, Any]:
+        """The plan as JSON has it; see `precision_fix.plan.data`."""
+        from precision_fix.plan.data import data
+
+        return data(self)
+
+    def _repr_html_(self) -> str:
+        from precision_fix.plan.html import fragment
+
+        return fragment(self)
+
+
+def make_plan(
+    paths: Sequence[str],
+    *,
+    gpu: str | None = None,
+    gpus: int | None = None,
+    memory: float | None = None,
+    project: str = "PROJECT",
+    program: str = "PROGRAM",
+) -> Plan:
+    """Read the headers of the checkpoints at and below `paths` and say what fits.
+
+    `gpu` names a card ("t4", "t4x2", "sm_75"), `gpus` how many, `memory` the GiB of each; without them the visible
+    ones are asked. `project` and `program` are put into the commands. What cannot be read is in `problems`, and
+    never raises. Raises PrecisionFixError for a GPU that is not known.
+    """
+    chosen = cards(gpu, gpus, memory)
+    found = find(paths)
+    models = read_models(group(found), found)
+    makers = _Maker(chosen, project, program)
+    sheets = tuple(makers.sheet(model.name, [model], model) for model in models)
+    total = makers.sheet(f"All {len(models)} models at once", models, None) if len(models) > 1 else None
+    return Plan(chosen, sheets, total, tuple(found.problems), tuple(found.left_out))
+
+
+class _Maker:
+    def __init__(self, chosen: Cards, project: str, program: str) -> None:
+        self.native = chosen.native_bfloat16
+        self.rooms = [usable(gpu.memory or 0) for gpu in chosen.gpus]
+        self.project, self.program = (shlex.quote(name) for name in (project, program))
+
+    def sheet(self, title: str, models: Sequence[Model], model: Model | None) -> Sheet:
+        single = tuple(self._single(models, storage) for storage in STORAGES)
+        several: tuple[Option, ...] = ()
+        if len(self.rooms) > 1:
+            parts = layers(models)
+            several = tuple(
+                self._option(storage, each.load, spread(parts, self.rooms, storage, each.compute))
+                for storage, each in zip(STORAGES, single, strict=True)
+            )
+        numel, nbytes = sum(each.numel for each in models), sum(each.nbytes for each in models)
+        return Sheet(title, model, numel, nbytes, single, several)
+
+    def _single(self, models: Sequence[Model], storage: str) -> Option:
+        loads = [load(model.tensors, storage, self._compute(storage)) for model in models]
+        # The models of a pipeline run one after the other, so only one at a time has activations and a copy.
+        whole = Load(
+            sum(each.weights for each in loads),
+            max((each.copy for each in loads), default=0),
+            max((each.computed for each in loads), default=0),
+        )
+        # Of unequal GPUs the one with the least memory.
+        return self._option(storage, whole, (Card(min(self.rooms), whole),) if self.rooms else ())
+
+    def _option(self, storage: str, whole: Load, used: tuple[Card, ...]) -> Option:
+        return Option(storage, self._compute(storage), whole, used, self._command(storage))
+
+    def _compute(self, storage: str) -> str:
+        return "float32" if storage == "bfloat16" and not self.native else storage
+
+    def _command(self, storage: str) -> str:
+        if self.native:
+            # There the tool changes nothing unless it is told to.
+            to = {"float32": "", "float16": "--to float16 "}
+            if storage not in to:
+                return f"python {self.program}"
+            return f"PRECISION_FIX=force precision-fix run {to[storage]}{self.program}"
+        return {
+            "float32": f"precision-fix {self.project}",
+            "float16": f"precision-fix --to float16 {self.project}",
+            "bfloat16": f"precision-fix run --storage bfloat16 {self.program}",
+        }[storage]

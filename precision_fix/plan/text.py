@@ -1,0 +1,140 @@
+"""The plan as lines for a terminal or a pipe, with bars."""
+
+from __future__ import annotations
+
+import textwrap
+
+from precision_fix.plan import words
+from precision_fix.plan.contents import shown
+from precision_fix.plan.fit import Card, Verdict
+from precision_fix.plan.planning import DEVICE_MAP, Option, Plan, Sheet
+
+#: (style for rich, line)
+Line = tuple[str, str]
+
+_STYLES = {Verdict.FITS: "green", Verdict.TIGHT: "yellow", Verdict.NO: "red", None: ""}
+_MOST_DTYPES = 6
+_MOST_LEFT_OUT = 8
+_LONGEST = 200
+
+
+class Bars:
+    """Bars of a card's memory: weights, the cast copy, what is left; and a mark where it does not fit."""
+
+    def __init__(self, *, unicode: bool, width: int) -> None:
+        self.width = max(8, width)
+        self._full, self._copy, self._rest, self._over = "█▒░▶" if unicode else "#+.>"
+
+    def bar(self, cards: tuple[Card, ...]) -> str:
+        width = max(6, self.width // max(1, len(cards)) - 2)
+        return " ".join(self._one(card, width) for card in cards)
+
+    def legend(self) -> str:
+        marks = (f"{self._full} weights", f"{self._copy} the cast copy of a layer", f"{self._rest} for activations")
+        return ", ".join((*marks, f"{self._over} does not fit"))
+
+    def _one(self, card: Card, width: int) -> str:
+        if card.left < 0:
+            # How far beyond the numbers say.
+            share = card.load.weights / card.load.needed
+            full = min(width - 1, round((width - 1) * share))
+            return f"[{self._full * full}{self._copy * (width - 1 - full)}{self._over}]"
+        full = _cells(card.load.weights, card.usable, width)
+        copy = min(width - full, _cells(card.load.copy, card.usable, width))
+        return f"[{self._full * full}{self._copy * copy}{self._rest * (width - full - copy)}]"
+
+
+def _cells(amount: int, whole: int, width: int) -> int:
+    """A part of a bar; what is there at all is seen."""
+    return max(1, round(width * amount / whole)) if amount and whole else 0
+
+
+def lines(plan: Plan, *, unicode: bool, width: int | None = None) -> list[Line]:
+    """The whole report. `width` is that of the terminal, in columns: bars take what the numbers leave of it, and
+    sentences are wrapped. None is a pipe, for which a sentence is a line."""
+    bars = Bars(unicode=unicode, width=min(40, (width or 105) - 65))
+    result = [line for told in words.gpus(plan) for line in _wrapped("bold", told, width)]
+    for sheet in (*plan.sheets, *((plan.total,) if plan.total else ())):
+        result += [("", ""), *_sheet(sheet, bars)]
+    if plan.sheets:
+        result += [("", ""), *_what_to_do(plan, bars, width)]
+    if plan.left_out:
+        result += [("", ""), ("bold", "Left out:")]
+        result += [("dim", f"  {problem}") for problem in plan.left_out[:_MOST_LEFT_OUT]]
+        if len(plan.left_out) > _MOST_LEFT_OUT:
+            result.append(("dim", f"  and {len(plan.left_out) - _MOST_LEFT_OUT} more"))
+    if plan.problems:
+        result += [("", ""), ("bold red", "Not read:"), *(("", f"  {problem}") for problem in plan.problems)]
+    return result[1:] if result and result[0] == ("", "") else result
+
+
+def _sheet(sheet: Sheet, bars: Bars) -> list[Line]:
+    model = sheet.model
+    what = f"{words.number(sheet.numel)} parameters, {words.size(sheet.nbytes)}"
+    result: list[Line] = [("bold", f"{shown(sheet.title, _LONGEST)}: {what}")]
+    if model is not None:
+        files = f", {words.plural(len(model.files), 'file')}" if len(model.files) > 1 else ""
+        counts = model.counts[:_MOST_DTYPES]
+        parts = ", ".join(f"{count.dtype.name} {words.number(count.numel)}" for count in counts)
+        more = f", {len(model.counts) - _MOST_DTYPES} other dtypes" if len(model.counts) > _MOST_DTYPES else ""
+        tensors = words.plural(len(model.tensors), "tensor")
+        result.append(("dim", f"  {model.format}, {tensors}{files}: {parts or 'nothing'}{more}"))
+    best = sheet.best
+    result += [_row(option, bars, is_best=option is best) for option in sheet.single]
+    if sheet.spread and not sheet.settled:
+        result.append(("dim", f"  over {len(sheet.spread[0].cards)} GPUs, by layers:"))
+        result += [_row(option, bars, is_best=option is best) for option in sheet.spread]
+    return result
+
+
+def _row(option: Option, bars: Bars, *, is_best: bool) -> Line:
+    mark = ">" if is_best else " "
+    numbers = f"{mark} {option.label:16} {words.size(option.load.weights):>10}"
+    if option.verdict is None:
+        return "", numbers
+    line = f"{numbers}  {option.verdict.value:12} {words.left(option):>18}  {bars.bar(option.cards)}"
+    return _STYLES[option.verdict], line
+
+
+def _what_to_do(plan: Plan, bars: Bars, width: int | None) -> list[Line]:
+    result: list[Line] = []
+    sheet = plan.conclusion
+    assert sheet is not None
+    best = sheet.best
+    if plan.cards.gpus:
+        result += [*_wrapped("dim", bars.legend(), width), *_wrapped("dim", words.RULE, width), ("", "")]
+    result.append(("bold", "How to get each:"))
+    result += [("", f"  {label:16} {command}") for label, command in words.commands(plan)]
+    if sheet.spread:
+        result += _wrapped("", f"  {f'on {len(plan.cards.gpus)} GPUs':16} the same, {DEVICE_MAP}", width, " " * 19)
+    if best is not None:
+        result += [("", ""), *_advised(best, width)]
+    elif plan.cards.gpus:
+        result += [("", ""), *_wrapped("bold red", words.advice(plan, sheet), width)]
+    remarks = [line for told in words.remarks(plan) for line in _wrapped("yellow", f"Note: {shown(told, 400)}", width)]
+    return [*result, ("", ""), *remarks] if remarks else result
+
+
+def _advised(best: Option, width: int | None) -> list[Line]:
+    result = [("bold", f"Best here: {words.best(best)}"), ("bold green", f"  {best.command}")]
+    if len(best.cards) > 1:
+        result += _wrapped("", f"  {DEVICE_MAP}", width, "  ")
+    if best.storage == "float16":
+        result += _wrapped("yellow", f"  {words.FLOAT16}", width, "  ")
+    return result
+
+
+def _wrapped(style: str, text: str, width: int | None, indent: str = "") -> list[Line]:
+    """A sentence, in lines of at most `width` columns. Paths and other long words are not broken."""
+    if width is None or len(text) <= width:
+        return [(style, text)]
+    begin = text[: len(text) - len(text.lstrip())]
+    parts = textwrap.wrap(
+        text.lstrip(),
+        width,
+        initial_indent=begin,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return [(style, part) for part in parts]

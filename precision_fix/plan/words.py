@@ -1,0 +1,108 @@
+"""How sizes and numbers are said, the same in the terminal and on the page."""
+
+from __future__ import annotations
+
+from precision_fix.gpu import Gpu
+from precision_fix.plan.fit import GIB, MIB, Verdict, usable
+from precision_fix.plan.planning import Option, Plan, Sheet
+
+FLOAT16 = "float16 overflows above 65504: models that were trained in bfloat16 may give inf and NaN"
+RULE = "fits: a tenth of the parameters, and at least 1 GiB, is left for activations; tight: less. Training needs more."
+
+
+def size(count: int) -> str:
+    """Bytes in GiB, or what is smaller: "14.3 GiB"."""
+    for unit, name in ((GIB, "GiB"), (MIB, "MiB"), (1024, "KiB")):
+        # What would be rounded up to the next unit is said in it.
+        if count >= 0.9995 * unit:
+            return f"{count / unit:.1f} {name}"
+    return f"{count} B"
+
+
+def number(count: int) -> str:
+    """Parameters: "11.9 B", "94.5 M"."""
+    for unit, name in ((10**9, "B"), (10**6, "M"), (10**3, "k")):
+        if count >= 0.9995 * unit:
+            return f"{count / unit:.1f} {name}"
+    return str(count)
+
+
+def plural(count: int, word: str) -> str:
+    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
+
+
+def gpus(plan: Plan) -> list[str]:
+    """One line for each kind of GPU, with how many there are of it."""
+    kinds: dict[Gpu, int] = {}
+    for gpu in plan.cards.gpus:
+        # The index and UUID tell equal cards apart, and here they must not.
+        kind = Gpu(gpu.name, gpu.capability, gpu.memory)
+        kinds[kind] = kinds.get(kind, 0) + 1
+    lines = []
+    for gpu, count in kinds.items():
+        memory = gpu.memory or 0
+        many, each = (f"{count} x ", " each") if count > 1 else ("", "")
+        units = "computes in bfloat16 itself" if gpu.native_bfloat16 else "no bfloat16 units"
+        room = f"{size(memory)}{each}, of which programs can fill {size(usable(memory))}"
+        lines.append(f"{many}{gpu.name}, compute capability {gpu.capability}, {units}: {room}")
+    return lines
+
+
+def left(option: Option) -> str:
+    amount = option.left
+    if amount is None:
+        return ""
+    return f"{size(amount)} left" if amount >= 0 else f"{size(-amount)} too much"
+
+
+def advice(plan: Plan, sheet: Sheet) -> str:
+    """What to do where nothing fits."""
+    if sheet is plan.total:
+        if all(_goes(one.single) for one in plan.sheets):
+            return (
+                "All at once they do not fit, each alone does: keep one on the GPU at a time, in diffusers with "
+                "pipe.enable_model_cpu_offload()."
+            )
+        if all(_goes(one.single) or _goes(one.spread) for one in plan.sheets):
+            return (
+                f"All at once they do not fit, each alone does, some over {len(plan.cards.gpus)} GPUs: load one, use "
+                "it, delete it, and load the next (first the text encoder, then the model that it conditions)."
+            )
+    return (
+        "Too large in any of these: take a quantised checkpoint (GGUF, fp8), or leave a part in the memory of the "
+        'machine, with device_map="auto" (transformers) or pipe.enable_sequential_cpu_offload() (diffusers).'
+    )
+
+
+def _goes(options: tuple[Option, ...]) -> bool:
+    return any(option.verdict in (Verdict.FITS, Verdict.TIGHT) for option in options)
+
+
+def best(option: Option) -> str:
+    """What is best here: "bfloat16 storage on 2 GPUs, but tight: …"."""
+    where = f" on {len(option.cards)} GPUs" if len(option.cards) > 1 else ""
+    tight = ", but tight: keep batches and images small" if option.verdict is Verdict.TIGHT else ""
+    return f"{option.label}{where}{tight}"
+
+
+def commands(plan: Plan) -> list[tuple[str, str]]:
+    """What gives each storage: its label and the command."""
+    sheet = plan.conclusion
+    return [(option.label, option.command) for option in sheet.single] if sheet else []
+
+
+def remarks(plan: Plan) -> list[str]:
+    """What a person should know of these numbers, and has not been told by them."""
+    lines = list(plan.cards.notes)
+    models = [sheet.model for sheet in plan.sheets if sheet.model is not None]
+    for model in models:
+        singles = sum(count.numel for count in model.counts if count.dtype.name == "float32")
+        if singles and singles * 100 > model.numel:
+            lines.append(
+                f"{number(singles)} parameters of {model.name} are float32 in the file: they take 2 bytes only "
+                "where the program casts the model to bfloat16 (or float16), and are rounded then"
+            )
+        if model.apart:
+            lines.append(f"{model.name} holds {size(model.apart)} of an optimizer's state as well: not counted")
+        lines.extend(f"{model.name}: {note}" for note in model.notes)
+    return lines

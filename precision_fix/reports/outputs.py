@@ -1,0 +1,152 @@
+"""Which reports a run is to give, and where each goes."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from precision_fix.errors import PrecisionFixError
+from precision_fix.model.problem import reason, shown
+from precision_fix.reports.run import Run
+
+FORMATS = ("text", "json", "sarif", "github", "markdown", "html")
+_SUFFIXES = {
+    ".txt": "text",
+    ".json": "json",
+    ".sarif": "sarif",
+    ".sarif.json": "sarif",
+    ".md": "markdown",
+    ".markdown": "markdown",
+    ".html": "html",
+    ".htm": "html",
+}
+# These tell of the text of the files; the others do with what was found.
+_WITH_TEXT = frozenset(("json", "sarif", "markdown", "html"))
+_STDOUT = Path("-")
+
+
+@dataclass(slots=True)
+class Output:
+    """One report: its format, and the file that it goes to; without one, to stdout."""
+
+    format: str
+    file: Path | None = None
+
+    @property
+    def needs_text(self) -> bool:
+        return self.format in _WITH_TEXT
+
+
+def outputs(words: Iterable[tuple[str, str]]) -> list[Output]:
+    """The reports that are asked for, from `--output-format` and `--output-file` as they stand in the command line.
+
+    A word is ("format", "json") or ("file", "report.json"). A file belongs to the format before it, or else to the one
+    behind it if its suffix says nothing different; a file by itself tells its format by its suffix. "-" is stdout.
+    Raises PrecisionFixError for what does not fit together.
+    """
+    found: list[Output] = []
+    for kind, value in words:
+        last = found[-1] if found else None
+        if kind == "file":
+            if last is not None and last.file is None:
+                last.file = Path(value)
+            else:
+                found.append(Output("", Path(value)))
+        elif last is not None and not last.format and _by_suffix(last.file) in ("", _known(value)):
+            last.format = _known(value)
+        else:
+            found.append(Output(_known(value)))
+    for output in found:
+        output.format = output.format or _by_suffix(output.file)
+        if not output.format:
+            raise PrecisionFixError(
+                f"--output-file {shown(str(output.file))}: its name tells no format: "
+                f"say --output-format ({', '.join(FORMATS)}) before it"
+            )
+        output.file = None if output.file == _STDOUT else output.file
+    _check(found)
+    return found
+
+
+def _known(name: str) -> str:
+    if name.lower() in FORMATS:
+        return name.lower()
+    import difflib
+
+    near = difflib.get_close_matches(name.lower(), (*FORMATS, "md", "htm"), 1, 0.4)
+    meant = {"md": "markdown", "htm": "html"}.get(near[0], near[0]) if near else ""
+    hint = f", did you mean {meant}?" if meant else ""
+    raise PrecisionFixError(f"--output-format {shown(name)}: no such format{hint} (there are {', '.join(FORMATS)})")
+
+
+def _by_suffix(file: Path | None) -> str:
+    suffixes = [suffix.lower() for suffix in file.suffixes] if file else []
+    return _SUFFIXES.get("".join(suffixes[-2:]), _SUFFIXES.get("".join(suffixes[-1:]), ""))
+
+
+def _check(found: Sequence[Output]) -> None:
+    """Say what cannot work before anything is done."""
+    printed = [output.format for output in found if output.file is None]
+    if len(printed) > 1:
+        raise PrecisionFixError(
+            f"{' and '.join(printed)} cannot both go to stdout: give one an --output-file right behind it"
+        )
+    files = [os.path.realpath(output.file) for output in found if output.file is not None]
+    for output in found:
+        if output.file is not None:
+            if files.count(os.path.realpath(output.file)) > 1:
+                raise PrecisionFixError(f"--output-file {shown(str(output.file))}: is named for two reports")
+            _check_writable(output.file)
+
+
+def _check_writable(file: Path) -> None:
+    wrong = ""
+    if file.is_dir():
+        wrong = "is a directory"
+    elif file.exists():
+        wrong = "" if os.access(file, os.W_OK) else "permission denied"
+    elif not file.parent.is_dir():
+        wrong = "its directory does not exist"
+    elif not os.access(file.parent, os.W_OK | os.X_OK):
+        wrong = "its directory cannot be written to"
+    if wrong:
+        raise PrecisionFixError(f"--output-file {shown(str(file))}: {wrong}")
+
+
+def write(run: Run, found: Iterable[Output], *, say: Callable[[str], None]) -> None:
+    """Make the reports and put them where they go; `say` is told of each file.
+
+    Raises PrecisionFixError for a file that cannot be written.
+    """
+    for output in found:
+        if output.file is None:
+            sys.stdout.flush()
+            sys.stdout.buffer.write(_render(run, output.format))
+            sys.stdout.buffer.flush()
+        else:
+            _write_file(run, output, output.file)
+            say(f"{output.format} report written to {shown(str(output.file))}")
+
+
+def _write_file(run: Run, output: Output, file: Path) -> None:
+    summary = os.environ.get("GITHUB_STEP_SUMMARY")
+    # Several commands of a step share its summary.
+    appends = bool(summary) and os.path.realpath(file) == os.path.realpath(summary or "")
+    try:
+        taken = file.stat().st_size if appends and file.exists() else 0
+        data = _render(run, output.format, taken)
+        with open(file, "ab" if appends else "wb") as stream:
+            stream.write(data)
+    except OSError as error:
+        raise PrecisionFixError(f"--output-file {shown(str(file))}: {reason(error)}") from None
+
+
+def _render(run: Run, format_: str, taken: int = 0) -> bytes:
+    """A report as bytes; `taken` is what its file holds already."""
+    module = importlib.import_module(f"precision_fix.reports.{format_}")
+    text: str = module.render(run, taken=taken) if format_ == "markdown" else module.render(run)
+    return text.encode("utf-8", "backslashreplace")

@@ -1,0 +1,153 @@
+"""A run as text: per rule, per file, what was left and why, what needs a hand, what to do next."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+
+from precision_fix.model.finding import Finding
+from precision_fix.model.problem import shown
+from precision_fix.model.programs import program_in
+from precision_fix.reports.run import Run, in_short
+from precision_fix.rules import rule
+
+_MOST_FILES = 40
+_MOST_LINES = 8
+
+
+def render(run: Run) -> str:
+    """The report without colours."""
+    return "".join(f"{line}\n" for _, line in lines(run))
+
+
+def lines(run: Run) -> list[tuple[str, str]]:
+    """The report by lines, each with its style for a terminal."""
+    return _Report(run).lines
+
+
+def statistics(run: Run) -> list[tuple[str, str]]:
+    """How often each rule did what, the most frequent first."""
+    rows = sorted(run.by_rule.items(), key=lambda row: (-row[1], row[0][0], row[0][1].value))
+    width = max((len(str(number)) for _, number in rows), default=0)
+    return [
+        ("", f"{number:>{width}}  {code}  {action.value:<7}  {rule(code).title}") for (code, action), number in rows
+    ]
+
+
+class _Report:
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.lines: list[tuple[str, str]] = []
+        self._changes()
+        self._kept()
+        self._manual()
+        self._unused()
+        self._problems()
+        self._summary()
+
+    def _add(self, line: str = "", style: str = "") -> None:
+        self.lines.append((style, line))
+
+    def _changes(self) -> None:
+        changes = self.run.changes
+        if not changes:
+            return
+        self._add("Would change:" if self.run.dry else "Changed:", "bold")
+        self._by_rule(changes)
+        self._add()
+        per_file = Counter(finding.path for finding in changes)
+        for path, count in list(per_file.items())[: None if self.run.verbose else _MOST_FILES]:
+            self._add(f"  {shown(path)}: {_places(count)}")
+        if len(per_file) > _MOST_FILES and not self.run.verbose:
+            self._add(f"  and {len(per_file) - _MOST_FILES} more files (-v lists them)", "dim")
+        if self.run.verbose:
+            self._add()
+            self._each(changes)
+        self._add()
+
+    def _kept(self) -> None:
+        kept = self.run.kept
+        if not kept:
+            return
+        self._add("Left alone on purpose:" if self.run.verbose else "Left alone on purpose (-v lists each):", "bold")
+        self._by_rule(kept)
+        if self.run.verbose:
+            self._add()
+            self._each(kept)
+        self._add()
+
+    def _manual(self) -> None:
+        if not self.run.manual:
+            return
+        self._add("Needs a hand (left as it is):", "bold yellow")
+        if self.run.verbose:
+            self._each(self.run.manual)
+        else:
+            self._by_reason(self.run.manual)
+        self._add()
+
+    def _by_reason(self, findings: list[Finding]) -> None:
+        """One line for all places of a file that were left for one reason."""
+        for (path, code, reason), places in in_short(findings).items():
+            numbers = list(dict.fromkeys(str(finding.line) for finding in places))
+            more = f" and {len(numbers) - _MOST_LINES} more" if len(numbers) > _MOST_LINES else ""
+            where = ", ".join(numbers[:_MOST_LINES]) + more
+            cells = dict.fromkeys(finding.cell for finding in places[:_MOST_LINES] if finding.cell)
+            self._add(f"  {shown(path)}:{where}:{_in_cells(cells)} {code} {reason}")
+
+    def _unused(self) -> None:
+        for file, line in self.run.unused_keeps:
+            self._add(f"{shown(file.path)}:{line}: this `# precision-fix: keep` keeps nothing: remove it", "yellow")
+
+    def _problems(self) -> None:
+        if self.run.problems:
+            self._add("Not done:", "bold red")
+            for problem in self.run.problems:
+                self._add(f"  {problem}")
+            self._add()
+
+    def _runtime(self) -> None:
+        """Where something is decided only while the program runs, how to start it."""
+        left = [finding for finding in self.run.manual if finding.runtime]
+        if left:
+            program = shlex.quote(shown(str(program_in(self.run.paths) or "PROGRAM.py")))
+            self._add(
+                f"{_places(len(left))} are decided while the program runs. Start it so, and they are taken care of:"
+            )
+            self._add(f"    precision-fix run {program}")
+
+    def _by_rule(self, findings: list[Finding]) -> None:
+        for code, count in sorted(Counter(finding.code for finding in findings).items()):
+            self._add(f"  {code}  {_places(count):>12}  {rule(code).title}")
+
+    def _each(self, findings: list[Finding]) -> None:
+        for finding in findings:
+            where = f"{shown(finding.path)}:{finding.line}:{finding.column}"
+            cell = _in_cells({finding.cell: None} if finding.cell else {})
+            self._add(f"  {where}:{cell} {finding.code} {finding.token}: {finding.reason}")
+
+    def _summary(self) -> None:
+        run = self.run
+        files = len({finding.path for finding in run.changes})
+        looked = f"{run.scan.looked_at} files read"
+        if not run.needed:
+            self._add(run.headline, "green")
+        elif not run.changes:
+            left = "nothing left to change" if run.scan.looked_at else "no files here that are read"
+            self._add(f"{looked}, {left}.", "green")
+        elif run.dry:
+            self._add(f"{looked}: {_places(len(run.changes))} in {files} files would change.", "bold")
+        else:
+            done = len(run.written.changed) if run.written else 0
+            self._add(f"{looked}: {_places(len(run.changes))} found, {done} files changed.", "bold green")
+            self._runtime()
+            where = " ".join(shlex.quote(shown(str(path))) for path in run.paths if path.exists())
+            self._add(f"Take it back with: precision-fix undo {where}")
+
+
+def _in_cells(cells: dict[str, None]) -> str:
+    return f" ({'; '.join(cells)})" if cells else ""
+
+
+def _places(count: int) -> str:
+    return "1 place" if count == 1 else f"{count} places"
