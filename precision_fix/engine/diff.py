@@ -63,12 +63,10 @@ class _Matcher(difflib.SequenceMatcher[bytes]):
                 codes.append(("equal", i, i + same, j, j + same))
                 i, j = i + same, j + same
                 continue
-            across = _across(old, new, i, j)
-            if across is None:
-                rest = difflib.SequenceMatcher(None, old[i:], new[j:]).get_opcodes()
-                return codes + [(tag, i + a, i + b, j + c, j + d) for tag, a, b, c, d in rest]
-            codes.append(("replace", i, across[0], j, across[1]))
-            i, j = across
+            after = _across(old, new, i, j) or (len(old), len(new))
+            between = difflib.SequenceMatcher(None, old[i : after[0]], new[j : after[1]]).get_opcodes()
+            codes += [(tag, i + a, i + b, j + c, j + d) for tag, a, b, c, d in between]
+            i, j = after
         return codes
 
 
@@ -78,7 +76,7 @@ def _same(old: list[bytes], new: list[bytes], i: int, j: int) -> int:
 
 
 def _across(old: list[bytes], new: list[bytes], i: int, j: int) -> tuple[int, int] | None:
-    """Where both go on alike behind a difference; None where that is far."""
+    """Where both go on alike behind a difference; None where that is far, and all that follows is compared."""
     for distance in range(1, 2 * _REACH):
         for a in range(max(i, i + distance - _REACH), min(i + distance, len(old), i + _REACH) + 1):
             b = j + distance - (a - i)
