@@ -7,13 +7,13 @@ itself would not run either; it is left out, and reported where it speaks of bfl
 from __future__ import annotations
 
 import json
-import posixpath
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from functools import cached_property
+from pathlib import Path
 
 from precision_fix.model.edit import Splice, spliced
 from precision_fix.model.finding import Action, Finding
@@ -83,7 +83,7 @@ class _Found:
         self.path = path
         self.file = file
         self.target = target
-        self._known = (0, 1)
+        self._known = (0, 1, 0)
         self._findings: list[tuple[int, Finding]] = []
         self._keeps: list[int] = []
         self._result = Analysis()
@@ -147,7 +147,7 @@ class _Found:
         source = format_.source()
         sheet = _Sheet(head + text, [cell], [len(head)], part.start)
         try:
-            analysis = source.analyse(posixpath.join(posixpath.dirname(self.path), name), sheet.text, self.target)
+            analysis = source.analyse(str(Path(self.path).parent / name), sheet.text, self.target)
         except Unparsable as error:
             where = name if part.kind is Kind.FILE else "this command"
             self._report(cell, part.start, part.end, f"{where} {error}")
@@ -181,10 +181,11 @@ class _Found:
 
     def _place(self, offset: int) -> tuple[int, int]:
         """Line and column in the file, by counting on from the last that was asked for."""
-        position, line = self._known if self._known[0] <= offset else (0, 1)
+        position, line, start = self._known if self._known[0] <= offset else (0, 1, 0)
         line += self.file.count("\n", position, offset)
-        self._known = (offset, line)
-        return line, offset - self.file.rfind("\n", 0, offset)
+        start = max(self.file.rfind("\n", position, offset) + 1, start)
+        self._known = (offset, line, start)
+        return line, offset - start + 1
 
     def _placing(
         self, sheet: _Sheet, stretch: Stretch, parse: Callable[[str], object]
