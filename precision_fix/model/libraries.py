@@ -143,6 +143,7 @@ LIBRARIES: tuple[Library, ...] = (
             "per_device_train_batch_size gradient_accumulation_steps lr_scheduler_type num_train_epochs output_dir"
             " gradient_checkpointing save_strategy"
         ),
+        targets=("trl",),
     ),
     Library(
         "transformers",

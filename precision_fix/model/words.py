@@ -25,7 +25,8 @@ _SWITCH = _all(
     " inference infer model compute params param weights grad grads gradient gradients reduce allreduce accumulate"
     " optimizer states unet vae clip text encoder transformer cuda torch"
 )
-#: In a name, or in one of a section above it: the value tells how something is stored, called or found.
+_MIXED = frozenset({"mixed_precision", "amp", "autocast"})
+# In a name, or in one of a section above it: the value tells how something is stored, called or found.
 _STORED = _all(
     "save saved saving store stored storage file checkpoint ckpt checkpointer export source src orig original expected"
 )
@@ -45,6 +46,12 @@ def is_filled_in(value: object) -> bool:
 def is_default(value: object) -> bool:
     """Whether it comes from elsewhere, and bfloat16 stands in what fills it in: `${oc.env:DTYPE,bfloat16}`."""
     return is_filled_in(value) and _WITHIN.search(str(value)) is not None
+
+
+def is_optimizer(name: str, value: object) -> bool:
+    """Whether an optimizer is chosen that wants weights in bfloat16: `optimizer: adamw_bf16`."""
+    is_word = isinstance(value, str) and value.isascii() and value.replace("-", "_").isidentifier()
+    return name in ("optimizer", "optimizer_type", "optim") and is_word and names_bfloat16(str(value).replace("-", "_"))
 
 
 def is_switch(name: str) -> bool:
@@ -71,9 +78,17 @@ def takes_dtype(setting: Setting) -> bool:
 
 def turns_on(setting: Setting) -> bool:
     """Whether the names say that a setting that is true turns bfloat16 on; `enabled` may stand under such a name."""
+    if says(setting.beside(f"{setting.name}_dtype")):
+        return setting.name in _MIXED
     if setting.name not in ("enabled", "enable", "use"):
         return is_switch(setting.name)
     return is_switch(setting.above) or (setting.above == "torch_autocast" and says(setting.beside("dtype")))
+
+
+def switch_beside(setting: Setting) -> str | None:
+    """The switch that decides whether a dtype counts at all: `mixed_precision` beside `mixed_precision_dtype`."""
+    switch = setting.name.removesuffix("_dtype")
+    return switch if switch in _MIXED and isinstance(setting.beside(switch), bool) else None
 
 
 def describes(setting: Setting) -> bool:

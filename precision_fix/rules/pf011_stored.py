@@ -10,7 +10,7 @@ from precision_fix.model.setting import Form, Setting
 
 # What stands beside a dtype where it tells of bytes: safetensors' header, GGUF's list of tensors.
 _LAYOUT = frozenset({"data_offsets", "shape", "offset", "offsets", "nbytes"})
-# What is said beside a precision in which something was measured or checked, or above it.
+# What is said beside a precision in which something was measured or checked, above it, or as the folder's name.
 _RECORD = frozenset(
     {"tflops", "mfu", "throughput", "latency", "measured", "measurement", "hardware", "status", "verified", "results"}
 )
@@ -29,9 +29,13 @@ class RULE(SettingRule):
         found = answer(setting)
         if found is not None and found.value is None:
             return keep(found.why)
+        switch = words.switch_beside(setting)
+        if switch is not None and words.says(setting.value):
+            return keep(f"counts only where {switch} is on")
         near = (*setting.document.mapping(setting.keys[:-1]), *setting.names[:-1])
         if not _LAYOUT.isdisjoint(near):
             return keep("tells how bytes are laid out")
-        if not _RECORD.isdisjoint(part for name in near for part in name.split("_")):
+        folder = setting.document.path.replace("\\", "/").split("/")[-2:-1]
+        if not _RECORD.isdisjoint(part for name in (*near, *folder) for part in name.split("_")):
             return keep("tells in what something was measured")
         return keep("tells how something is stored or called") if words.describes(setting) else None

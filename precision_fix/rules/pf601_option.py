@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import re
 
+from precision_fix.model import words
 from precision_fix.model.edit import GiveValue
 from precision_fix.model.finding import Verdict, change, keep, manual
 from precision_fix.model.readers import answer
 from precision_fix.model.rule import SettingRule
 from precision_fix.model.setting import Form, Setting, Takes
 
-_PRECISION = re.compile(r"dtype|precision|data_type|torch_type|compute_type|weight_type|amp_type|outtype")
 # Whose precision this is, a file keeps or another library decides.
 _STORES = re.compile(r"(?:^|_)(?:save|saved|store|storage|output|out|export|quant_storage)(?:_|$)")
 _GGUF = ("outtype", "cache_type_k", "cache_type_v", "ctk", "ctv")
-_WORD = re.compile(r"(?:torch\.)?(?:bfloat16|bf16(?:-mixed|-true)?|amp_bf16|BF16)")
 
 
 class RULE(SettingRule):
@@ -29,28 +28,39 @@ class RULE(SettingRule):
     forms = frozenset({Form.OPTION})
 
     def judge(self, setting: Setting) -> Verdict | None:
-        if not _WORD.fullmatch(setting.word):
+        if not words.says(setting.word):
             return None
         by_program = _offered(setting)
         if by_program is not None:
             return by_program
+        if "kv_cache" in setting.name:
+            return _kv_cache(setting)
         known = answer(setting)
         if known is not None and known.value is None:
             return keep(known.why)
         if known is not None and known.library is not None and isinstance(known.value, str):
             return change(f"the word that {known.reader} reads", GiveValue(known.value))
+        if setting.names[-2:] == ("trainer", "precision"):
+            return change("Lightning's word", GiveValue(setting.target.lightning_true))
         if setting.name in _GGUF:
             return change("GGUF's word", GiveValue(setting.target.gguf))
         if setting.name.endswith("mixed_precision"):
             return change("Accelerate's word, which its users take over", GiveValue(setting.target.accelerate))
-        if not _PRECISION.search(setting.name):
+        if not (words.is_precision(setting.name) or setting.name == "outtype"):
             return manual(f"{setting.name} is given the word; whether it chooses a precision is not to be seen")
         if _STORES.search(setting.name):
             return manual("the precision of what is stored, it seems")
-        new = setting.target.word(setting.word)
-        if setting.word == "bf16" or new is None:
+        new = words.other_word(setting.word, setting.target)
+        if setting.word.lower() == "bf16" or new is None:
             return manual(f"which word for {setting.target.dtype} the program takes is not to be seen: see its --help")
         return change("torch's own name of the dtype", GiveValue(new))
+
+
+def _kv_cache(setting: Setting) -> Verdict:
+    """vLLM (--kv-cache-dtype) and SGLang offer no float32 here; `auto` follows the model."""
+    if " ".join(setting.document.command).startswith(("vllm", "sglang")):
+        return change("`auto` follows the model's dtype", GiveValue("auto"))
+    return manual("the dtype of a cache, for which programs rarely offer float32: see its --help")
 
 
 def _offered(setting: Setting) -> Verdict | None:
@@ -60,10 +70,10 @@ def _offered(setting: Setting) -> Verdict | None:
         return None
     target = setting.target
     if target.dtype == "float32":
-        words = ["no", "float32", "torch.float32", "fp32", "f32", "32-true", "32", "full", "float", "FP32", "none"]
+        spelt = ["no", "float32", "torch.float32", "fp32", "f32", "32-true", "32", "full", "float", "FP32", "none"]
     else:
-        words = [target.dtype, f"torch.{target.dtype}", target.short, target.lightning_true, "half"]
-    new = next((word for word in words if word in declared.offered), None)
+        spelt = [target.dtype, f"torch.{target.dtype}", target.short, target.lightning_true, "half"]
+    new = next((word for word in spelt if word in declared.offered), None)
     if new is None:
         return manual(f"the program offers no word for {target.dtype}")
     return change("the program's own word", GiveValue(new))

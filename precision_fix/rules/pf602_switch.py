@@ -17,6 +17,7 @@ _OFF = re.compile(r"(?:^|_)(?:no|disable|without|not|skip|allow)(?:_|$)")
 # them turn bfloat16 on where nothing is said (TRL: trainer/sft_config.py). The others know the switch alone.
 _TAKE_A_WORD = frozenset({"the Trainer of transformers", "LLaMA-Factory"})
 _ALONE = frozenset({"Megatron-LM", "sd-scripts"})
+_TRAINER = frozenset({"per_device_train_batch_size", "per_device_eval_batch_size", "save_strategy", "eval_strategy"})
 # ComfyUI: comfy/cli_args.py.
 _COMFYUI = frozenset({"bf16_unet", "bf16_vae", "bf16_text_enc"})
 
@@ -40,8 +41,7 @@ class RULE(SettingRule):
         reason = f"{setting.name} turns bfloat16 on"
         if setting.name in _COMFYUI:
             name = str(setting.keys[-1]).replace("bf16", setting.target.short)
-            exists = setting.target.short == "fp32" or setting.name != "bf16_text_enc"
-            return change(reason, GiveName(name)) if exists else change(reason, TakeOut())
+            return change(reason, GiveName(name))
         declared = setting.declared
         takes = declared.takes if declared is not None else Takes.UNKNOWN
         if declared is not None and takes in (Takes.PAIR, Takes.NOTHING) and setting.value is None:
@@ -53,11 +53,19 @@ class RULE(SettingRule):
         # That a project uses a library does not say that this program is one of its.
         known = answer(replace(setting, document=replace(setting.document, libraries=frozenset())))
         if known is not None and known.library is not None and known.value is False:
-            if known.reader in _TAKE_A_WORD:
+            if known.reader in _TAKE_A_WORD and _is_certain(setting):
                 return change(reason, GiveValue(False))
             if known.reader in _ALONE:
                 return change(reason, TakeOut())
         return manual("turns bfloat16 on: take it out, or say False, whichever the program understands")
+
+
+def _is_certain(setting: Setting) -> bool:
+    """Whether the command is one of transformers' own, beyond names that any training script may use as well."""
+    if setting.declared is not None:
+        return False  # the program is at hand, and does not say so
+    names = {str(keys[-1]) for keys in setting.document.values}
+    return bool(names & _TRAINER) or setting.document.command[:1] in (("trl",), ("llamafactory-cli",))
 
 
 def _renamed(setting: Setting) -> Verdict | None:

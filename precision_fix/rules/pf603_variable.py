@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from precision_fix.model import words
 from precision_fix.model.edit import GiveValue
 from precision_fix.model.finding import Verdict, change, keep, manual
 from precision_fix.model.readers import answer
@@ -11,7 +12,6 @@ from precision_fix.model.rule import SettingRule
 from precision_fix.model.setting import Form, Setting
 
 _PRECISION = re.compile(r"dtype|precision|data_type|compute_type|weight_type|amp")
-_WORD = re.compile(r"(?:torch\.)?(?:bfloat16|bf16(?:-mixed|-true)?|amp_bf16)")
 
 
 class RULE(SettingRule):
@@ -28,9 +28,9 @@ class RULE(SettingRule):
         known = answer(setting) if "_" in setting.name else None
         if known is not None and known.value is None:
             return keep(known.why)
-        if known is not None and setting.name.startswith("accelerate"):
+        if known is not None and known.library is not None and setting.name.startswith("accelerate"):
             new = known.value if isinstance(known.value, str) else False
-            return change("Accelerate reads it", GiveValue(new))
-        if _WORD.fullmatch(setting.word) and _PRECISION.search(setting.name):
+            return change(f"{known.reader} reads it", GiveValue(new))
+        if words.says(setting.word) and _PRECISION.search(setting.name):
             return manual("what reads the variable, and in which words, is not to be seen")
         return None

@@ -8,6 +8,8 @@ from precision_fix.model.rule import SettingRule
 from precision_fix.model.setting import Form, Setting
 
 _OWN = ("architectures", "transformers_version", "diffusers_version", "class_name")
+# By these alone it may as well be the config of a trainer, which has a model_type of its own.
+_DTYPES = ("dtype", "torch_dtype", "params_dtype")
 _FILES = ("config.json", "generation_config.json", "quantize_config.json")
 
 
@@ -24,7 +26,8 @@ class RULE(SettingRule):
     def judge(self, setting: Setting) -> Verdict | None:
         top = setting.document.mapping(())
         is_model = setting.document.path.endswith(".json") and (
-            any(key in top for key in _OWN) or (setting.document.file in _FILES and "model_type" in top)
+            any(key in top for key in _OWN)
+            or (setting.document.file in _FILES and "model_type" in top and setting.name in _DTYPES)
         )
         if not is_model:
             return None

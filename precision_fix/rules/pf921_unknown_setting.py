@@ -22,6 +22,8 @@ class RULE(SettingRule):
     def judge(self, setting: Setting) -> Verdict | None:
         if words.is_filled_in(setting.value):
             return manual("filled in from elsewhere: give float32 there")
+        if words.is_optimizer(setting.name, setting.value):
+            return manual(f"{setting.word} computes in bfloat16: choose another optimizer")
         if setting.name == "widgets_values":
             return manual("chosen in a node of a workflow: choose another precision in the node")
         if replacement(setting) is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from precision_fix.model import words
 from precision_fix.model.finding import Verdict, manual
+from precision_fix.model.readers import answer
 from precision_fix.model.rule import SettingRule
 from precision_fix.model.setting import Form, Setting
 
@@ -25,6 +26,9 @@ class RULE(SettingRule):
                 return manual(f"{before} of a command line: give its program's word for float32")
             return None
         if not last.startswith("-") or not (words.says(setting.value) or words.names_bfloat16(setting.name)):
+            return None
+        known = answer(setting)
+        if known is not None and isinstance(known.value, str):
             return None
         if setting.value is True:
             return manual(f"{last} of a command line: take the line out")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from precision_fix.sources.shell import Word
@@ -51,3 +52,28 @@ def _script(texts: list[str]) -> tuple[int | None, Program]:
     if texts and _MODULE.fullmatch(texts[0]):
         return 0, Program((texts[0],), texts[0], True)
     return None, Program()
+
+
+# Variables.
+
+# `$NAME`, `${NAME[@]}`, `${NAME:-word}`; make's `$(NAME)`; `%NAME%` and `!NAME!` in a batch file.
+_READS = re.compile(
+    r"\$(?:\{(\w+)(?:\[[@*]\])?(?::?[-=]([^{}]*))?\}|\(([A-Za-z_]\w*)\)|([A-Za-z_]\w*))|[%!]([A-Za-z_]\w*)[%!]"
+)
+
+
+def variables_in(given: list[Word]) -> Iterator[str]:
+    for word in given:
+        for match in _READS.finditer(word.text):
+            yield match[1] or match[3] or match[4] or match[5]
+
+
+def whole_variable(word: Word) -> str | None:
+    match = _READS.fullmatch(word.text)
+    return (match[1] or match[3] or match[4] or match[5]) if match else None
+
+
+def default_of(word: Word) -> Word | None:
+    """The part of `${NAME:-bf16}` that is taken where the variable is not set."""
+    match = _READS.fullmatch(word.text)
+    return word.part(match.start(2), match.end(2)) if match and match[2] else None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from precision_fix.model.setting import Form
 from precision_fix.model.target import Target
@@ -31,11 +32,11 @@ def analyse(path: str, text: str, target: Target) -> Analysis:
     """Find the settings of a text and judge them. Raises Unparsable."""
     if _is_json(text):
         return json_config.analyse(path, text, target)
-    if not settings.may_speak(text, comment="#"):
+    if not settings.may_speak(text, comment=("#", ";")):
         return Analysis()
     document = list(_scalars(text))
     keeps = Keeps(text, [(each.start, each.end) for each in document])
-    form = Form.VARIABLE if path.endswith(".env") or ".env." in path else Form.KEY
+    form = Form.VARIABLE if ".env" in Path(path).name else Form.KEY
     return settings.judge(path, text, [document], keeps, spell, target, form)
 
 

@@ -11,17 +11,27 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from precision_fix.model.attention import needs_flash_attention
 from precision_fix.model.setting import Form, plain
 from precision_fix.model.site import is_flag
-from precision_fix.sources.commands import OPTION, Program, name_of, programs_of
+from precision_fix.model.words import says
+from precision_fix.sources.commands import (
+    OPTION,
+    Program,
+    default_of,
+    name_of,
+    programs_of,
+    variables_in,
+    whole_variable,
+)
 from precision_fix.sources.shell import ASSIGNMENT, POSIX, Command, Dialect, Word, words
 
-# The words for bfloat16 that any program reads, and those for an attention that needs what bfloat16 needs.
-BFLOAT16 = re.compile(r"(?:torch\.)?(?:bfloat16|bf16(?:-mixed|-true)?|amp_bf16|BF16)")
-FLASH = re.compile(
-    r"flash_attention_[23]|flash_attn(?:_[23])?|fa[23]|FLASH_ATTN(?:_VLLM_V1)?|flash(?:attention|attn)?[23]?"
-    r"|kernels-community/(?:vllm-)?flash-attn[23]?"
-)
+
+def _all(names: str) -> frozenset[str]:
+    return frozenset(names.split())
+
+
+# The names under which an attention is chosen.
 ATTENTION = re.compile(
     r"attn_impl(?:ementation)?|attention_(?:backend|implementation|type)|flash_attn|attn_type|attn_backend"
 )
@@ -31,36 +41,16 @@ ATTENTION_SWITCH = re.compile(
 TRUE = frozenset({"true", "1", "yes", "on", "y", "t"})
 _TRUTH = TRUE | {"false", "0", "no", "off", "n", "f"}
 _OVERRIDE = re.compile(r"(?:\+\+|\+)?([A-Za-z_][\w./@-]*)=")
-# `$NAME`, `${NAME[@]}`, `${NAME:-word}`; make's `$(NAME)`; `%NAME%` and `!NAME!` in a batch file.
-_READS = re.compile(
-    r"\$(?:\{(\w+)(?:\[[@*]\])?(?::?[-=]([^{}]*))?\}|\(([A-Za-z_]\w*)\)|([A-Za-z_]\w*))|[%!]([A-Za-z_]\w*)[%!]"
-)
+# `--model_args pretrained=m,dtype=bfloat16`: settings within a value.
+_PARTS = re.compile(r"(?:^|,)([A-Za-z_]\w*)=([^,=]*)(?=,|$)")
 _KEYWORDS = frozenset({"if", "then", "else", "elif", "while", "until", "do", "!", "{", "time", "exec", "nohup", "sudo"})
 _DECLARES = frozenset({"export", "declare", "local", "readonly", "typeset", "env", "set", "ENV", "ARG"})
 _TESTS = frozenset({"[", "[[", "test", "case", "grep"})
 # These read no precision; their words are text, files and packages.
-_SILENT = frozenset(
-    {
-        "echo",
-        "printf",
-        "cat",
-        "grep",
-        "sed",
-        "awk",
-        "rm",
-        "mkdir",
-        "cp",
-        "mv",
-        "ls",
-        "cd",
-        "pip",
-        "pip3",
-        "wget",
-        "curl",
-    }
-    | {"git", "apt", "apt-get", "find", "read", "cut", "tr", "head", "tail", "source", ".", "return", "exit", "for"}
-    | {"shift", "trap", "unset", "conda", "huggingface-cli", "hf", "modelscope", "REM", "rem", "Write-Host"}
-    | {"Write-Output", "LABEL", "FROM", "COPY", "ADD", "WORKDIR", "function", "cmake", "make"}
+_SILENT = _all(
+    "echo printf cat grep sed awk rm mkdir cp mv ls cd pip pip3 wget curl git apt apt-get find read cut tr head tail"
+    " source . return exit for shift trap unset conda huggingface-cli hf modelscope REM rem Write-Host Write-Output"
+    " LABEL FROM COPY ADD WORKDIR function cmake make"
 )
 # What runs the text of one of its words.
 _RUNS = frozenset(
@@ -112,7 +102,6 @@ class _Variable:
     arrays: list[Command] = field(default_factory=list)
     options: list[tuple[str, Word, list[Program], dict[str, object]]] = field(default_factory=list)
     spread: list[Program] = field(default_factory=list)
-    names: set[str] = field(default_factory=set)
     compared: bool = False
     exported: bool = False
     looped: bool = False
@@ -156,7 +145,7 @@ class _Finder:
         if name == "for":
             self._loop(rest)
         if name in _TESTS:
-            for variable in _variables(rest):
+            for variable in variables_in(rest):
                 self.variables[variable].compared = True
         if name == "read":
             self._read(command, rest)
@@ -173,7 +162,7 @@ class _Finder:
 
     def _resolved(self, given: list[Word]) -> list[Word]:
         """`$CMD --bf16`: the first word by what the file gave the variable."""
-        values = self.variables[_whole_variable(given[0]) or ""].values if "$" in given[0].text else []
+        values = self.variables[whole_variable(given[0]) or ""].values if "$" in given[0].text else []
         if len(values) != 1 or len(values[0].text.split()) != 1:
             return given
         return [Word(values[0].text, (), given[0].start, given[0].end), *given[1:]]
@@ -252,30 +241,36 @@ class _Finder:
         elif (match := _OVERRIDE.match(text)) and index:
             key, value = match[1], word.part(match.end())
         else:
-            if not _variables([word]):
+            if not variables_in([word]):
                 return
             previous = line.words[index - 1].text if index else ""
             is_value = OPTION.match(previous) and "=" not in previous
             if not is_value or self._may_spread(word):
                 self._spread(word, programs)
             return
-        if value is not None and (variable := _whole_variable(value)):
+        if value is not None and (variable := whole_variable(value)):
             self.variables[variable].options.append((key, word, programs, options))
-            value = _default_of(value)
+            value = default_of(value)
             if value is None:
                 return
         if _speaks(key, value):
             yield Found(Form.OPTION, key, word, value, line, index, programs, options)
+        if value is not None:
+            for match in _PARTS.finditer(value.text):
+                inner = value.part(match.start(2), match.end(2))
+                if inner.text and _speaks(match[1], inner):
+                    part = value.part(match.start(1), match.end(2))
+                    yield Found(Form.OPTION, match[1], part, inner, line, index, programs, options)
 
     def _may_spread(self, word: Word) -> bool:
-        name = _whole_variable(word) or ""
+        name = whole_variable(word) or ""
         variable = self.variables.get(name)
         return variable is not None and (
             bool(variable.arrays) or any(" " in v.text or v.text[:1] == "-" for v in variable.values)
         )
 
     def _spread(self, word: Word, programs: list[Program]) -> None:
-        for name in _variables([word]):
+        for name in variables_in([word]):
             self.variables[name].spread += programs
 
     def _variable_for_container(self, word: Word) -> None:
@@ -313,13 +308,13 @@ class _Finder:
         """`B=$A` and `ALL="$A $B"`: what is done with the one is done with the other."""
         for variable in list(self.variables.values()):
             for value in variable.values:
-                if whole := _whole_variable(value):
+                if whole := whole_variable(value):
                     other = self.variables[whole]
                     other.options += [each for each in variable.options if each not in other.options]
                     other.compared |= variable.compared
             texts = [value.text for value in variable.values] + [w.text for a in variable.arrays for w in a.words]
             for part in (part for text in texts for part in text.split()):
-                if whole := _whole_variable(Word(part, (), 0, 0)):
+                if whole := whole_variable(Word(part, (), 0, 0)):
                     other = self.variables[whole]
                     other.spread += [each for each in variable.spread if each not in other.spread]
 
@@ -333,8 +328,8 @@ class _Finder:
         self._options(Line(command.words, command.others, command.listed), programs)
 
     def _word(self, name: str, variable: _Variable, value: Word) -> None:
-        if _whole_variable(value):
-            inner = _default_of(value)
+        if whole_variable(value):
+            inner = default_of(value)
             if inner is None:
                 return
             value = inner
@@ -347,7 +342,7 @@ class _Finder:
         if not readers and _speaks(name, value) and not variable.options:
             each = Found(Form.ASSIGNED, name, value, value, line, 0, [], {})
             each.why = _kept_because(variable, name)
-            if variable.exported or BFLOAT16.fullmatch(value.text):
+            if variable.exported or says(value.text):
                 self.found.append(each)
 
 
@@ -360,9 +355,9 @@ def _kept_because(variable: _Variable, name: str) -> str:
 def _speaks(key: str, value: Word | None) -> bool:
     """Whether an option speaks of bfloat16 or of flash attention, and turns it on."""
     name = plain(key).rpartition(".")[2]
-    if value is not None and BFLOAT16.fullmatch(value.text):
+    if value is not None and says(value.text):
         return True
-    if value is not None and ATTENTION.fullmatch(name) and FLASH.fullmatch(value.text):
+    if value is not None and ATTENTION.fullmatch(name) and needs_flash_attention(value.text):
         return True
     on = value is None or value.text.lower() in TRUE
     mentions = re.search(r"(?i)bf16|bfloat16", name)
@@ -370,7 +365,7 @@ def _speaks(key: str, value: Word | None) -> bool:
 
 
 def _is_truth(text: str) -> bool:
-    return text.lower() in _TRUTH or _whole_variable(Word(text, (), 0, 0)) is not None
+    return text.lower() in _TRUTH or whole_variable(Word(text, (), 0, 0)) is not None
 
 
 def _all_options(given: list[Word]) -> dict[str, object]:
@@ -382,20 +377,3 @@ def _all_options(given: list[Word]) -> dict[str, object]:
             following = given[index + 1].text if index + 1 < len(given) else "-"
             options[plain(name)] = value if equal else True if OPTION.match(following) else following
     return options
-
-
-def _variables(given: list[Word]) -> Iterator[str]:
-    for word in given:
-        for match in _READS.finditer(word.text):
-            yield match[1] or match[3] or match[4] or match[5]
-
-
-def _whole_variable(word: Word) -> str | None:
-    match = _READS.fullmatch(word.text)
-    return (match[1] or match[3] or match[4] or match[5]) if match else None
-
-
-def _default_of(word: Word) -> Word | None:
-    """The part of `${NAME:-bf16}` that is taken where the variable is not set."""
-    match = _READS.fullmatch(word.text)
-    return word.part(match.start(2), match.end(2)) if match and match[2] else None

@@ -49,7 +49,10 @@ def project_of(path: Path) -> Path:
 
 
 def declared(path: str, script: str, module: bool, option: str) -> Declared | None:
-    """What the program that a launch line in the file `path` starts says of an option; None where it does not show."""
+    """What the program that a launch line in the file `path` starts says of an option; None where it is not there.
+
+    `Takes.UNKNOWN` says that the program is there, and where the option comes from does not show.
+    """
     here = Path(path).absolute()
     top = project_of(here)
     file = _script(here.parent, top, script, module)
@@ -81,7 +84,7 @@ def _up_to(folder: Path, top: Path) -> Iterator[Path]:
 
 
 @lru_cache(maxsize=512)
-def _declared(file: Path, top: Path, option: str) -> Declared | None:
+def _declared(file: Path, top: Path, option: str) -> Declared:
     files = _program(file, top)
     hf = any(each.hf for each in files)
     for each in files:
@@ -91,9 +94,7 @@ def _declared(file: Path, top: Path, option: str) -> Declared | None:
         if option in each.fields:
             found = _with_words(each.fields[option], option, files)
             return Declared(Takes.TRUTH, found.offered) if hf and found.takes is Takes.FIELD else found
-    if hf and option in ("bf16", "bf16_full_eval"):
-        return Declared(Takes.TRUTH)
-    return None
+    return Declared(Takes.TRUTH if hf and option in ("bf16", "bf16_full_eval") else Takes.UNKNOWN)
 
 
 def _with_words(found: Declared, option: str, files: list[_File]) -> Declared:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from precision_fix.model import words
 from precision_fix.model.attention import needs_flash_attention
-from precision_fix.model.edit import Change, GiveValue, Splice
+from precision_fix.model.edit import GiveValue, Splice
 from precision_fix.model.finding import Action, Finding, Verdict, manual
 from precision_fix.model.rule import SettingRule
 from precision_fix.model.setting import Document, Form, Setting
@@ -53,18 +53,16 @@ def judge(
     form: Form = Form.KEY,
 ) -> Analysis:
     """What the rules say of the settings of each document of a file."""
-    analysis = Analysis(unused_keeps=keeps.unused)
-    if not _PIPELINES.isdisjoint(Path(path).parts):
-        return analysis
+    analysis = Analysis()
     lines = _Lines(text)
+    in_pipeline = not _PIPELINES.isdisjoint(Path(path).parts)
     for scalars in documents:
-        document: Document | None = None
-        for scalar in scalars:
-            if scalar.start == scalar.end or not speaks(scalar):
-                continue
-            document = document or Document(
-                path, {each.keys: each.value for each in scalars}, libraries=libraries_near(path)
-            )
+        spoken = [each for each in scalars if each.start < each.end and speaks(each)]
+        if not spoken or in_pipeline:
+            continue
+        values = {each.keys: each.value for each in scalars}
+        document = Document(path, values, libraries=libraries_near(path))
+        for scalar in spoken:
             setting = Setting(form, scalar.keys, scalar.value, document, target)
             answer = ask(setting)
             if answer is None:
@@ -73,14 +71,14 @@ def judge(
             line, column = lines.of(scalar.start)
             if verdict.action is not Action.KEEP and keeps.covers(line, rule.code):
                 verdict = Verdict(Action.KEEP, "kept by a comment")
-            if verdict.change is not None:
-                new = _spelt(text[scalar.start : scalar.end], verdict.change, spell)
+            if isinstance(verdict.change, GiveValue):
+                new = spell(text[scalar.start : scalar.end], verdict.change.value)
                 if new is None:
                     verdict = manual("written in a way that is not edited")
                 else:
                     analysis.splices.append(Splice(scalar.start, scalar.end, new))
             by_runtime = rule.runtime and verdict.action is Action.MANUAL
-            token = setting.word if words.says(setting.value) else setting.name
+            token = setting.word if words.says(setting.value) else setting.shown
             analysis.findings.append(
                 Finding(path, line, column, rule.code, verdict.action, token, verdict.reason, by_runtime)
             )
@@ -89,15 +87,11 @@ def judge(
     return analysis
 
 
-def _spelt(token: str, change: Change, spell: Spell) -> str | None:
-    return spell(token, change.value) if isinstance(change, GiveValue) else None
-
-
-def may_speak(text: str, comment: str) -> bool:
+def may_speak(text: str, comment: str | tuple[str, ...]) -> bool:
     """Whether a word for bfloat16 stands anywhere but in a line that is a comment; cheap, before anything is parsed."""
     for found in _MENTION.finditer(text):
         start = max(text.rfind("\n", 0, found.start()), text.rfind("\r", 0, found.start())) + 1
-        if not comment or not text[start : found.start()].lstrip(" \t").startswith(comment):
+        if not text[start : found.start()].lstrip(" \t").startswith(comment):
             return True
     return False
 
@@ -113,13 +107,14 @@ def speaks(scalar: Scalar) -> bool:
             words.says(value)
             or needs_flash_attention(value)
             or words.is_default(value)
+            or words.is_optimizer(str(scalar.keys[-1]) if scalar.keys else "", value)
             or (_names_bfloat16(scalar) and (value.lower() in _ON or words.is_filled_in(value)))
         )
     return value is True and (_names_bfloat16(scalar) or _SWITCHES.search(str(scalar.keys[-2:])) is not None)
 
 
 _ON = frozenset({"true", "yes", "on", "1", "auto", "full"})
-_SWITCHES = re.compile(r"flash_?att|torch_autocast")
+_SWITCHES = re.compile(r"flash_?att|autocast|mixed_precision|\bamp\b")
 
 
 def _names_bfloat16(scalar: Scalar) -> bool:

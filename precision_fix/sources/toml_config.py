@@ -88,9 +88,9 @@ def _places(text: str, values: dict[_Keys, object], tokens: list[re.Match[str]])
     except (tomllib.TOMLDecodeError, RecursionError):
         return None
     spans = {word: token.span() for token, word in zip(tokens, ours, strict=True)}
-    if marked.keys() != values.keys() or any(
-        marked[keys] != values[keys] and marked[keys] not in spans for keys in values
-    ):
+    # By what they look like: nan is not equal to itself.
+    same = (repr(marked.get(keys)) == repr(value) or marked.get(keys) in spans for keys, value in values.items())
+    if marked.keys() != values.keys() or not all(same):
         return None
     return {keys: spans[word] for keys, word in marked.items() if isinstance(word, str) and word in spans}
 

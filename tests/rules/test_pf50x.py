@@ -109,6 +109,19 @@ TABLE = {
         "  path: torch.bfloat16\n",
         "  path: torch.float32\n",
     ),
+    "SimpleTuner": (
+        "config.json",
+        "",
+        '{"model_type": "lora", "mixed_precision": "bf16"}',
+        '{"model_type": "lora", "mixed_precision": "no"}',
+    ),
+    "an option that is known": ("a.json", "", '{"--mixed_precision": "bf16"}', '{"--mixed_precision": "no"}'),
+    "a switch beside": (
+        "a.yaml",
+        "",
+        "mixed_precision: true\nmixed_precision_dtype: bfloat16\n",
+        "mixed_precision: false\nmixed_precision_dtype: bfloat16\n",
+    ),
     "variable": (
         "a.json",
         "",
@@ -194,6 +207,11 @@ def test_what_is_stored_or_said(text: str) -> None:
     check_kept(text, code="PF011", path="a.yaml")
 
 
+def test_what_was_measured_and_written_down() -> None:
+    check_kept('{"dtype": "bfloat16"}', code="PF011", path="method/results/a.json")
+    check_rewritten('{"dtype": "bfloat16"}', '{"dtype": "float32"}', path="results/conf/a.json")
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -219,6 +237,7 @@ def test_what_is_offered(text: str) -> None:
         ("PF921", "a.yaml", "dtype: '{{ dtype | default(\"bfloat16\") }}'\n"),
         ("PF921", "a.yaml", "mixed_precision: bf16_mixed\n"),
         ("PF921", "a.json", '{"bf16": "True"}'),
+        ("PF921", "a.json", '{"optimizer": "adamw_bf16"}'),
         ("PF921", "a.json", '{"nodes": [{"widgets_values": ["model", "bf16"]}]}'),
         ("PF921", "a.yaml", "first_layers_bf16: true\n"),
         ("PF922", "a.yaml", "ARGS:\n  --bf16: true\n"),

@@ -23,6 +23,11 @@ from tests.tools import analyse, check_kept, check_not_a_site, check_reported, c
         ("python -m vllm.entrypoints.openai.api_server --dtype bfloat16", None),
         ("python t.py --dtype=torch.bfloat16", "python t.py --dtype=torch.float32"),
         ("python convert.py --outtype bf16", "python convert.py --outtype f32"),
+        ("python t.py trainer.precision=bf16", "python t.py trainer.precision=32-true"),
+        ("vllm serve m --kv-cache-dtype bfloat16", "vllm serve m --kv-cache-dtype auto"),
+        ("llama-cli -m m -ctk bf16", "llama-cli -m m -ctk f32"),
+        ("lm_eval --model_args pretrained=m,dtype=bfloat16,x=1", "lm_eval --model_args pretrained=m,dtype=float32,x=1"),
+        ('lm_eval --model_args "dtype=bfloat16,a=b"', 'lm_eval --model_args "dtype=float32,a=b"'),
         ("whisper a.mp3 --compute_type bfloat16", "whisper a.mp3 --compute_type float32"),
         ("tune run r --config c dtype=bf16", "tune run r --config c dtype=fp32"),
         ("CUDA_VISIBLE_DEVICES=0 python t.py --dtype bfloat16 2>&1 | tee log", None),
@@ -121,6 +126,7 @@ def test_what_is_no_launch_line(text: str) -> None:
             "python main.py --fp32-unet --fp32-vae --fp32-text-enc",
         ),
         ("llamafactory-cli train --bf16 --x 1", "llamafactory-cli train --bf16 False --x 1"),
+        ("trl sft --bf16 --x 1", "trl sft --bf16 False --x 1"),
         (
             "python t.py --per_device_train_batch_size 1 --num_train_epochs 1 --bf16",
             "python t.py --per_device_train_batch_size 1 --num_train_epochs 1 --bf16 False",
@@ -155,8 +161,12 @@ def test_pf602_a_switch(before: str, after: str) -> None:
     check_rewritten(before + "\n", after + "\n", code="PF602", path="run.sh")
 
 
-def test_pf602_nobody_knows_the_program() -> None:
+def test_pf602_nobody_knows_the_program(tmp_path: Path) -> None:
     check_reported("python t.py --bf16\n", code="PF602", path="run.sh")
+    check_reported("python t.py --num_train_epochs 1 --output_dir o --bf16\n", code="PF602", path="run.sh")
+    (tmp_path / "t.py").write_text("print('no parser that is known')\n")
+    line = "python t.py --per_device_train_batch_size 1 --num_train_epochs 1 --bf16\n"
+    check_reported(line, code="PF602", path=str(tmp_path / "run.sh"))
 
 
 @pytest.mark.parametrize("option", ["--bf16 False", "--no-bf16", "--no_bf16", "--disable-bf16-reduction", "--bf16=0"])

@@ -94,6 +94,7 @@ def test_json(before: str, after: str) -> None:
         ('s = """\ndtype = "bf16"\n"""\ndtype = "bf16"\n', 's = """\ndtype = "bf16"\n"""\ndtype = "fp32"\n'),
         ('s = \'say "bf16"\'\ndtype = "bf16"\n', 's = \'say "bf16"\'\ndtype = "fp32"\n'),
         ("s = '''it's \"bf16\"'''\ndtype = 'bf16'\n", "s = '''it's \"bf16\"'''\ndtype = 'fp32'\n"),
+        ("x = nan\ny = -inf\nbf16 = true\n", "x = nan\ny = -inf\nbf16 = false\n"),
         ("d = 1979-05-27\nbf16 = true\n", "d = 1979-05-27\nbf16 = false\n"),
     ],
 )
