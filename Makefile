@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test lint score promises bench bench-runtime clones frameworks hooks page gpu clean
+.PHONY: demo test lint score promises bench bench-configs bench-runtime clones frameworks hooks page gpu clean
 
 # The two commands of the README. Both install what they need into .venv, and nothing elsewhere.
 
@@ -28,6 +28,10 @@ promises: $(VENV)/ready
 bench: $(VENV)/ready
 	$(RUN) -m pip install --quiet ast-grep-cli
 	$(RUN) -m tests.bench.speed
+
+# Needs ripgrep on PATH.
+bench-configs: $(VENV)/ready
+	$(RUN) -m tests.bench.configs
 
 bench-runtime: $(VENV)/ready
 	$(RUN) -m tests.bench.runtime

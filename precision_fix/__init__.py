@@ -22,4 +22,8 @@ def __getattr__(name: str) -> Any:
         from precision_fix import api
 
         return getattr(api, name)
+    if name in ("load_ipython_extension", "unload_ipython_extension"):
+        from precision_fix import notebook
+
+        return getattr(notebook, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -22,13 +22,8 @@ def gpus(as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.
         return
     for problem in found.problems:
         say(problem)
-    if not found.known:
-        print("No GPU found." if not found.hidden else f"No visible GPU: CUDA_VISIBLE_DEVICES hides {found.hidden}.")
-    for gpu in found.gpus:
-        memory = f"{gpu.memory / 2**30:.1f} GiB" if gpu.memory else "memory unknown"
-        native = "native bfloat16" if gpu.native_bfloat16 else "no bfloat16 units"
-        place = f"{gpu.index}: " if gpu.index is not None else ""
-        print(f"{place}{gpu.name}, compute capability {gpu.capability}, {memory}, {native} (from {found.source})")
+    for line in found.lines:
+        print(line)
     if kernels:
         say(kernels)
 

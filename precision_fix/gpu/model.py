@@ -44,6 +44,13 @@ class Gpu:
         """Whether the hardware itself computes in bfloat16."""
         return self.capability.native_bfloat16
 
+    @property
+    def in_words(self) -> tuple[str, str, str]:
+        """The capability, the memory and what that means for bfloat16, as a person reads them."""
+        memory = f"{self.memory / 2**30:.1f} GiB" if self.memory else "memory unknown"
+        native = "native bfloat16" if self.native_bfloat16 else "no bfloat16 units"
+        return f"compute capability {self.capability}", memory, native
+
 
 @dataclass(frozen=True, slots=True)
 class Detection:
@@ -74,6 +81,23 @@ class Detection:
         """Whether every visible GPU computes in bfloat16. False when unknown: never guess "fine"."""
         lowest = self.lowest
         return lowest is not None and lowest.native_bfloat16
+
+    @property
+    def lines(self) -> list[str]:
+        """What was found, a line for each GPU."""
+        if not self.known:
+            hidden = f"No visible GPU: CUDA_VISIBLE_DEVICES hides {self.hidden}."
+            return [hidden if self.hidden else "No GPU found."]
+        return [
+            f"{'' if gpu.index is None else f'{gpu.index}: '}{gpu.name}, {', '.join(gpu.in_words)} (from {self.source})"
+            for gpu in self.gpus
+        ]
+
+    def _repr_html_(self) -> str:
+        from precision_fix.drawing import table
+
+        rows = [(gpu.name, *gpu.in_words) for gpu in self.gpus]
+        return table(("GPU", "", "Memory", "bfloat16"), rows, [*(() if self.known else self.lines), *self.problems])
 
 
 def weakness(gpu: Gpu) -> tuple[ComputeCapability, float]:

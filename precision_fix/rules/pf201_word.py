@@ -20,6 +20,7 @@ _DESCRIBES = frozenset(
         "orig",
         "original",
         "from",
+        "save",
         "store",
         "stored",
         "storage",

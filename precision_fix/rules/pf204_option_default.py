@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 
 from precision_fix.model.context import receiver
 from precision_fix.model.edit import Respell
@@ -27,7 +28,7 @@ class RULE(Rule):
     def judge(self, site: Site) -> Verdict | None:
         assert isinstance(site.node, ast.Constant)
         above = site.parent
-        declared = _literal(site)
+        declared = _literal(site) or _form(site)
         if declared is not None:
             return _chosen(site, declared)
         if isinstance(above, ast.Call) and receiver(site) is not None:
@@ -91,6 +92,22 @@ def _literal(site: Site) -> list[str] | None:
     if annotation is None or "Literal[" not in ast.unparse(annotation):
         return None
     return [n.value for n in ast.walk(annotation) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
+
+
+_PARAM = re.compile(r"#\s*@param\s*(\[[^\]]*\])")
+
+
+def _form(site: Site) -> list[str] | None:
+    """The words of a form in Colab: `dtype = "bf16" # @param ["bf16", "fp32"]`, unless it says how to save."""
+    above = site.parent
+    if not isinstance(above, ast.Assign) or above.value is not site.node or "save" in ast.unparse(above.targets[0]):
+        return None
+    found = _PARAM.search(site.module.lines[above.lineno - 1])
+    try:
+        offered = ast.literal_eval(found[1]) if found else None
+    except (SyntaxError, ValueError):
+        return None
+    return [word for word in offered if isinstance(word, str)] if offered else None
 
 
 def _without_choices(site: Site, call: ast.Call) -> Verdict | None:

@@ -44,6 +44,19 @@ class Status:
     skipped: tuple[str, ...]
     problems: tuple[str, ...]
 
+    @property
+    def line(self) -> str:
+        """What is in force, in one line."""
+        state = f"in force, {self.patched} functions replaced" if self.active else "not in force"
+        return f"{state}: {self.reason}" if self.reason else state
+
+    def _repr_html_(self) -> str:
+        from precision_fix.drawing import table
+
+        rows = [("in force", "yes" if self.active else "no"), ("GPU", self.gpu or "not known"), ("why", self.reason)]
+        rows += [("bfloat16 becomes", self.target), ("functions replaced", str(self.patched))] if self.active else []
+        return table(("runtime", ""), rows, [*self.skipped, *self.problems])
+
 
 class _Installed:
     """What is in force now."""
@@ -83,6 +96,7 @@ def install(
 def uninstall() -> None:
     """Put everything back. Tensors that were made meanwhile keep their dtype."""
     with _LOCK:
+        imports.forget(_on_import)
         if _state.swap is None or _state.patches is None:
             return
         _state.swap.active = False
@@ -127,7 +141,11 @@ def arm(*, now: bool = False) -> None:
     if now:
         _install_silently()
     else:
-        imports.when_imported("torch", lambda _: _install_silently())
+        imports.when_imported("torch", _on_import)
+
+
+def _on_import(torch: ModuleType) -> None:
+    _install_silently()
 
 
 def _install_silently() -> None:

@@ -14,6 +14,7 @@ from typing import Protocol, cast
 
 from precision_fix.model.selection import ALL, Selection
 from precision_fix.model.target import Target
+from precision_fix.sources import sift
 from precision_fix.sources.analysis import Analysis
 from precision_fix.sources.words import ATTENTION, BFLOAT16, ELSEWHERE, FLASH
 
@@ -53,6 +54,14 @@ class Format:
         return _module(self.module)
 
 
+class _Notebook(Format):
+    """Cells hold Python, launch lines and configs, among outputs that are most of the file."""
+
+    def may_hold_a_site(self, data: bytes) -> bool:
+        text = sift.without_pictures(data)
+        return sift.speaks_of_bfloat16(text) or any(needle in text for needle in self.needles)
+
+
 @cache
 def _module(name: str) -> Source:
     return cast(Source, importlib.import_module(f"{__name__}.{name}"))
@@ -72,9 +81,11 @@ _TOML = Format("toml_config", _IN_CONFIGS, _MIB)
 _INI = Format("ini_config", _IN_CONFIGS, _MIB)
 _LAUNCH = Format("launch", _bytes(*BFLOAT16, *ATTENTION), _MIB)
 _NATIVE = Format("native", _bytes("bfloat16", "bf16", "BFloat16"), 4 * _MIB)
+NOTEBOOK = _Notebook("notebook", sift.fewest((*PYTHON.needles, *_LAUNCH.needles, *_IN_CONFIGS)), 200 * _MIB)
 # By the suffix, or by the whole name.
 _FORMATS: dict[str, Format] = {
     ".py": PYTHON,
+    ".ipynb": NOTEBOOK,
     **dict.fromkeys((".yaml", ".yml"), _YAML),
     **dict.fromkeys((".json", ".jsonc"), _JSON),
     ".toml": _TOML,

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from precision_fix.model.selection import ALL, Selection
 from precision_fix.model.setting import Form
 from precision_fix.model.target import Target
 from precision_fix.sources import json_config, settings
@@ -28,16 +29,16 @@ _VARIABLE = re.compile(r"[ \t]*(?:export[ \t]+)?")
 _TRUE = frozenset({"true", "yes", "on", "1"})
 
 
-def analyse(path: str, text: str, target: Target) -> Analysis:
+def analyse(path: str, text: str, target: Target, selection: Selection = ALL) -> Analysis:
     """Find the settings of a text and judge them. Raises Unparsable."""
     if _is_json(text):
-        return json_config.analyse(path, text, target)
+        return json_config.analyse(path, text, target, selection)
     if not settings.may_speak(text, comment=("#", ";")):
         return Analysis()
     document = list(_scalars(text))
     keeps = Keeps(text, [(each.start, each.end) for each in document])
     form = Form.VARIABLE if ".env" in Path(path).name else Form.KEY
-    return settings.judge(path, text, [document], keeps, spell, target, form)
+    return settings.judge(path, text, [document], keeps, spell, target, selection, form)
 
 
 def parse(text: str) -> object:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from precision_fix.model.selection import ALL, Selection
 from precision_fix.model.target import Target
 from precision_fix.sources import settings
 from precision_fix.sources.analysis import Analysis
@@ -10,13 +11,13 @@ from precision_fix.sources.jsontext import scalars
 from precision_fix.sources.spelling import within_quotes
 
 
-def analyse(path: str, text: str, target: Target) -> Analysis:
+def analyse(path: str, text: str, target: Target, selection: Selection = ALL) -> Analysis:
     """Find the settings of a text and judge them. Raises Unparsable."""
     if not settings.may_speak(text, comment="//"):
         return Analysis()
     document = list(scalars(text, comments=True))
     keeps = Keeps(text, [(each.start, each.end) for each in document])
-    return settings.judge(path, text, [document], keeps, spell, target)
+    return settings.judge(path, text, [document], keeps, spell, target, selection)
 
 
 def parse(text: str) -> object:

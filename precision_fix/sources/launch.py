@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from precision_fix.model.edit import GiveName, GiveValue, Splice, TakeOut
-from precision_fix.model.finding import Action, Finding, Verdict, keep, manual
+from precision_fix.model.finding import BY_COMMENT, Action, Finding, Verdict, keep, manual
 from precision_fix.model.rule import Lines, SettingRule
+from precision_fix.model.selection import ALL, Selection
 from precision_fix.model.setting import Declared, Document, Form, Key, Setting
 from precision_fix.model.target import Target
 from precision_fix.rules import rules
@@ -42,7 +43,7 @@ class Place:
     extent: tuple[int, int] = (0, 0)
 
 
-def analyse(path: str, text: str, target: Target) -> Analysis:
+def analyse(path: str, text: str, target: Target, selection: Selection = ALL) -> Analysis:
     """Find the settings of a script and judge them. Raises Unparsable."""
     analysis = Analysis()
     dialect, lines = read(path, text)
@@ -51,7 +52,9 @@ def analyse(path: str, text: str, target: Target) -> Analysis:
         line, column = _line_and_column(text, place.offset)
         verdict = place.verdict
         if verdict.action is not Action.KEEP and any(keeps.covers(each, place.code) for each in _lines(text, place)):
-            verdict = keep("kept by a comment")
+            verdict = keep(BY_COMMENT)
+        if not selection.takes(place.code):
+            continue
         analysis.findings.append(Finding(path, line, column, place.code, verdict.action, place.token, verdict.reason))
         if verdict.action is Action.REWRITE:
             analysis.splices += place.splices
@@ -60,7 +63,9 @@ def analyse(path: str, text: str, target: Target) -> Analysis:
         if answer is not None:
             code, verdict = answer
             number, column = _line_and_column(text, offset)
-            verdict = keep("kept by a comment") if keeps.covers(number, code) else verdict
+            verdict = keep(BY_COMMENT) if keeps.covers(number, code) else verdict
+            if not selection.takes(code):
+                continue
             analysis.findings.append(
                 Finding(path, number, column, code, verdict.action, said.strip()[:40], verdict.reason)
             )

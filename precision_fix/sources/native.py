@@ -6,8 +6,9 @@ import re
 from collections import Counter
 from functools import cache
 
-from precision_fix.model.finding import Action, Finding, Verdict, keep
+from precision_fix.model.finding import BY_COMMENT, Action, Finding, Verdict, keep
 from precision_fix.model.rule import LineRule, Lines
+from precision_fix.model.selection import ALL, Selection
 from precision_fix.model.target import Target
 from precision_fix.rules import rules
 from precision_fix.sources.analysis import Analysis
@@ -30,7 +31,7 @@ _GPU = re.compile(
 )
 
 
-def analyse(path: str, text: str, target: Target) -> Analysis:
+def analyse(path: str, text: str, target: Target, selection: Selection = ALL) -> Analysis:
     """Find the lines that speak of bfloat16 and say what they need. It has no edits, whatever the target is."""
     analysis = Analysis()
     # What runs on the CPU has its own bfloat16, which works.
@@ -51,7 +52,9 @@ def analyse(path: str, text: str, target: Target) -> Analysis:
             continue
         rule, verdict = answer
         if verdict.action is not Action.KEEP and keeps.covers(number, rule):
-            verdict = keep("kept by a comment")
+            verdict = keep(BY_COMMENT)
+        if not selection.takes(rule):
+            continue
         per_reason[rule, verdict.reason] += 1
         if per_reason[rule, verdict.reason] <= _MOST:
             found.append(Finding(path, number, site.start() + 1, rule, verdict.action, site[0].strip(), verdict.reason))

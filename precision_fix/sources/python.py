@@ -6,7 +6,7 @@ import ast
 import re
 import warnings
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from precision_fix.model.edit import Edit
 from precision_fix.model.finding import BY_COMMENT, Action, Finding, Verdict, manual
@@ -27,13 +27,21 @@ _ROUNDS = 4
 _MAX_DEPTH = 100
 
 
-def analyse(path: str, text: str, target: Target, selection: Selection = ALL) -> Analysis:
-    """Find the sites of a text and judge them; those of the selected rules count. Raises Unparsable."""
+def analyse(
+    path: str, text: str, target: Target, selection: Selection = ALL, *, blocks: Sequence[int] = ()
+) -> Analysis:
+    """Find the sites of a text and judge them; those of the selected rules count. Raises Unparsable.
+
+    `blocks` are the lines at which parts of the text begin that must be sound by themselves (the cells of a notebook):
+    a statement that reaches from one into the next is none.
+    """
     keeps = Keeps(text)
     hits = {*_mentions(text), *occurrences(text, ELSEWHERE), *(occurrences(text, FLASH) if "flash" in text else ())}
     if not hits:
         return Analysis(unused_keeps=keeps.unused)
     module, answers = _understand(path, text, hits, target)
+    if blocks:
+        _check_blocks(module.tree, blocks)
     places = _Places(module.lines)
     analysis = Analysis()
     decided: dict[tuple[int, int], tuple[Finding, tuple[Edit, ...]]] = {}
@@ -59,6 +67,13 @@ def analyse(path: str, text: str, target: Target, selection: Selection = ALL) ->
     analysis.unused_keeps = keeps.unused
     module.release()
     return analysis
+
+
+def _check_blocks(tree: ast.Module, blocks: Sequence[int]) -> None:
+    for statement in tree.body:
+        first = min([statement.lineno, *(each.lineno for each in getattr(statement, "decorator_list", ()))])
+        if bisect_right(blocks, first) != bisect_right(blocks, statement.end_lineno or first):
+            raise Unparsable(f"does not parse, line {first}: a statement does not end where its part of the text does")
 
 
 def _judge(site: Site) -> Answer | None:

@@ -11,8 +11,9 @@ from pathlib import Path
 from precision_fix.model import words
 from precision_fix.model.attention import needs_flash_attention
 from precision_fix.model.edit import GiveValue, Splice
-from precision_fix.model.finding import Action, Finding, Verdict, manual
+from precision_fix.model.finding import BY_COMMENT, Action, Finding, Verdict, keep, manual
 from precision_fix.model.rule import SettingRule
+from precision_fix.model.selection import Selection
 from precision_fix.model.setting import Document, Form, Setting
 from precision_fix.model.target import Target
 from precision_fix.rules import rules
@@ -50,9 +51,10 @@ def judge(
     keeps: Keeps,
     spell: Spell,
     target: Target,
+    selection: Selection,
     form: Form = Form.KEY,
 ) -> Analysis:
-    """What the rules say of the settings of each document of a file."""
+    """What the selected rules say of the settings of each document of a file."""
     analysis = Analysis()
     lines = _Lines(text)
     in_pipeline = not _PIPELINES.isdisjoint(Path(path).parts)
@@ -70,7 +72,9 @@ def judge(
             rule, verdict = answer
             line, column = lines.of(scalar.start)
             if verdict.action is not Action.KEEP and keeps.covers(line, rule.code):
-                verdict = Verdict(Action.KEEP, "kept by a comment")
+                verdict = keep(BY_COMMENT)
+            if not selection.takes(rule.code):
+                continue
             if isinstance(verdict.change, GiveValue):
                 new = spell(text[scalar.start : scalar.end], verdict.change.value)
                 if new is None:

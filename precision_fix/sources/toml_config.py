@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from precision_fix.model.selection import ALL, Selection
 from precision_fix.model.setting import Key
 from precision_fix.model.target import Target
 from precision_fix.sources import settings
@@ -31,13 +32,13 @@ _MOST = 50
 _LINE = re.compile(r" \(at line (\d+), column \d+\)$| \(at end of document\)$")
 
 
-def analyse(path: str, text: str, target: Target) -> Analysis:
+def analyse(path: str, text: str, target: Target, selection: Selection = ALL) -> Analysis:
     """Find the settings of a text and judge them. Raises Unparsable."""
     if not settings.may_speak(text, comment="#"):
         return Analysis()
     document = _placed(text, parse(text))
     keeps = Keeps(text, [token.span() for token in _TOKEN.finditer(text)])
-    return settings.judge(path, text, [document], keeps, spell, target)
+    return settings.judge(path, text, [document], keeps, spell, target, selection)
 
 
 def parse(text: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import yaml
 from yaml.resolver import Resolver
 
+from precision_fix.model.selection import ALL, Selection
 from precision_fix.model.setting import Key
 from precision_fix.model.target import Target
 from precision_fix.sources import settings
@@ -31,13 +32,13 @@ _PROPERTIES = re.compile(r"(?:[&!]\S*\s+)*")
 _TEMPLATE = re.compile(r"\{\{|\{%")
 
 
-def analyse(path: str, text: str, target: Target) -> Analysis:
+def analyse(path: str, text: str, target: Target, selection: Selection = ALL) -> Analysis:
     """Find the settings of a text and judge them. Raises Unparsable."""
     if not settings.may_speak(text, comment="#"):
         return Analysis()
     reader = _Reader(text)
     documents = list(reader.documents())
-    return settings.judge(path, text, documents, Keeps(text, reader.spans), spell, target)
+    return settings.judge(path, text, documents, Keeps(text, reader.spans), spell, target, selection)
 
 
 def parse(text: str) -> object:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.tools import check_reported, check_rewritten
+from tests.tools import check_kept, check_reported, check_rewritten
 
 
 @pytest.mark.parametrize(
@@ -46,3 +46,14 @@ def test_click_choice() -> None:
         'x = click.option("--p", type=click.Choice(["bf16", "fp32"]), default="bf16")\n',
         'x = click.option("--p", type=click.Choice(["bf16", "fp32"]), default="fp32")\n',
     )
+
+
+@pytest.mark.parametrize("comment", ['#@param ["bf16", "float"]', '# @param ["float","bf16"] {allow-input: false}'])
+def test_a_form_of_colab(comment: str) -> None:
+    check_rewritten(f'precision = "bf16" {comment}\n', f'precision = "float" {comment}\n', code="PF204")
+
+
+def test_a_form_that_offers_no_float32_or_says_how_to_save() -> None:
+    check_reported('precision = "bf16" #@param ["fp16", "bf16"]\n', code="PF204")
+    for other in ('save_precision = "bf16" #@param ["float", "bf16"]\n', 'x = "bf16" # @param {type:"string"}\n'):
+        check_kept(other)

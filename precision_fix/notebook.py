@@ -1,0 +1,112 @@
+"""`%load_ext precision_fix` in IPython, Jupyter, Colab and Kaggle: the GPU, the runtime and the command line.
+
+IPython itself imports this, so it is no dependency; it is imported where it is at hand.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import shlex
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from precision_fix import runtime
+from precision_fix.errors import PrecisionFixError
+from precision_fix.gpu import Detection, detect
+
+if TYPE_CHECKING:
+    from precision_fix.runtime import Status
+
+MAGIC = "precision_fix"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The GPUs, and what the runtime does in this kernel."""
+
+    gpus: Detection
+    status: Status
+
+    def __repr__(self) -> str:
+        return "\n".join([*self.gpus.lines, *self.gpus.problems, f"Runtime: {self.status.line}{self._waiting}"])
+
+    def _repr_html_(self) -> str:
+        from precision_fix.drawing import table
+
+        notes = (f"Runtime: {self.status.line}{self._waiting}", *self.status.problems)
+        return f"{self.gpus._repr_html_()}{table((), (), notes)}"
+
+    @property
+    def _waiting(self) -> str:
+        return "" if self.status.active or "torch" in sys.modules else "; it decides when torch is imported"
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Install the runtime, register `%precision_fix`, and show the GPU."""
+    from IPython.display import display
+
+    shell.register_magic_function(precision_fix, "line", MAGIC)
+    if "torch" in sys.modules:
+        try:
+            runtime.install(quiet=True)
+        except PrecisionFixError as error:
+            _say(f"{error}: nothing is changed")
+    else:
+        # Without torch there is nothing to replace, and its import takes seconds that nobody has asked for.
+        runtime.arm()
+    display(_state())  # type: ignore[no-untyped-call]
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """Put back what the runtime replaced, and take the magic away."""
+    runtime.uninstall()
+    shell.magics_manager.magics["line"].pop(MAGIC, None)
+
+
+def precision_fix(line: str) -> State | None:
+    """Show the GPU and the runtime, or do what the command line does.
+
+    Usage:
+
+      %precision_fix                    # the GPU, and whether the runtime is in force
+      %precision_fix --diff ComfyUI     # as `precision-fix --diff ComfyUI` in a terminal
+      %precision_fix undo ComfyUI
+    """
+    try:
+        arguments = shlex.split(line)
+    except ValueError as error:
+        _say(f"{error} in: {line}")
+        return None
+    if not arguments:
+        return _state()
+    if arguments[0] == "run":
+        _say(f"a program gets a process of its own: !precision-fix {line}")
+    else:
+        _command(arguments)
+    return None
+
+
+def _state() -> State:
+    return State(detect(), runtime.status())
+
+
+def _command(arguments: list[str]) -> None:
+    from precision_fix.cli import app
+
+    # A diff is bytes, which the stdout of a kernel does not take.
+    out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="backslashreplace", write_through=True)
+    try:
+        with contextlib.redirect_stdout(out):
+            app.app(args=app.arguments(arguments), prog_name=f"%{MAGIC}")
+    except SystemExit:
+        pass  # how typer ends; the report has said it
+    except PrecisionFixError as error:
+        _say(str(error))
+    finally:
+        print(out.buffer.getvalue().decode("utf-8", "backslashreplace"), end="")
+
+
+def _say(message: str) -> None:
+    print(f"precision-fix: {message}", file=sys.stderr)

@@ -1,0 +1,268 @@
+"""Jupyter notebooks: their code cells are one module of Python, with magics, commands and whole files in between.
+
+A name that one cell imports holds in the next, so all cells are read as one text. A cell that does not parse by
+itself would not run either; it is left out, and reported where it speaks of bfloat16.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
+from functools import cached_property
+from pathlib import Path
+
+from precision_fix.model.edit import Splice, spliced
+from precision_fix.model.finding import Action, Finding
+from precision_fix.model.selection import ALL, Selection
+from precision_fix.model.target import Target
+from precision_fix.sources import NOTEBOOK, cells, format_of, magics, python
+from precision_fix.sources.analysis import Analysis, Stretch, Unparsable
+from precision_fix.sources.cells import Cell
+from precision_fix.sources.magics import Kind, Part
+
+# NAME=VALUE or NAME VALUE; a value with blanks would be another one to a shell.
+_VARIABLE = re.compile(r"(\w+)[= ](\S+)\s*")
+_MENTION = re.compile(r"\w*(?:bfloat16|bf16)\w*", re.IGNORECASE)
+_LINE_END = re.compile(r"\r\n|\r|\n")
+
+
+def parse(text: str) -> object:
+    """Raises Unparsable for what is no notebook."""
+    return cells.read(text)
+
+
+def analyse(path: str, text: str, target: Target, selection: Selection = ALL) -> Analysis:
+    """Find the sites in the code cells of a notebook and judge them. Raises Unparsable."""
+    code = cells.read(text).python
+    if not NOTEBOOK.may_hold_a_site(json.dumps([cell.text for cell in code]).encode()):
+        return Analysis()
+    found = _Found(path, text, target, selection)
+    understood = [(cell, magics.understand(cell.text)) for cell in code]
+    found.add_python([(cell, each.python) for cell, each in understood])
+    for cell, each in understood:
+        for part in each.parts:
+            found.add_part(cell, part)
+    return found.analysis()
+
+
+@dataclass(slots=True)
+class _Sheet:
+    """A text that is read by itself, put together from cells.
+
+    The text of `cells[i]` begins at `starts[i]`, with its character number `first`.
+    """
+
+    text: str
+    cells: list[Cell]
+    starts: list[int]
+    first: int = 0
+
+    def at(self, offset: int) -> tuple[Cell, int]:
+        """The cell that a character comes from, and which of its characters that is."""
+        index = bisect_right(self.starts, offset) - 1
+        cell = self.cells[index]
+        return cell, min(self.first + offset - self.starts[index], len(cell.text))
+
+    def place(self, splices: list[Splice]) -> list[Splice]:
+        """Splices of the text as splices of the file, which touch no more than what becomes another."""
+        placed = []
+        for splice in splices:
+            for each in _narrowed(self.text, splice):
+                cell, start = self.at(each.start)
+                placed.append(cell.splice(Splice(start, start + each.end - each.start, each.text)))
+        return placed
+
+
+class _Found:
+    """What is found in the texts of a notebook, by places of the file."""
+
+    def __init__(self, path: str, file: str, target: Target, selection: Selection) -> None:
+        self.path = path
+        self.file = file
+        self.target = target
+        self.selection = selection
+        self._known = (0, 1, 0)
+        self._findings: list[tuple[int, Finding]] = []
+        self._keeps: list[int] = []
+        self._result = Analysis()
+
+    def analysis(self) -> Analysis:
+        self._result.findings = [finding for _, finding in sorted(self._findings, key=lambda each: each[0])]
+        self._result.unused_keeps = [self._place(offset)[0] for offset in sorted(self._keeps)]
+        return self._result
+
+    def add_python(self, code: list[tuple[Cell, str]]) -> None:
+        """The cells as one module; where that does not parse, those of them that do by themselves."""
+        try:
+            self._add_module(code)
+        except Unparsable:
+            sound = []
+            for cell, text in code:
+                why = _why_not(text)
+                if why is None:
+                    sound.append((cell, text))
+                else:
+                    self._report(cell, 0, len(cell.text), f"this cell {why}")
+            self._add_module(sound)
+
+    def _add_module(self, code: list[tuple[Cell, str]]) -> None:
+        starts, blocks, texts, position = [], [], [], 0
+        for _, text in code:
+            head = _head(text)
+            texts += [head, text, "\n"]
+            blocks.append(position)
+            starts.append(position + len(head))
+            position += len(head) + len(text) + 1
+        sheet = _Sheet("".join(texts), [cell for cell, _ in code], starts)
+        if not _encodes(sheet.text):
+            raise Unparsable("holds half a character")
+        lines = _Lines(sheet.text)
+        begins = [lines.of(block)[0] for block in blocks]
+        found = python.analyse(self.path, sheet.text, self.target, self.selection, blocks=begins)
+        self._add(sheet, found, python.parse)
+
+    def add_part(self, cell: Cell, part: Part) -> None:
+        """Something in a cell that is no Python of the notebook."""
+        text = cell.text[part.start : part.end]
+        match part.kind:
+            case Kind.UNKNOWN:
+                self._report(cell, part.start, part.end, f"what {part.name} makes of this is not known")
+            case Kind.FILE:
+                self._add_file(cell, part, part.name, text)
+            case Kind.SHELL:
+                self._add_file(cell, part, "cell.sh", text)
+            case Kind.RUN:
+                self._add_file(cell, part, "cell.sh", text, "python ")
+            case Kind.VARIABLE:
+                found = _VARIABLE.fullmatch(text)
+                if found:
+                    self._add_file(cell, part, "cell.sh", f"{found[1]}={found[2]}", "export ")
+
+    def _add_file(self, cell: Cell, part: Part, name: str, text: str, head: str = "") -> None:
+        """Text that the source for a file of this name reads. `head` is what it takes to say the same in a file."""
+        format_ = format_of(name)
+        if format_ is None or format_ is NOTEBOOK or not format_.may_hold_a_site(text.encode(errors="replace")):
+            return
+        source = format_.source()
+        sheet = _Sheet(head + text, [cell], [len(head)], part.start)
+        try:
+            analysis = source.analyse(str(Path(self.path).parent / name), sheet.text, self.target, self.selection)
+        except Unparsable as error:
+            where = name if part.kind is Kind.FILE else "this command"
+            self._report(cell, part.start, part.end, f"{where} {error}")
+        else:
+            self._add(sheet, analysis, source.parse)
+
+    def _report(self, cell: Cell, start: int, end: int, why: str) -> None:
+        """Say of a part of a cell that is not read where it first speaks of bfloat16."""
+        mention = _MENTION.search(cell.text, start, end)
+        if mention and self.selection.takes("PF901"):
+            finding = Finding(self.path, 0, 0, "PF901", Action.MANUAL, mention[0], f"{why}: see whether it must change")
+            self._add_finding(cell, mention.start(), finding)
+
+    def _add(self, sheet: _Sheet, analysis: Analysis, parse: Callable[[str], object]) -> None:
+        lines = _Lines(sheet.text)
+        for finding in analysis.findings:
+            cell, character = sheet.at(lines.start(finding.line) + finding.column - 1)
+            self._add_finding(cell, character, finding)
+        for line in analysis.unused_keeps:
+            cell, character = sheet.at(lines.start(line))
+            self._keeps.append(cell.offset(character))
+        for stretch in analysis.stretches:
+            self._result.stretches.append(Stretch(stretch.code, stretch.edits, self._placing(sheet, stretch, parse)))
+        self._result.splices += sheet.place(analysis.splices)
+
+    def _add_finding(self, cell: Cell, character: int, finding: Finding) -> None:
+        offset = cell.offset(character)
+        line, column = self._place(offset)
+        where = f"cell {cell.number}, line {len(_LINE_END.findall(cell.text, 0, character)) + 1}"
+        self._findings.append((offset, replace(finding, path=self.path, line=line, column=column, cell=where)))
+
+    def _place(self, offset: int) -> tuple[int, int]:
+        """Line and column in the file, by counting on from the last that was asked for."""
+        position, line, start = self._known if self._known[0] <= offset else (0, 1, 0)
+        line += self.file.count("\n", position, offset)
+        start = max(self.file.rfind("\n", position, offset) + 1, start)
+        self._known = (offset, line, start)
+        return line, offset - start + 1
+
+    def _placing(
+        self, sheet: _Sheet, stretch: Stretch, parse: Callable[[str], object]
+    ) -> Callable[[list[Splice]], list[Splice]]:
+        def place(splices: list[Splice]) -> list[Splice]:
+            placed = stretch.place(splices)
+            # A cell that no longer parsed would be left out in silence when the notebook is read again.
+            parse(spliced(sheet.text, placed))
+            return sheet.place(placed)
+
+        return place
+
+
+def _head(code: str) -> str:
+    """What makes a cell that is indented as a whole stand at the margin, as IPython takes it."""
+    return "" if _AT_MARGIN.search(code) or not _INDENTED.search(code) else "if 1:\n"
+
+
+_AT_MARGIN = re.compile(r"^\S", re.MULTILINE)
+_INDENTED = re.compile(r"^[ \t]+[^\s#]", re.MULTILINE)
+
+
+def _why_not(code: str) -> str | None:
+    """Why the Python of a cell does not parse by itself; None where it does."""
+    if not _encodes(code):
+        return "holds half of a character in two halves (a lone surrogate)"
+    head = _head(code)
+    try:
+        python.parse(head + code)
+    except Unparsable as error:
+        return str(error)
+    return None
+
+
+def _encodes(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+_TOKEN = re.compile(r"\w+|\W")
+# SequenceMatcher may take as many steps as there are pairs.
+_MOST_PAIRS = 1_000_000
+
+
+def _narrowed(text: str, splice: Splice) -> Iterator[Splice]:
+    """The same by splices of the tokens that differ."""
+    old, new = _TOKEN.findall(text[splice.start : splice.end]), _TOKEN.findall(splice.text)
+    if len(old) * len(new) > _MOST_PAIRS:
+        yield splice
+        return
+    places = [splice.start]
+    for token in old:
+        places.append(places[-1] + len(token))
+    for tag, first, last, new_first, new_last in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        if tag != "equal":
+            yield Splice(places[first], places[last], "".join(new[new_first:new_last]))
+
+
+class _Lines:
+    """Lines and columns of a text, both from 1, the column in characters; lines as `ast` counts them."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return [0, *(found.end() for found in _LINE_END.finditer(self._text))]
+
+    def start(self, line: int) -> int:
+        return self._starts[line - 1]
+
+    def of(self, offset: int) -> tuple[int, int]:
+        line = bisect_right(self._starts, offset)
+        return line, offset - self._starts[line - 1] + 1
