@@ -28,9 +28,9 @@ class RULE(SettingRule):
         known = answer(setting) if "_" in setting.name else None
         if known is not None and known.value is None:
             return keep(known.why)
-        if known is not None and known.library is not None and setting.name.startswith("accelerate"):
+        if known is not None and setting.name.startswith("accelerate"):
             new = known.value if isinstance(known.value, str) else False
-            return change(f"{known.reader} reads it", GiveValue(new))
+            return change("Accelerate reads it", GiveValue(new))
         if words.says(setting.word) and _PRECISION.search(setting.name):
             return manual("what reads the variable, and in which words, is not to be seen")
         return None

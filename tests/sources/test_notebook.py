@@ -178,8 +178,8 @@ def test_cells_that_are_no_python_are_left(magic: str) -> None:
     [
         ("!accelerate launch --mixed_precision bf16 {script}", "!accelerate launch --mixed_precision no {script}"),
         (
-            "!python train.py \\\n  --output_dir o --num_train_epochs 1 \\\n  --bf16 \\\n  --dtype bfloat16 | tee",
-            "!python train.py \\\n  --output_dir o --num_train_epochs 1 \\\n  --bf16 False \\\n  --dtype float32 | tee",
+            "!python train.py \\\n  --output_dir o --num_train_epochs 1 \\\n  --bf16 True \\\n  --dtype bfloat16",
+            "!python train.py \\\n  --output_dir o --num_train_epochs 1 \\\n  --bf16 False \\\n  --dtype float32",
         ),
         ("out = !python train.py --dtype=bfloat16", "out = !python train.py --dtype=float32"),
         ("if x:\n    !!python train.py --bf16 True\n    y", "if x:\n    !!python train.py --bf16 False\n    y"),
