@@ -23,6 +23,7 @@ class Addresses:
         self._trees = {file.path: file.tree for file in run.scan.files}
         self._here = Path(os.path.realpath(top_of(Path.cwd())))
         self._first = next(iter(run.paths), Path())
+        self._is_one = len(run.paths) == 1
         self._uris: dict[str, str] = {}
 
     @cached_property
@@ -43,8 +44,9 @@ class Addresses:
 
     @property
     def project(self) -> str:
-        """What the project is called: the name of the top directory."""
-        return shown(self.root.name) or "/"
+        """What the project is called: as the one directory that was named, or else as the top of all."""
+        only = Path(os.path.realpath(self._first))
+        return shown((only if self._is_one and only.is_dir() else self.root).name) or "/"
 
     def uri(self, path: str) -> str:
         """The name in a URI reference, or the whole address of a file that lies elsewhere."""
