@@ -40,7 +40,7 @@ def tree(tmp_path: Path) -> Path:
 def test_patch_is_the_default_command(tree: Path) -> None:
     code, out, err = run("--gpu", "t4", tree)
     assert code == 0
-    assert "1 place found, 1 files changed" in out and "precision-fix undo" in out
+    assert "1 place found, 1 file changed" in out and "precision-fix undo" in out
     assert err.splitlines() == [
         "precision-fix: Tesla T4, compute capability 7.5: no bfloat16 units, bfloat16 becomes float32"
     ]
@@ -149,7 +149,7 @@ def test_check(tree: Path) -> None:
     assert code == 1
     assert "PF101       1 place  chooses a precision" in out and "  cast.py: 1 place" in out
     assert "PF001" in out and "Left alone on purpose" in out
-    assert "3 files read: 1 place in 1 files would change." in out
+    assert "3 files read: 1 place in 1 file would change." in out
     assert (tree / "cast.py").read_text() == CAST
     (tree / "cast.py").unlink()
     code, out, _ = run("--gpu", "t4", "--check", ".", cwd=tree)
@@ -186,7 +186,7 @@ def test_the_diff_alone_is_on_stdout(tree: Path) -> None:
         "-x = y.to(torch.bfloat16)",
         "+x = y.to(torch.float32)",
     ]
-    assert "1 place in 1 files would change" in err
+    assert "1 place in 1 file would change" in err
 
 
 def test_unused_keeps_are_reported(tmp_path: Path) -> None:
@@ -228,7 +228,7 @@ def on_a_terminal(*arguments: object, **more: str) -> str:
 def test_colours_on_a_terminal_and_none_with_no_color(tree: Path) -> None:
     assert "\x1b[" in on_a_terminal("--gpu", "t4", "--check", tree)
     plain = on_a_terminal("--gpu", "t4", "--check", tree, NO_COLOR="1")
-    assert "1 place in 1 files would change" in plain
+    assert "1 place in 1 file would change" in plain
     assert "\x1b[1" not in plain and "\x1b[3" not in plain
 
 
@@ -279,7 +279,7 @@ def test_undo_says_what_it_did(tree: Path) -> None:
     (tree / "more.py").write_text("edited = 1\n")
     code, out, err = run("undo", tree)
     assert code == 1
-    assert "1 files restored, 1 left" in out
+    assert "1 file restored, 1 left" in out
     assert "more.py: was edited since it was changed" in err
     assert (tree / "cast.py").read_text() == CAST and (tree / "more.py").read_text() == "edited = 1\n"
 

@@ -105,7 +105,7 @@ def test_the_extension(shell: InteractiveShell, tmp_path: Path, monkeypatch: pyt
     assert "Runtime: in force, " in said(shell, "%precision_fix")
     Path("a.py").write_text("import torch\nx.to(torch.bfloat16)\n")
     assert "+x.to(torch.float32)" in said(shell, "%precision_fix --diff a.py")
-    assert "1 files changed" in said(shell, "%precision_fix a.py --gpu t4")
+    assert "1 file changed" in said(shell, "%precision_fix a.py --gpu t4")
     assert Path("a.py").read_text() == "import torch\nx.to(torch.float32)\n"
     said(shell, "%precision_fix undo a.py")
     assert Path("a.py").read_text() == "import torch\nx.to(torch.bfloat16)\n"

@@ -16,6 +16,7 @@ def undo(
 ) -> None:
     """Put back every file that was patched at or below a path. A file edited since is left, and named."""
     from precision_fix.engine.undo import undo as take_back
+    from precision_fix.model.problem import count
 
     refused = 0
     for path in paths:
@@ -24,7 +25,7 @@ def undo(
             say(str(problem))
         refused += len(result.refused)
         print(
-            f"{path}: {len(result.restored)} files restored"
+            f"{path}: {count(len(result.restored), 'file')} restored"
             + (f", {len(result.refused)} left" if result.refused else "")
         )
     raise typer.Exit(1 if refused else 0)

@@ -18,6 +18,11 @@ def shown(path: str) -> str:
     return _UNPRINTABLE.sub(lambda m: m[0].encode("unicode_escape").decode(), path)
 
 
+def count(number: int, thing: str) -> str:
+    """A number with its noun: "1 place", "2 places"."""
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """A path as the user would write it, and one line: what is wrong and, where it helps, what to do."""

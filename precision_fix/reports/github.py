@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 
 from precision_fix.model.finding import Action, Finding
+from precision_fix.model.problem import count
 from precision_fix.reports.address import Addresses, visible
-from precision_fix.reports.run import Run, count, explained, in_short, lines_named
+from precision_fix.reports.run import Run, explained, in_short, lines_named
 
 MOST = 10
 _KEEPS_NOTHING = "this `# precision-fix: keep` keeps nothing: remove it"

@@ -13,9 +13,10 @@ from pathlib import Path
 from precision_fix import __version__
 from precision_fix.engine.scan import FileScan
 from precision_fix.model.finding import Action, Finding
+from precision_fix.model.problem import count
 from precision_fix.reports.address import Addresses, visible
 from precision_fix.reports.hunks import Hunk, Line, clipped, hunks
-from precision_fix.reports.run import Counts, Run, count, in_short, lines_named
+from precision_fix.reports.run import Counts, Run, in_short, lines_named
 from precision_fix.rules import rule
 
 # What a browser opens at once and a person may want to leaf through.

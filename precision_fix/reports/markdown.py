@@ -12,10 +12,10 @@ from html import escape
 
 from precision_fix.engine.scan import FileScan
 from precision_fix.model.finding import Action, Finding
-from precision_fix.model.problem import shown
+from precision_fix.model.problem import count, shown
 from precision_fix.reports.address import Addresses, visible
 from precision_fix.reports.hunks import Hunk, clipped, hunks
-from precision_fix.reports.run import Run, count, in_short, lines_named
+from precision_fix.reports.run import Run, in_short, lines_named
 from precision_fix.rules import rule
 
 # The summary of a step, in bytes.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from precision_fix.engine.scan import FileScan, Scan
 from precision_fix.model.finding import Action, Finding
-from precision_fix.model.problem import Problem
+from precision_fix.model.problem import Problem, count
 
 if TYPE_CHECKING:
     # The journal and its locks are of no use to a dry run.
@@ -167,8 +167,3 @@ def explained(finding: Finding) -> str:
     """What stands at a place, and why that happens to it which happens."""
     named = not finding.token or finding.reason.startswith(finding.token)
     return finding.reason if named else f"{finding.token}: {finding.reason}"
-
-
-def count(number: int, thing: str) -> str:
-    """A number with its noun: "1 place", "2 places"."""
-    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"

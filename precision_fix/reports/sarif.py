@@ -18,10 +18,10 @@ from typing import Any
 from precision_fix import __version__
 from precision_fix.engine.scan import FileScan
 from precision_fix.model.finding import Action, Finding
-from precision_fix.model.problem import shown
+from precision_fix.model.problem import count, shown
 from precision_fix.reports.address import Addresses, visible
 from precision_fix.reports.hunks import lines_of, replacements, texts
-from precision_fix.reports.run import Run, count, explained
+from precision_fix.reports.run import Run, explained
 from precision_fix.rules import rule
 from precision_fix.rules.examples import example
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from precision_fix.engine.patch import Written
 from precision_fix.engine.scan import Scan
 from precision_fix.model.finding import Action, Finding
+from precision_fix.model.problem import count
 from precision_fix.reports.html import prose, said, table
-from precision_fix.reports.run import Run, count
+from precision_fix.reports.run import Run
 from precision_fix.rules import rule
 
 _MOST = 200

@@ -6,7 +6,7 @@ import shlex
 from collections import Counter
 
 from precision_fix.model.finding import Finding
-from precision_fix.model.problem import shown
+from precision_fix.model.problem import count, shown
 from precision_fix.model.programs import program_in
 from precision_fix.reports.run import Run, in_short
 from precision_fix.rules import rule
@@ -56,8 +56,8 @@ class _Report:
         self._by_rule(changes)
         self._add()
         per_file = Counter(finding.path for finding in changes)
-        for path, count in list(per_file.items())[: None if self.run.verbose else _MOST_FILES]:
-            self._add(f"  {shown(path)}: {_places(count)}")
+        for path, number in list(per_file.items())[: None if self.run.verbose else _MOST_FILES]:
+            self._add(f"  {shown(path)}: {count(number, 'place')}")
         if len(per_file) > _MOST_FILES and not self.run.verbose:
             self._add(f"  and {len(per_file) - _MOST_FILES} more files (-v lists them)", "dim")
         if self.run.verbose:
@@ -111,14 +111,13 @@ class _Report:
         left = [finding for finding in self.run.manual if finding.runtime]
         if left:
             program = shlex.quote(shown(str(program_in(self.run.paths) or "PROGRAM.py")))
-            self._add(
-                f"{_places(len(left))} are decided while the program runs. Start it so, and they are taken care of:"
-            )
+            places = "1 place is" if len(left) == 1 else f"{len(left)} places are"
+            self._add(f"{places} decided while the program runs. Start it so, and that is taken care of:")
             self._add(f"    precision-fix run {program}")
 
     def _by_rule(self, findings: list[Finding]) -> None:
-        for code, count in sorted(Counter(finding.code for finding in findings).items()):
-            self._add(f"  {code}  {_places(count):>12}  {rule(code).title}")
+        for code, number in sorted(Counter(finding.code for finding in findings).items()):
+            self._add(f"  {code}  {count(number, 'place'):>12}  {rule(code).title}")
 
     def _each(self, findings: list[Finding]) -> None:
         for finding in findings:
@@ -129,17 +128,17 @@ class _Report:
     def _summary(self) -> None:
         run = self.run
         files = len({finding.path for finding in run.changes})
-        looked = f"{run.scan.looked_at} files read"
+        looked, places = f"{count(run.scan.looked_at, 'file')} read", count(len(run.changes), "place")
         if not run.needed:
             self._add(run.headline, "green")
         elif not run.changes:
             left = "nothing left to change" if run.scan.looked_at else "no files here that are read"
             self._add(f"{looked}, {left}.", "green")
         elif run.dry:
-            self._add(f"{looked}: {_places(len(run.changes))} in {files} files would change.", "bold")
+            self._add(f"{looked}: {places} in {count(files, 'file')} would change.", "bold")
         else:
             done = len(run.written.changed) if run.written else 0
-            self._add(f"{looked}: {_places(len(run.changes))} found, {done} files changed.", "bold green")
+            self._add(f"{looked}: {places} found, {count(done, 'file')} changed.", "bold green")
             self._runtime()
             where = " ".join(shlex.quote(shown(str(path))) for path in run.paths if path.exists())
             self._add(f"Take it back with: precision-fix undo {where}")
@@ -147,7 +146,3 @@ class _Report:
 
 def _in_cells(cells: dict[str, None]) -> str:
     return f" ({'; '.join(cells)})" if cells else ""
-
-
-def _places(count: int) -> str:
-    return "1 place" if count == 1 else f"{count} places"

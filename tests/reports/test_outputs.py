@@ -123,7 +123,7 @@ def test_a_report_goes_to_stdout(run: Run, tree: Path, format_: str) -> None:
     code, out, err = run(*T4, "--check", tree, "--output-format", format_)
     assert code == 1 and out
     assert len(err.splitlines()) == 1
-    assert ("1 place in 1 files would change" in out) == (format_ == "text")
+    assert out.startswith("Would change:\n") == (format_ == "text")
 
 
 def test_several_at_once(run: Run, tree: Path, tmp_path: Path) -> None:
