@@ -10,7 +10,7 @@ demo: $(VENV)/ready
 	$(RUN) fixtures/demo/demo.py
 
 test: $(VENV)/ready lint
-	$(RUN) -m pytest
+	$(RUN) -m pytest --numprocesses auto --dist worksteal
 
 lint: $(VENV)/ready
 	$(RUN) -m ruff check .

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools import NOBODY, REPOSITORY, command, environment
+from tests.tools import NOBODY, REPOSITORY, command, environment, let_others_in
 
 CAST = b"import torch\nx = y.to(torch.bfloat16)\n"
 DONE = CAST.replace(b"bfloat16", b"float32")
@@ -234,8 +234,7 @@ if os.getuid() == 0:
 sys.argv = ["precision-fix", *given]
 main()
 """
-    for parent in root.parents[:3]:
-        parent.chmod(parent.stat().st_mode | 0o055)
+    let_others_in(root.parent)
     if os.getuid() == 0:
         for path in [root, *root.rglob("*")]:
             os.chown(path, NOBODY, NOBODY, follow_symlinks=False)

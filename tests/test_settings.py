@@ -522,6 +522,10 @@ def test_every_kind_of_file_obeys_a_selection(path: Path) -> None:
     assert source_of(path.name).analyse(path.name, text, FLOAT32, ALL).findings == whole.findings
 
 
-@pytest.mark.parametrize("format_", {*_FORMATS.values(), *_NAMED.values()}, ids=lambda format_: format_.module)
+# In one order in every process that runs tests.
+_SOURCES = sorted({*_FORMATS.values(), *_NAMED.values()}, key=lambda each: each.module)
+
+
+@pytest.mark.parametrize("format_", _SOURCES, ids=lambda format_: format_.module)
 def test_every_source_takes_a_selection(format_: Format) -> None:
     assert "selection" in inspect.signature(format_.source().analyse).parameters

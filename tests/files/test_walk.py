@@ -11,6 +11,7 @@ import pytest
 
 from precision_fix.model.problem import Problem
 from precision_fix.sources.walk import walk
+from tests.tools import let_others_in
 
 
 def make(where: Path, *names: str) -> None:
@@ -177,8 +178,7 @@ def test_a_directory_that_cannot_be_read(here: Path) -> None:
         "print([f.path for f in walk([Path('.')], problems=problems) if not f.ignored()])\n"
         "print(*problems, sep='\\n')\n"
     )
-    for parent in [here, *here.parents][:3]:  # pytest keeps its directories for their owner alone
-        parent.chmod(parent.stat().st_mode | 0o055)
+    let_others_in(here)
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment)
     (here / "a").chmod(0o755)

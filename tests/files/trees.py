@@ -7,8 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-REPOSITORY = Path(__file__).parents[2]
-NOBODY = 65534
+from tests.tools import NOBODY, REPOSITORY, let_others_in
 
 
 def snapshot(root: Path) -> dict[str, bytes | str | None]:
@@ -41,8 +40,7 @@ def environment() -> dict[str, str]:
 def give_to_nobody(root: Path) -> None:
     """Let an unprivileged process own the tree, and reach it: pytest keeps its directories for their
     owner."""
-    for parent in root.parents[:3]:
-        parent.chmod(parent.stat().st_mode | 0o055)
+    let_others_in(root.parent)
     if os.getuid() == 0:
         for path in [root, *root.rglob("*")]:
             os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
