@@ -1,0 +1,209 @@
+"""The runtime under PRECISION_FIX_STORAGE: what the program wants in bfloat16 and is a weight of a leaf is stored.
+
+The program wants it by the dtype of a constructor, by the default dtype, by `.to()` and its like on a module, or
+by the file that a parameter comes from. A parameter that is registered where it may not be stored becomes float32.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import threading
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.modules import module as registration
+
+from precision_fix.runtime.gate import is_set
+from precision_fix.runtime.patching import Patches
+from precision_fix.runtime.storage import forwards, optimizers, reports
+from precision_fix.runtime.storage import libraries as libs
+from precision_fix.runtime.storage.cargo import plain
+from precision_fix.runtime.storage.choice import Choice
+from precision_fix.runtime.storage.leaves import KNOWN, defines_forward, is_stored, storable
+from precision_fix.runtime.storage.storing import storing
+from precision_fix.runtime.swap import Swap
+
+Function = Callable[..., Any]
+
+_BFLOAT16 = torch.bfloat16
+_ASK = "set PRECISION_FIX_STORAGE_TRAIN=1"
+
+
+class _Casting(threading.local):
+    """What a cast of a whole model, outermost in this thread, does with the weights of leaves."""
+
+    def __init__(self) -> None:
+        self.open = False
+        self.stores = True
+
+
+_casting = _Casting()
+
+
+def patch(patches: Patches, swap: Swap, memory: int | None) -> None:
+    """Wrap what makes, casts and restores modules; follow what is registered in them."""
+    forwards.acquire()
+    forwards.USE.everywhere = True
+    forwards.USE.trainable = is_set(os.environ, "PRECISION_FIX_STORAGE_TRAIN")
+    for kind in KNOWN:
+        forwards.stand_in(defines_forward(kind))
+        if "__init__" in vars(kind):
+            patches.wrap(kind, "__init__", lambda original, kind=kind: _init(original, kind, swap))  # type: ignore[misc]
+    patches.wrap(nn.Module, "_apply", lambda original: _apply(original, swap, Choice(memory)))
+    patches.wrap(nn.Module, "__setstate__", lambda original: _setstate(original, swap))
+    if not forwards.USE.trainable:
+        optimizers.patch(patches, lambda parameter: swap.active, _ASK)
+    for handle in (
+        registration.register_module_parameter_registration_hook(_registered(swap)),
+        registration.register_module_buffer_registration_hook(_buffer(swap)),
+    ):
+        patches.on_restore(handle.remove)
+
+
+def end() -> None:
+    """Give the stand-ins back. Before the runtime's own patches are taken away."""
+    forwards.USE.everywhere = forwards.USE.trainable = False
+    forwards.release()
+
+
+def libraries(patches: Patches) -> list[tuple[str, Callable[[ModuleType], object]]]:
+    """Modules to wait for, and what to do when they have been imported."""
+    return [
+        (libs.ACCELERATE, lambda module: libs.patch_accelerate(module, patches)),
+        (libs.PEFT, lambda module: libs.patch_peft(module, patches)),
+        *((name, lambda module: reports.patch_library(module, patches)) for name in reports.LIBRARIES),
+    ]
+
+
+def _init(original: Function, kind: type[nn.Module], swap: Swap) -> Function:
+    """A constructor of torch.nn: it initializes in float32, and what was asked for in bfloat16 is put away."""
+    names = list(inspect.signature(original).parameters)
+    position = names.index("dtype") - 1 if "dtype" in names else len(names)
+
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, *args, **kwargs)
+        wanted = args[position] if len(args) > position else kwargs.get("dtype")
+        if swap.active and (wanted is _BFLOAT16 or (wanted is None and swap.default_is_source)):
+            _put_away(self)
+
+    return __init__
+
+
+def _put_away(module: nn.Module) -> None:
+    names = storable(module)
+    with storing(), torch.no_grad():
+        for name in names:
+            parameter = module._parameters.get(name)
+            if parameter is not None and parameter.dtype is torch.float32:
+                parameter.data = parameter.data.to(_BFLOAT16)
+    if names:
+        forwards.keep(module)
+
+
+def _apply(original: Function, swap: Swap, choice: Choice) -> Function:
+    """What `.to()`, `.bfloat16()`, `.cuda()`, `.type()` and all others of nn.Module come to."""
+
+    def _apply(self: Any, fn: Any, *args: Any, **kwargs: Any) -> Any:
+        if not swap.active:
+            return original(self, fn, *args, **kwargs)
+        fn = getattr(fn, "_as_given", fn)
+        outermost = not _casting.open
+        if outermost:
+            _casting.open, _casting.stores = True, choice.stores(self)
+        try:
+            names = storable(self) if _casting.stores else ()
+            result = original(self, _storing_cast(fn, self, names) if names else fn, *args, **kwargs)
+            if names and is_stored(self):
+                forwards.keep(self)
+        finally:
+            if outermost:
+                _casting.open = False
+        if outermost:
+            _untie(self)
+        return result
+
+    return _apply
+
+
+def _storing_cast(fn: Function, module: nn.Module, names: tuple[str, ...]) -> Function:
+    """`fn` that may give bfloat16 for the parameters of these names, and only for them."""
+    stored = {id(module._parameters[name]) for name in names if module._parameters.get(name) is not None}
+
+    def cast(tensor: Any) -> Any:
+        if id(tensor) not in stored:
+            return fn(tensor)
+        with storing():
+            return fn(tensor)
+
+    cast._as_given = fn  # type: ignore[attr-defined]
+    return cast
+
+
+def _untie(model: nn.Module) -> None:
+    """A parameter that a leaf shares with a module where it may not be stored is float32 for both."""
+    for part in model.modules():
+        for name, parameter in part._parameters.items():
+            if parameter is not None and parameter.dtype is _BFLOAT16 and name not in storable(part):
+                parameter.data = parameter.data.float()
+
+
+def _setstate(original: Function, swap: Swap) -> Function:
+    """A module out of a pickle or a copy, whose state is set without being registered."""
+
+    def __setstate__(self: Any, state: Any) -> None:
+        original(self, state)
+        if swap.active:
+            for name, buffer in self._buffers.items():
+                self._buffers[name] = plain(buffer)
+            forwards.settle_one(self)
+
+    return __setstate__
+
+
+def _registered(swap: Swap) -> Function:
+    """A parameter that enters a module."""
+
+    def hook(module: nn.Module, name: str, parameter: Any) -> None:
+        if not swap.active or type(parameter) is not nn.Parameter:
+            return
+        if parameter.dtype is _BFLOAT16:
+            # Asked before it is there: whether the module could store one of this name.
+            if name in _storable_with(module, name, parameter):
+                forwards.keep(module)
+            else:
+                parameter.data = parameter.data.float()
+            return
+        # torch.nn's own are put away when they have initialized themselves.
+        wanted = swap.default_is_source and not isinstance(module, tuple(KNOWN))
+        if wanted and parameter.dtype is torch.float32 and name in _storable_with(module, name, parameter):
+            with storing(), torch.no_grad():
+                parameter.data = parameter.data.to(_BFLOAT16)
+            forwards.keep(module)
+
+    return hook
+
+
+def _storable_with(module: nn.Module, name: str, parameter: Any) -> tuple[str, ...]:
+    before = module._parameters.get(name)
+    module._parameters[name] = parameter
+    try:
+        return storable(module)
+    finally:
+        if before is None:
+            del module._parameters[name]
+        else:
+            module._parameters[name] = before
+
+
+def _buffer(swap: Swap) -> Function:
+    def hook(module: nn.Module, name: str, buffer: Any) -> Any:
+        buffer = plain(buffer)
+        if swap.active and isinstance(buffer, torch.Tensor) and buffer.dtype is _BFLOAT16:
+            return buffer.float()
+        return buffer
+
+    return hook
