@@ -54,15 +54,13 @@ _BY_THE_BYTE = (
 #: Under PRECISION_FIX_STORAGE also those that carry weights from a file to a module in the dtype that was asked
 #: for: what they cast to bfloat16 is a parameter, or is settled when it is registered.
 _CARRIERS = (
-    "accelerate.big_modeling",
     "accelerate.hooks",
     "accelerate.utils.modeling",
     "accelerate.utils.offload",
+    "diffusers.hooks.group_offloading",
     "diffusers.models.model_loading_utils",
-    "diffusers.models.modeling_utils",
     "transformers.core_model_loading",
     "transformers.integrations.accelerate",
-    "transformers.modeling_utils",
 )
 
 

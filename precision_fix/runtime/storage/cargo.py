@@ -1,7 +1,8 @@
 """What a file held in bfloat16, on its way to a parameter: 2 bytes a number, and float32 at the first computation.
 
 A loader cannot tell a weight from an embedding that the program computes with. So what it gives stays bfloat16
-while it is moved, sliced, copied and made a parameter, and any other function gets it in float32.
+while it is moved, sliced, copied and made a parameter, and any other function gets it in float32. The same goes for
+what `state_dict()` gives.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _BFLOAT16 = torch.bfloat16
 
 
 class Cargo(torch.Tensor):
-    """A bfloat16 tensor out of a file."""
+    """A bfloat16 tensor out of a file or a state dict."""
 
     def to(self, *args: Any, **kwargs: Any) -> Any:
         """To a device it stays what it is; to bfloat16 as well; to another dtype it is cast."""
@@ -61,11 +62,15 @@ class Cargo(torch.Tensor):
         name = getattr(func, "__name__", "")
         if name in _MOVES:
             return _moved(func, *args, **kwargs)
-        if name == "copy_" and not isinstance(args[0], Cargo):
-            return func(*_map(plain, args), **_map(plain, kwargs))
+        if name in ("copy_", "zero_", "fill_"):
+            func(*_map(plain, args), **_map(plain, kwargs))
+            return args[0]
         if _writes(name) and isinstance(args[0], Cargo):
-            settle(args[0])
-            func(plain(args[0]), *_map(_wide, args[1:]), **_map(_wide, kwargs))
+            # It may be the memory of a parameter: computed in float32, rounded once, and written there.
+            held = plain(args[0])
+            copy = held.float()
+            func(copy, *_map(_wide, args[1:]), **_map(_wide, kwargs))
+            held.copy_(copy)
             return args[0]
         return func(*_map(_wide, args), **_map(_wide, kwargs))
 
@@ -84,12 +89,6 @@ def plain(value: Any) -> Any:
         with torch._C.DisableTorchFunctionSubclass():
             return value.as_subclass(torch.Tensor)
     return value
-
-
-def settle(cargo: Cargo) -> None:
-    """From now on float32, in the same object: for what is written into."""
-    with torch._C.DisableTorchFunctionSubclass():
-        cargo.data = cargo.data.float()
 
 
 def _moved(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from precision_fix.runtime.patching import Patches
+from precision_fix.runtime.patching import MISSING, Patches
 from precision_fix.runtime.storage import reads
 from precision_fix.runtime.storage.leaves import KNOWN, READS_ITS_CHILDREN, defines_forward, is_stored, storable
 from precision_fix.runtime.storage.widened import Pairs, saving_narrow, wide, wide_inputs, widened, write_back
@@ -68,10 +68,17 @@ def keep(module: nn.Module) -> None:
     owner = defines_forward(type(module))
     if owner.forward not in USE.patches.originals:
         stand_in(owner)
-    old = vars(module).get("_old_forward")  # accelerate's hooks bound it before it was replaced
-    original = getattr(old, "__func__", None)
-    if original is not None and original is USE.patches.originals.get(owner.forward):
-        USE.patches.set(module, "_old_forward", types.MethodType(owner.forward, module))
+    # Hooks of accelerate and diffusers may have bound it before it was replaced.
+    _rebind(module, "_old_forward", owner.forward)
+    for reference in getattr(vars(module).get("_diffusers_hook"), "_fn_refs", ()):
+        for name in ("forward", "original_forward"):
+            _rebind(reference, name, owner.forward)
+
+
+def _rebind(holder: Any, name: str, standin: Function) -> None:
+    bound = vars(holder).get(name)
+    if getattr(bound, "__func__", None) is USE.patches.originals.get(standin, MISSING):
+        USE.patches.set(holder, name, types.MethodType(standin, bound.__self__))  # type: ignore[union-attr]
 
 
 def stand_in(owner: type[nn.Module]) -> None:

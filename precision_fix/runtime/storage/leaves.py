@@ -47,6 +47,9 @@ READS_ITS_CHILDREN: tuple[type[nn.Module], ...] = (nn.MultiheadAttention, nn.Tra
 
 _KNOWN = tuple(KNOWN)
 
+#: What accelerate and diffusers set on a module beside a `forward` that calls the one of its class.
+_HOOKED = {"_old_forward", "_diffusers_hook"}
+
 
 def defines_forward(kind: type[nn.Module]) -> type[nn.Module]:
     """The class, `kind` or one it inherits from, whose `forward` an instance runs."""
@@ -58,7 +61,7 @@ def storable(module: nn.Module) -> tuple[str, ...]:
     held = [name for name, parameter in module._parameters.items() if parameter is not None]
     if not held or any(type(module._parameters[name]) is not nn.Parameter for name in held):
         return ()  # a quantized layer's own kind of parameter, a lazy one
-    if "forward" in vars(module) and not hasattr(module, "_old_forward"):  # somebody's own, on the instance
+    if "forward" in vars(module) and not vars(module).keys() & _HOOKED:  # somebody's own, on the instance
         return ()
     names = _names(module)
     # A parameter under another name is the input of a computation that gives the weight (nn.utils.weight_norm).

@@ -21,7 +21,7 @@ from precision_fix.runtime.gate import is_set
 from precision_fix.runtime.patching import Patches
 from precision_fix.runtime.storage import forwards, optimizers, reports
 from precision_fix.runtime.storage import libraries as libs
-from precision_fix.runtime.storage.cargo import plain
+from precision_fix.runtime.storage.cargo import carry, plain
 from precision_fix.runtime.storage.choice import Choice
 from precision_fix.runtime.storage.leaves import KNOWN, defines_forward, is_stored, storable
 from precision_fix.runtime.storage.storing import storing
@@ -54,12 +54,15 @@ def patch(patches: Patches, swap: Swap, memory: int | None) -> None:
         if "__init__" in vars(kind):
             patches.wrap(kind, "__init__", lambda original, kind=kind: _init(original, kind, swap))  # type: ignore[misc]
     patches.wrap(nn.Module, "_apply", lambda original: _apply(original, swap, Choice(memory)))
+    patches.wrap(torch, "get_default_dtype", lambda original: _get_default_dtype(original, swap))
+    patches.wrap(nn.Module, "state_dict", lambda original: _state_dict(original, swap))
     patches.wrap(nn.Module, "__setstate__", lambda original: _setstate(original, swap))
     if not forwards.USE.trainable:
         optimizers.patch(patches, lambda parameter: swap.active, _ASK)
     for handle in (
         registration.register_module_parameter_registration_hook(_registered(swap)),
         registration.register_module_buffer_registration_hook(_buffer(swap)),
+        registration.register_module_module_registration_hook(_finished(swap)),
     ):
         patches.on_restore(handle.remove)
 
@@ -176,15 +179,44 @@ def _registered(swap: Swap) -> Function:
                 forwards.keep(module)
             else:
                 parameter.data = parameter.data.float()
-            return
-        # torch.nn's own are put away when they have initialized themselves.
-        wanted = swap.default_is_source and not isinstance(module, tuple(KNOWN))
-        if wanted and parameter.dtype is torch.float32 and name in _storable_with(module, name, parameter):
-            with storing(), torch.no_grad():
-                parameter.data = parameter.data.to(_BFLOAT16)
-            forwards.keep(module)
 
     return hook
+
+
+def _finished(swap: Swap) -> Function:
+    """A module that enters another has initialized itself: under a bfloat16 default its weights are put away."""
+
+    def hook(module: nn.Module, name: str, submodule: Any) -> None:
+        if swap.active and swap.default_is_source and isinstance(submodule, nn.Module):
+            _put_away(submodule)
+
+    return hook
+
+
+def _get_default_dtype(original: Function, swap: Swap) -> Function:
+    """A program that notes the default, to set it back after its own, must not end up in float32."""
+
+    def get_default_dtype() -> torch.dtype:
+        if swap.default_is_source and swap.applies():
+            return swap.source
+        default: torch.dtype = original()
+        return default
+
+    return get_default_dtype
+
+
+def _state_dict(original: Function, swap: Swap) -> Function:
+    """Weights that leave a model are moved, saved and loaded in 2 bytes, and computed with in float32."""
+
+    def state_dict(self: Any, *args: Any, **kwargs: Any) -> Any:
+        state = original(self, *args, **kwargs)
+        if swap.active and not args and kwargs.get("destination") is None:
+            for name, value in state.items():
+                if type(value) is torch.Tensor and value.dtype is _BFLOAT16:
+                    state[name] = carry(value)
+        return state
+
+    return state_dict
 
 
 def _storable_with(module: nn.Module, name: str, parameter: Any) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ Pipelines create latents, masks and caches in `model.dtype`.
 
 from __future__ import annotations
 
+import sys
 from types import ModuleType
 from typing import Any
 
@@ -13,6 +14,9 @@ from torch import nn
 
 from precision_fix.runtime.patching import Patches
 from precision_fix.runtime.storage import forwards
+from precision_fix.runtime.swap import dynamo_probe
+
+_compiling = dynamo_probe()
 
 #: Module -> its classes that have such a property.
 LIBRARIES = {
@@ -43,7 +47,11 @@ def _patch(kind: type, patches: Patches) -> None:
 
     def dtype(self: Any) -> Any:
         found = ask(self)
-        return torch.float32 if found is torch.bfloat16 and forwards.is_ours(self) else found
+        if found is not torch.bfloat16 or not forwards.is_ours(self):
+            return found
+        # What is written beside the weights of a saved model (transformers' config.json) is what they are.
+        saving = not _compiling() and sys._getframe(1).f_code.co_name == "save_pretrained"
+        return found if saving else torch.float32
 
     dtype._reports_float32 = True  # type: ignore[attr-defined]
     patches.set(kind, "dtype", property(dtype, held.fset, held.fdel, held.__doc__))
