@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test lint score promises bench bench-runtime clones frameworks gpu clean
+.PHONY: demo test lint score promises bench bench-runtime bench-storage clones frameworks gpu clean
 
 # The two commands of the README. Both install what they need into .venv, and nothing elsewhere.
 
@@ -31,6 +31,9 @@ bench: $(VENV)/ready
 
 bench-runtime: $(VENV)/ready
 	$(RUN) -m tests.bench.runtime
+
+bench-storage: $(VENV)/ready
+	$(RUN) -m tests.bench.storage
 
 # The runtime under transformers, Accelerate, Lightning, peft and diffusers, which are installed for it.
 frameworks: $(VENV)/ready

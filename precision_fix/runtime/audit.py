@@ -42,6 +42,9 @@ _MOVES = {
     "lift_fresh",
 }  # fmt: skip
 
+#: Under inference_mode a cast comes as `to`, otherwise as what it comes to.
+_CASTS = {"_to_copy", "to"}
+
 _ROOTS = tuple(str(Path(path).resolve()) + os.sep for path in (Path(__file__).parent.parent,))
 
 
@@ -199,9 +202,9 @@ def _make_mode(record: Any) -> Any:
             result = func(*args, **(kwargs or {}))
             if has_bfloat16(result):
                 read = has_bfloat16(args, kwargs)
-                record(str(func), not (read and name_of(func) == "_to_copy") and name_of(func) not in _MOVES)
+                record(str(func), not (read and name_of(func) in _CASTS) and name_of(func) not in _MOVES)
             elif has_bfloat16(args, kwargs):
-                record(str(func), name_of(func) not in _MOVES and name_of(func) != "_to_copy")
+                record(str(func), name_of(func) not in _MOVES and name_of(func) not in _CASTS)
             return result
 
     return Watch()  # type: ignore[no-untyped-call,unused-ignore]

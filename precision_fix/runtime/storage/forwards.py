@@ -51,7 +51,7 @@ def acquire() -> None:
     with USE.lock:
         USE.users += 1
         if USE.users == 1:
-            reads.patch(USE.patches)
+            reads.patch(USE.patches, lambda: USE.everywhere)
             stand_in(nn.TransformerEncoderLayer)
 
 
@@ -78,7 +78,7 @@ def keep(module: nn.Module) -> None:
 def _rebind(holder: Any, name: str, standin: Function) -> None:
     bound = vars(holder).get(name)
     if getattr(bound, "__func__", None) is USE.patches.originals.get(standin, MISSING):
-        USE.patches.set(holder, name, types.MethodType(standin, bound.__self__))  # type: ignore[union-attr]
+        USE.patches.set(holder, name, types.MethodType(standin, bound.__self__))
 
 
 def stand_in(owner: type[nn.Module]) -> None:

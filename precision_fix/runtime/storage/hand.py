@@ -11,7 +11,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from precision_fix.errors import PrecisionFixError
 from precision_fix.runtime.patching import Patches
-from precision_fix.runtime.storage import forwards, optimizers, reports
+from precision_fix.runtime.storage import forwards, optimizers, outside, reports
 from precision_fix.runtime.storage.leaves import storable
 from precision_fix.runtime.storage.storing import storing
 
@@ -35,6 +35,7 @@ class Stored:
         self._store(trainable)
 
     def _store(self, trainable: bool) -> None:
+        outside.note_all(self.model, everywhere=False)
         with storing(), torch.no_grad():
             for module in self.model.modules():
                 names = storable(module)

@@ -2,8 +2,8 @@
 
 A parameter may be stored where everything that computes with it is a `forward` that `forwards` can run on
 widened weights: the layers of torch.nn, their subclasses, and modules without children whose parameters are
-called weight and bias (transformers' and diffusers' norms, transformers' Conv1D, routers). Every other
-parameter is somebody's own, is used where nobody can see, and stays float32.
+called weight and bias (transformers' and diffusers' norms, transformers' Conv1D, routers), unless their parent
+reads them (`outside`). Every other parameter is somebody's own, is used where nobody can see, and stays float32.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 from torch import nn
+
+from precision_fix.runtime.storage import outside
 
 _PLAIN = ("weight", "bias")
 _ATTENTION = (
@@ -61,6 +63,8 @@ def storable(module: nn.Module) -> tuple[str, ...]:
     held = [name for name, parameter in module._parameters.items() if parameter is not None]
     if not held or any(type(module._parameters[name]) is not nn.Parameter for name in held):
         return ()  # a quantized layer's own kind of parameter, a lazy one
+    if outside.is_read(module):
+        return ()
     if "forward" in vars(module) and not vars(module).keys() & _HOOKED:  # somebody's own, on the instance
         return ()
     names = _names(module)

@@ -19,7 +19,7 @@ from torch.nn.modules import module as registration
 
 from precision_fix.runtime.gate import is_set
 from precision_fix.runtime.patching import Patches
-from precision_fix.runtime.storage import forwards, optimizers, reports
+from precision_fix.runtime.storage import forwards, optimizers, outside, reports
 from precision_fix.runtime.storage import libraries as libs
 from precision_fix.runtime.storage.cargo import carry, plain
 from precision_fix.runtime.storage.choice import Choice
@@ -116,6 +116,7 @@ def _apply(original: Function, swap: Swap, choice: Choice) -> Function:
         fn = getattr(fn, "_as_given", fn)
         outermost = not _casting.open
         if outermost:
+            outside.note_all(self, everywhere=True)
             _casting.open, _casting.stores = True, choice.stores(self)
         try:
             names = storable(self) if _casting.stores else ()
@@ -163,6 +164,10 @@ def _setstate(original: Function, swap: Swap) -> Function:
             for name, buffer in self._buffers.items():
                 self._buffers[name] = plain(buffer)
             forwards.settle_one(self)
+            for name, child in self._modules.items():
+                outside.note(self, name, child, everywhere=True)
+                if child is not None and outside.is_read(child):
+                    forwards.settle_one(child)
 
     return __setstate__
 
@@ -184,10 +189,17 @@ def _registered(swap: Swap) -> Function:
 
 
 def _finished(swap: Swap) -> Function:
-    """A module that enters another has initialized itself: under a bfloat16 default its weights are put away."""
+    """A module that enters another has initialized itself: under a bfloat16 default its weights are put away, unless
+    the other reads them.
+    """
 
     def hook(module: nn.Module, name: str, submodule: Any) -> None:
-        if swap.active and swap.default_is_source and isinstance(submodule, nn.Module):
+        if not swap.active or not isinstance(submodule, nn.Module):
+            return
+        outside.note(module, name, submodule, everywhere=True)
+        if outside.is_read(submodule):
+            forwards.settle_one(submodule)
+        elif swap.default_is_source:
             _put_away(submodule)
 
     return hook

@@ -23,11 +23,15 @@ _BFLOAT16 = torch.bfloat16
 _compiling = dynamo_probe()
 
 
-def patch(patches: Patches) -> None:
-    """Wrap the functions of torch.nn.functional that take an input and weights, and the matrix product."""
+def patch(patches: Patches, everywhere: Callable[[], bool]) -> None:
+    """Wrap the functions of torch.nn.functional that take an input and weights, and the matrix product.
+
+    `everywhere` says whether every bfloat16 table is a stored one.
+    """
     for name in _WITH_WEIGHTS.split():
         patches.wrap(torch.nn.functional, name, _with_weights)
     patches.wrap(torch, "matmul", _with_weights)
+    patches.wrap(torch.nn.functional, "embedding", lambda original: _embedding(original, everywhere))
     for name in ("matmul", "__matmul__"):
         patches.wrap(torch.Tensor, name, _product)
 
@@ -51,6 +55,16 @@ def _with_weights(original: Function) -> Function:
         return original(*args, **kwargs)
 
     return by_weight
+
+
+def _embedding(original: Function, everywhere: Callable[[], bool]) -> Function:
+    def embedding(*args: Any, **kwargs: Any) -> Any:
+        if has_torch_function_variadic(*args) and not _compiling():
+            return handle_torch_function(embedding, args, *args, **kwargs)
+        rows = original(*args, **kwargs)
+        return rows.float() if rows.dtype is _BFLOAT16 and everywhere() else rows
+
+    return embedding
 
 
 def _product(original: Function) -> Function:

@@ -32,9 +32,13 @@ def wide(tensor: Any, pairs: Pairs) -> Any:
     """
     if not isinstance(tensor, torch.Tensor) or tensor.dtype is not _BFLOAT16:
         return tensor
-    copy = tensor.float()
-    if tensor.requires_grad and not copy.requires_grad and not _compiling():
-        copy.requires_grad_()
+    if not tensor.requires_grad or torch.is_grad_enabled() or _compiling() or not _plain_tensors():
+        copy = tensor.float()
+    elif torch.is_inference_mode_enabled():
+        with torch.inference_mode(False):  # a view of an inference tensor never says so
+            copy = tensor.float()
+    else:
+        copy = tensor.float().requires_grad_()
     pairs.append((copy, tensor))
     return copy
 
@@ -109,6 +113,12 @@ class _Narrow:
 
     def wide(self) -> torch.Tensor:
         return self.parameter.float().as_strided(*self.shape)
+
+
+def _plain_tensors() -> bool:
+    """Not under torch.func.vmap and its like."""
+    top: Any = getattr(torch._C._functorch, "peek_interpreter_stack", lambda: None)
+    return top() is None
 
 
 def _hooks_allowed() -> bool:

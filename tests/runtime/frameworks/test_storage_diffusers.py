@@ -121,6 +121,7 @@ def test_pipeline(tmp_path: Path) -> None:
 @pytest.mark.parametrize("how", ["model", "sequential", "group"])
 def test_cpu_offload(tmp_path: Path, how: str) -> None:
     """The hooks move modules between the meta device or the CPU and the device, here the CPU as well."""
+    accelerate = pytest.importorskip("accelerate")
     torch.manual_seed(5)
     pipeline().to(torch.bfloat16).save_pretrained(tmp_path)
     made: list[Any] = []
@@ -134,13 +135,9 @@ def test_cpu_offload(tmp_path: Path, how: str) -> None:
     def run(_: Any) -> Mapping[str, torch.Tensor]:
         pipe = made[-1]
         if how == "model":
-            from accelerate import cpu_offload_with_hook
-
-            cpu_offload_with_hook(pipe.unet, execution_device="cpu")
+            accelerate.cpu_offload_with_hook(pipe.unet, execution_device="cpu")
         elif how == "sequential":
-            from accelerate import cpu_offload
-
-            cpu_offload(pipe.unet, execution_device="cpu")
+            accelerate.cpu_offload(pipe.unet, execution_device="cpu")
         else:
             pipe.unet.enable_group_offload(
                 onload_device=torch.device("cpu"), offload_device=torch.device("cpu"), offload_type="leaf_level"

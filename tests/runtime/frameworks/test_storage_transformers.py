@@ -183,7 +183,9 @@ def test_gradient_checkpointing(tmp_path: Path) -> None:
     tiny().to(torch.bfloat16).save_pretrained(tmp_path)
 
     def gradients(checkpointed: bool | None) -> dict[str, torch.Tensor]:
-        model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path, dtype="bfloat16" if checkpointed is not None else "float32")
+        model = transformers.AutoModelForCausalLM.from_pretrained(
+            tmp_path, dtype="bfloat16" if checkpointed is not None else "float32"
+        )
         model.requires_grad_(False)
         inputs = torch.randn(2, 8, 32, generator=torch.Generator().manual_seed(1)).requires_grad_()
         if checkpointed:
