@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from precision_fix.runtime.patching import Patches
+from precision_fix.runtime.storage.storing import STORING
 from precision_fix.runtime.swap import Swap, caller_module
 
 Function = Callable[..., Any]
@@ -144,12 +145,14 @@ def _legacy_load(original: Function, swap: Swap, legacy: _Legacy) -> Function:
         if not swap.active:
             return original(*args, **kwargs)
         legacy.open.append([])
+        outer, STORING.unread = STORING.unread, []
         try:
             result = original(*args, **kwargs)
         finally:
-            tensors = legacy.open.pop()
+            tensors, modules = legacy.open.pop(), STORING.unread
+            STORING.unread = outer
         if swap.stores:
-            _become_cargo(tensors)
+            _become_cargo(tensors, modules)
         else:
             cast_together(tensors, swap)
         return result
@@ -157,7 +160,7 @@ def _legacy_load(original: Function, swap: Swap, legacy: _Legacy) -> Function:
     return _legacy_load
 
 
-def _become_cargo(tensors: list[Any]) -> None:
+def _become_cargo(tensors: list[Any], modules: list[Any]) -> None:
     """They were handed out before they had their numbers, so it is these objects that must change."""
     import torch
 
@@ -166,6 +169,11 @@ def _become_cargo(tensors: list[Any]) -> None:
     for tensor in tensors:
         if type(tensor) is torch.Tensor:
             tensor.__class__ = Cargo
+    if modules:
+        from precision_fix.runtime.storage import mode
+
+        for module in modules:
+            mode.settle_unpickled(module)
 
 
 def cast_together(tensors: list[Any], swap: Swap) -> None:

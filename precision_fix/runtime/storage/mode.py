@@ -24,7 +24,7 @@ from precision_fix.runtime.storage import libraries as libs
 from precision_fix.runtime.storage.cargo import carry, plain
 from precision_fix.runtime.storage.choice import Choice
 from precision_fix.runtime.storage.leaves import KNOWN, defines_forward, is_stored, storable
-from precision_fix.runtime.storage.storing import storing
+from precision_fix.runtime.storage.storing import STORING, storing
 from precision_fix.runtime.swap import Swap
 
 Function = Callable[..., Any]
@@ -160,16 +160,25 @@ def _setstate(original: Function, swap: Swap) -> Function:
 
     def __setstate__(self: Any, state: Any) -> None:
         original(self, state)
-        if swap.active:
-            for name, buffer in self._buffers.items():
-                self._buffers[name] = plain(buffer)
-            forwards.settle_one(self)
-            for name, child in self._modules.items():
-                outside.note(self, name, child, everywhere=True)
-                if child is not None and outside.is_read(child):
-                    forwards.settle_one(child)
+        if not swap.active:
+            return
+        if STORING.unread is not None:
+            STORING.unread.append(self)
+        else:
+            settle_unpickled(self)
 
     return __setstate__
+
+
+def settle_unpickled(module: Any) -> None:
+    """The rule for a module whose state was set as it is."""
+    for name, buffer in module._buffers.items():
+        module._buffers[name] = plain(buffer)
+    forwards.settle_one(module)
+    for name, child in module._modules.items():
+        outside.note(module, name, child, everywhere=True)
+        if child is not None and outside.is_read(child):
+            forwards.settle_one(child)
 
 
 def _registered(swap: Swap) -> Function:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 
 class _Storing(threading.local):
     def __init__(self) -> None:
         self.depth = 0
+        #: Modules out of a file whose numbers are still to be read; they are settled at its end.
+        self.unread: list[Any] | None = None
 
 
 STORING = _Storing()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -75,8 +75,8 @@ class Every(nn.Module):
         x = x + self.attention(x, x, x)[0]
         x = self.prelu(self.linear(self.bilinear(x.contiguous(), x.contiguous()))) + self.bag(tokens)[:, None]
         y = self.cell(x[:, 0])
-        logits: torch.Tensor = self.head(x) + F.linear(y, self.embedding.weight)[:, None]
-        return logits + (y @ self.embedding.weight.T)[:, None]
+        logits = self.head(x) + F.linear(y, self.embedding.weight)[:, None]
+        return cast(torch.Tensor, logits + (y @ self.embedding.weight.T)[:, None])
 
 
 TOKENS = torch.tensor([[1, 2, 3, 4, 5], [9, 8, 7, 6, 5]])
