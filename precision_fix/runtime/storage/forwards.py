@@ -14,8 +14,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from precision_fix.runtime.patching import MISSING, Patches
-from precision_fix.runtime.storage import reads
+from precision_fix.runtime import imports, tables
+from precision_fix.runtime.patching import MISSING, Patches, with_globals_of
+from precision_fix.runtime.storage import libraries, optimizers, reads
 from precision_fix.runtime.storage.leaves import KNOWN, READS_ITS_CHILDREN, defines_forward, is_stored, storable
 from precision_fix.runtime.storage.widened import Pairs, saving_narrow, wide, wide_inputs, widened, write_back
 from precision_fix.runtime.swap import dynamo_probe
@@ -31,8 +32,10 @@ _compiling = dynamo_probe()
 
 
 class _Use:
-    """Who needs the stand-ins. `everywhere`: the runtime does, and then any bfloat16 parameter of a leaf is
-    stored; `trainable`: its stored parameters may be trained.
+    """Who needs the stand-ins, and the ledger of what both ways of storing change.
+
+    `everywhere`: the runtime does, and then any bfloat16 parameter of a leaf is stored; `trainable`: its stored
+    parameters may be trained.
     """
 
     def __init__(self) -> None:
@@ -52,7 +55,10 @@ def acquire() -> None:
         USE.users += 1
         if USE.users == 1:
             reads.patch(USE.patches, lambda: USE.everywhere)
+            optimizers.patch(USE.patches, lambda: USE.everywhere and not USE.trainable)
+            tables.patch(USE.patches)
             stand_in(nn.TransformerEncoderLayer)
+            imports.when_imported(libraries.PEFT, _peft)
 
 
 def release() -> None:
@@ -60,7 +66,12 @@ def release() -> None:
     with USE.lock:
         USE.users -= 1
         if not USE.users:
+            imports.forget(_peft)
             USE.patches.restore()
+
+
+def _peft(module: types.ModuleType) -> None:
+    libraries.patch_peft(module, USE.patches)
 
 
 def keep(module: nn.Module) -> None:
@@ -87,17 +98,16 @@ def stand_in(owner: type[nn.Module]) -> None:
         make = _MAKERS.get(owner)
         if make is None:
             make = _on_all if issubclass(owner, READS_ITS_CHILDREN) else _on_itself
-        USE.patches.wrap(owner, "forward", make)
+        USE.patches.wrap(owner, "forward", lambda original: _scriptable(make(original), original))
 
 
-def settle(module: nn.Module) -> None:
-    """The rule, over a whole model: a bfloat16 parameter is stored where it may be, and float32 elsewhere."""
-    for part in module.modules():
-        settle_one(part)
+def _scriptable(standin: Function, original: Function) -> Function:
+    """torch.jit.script reads the source of the original, and its names in the globals of the stand-in."""
+    return with_globals_of(standin, original) if isinstance(original, types.FunctionType) else standin
 
 
 def settle_one(module: nn.Module) -> None:
-    """The rule for the parameters and buffers of one module itself."""
+    """The rule for one module itself: a bfloat16 parameter is stored where it may be, and float32 elsewhere."""
     names = storable(module)
     for name, parameter in module._parameters.items():
         if parameter is not None and parameter.dtype is _BFLOAT16 and name not in names:

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.weak import WeakIdKeyDictionary
 
 from precision_fix.errors import PrecisionFixError
-from precision_fix.runtime.patching import Patches
-from precision_fix.runtime.storage import forwards, optimizers, outside, reports
+from precision_fix.runtime.storage import forwards, outside, reports
 from precision_fix.runtime.storage.leaves import storable
+from precision_fix.runtime.storage.optimizers import FROZEN
 from precision_fix.runtime.storage.storing import storing
 
-#: The parameters that were stored by hand and are not to be trained, and copies of them.
-_FROZEN: Any = WeakIdKeyDictionary()
 _handles: set[Stored] = set()
-_patches = Patches()
 
 
 class Stored:
@@ -53,7 +48,7 @@ class Stored:
                 forwards.settle_one(module)
         for parameter in self.model.parameters():
             if parameter.dtype is torch.bfloat16 and not trainable:
-                _FROZEN[parameter] = True
+                FROZEN[parameter] = True
         dtypes = [parameter.dtype for parameter in self.model.parameters()]
         self.stored, self.wide = dtypes.count(torch.bfloat16), dtypes.count(torch.float32)
         self.left = tuple(name for name, p in self.model.named_parameters() if id(p) in left)
@@ -82,9 +77,7 @@ class Stored:
                 elif held.dtype in _TWO:
                     held.data = held.data.to(dtype)
         for parameter in self.model.parameters():
-            _FROZEN.pop(parameter, None)
-        if not _handles:
-            _patches.restore()
+            FROZEN.pop(parameter, None)
         forwards.release()
 
 
@@ -115,24 +108,7 @@ def store_in_bfloat16(model: nn.Module, *, trainable: bool = False) -> Stored:
         if parameter.dtype.is_floating_point and parameter.dtype in (torch.float16, torch.float64):
             raise PrecisionFixError(f"{name} is {parameter.dtype}: cast the model with .float() or .bfloat16() first")
     forwards.acquire()
-    if not _handles:
-        _patch_once()
-    reports.patch_classes(model, _patches)
+    reports.patch_classes(model, forwards.USE.patches)
     handle = Stored(model, trainable)
     _handles.add(handle)
     return handle
-
-
-def _patch_once() -> None:
-    optimizers.patch(_patches, lambda parameter: parameter in _FROZEN, "store_in_bfloat16(model, trainable=True)")
-
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        def __deepcopy__(self: Any, memo: Any) -> Any:
-            copied = original(self, memo)
-            if self in _FROZEN:
-                _FROZEN[copied] = True
-            return copied
-
-        return __deepcopy__
-
-    _patches.wrap(nn.Parameter, "__deepcopy__", make)

@@ -10,14 +10,13 @@ from typing import Any
 import torch
 
 from precision_fix.runtime.patching import Patches
-from precision_fix.runtime.storage import forwards
 
 Function = Callable[..., Any]
 
 ACCELERATE, PEFT = "accelerate.utils.modeling", "peft.tuners.tuners_utils"
 
 
-def patch_accelerate(module: ModuleType, patches: Patches) -> None:
+def patch_accelerate(module: ModuleType, patches: Patches, settle: Callable[[Any], None]) -> None:
     """`set_module_tensor_to_device` writes into `_parameters`; who imported it before gets the stand-in too."""
     name = "set_module_tensor_to_device"
     original = getattr(module, name, None)
@@ -25,8 +24,7 @@ def patch_accelerate(module: ModuleType, patches: Patches) -> None:
     def make(original: Function) -> Function:
         def set_module_tensor_to_device(target: Any, tensor_name: str, *args: Any, **kwargs: Any) -> Any:
             result = original(target, tensor_name, *args, **kwargs)
-            if forwards.USE.everywhere:
-                forwards.settle_one(target.get_submodule(tensor_name.rpartition(".")[0]))
+            settle(target.get_submodule(tensor_name.rpartition(".")[0]))
             return result
 
         return set_module_tensor_to_device

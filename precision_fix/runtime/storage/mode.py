@@ -19,7 +19,7 @@ from torch.nn.modules import module as registration
 
 from precision_fix.runtime.gate import is_set
 from precision_fix.runtime.patching import Patches
-from precision_fix.runtime.storage import forwards, optimizers, outside, reports
+from precision_fix.runtime.storage import forwards, outside, reports
 from precision_fix.runtime.storage import libraries as libs
 from precision_fix.runtime.storage.cargo import carry, plain
 from precision_fix.runtime.storage.choice import Choice
@@ -30,7 +30,6 @@ from precision_fix.runtime.swap import Swap
 Function = Callable[..., Any]
 
 _BFLOAT16 = torch.bfloat16
-_ASK = "set PRECISION_FIX_STORAGE_TRAIN=1"
 
 
 class _Casting(threading.local):
@@ -57,8 +56,6 @@ def patch(patches: Patches, swap: Swap, memory: int | None) -> None:
     patches.wrap(torch, "get_default_dtype", lambda original: _get_default_dtype(original, swap))
     patches.wrap(nn.Module, "state_dict", lambda original: _state_dict(original, swap))
     patches.wrap(nn.Module, "__setstate__", lambda original: _setstate(original, swap))
-    if not forwards.USE.trainable:
-        optimizers.patch(patches, lambda parameter: swap.active, _ASK)
     for handle in (
         registration.register_module_parameter_registration_hook(_registered(swap)),
         registration.register_module_buffer_registration_hook(_buffer(swap)),
@@ -76,10 +73,14 @@ def end() -> None:
 def libraries(patches: Patches) -> list[tuple[str, Callable[[ModuleType], object]]]:
     """Modules to wait for, and what to do when they have been imported."""
     return [
-        (libs.ACCELERATE, lambda module: libs.patch_accelerate(module, patches)),
-        (libs.PEFT, lambda module: libs.patch_peft(module, patches)),
-        *((name, lambda module: reports.patch_library(module, patches)) for name in reports.LIBRARIES),
+        (libs.ACCELERATE, lambda module: libs.patch_accelerate(module, patches, _settle)),
+        *((name, lambda module: reports.patch_library(module, forwards.USE.patches)) for name in reports.LIBRARIES),
     ]
+
+
+def _settle(module: nn.Module) -> None:
+    if forwards.USE.everywhere:
+        forwards.settle_one(module)
 
 
 def _init(original: Function, kind: type[nn.Module], swap: Swap) -> Function:

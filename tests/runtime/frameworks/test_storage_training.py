@@ -11,6 +11,7 @@ import torch
 
 from precision_fix import runtime
 from precision_fix.runtime.audit import audit
+from precision_fix.runtime.storage import store_in_bfloat16
 from tests.runtime.frameworks.storage import check
 from tests.runtime.frameworks.test_transformers import tiny
 
@@ -66,6 +67,29 @@ def test_lora(folder: Path, options: dict[str, Any], checkpointed: bool) -> None
     different = [name for name in expected if not torch.equal(expected[name], got[name])]
     assert not different
     assert seen.report().hits == 0, seen.report().text()
+
+
+def test_lora_by_hand(folder: Path) -> None:
+    """The adapters are drawn in float32, though the weight beside them is bfloat16."""
+    peft = pytest.importorskip("peft")
+
+    def gradients(stored: bool) -> dict[str, torch.Tensor]:
+        torch.manual_seed(3)
+        model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+        handle = store_in_bfloat16(model) if stored else None
+        try:
+            config = peft.LoraConfig(r=4, target_modules=["q_proj", "down_proj"], init_lora_weights=False)
+            model = peft.get_peft_model(model, config)
+            optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+            torch.autograd.backward(model(input_ids=TOKENS, labels=TOKENS, use_cache=False).loss)
+            optimizer.step()
+            return {n: g for n, p in model.named_parameters() if p.requires_grad for g in (p.grad, p.detach())}
+        finally:
+            if handle is not None:
+                handle.restore()
+
+    expected, got = gradients(False), gradients(True)
+    assert expected and all(torch.equal(expected[name], got[name]) for name in expected)
 
 
 def test_lora_merged(folder: Path) -> None:

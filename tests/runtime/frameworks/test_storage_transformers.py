@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 from precision_fix import runtime
 from precision_fix.errors import PrecisionFixError
 from precision_fix.runtime.audit import audit
+from precision_fix.runtime.storage import store_in_bfloat16
 from tests.runtime.frameworks.storage import bits_of, check
 from tests.runtime.frameworks.test_transformers import tiny
 
@@ -100,7 +102,11 @@ def _sound(model: Any) -> Mapping[str, torch.Tensor]:
     [
         (tiny, _tokens, set()),
         (t5, _tokens, set()),
-        (vision, _pixels, {"vision_model.embeddings.class_embedding"}),
+        (
+            vision,
+            _pixels,
+            {f"vision_model.embeddings.{name}" for name in ("class_embedding", "position_embedding.weight")},
+        ),
         (gpt2, _tokens, set()),
         (gemma, _tokens, set()),
         (whisper, _sound, set()),
@@ -121,6 +127,30 @@ def test_from_a_checkpoint(tmp_path: Path, make: Any, run: Any, left: set[str], 
         return kind.from_pretrained(tmp_path, dtype=torch.bfloat16 if spelling == "dtype" else "auto").eval()
 
     check(load, run, left)
+
+
+@pytest.mark.parametrize(
+    ("make", "run", "left"),
+    [(tiny, _tokens, 0), (t5, _tokens, 2), (vision, _pixels, 3), (gpt2, _tokens, 0), (gemma, _tokens, 0)],
+)
+def test_by_hand(make: Any, run: Any, left: int) -> None:
+    """Without the runtime, a layer whose dtype its parent casts to stays float32: the last one of T5's MLP."""
+    torch.manual_seed(1)
+    model = make().to(torch.bfloat16).eval()
+    wide = copy.deepcopy(model).float()
+    handle = store_in_bfloat16(model)
+    try:
+        assert len(handle.left) == left
+        with torch.no_grad(), audit() as seen:
+            got = run(model)
+        with torch.no_grad():
+            expected = run(wide)
+        assert model.dtype is torch.float32
+        assert torch.equal(got["out"], expected["out"])
+        assert seen.report().hits == 0, seen.report().text()
+    finally:
+        handle.restore()
+    assert {p.dtype for p in model.parameters()} == {torch.bfloat16}
 
 
 def test_generate_and_its_cache(tmp_path: Path) -> None:
