@@ -16,7 +16,7 @@ from torch import nn
 
 from precision_fix.runtime import imports, tables
 from precision_fix.runtime.patching import MISSING, Patches, with_globals_of
-from precision_fix.runtime.storage import libraries, optimizers, reads
+from precision_fix.runtime.storage import buffer, libraries, optimizers, reads
 from precision_fix.runtime.storage.leaves import KNOWN, READS_ITS_CHILDREN, defines_forward, is_stored, storable
 from precision_fix.runtime.storage.widened import Pairs, saving_narrow, wide, wide_inputs, widened, write_back
 from precision_fix.runtime.swap import dynamo_probe
@@ -68,6 +68,7 @@ def release() -> None:
         if not USE.users:
             imports.forget(_peft)
             USE.patches.restore()
+            buffer.clear()
 
 
 def _peft(module: types.ModuleType) -> None:
@@ -112,9 +113,9 @@ def settle_one(module: nn.Module) -> None:
     for name, parameter in module._parameters.items():
         if parameter is not None and parameter.dtype is _BFLOAT16 and name not in names:
             parameter.data = parameter.data.float()
-    for name, buffer in module._buffers.items():
-        if buffer is not None and buffer.dtype is _BFLOAT16:
-            module._buffers[name] = buffer.float()
+    for name, held in module._buffers.items():
+        if held is not None and held.dtype is _BFLOAT16:
+            module._buffers[name] = held.float()
     if names and is_stored(module):
         keep(module)
 

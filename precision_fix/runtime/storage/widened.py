@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
+from precision_fix.runtime.storage import buffer
 from precision_fix.runtime.swap import dynamo_probe
 
 Function = Callable[..., Any]
@@ -32,7 +33,11 @@ def wide(tensor: Any, pairs: Pairs) -> Any:
     """
     if not isinstance(tensor, torch.Tensor) or tensor.dtype is not _BFLOAT16:
         return tensor
-    if not tensor.requires_grad or torch.is_grad_enabled() or _compiling() or not _plain_tensors():
+    if _compiling() or torch.is_grad_enabled() or not _plain_tensors():
+        copy = tensor.float()
+    elif (lent := buffer.borrow(tensor)) is not None:
+        copy = lent
+    elif not tensor.requires_grad:
         copy = tensor.float()
     elif torch.is_inference_mode_enabled():
         with torch.inference_mode(False):  # a view of an inference tensor never says so
@@ -84,7 +89,15 @@ def saving_narrow(pairs: Pairs, function: Function, args: Any, kwargs: Any) -> A
     Otherwise a forward pass with gradients would hold the whole model in float32. torch.compile decides for
     itself what it saves.
     """
-    if not pairs or not torch.is_grad_enabled() or _compiling() or not _hooks_allowed():
+    if _compiling():
+        return function(*args, **kwargs)
+    if not torch.is_grad_enabled():
+        try:
+            return function(*args, **kwargs)
+        finally:
+            for copy, _ in pairs:
+                buffer.give_back(copy)
+    if not pairs or not _hooks_allowed():
         return function(*args, **kwargs)
     narrow = {copy.untyped_storage()._cdata: parameter for copy, parameter in pairs}
     outer = _outer_hooks()

@@ -335,6 +335,47 @@ def test_threads() -> None:
     assert not wrong
 
 
+class Giving(nn.Linear):
+    """A forward that gives its weight away."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.seen = self.weight[:1]
+        return self.weight.T
+
+
+@pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
+def test_large_copies_share_a_buffer_that_nobody_else_looks_at(context: Any) -> None:
+    from precision_fix.runtime.storage import buffer
+
+    torch.manual_seed(0)
+    model: Any = nn.Sequential(nn.Linear(640, 640), OwnWide(640), Giving(640, 640))
+    wide = rounded(model)
+    x = torch.rand(3, 640)
+    store_in_bfloat16(model)
+    with context():
+        assert torch.equal(model[1](model[0](x)), wide[1](wide[0](x)))
+        assert [flat.numel() for flat in buffer._free] == [640 * 640]
+        given = model[2](x)
+        assert buffer._free == [], "it was given away, and is not lent again"
+        other = model[0](torch.zeros(1, 640))
+        assert torch.equal(given, wide[2].weight.T) and torch.equal(model[2].seen, wide[2].weight[:1])
+        assert torch.equal(other, wide[0].bias[None])
+    wrong: list[int] = []
+
+    def work(number: int) -> None:
+        y = torch.full((2, 640), float(number))
+        with context():
+            expected = wide[0](y)
+            wrong.extend(number for _ in range(20) if not torch.equal(model[0](y), expected))
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong and not buffer._lent
+
+
 class Compiled(nn.Module):
     def __init__(self) -> None:
         super().__init__()
