@@ -18,18 +18,22 @@ from precision_fix.runtime.storage.storing import storing
 #: Functions that move, copy or look at numbers, or say where and of what kind they are. What they return of
 #: bfloat16 is cargo again.
 _WORDS = """
-    __class__ __deepcopy__ __delete__ __dir__ __format__ __get__ __getitem__ __hash__ __len__ __reduce_ex__
-    __repr__ __set__ __str__ _is_view _typed_storage as_strided as_subclass broadcast_to cat chunk clone
-    column_stack concat concatenate contiguous cpu cuda data_ptr detach detach_ dim dim_order dsplit dstack
-    element_size expand expand_as flatten get_device hsplit hstack index_select is_complex is_conj is_contiguous
-    is_floating_point is_inference is_neg is_pinned is_same_size is_set_to is_shared is_signed
-    is_storage is_tensor moveaxis movedim narrow ndimension nelement numel permute pin_memory ravel
-    register_hook repeat requires_grad_ reshape reshape_as roll row_stack select share_memory_ size split
-    split_with_sizes squeeze stack storage storage_offset storage_type stride swapaxes swapdims t take_along_dim
-    tensor_split tile transpose unbind unflatten unfold unsafe_chunk unsafe_split unsqueeze
+    __class__ __deepcopy__ __dir__ __format__ __getitem__ __len__ __reduce_ex__ __repr__ __str__ _is_view
+    _typed_storage as_strided as_subclass broadcast_to cat chunk clone column_stack concat concatenate
+    contiguous cpu cuda data_ptr detach dim dim_order dsplit dstack element_size expand expand_as flatten
+    get_device hsplit hstack index_select is_complex is_conj is_contiguous is_floating_point is_inference is_neg
+    is_pinned is_same_size is_set_to is_shared is_signed is_storage is_tensor moveaxis movedim narrow ndimension
+    nelement numel permute pin_memory ravel repeat reshape reshape_as roll row_stack select share_memory_ size
+    split split_with_sizes squeeze stack storage storage_offset storage_type stride swapaxes swapdims t
+    take_along_dim tensor_split tile transpose unbind unflatten unfold unsafe_chunk unsafe_split unsqueeze
     untyped_storage view view_as vsplit vstack
 """
 _MOVES = frozenset(_WORDS.split())
+#: What asks or changes the very object: its gradient, its hooks, where its memory is.
+_OF_ITSELF = {
+    *("__delete__", "__get__", "__hash__", "__set__"),
+    *("detach_", "register_hook", "requires_grad_", "retain_grad"),
+}
 _BFLOAT16 = torch.bfloat16
 
 
@@ -60,6 +64,9 @@ class Cargo(torch.Tensor):
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         name = getattr(func, "__name__", "")
+        if name in _OF_ITSELF:
+            with torch._C.DisableTorchFunctionSubclass():
+                return _map(carry, func(*args, **kwargs))
         if name in _MOVES:
             return _moved(func, *args, **kwargs)
         if name in ("copy_", "zero_", "fill_"):

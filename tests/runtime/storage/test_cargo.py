@@ -152,6 +152,19 @@ def test_it_is_pickled_as_what_it_carries() -> None:
     assert torch.equal(plain(again), real)
 
 
+@pytest.mark.usefixtures("maybe_stored")
+def test_gradients_of_it() -> None:
+    """Of an embedding out of a file that is to be learned."""
+    cargo = carry(tensor())
+    assert cargo.requires_grad_() is cargo and cargo.requires_grad
+    torch.autograd.backward((cargo * 3).sum())
+    assert cargo.grad is not None and cargo.grad.tolist() == [[3.0] * 4] * 4
+    cargo.grad = None
+    cargo.requires_grad = False
+    assert not (cargo + 1).requires_grad and cargo.grad is None
+    assert {cargo: 1}[cargo] == 1
+
+
 def test_it_becomes_a_parameter() -> None:
     with runtime.enabled(storage="bfloat16"):
         parameter = torch.nn.Parameter(carry(tensor()))
