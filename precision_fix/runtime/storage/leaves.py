@@ -49,6 +49,9 @@ READS_ITS_CHILDREN: tuple[type[nn.Module], ...] = (nn.MultiheadAttention, nn.Tra
 
 _KNOWN = tuple(KNOWN)
 
+#: Where a replica of nn.DataParallel has its parameters, besides as plain attributes (torch.nn.parallel.replicate).
+FORMER = "_former_parameters"
+
 #: What accelerate and diffusers set on a module beside a `forward` that calls the one of its class.
 _HOOKED = {"_old_forward", "_diffusers_hook"}
 
@@ -90,4 +93,6 @@ def _names(module: nn.Module) -> tuple[str, ...]:
 
 def is_stored(module: nn.Module) -> bool:
     """Whether any parameter of its own is bfloat16."""
+    if FORMER in module.__dict__:
+        return any(value.dtype is torch.bfloat16 for value in module.__dict__[FORMER].values())
     return any(p is not None and p.dtype is torch.bfloat16 for p in module._parameters.values())

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from precision_fix.runtime.storage import buffer
+from precision_fix.runtime.storage.leaves import FORMER
 from precision_fix.runtime.swap import dynamo_probe
 
 Function = Callable[..., Any]
@@ -54,6 +55,8 @@ def widened(module: _Module, pairs: Pairs, deep: bool = False) -> _Module:
     state = dict(vars(module))
     parameters = {name: wide(parameter, pairs) for name, parameter in module._parameters.items()}
     state["_parameters"] = parameters
+    for name in state.get(FORMER, ()):
+        state[name] = wide(state[name], pairs)
     if deep:
         state["_modules"] = {
             name: child if child is None else widened(child, pairs, True) for name, child in module._modules.items()

@@ -456,6 +456,23 @@ class Codebook(nn.Module):
         return torch.nn.functional.linear(mixed, self.head.weight) + mixed.to(self.norm.weight.dtype).sum()
 
 
+def test_replicas_of_data_parallel() -> None:
+    """What nn.parallel.replicate does for each device, on this one."""
+    torch.manual_seed(0)
+    x = torch.rand(2, 3, 4)
+    for model in (nn.Linear(4, 4), nn.LayerNorm(4), nn.Embedding(4, 4), OwnWide(4)):
+        wide = rounded(model)
+        store_in_bfloat16(model)
+        replica: Any = model._replicate_for_data_parallel()  # type: ignore[no-untyped-call]
+        replica._former_parameters = {}
+        for name, parameter in model._parameters.items():
+            assert parameter is not None
+            replica._former_parameters[name] = parameter.detach().clone()
+            setattr(replica, name, replica._former_parameters[name])
+        given = x.long() if isinstance(model, nn.Embedding) else x
+        assert torch.equal(replica(given), wide(given)), type(model)
+
+
 def test_children_that_are_read_stay_float32() -> None:
     torch.manual_seed(0)
     model, x = Codebook(), torch.rand(2, 4)
