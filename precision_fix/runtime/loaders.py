@@ -224,9 +224,9 @@ def patch_safetensors_torch(module: ModuleType, patches: Patches, swap: Swap) ->
 
 
 def _upcast(value: Any, swap: Swap) -> Any:
+    """`safe_open` gives numpy arrays too, where it was asked to."""
     from precision_fix.runtime.storage.cargo import carry
 
-    """`safe_open` gives numpy arrays too, where it was asked to."""
     if getattr(value, "dtype", None) is not swap.source:
         return value
     return carry(value) if swap.stores else swap.upcast(value)

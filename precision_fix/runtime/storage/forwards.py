@@ -75,22 +75,26 @@ def _peft(module: types.ModuleType) -> None:
     libraries.patch_peft(module, USE.patches)
 
 
-def keep(module: nn.Module) -> None:
-    """`module` has stored parameters: its class gets its stand-in."""
+def keep(module: nn.Module, patches: Patches | None = None) -> None:
+    """`module` has stored parameters: its class gets its stand-in.
+
+    `patches` notes what is set on the module itself. The ledger of all does not: it would keep the module alive.
+    """
     owner = defines_forward(type(module))
     if owner.forward not in USE.patches.originals:
         stand_in(owner)
     # Hooks of accelerate and diffusers may have bound it before it was replaced.
-    _rebind(module, "_old_forward", owner.forward)
+    patches = Patches() if patches is None else patches
+    _rebind(module, "_old_forward", owner.forward, patches)
     for reference in getattr(vars(module).get("_diffusers_hook"), "_fn_refs", ()):
         for name in ("forward", "original_forward"):
-            _rebind(reference, name, owner.forward)
+            _rebind(reference, name, owner.forward, patches)
 
 
-def _rebind(holder: Any, name: str, standin: Function) -> None:
+def _rebind(holder: Any, name: str, standin: Function, patches: Patches) -> None:
     bound = vars(holder).get(name)
     if getattr(bound, "__func__", None) is USE.patches.originals.get(standin, MISSING):
-        USE.patches.set(holder, name, types.MethodType(standin, bound.__self__))
+        patches.set(holder, name, types.MethodType(standin, bound.__self__))
 
 
 def stand_in(owner: type[nn.Module]) -> None:
@@ -107,7 +111,7 @@ def _scriptable(standin: Function, original: Function) -> Function:
     return with_globals_of(standin, original) if isinstance(original, types.FunctionType) else standin
 
 
-def settle_one(module: nn.Module) -> None:
+def settle_one(module: nn.Module, patches: Patches | None = None) -> None:
     """The rule for one module itself: a bfloat16 parameter is stored where it may be, and float32 elsewhere."""
     names = storable(module)
     for name, parameter in module._parameters.items():
@@ -117,7 +121,7 @@ def settle_one(module: nn.Module) -> None:
         if held is not None and held.dtype is _BFLOAT16:
             module._buffers[name] = held.float()
     if names and is_stored(module):
-        keep(module)
+        keep(module, patches)
 
 
 def is_ours(module: nn.Module) -> bool:

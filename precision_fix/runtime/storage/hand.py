@@ -8,12 +8,11 @@ import torch
 from torch import nn
 
 from precision_fix.errors import PrecisionFixError
+from precision_fix.runtime.patching import Patches
 from precision_fix.runtime.storage import forwards, outside, reports
 from precision_fix.runtime.storage.leaves import storable
 from precision_fix.runtime.storage.optimizers import FROZEN
 from precision_fix.runtime.storage.storing import storing
-
-_handles: set[Stored] = set()
 
 
 class Stored:
@@ -27,6 +26,8 @@ class Stored:
         self.stored = self.wide = 0
         self._before: list[tuple[Any, torch.dtype]] = []
         self._marked: list[nn.Module] = []
+        self._patches = Patches()
+        self._open = True
         self._store(trainable)
 
     def _store(self, trainable: bool) -> None:
@@ -45,7 +46,7 @@ class Stored:
                 if forwards.MARK not in module.__dict__:
                     module.__dict__[forwards.MARK] = trainable
                     self._marked.append(module)
-                forwards.settle_one(module)
+                forwards.settle_one(module, self._patches)
         for parameter in self.model.parameters():
             if parameter.dtype is torch.bfloat16 and not trainable:
                 FROZEN[parameter] = True
@@ -64,9 +65,10 @@ class Stored:
         parameters and buffers have their dtypes again, and it may be trained. Numbers that storing rounded stay
         rounded; nothing kept the float32 ones. Twice is once.
         """
-        if self not in _handles:
+        if not self._open:
             return
-        _handles.discard(self)
+        self._open = False
+        self._patches.restore()
         with storing(), torch.no_grad():
             for module in self._marked:
                 module.__dict__.pop(forwards.MARK, None)
@@ -108,7 +110,9 @@ def store_in_bfloat16(model: nn.Module, *, trainable: bool = False) -> Stored:
         if parameter.dtype.is_floating_point and parameter.dtype in (torch.float16, torch.float64):
             raise PrecisionFixError(f"{name} is {parameter.dtype}: cast the model with .float() or .bfloat16() first")
     forwards.acquire()
-    reports.patch_classes(model, forwards.USE.patches)
-    handle = Stored(model, trainable)
-    _handles.add(handle)
-    return handle
+    try:
+        reports.patch_classes(model, forwards.USE.patches)
+        return Stored(model, trainable)
+    except BaseException:
+        forwards.release()
+        raise

@@ -31,7 +31,7 @@ MOVES: list[Callable[[Any], Any]] = [
     lambda t: t.t().contiguous(),
     lambda t: t[1:, ::2],
     lambda t: t[None].squeeze(0),
-    lambda t: t.view(-1).reshape(t.shape),
+    lambda t: t.reshape(-1).view(t.shape),
     lambda t: t.data,
     lambda t: t.T,
     lambda t: t.chunk(2)[1],

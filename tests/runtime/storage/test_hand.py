@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import gc
 import pickle
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -34,6 +36,7 @@ def nothing_stays() -> Iterator[None]:
         original(self, model, trainable)
 
     Stored.__init__ = noted  # type: ignore[method-assign]
+    Stored.__wrapped_init__ = original  # type: ignore[attr-defined]
     try:
         yield
     finally:
@@ -116,6 +119,25 @@ def test_restore() -> None:
     assert dtypes(model).keys() == {torch.float32}
     assert torch.equal(outputs(model), outputs(wide)), "rounded numbers stay rounded"
     torch.optim.SGD(model.parameters())
+
+
+@pytest.mark.parametrize("mode", ["hand", "runtime"])
+def test_nothing_keeps_a_model_alive(mode: str) -> None:
+    model: Any = OwnWide(4)
+    model._old_forward = model.forward
+    model.forward = lambda x: x
+    seen = weakref.ref(model)
+    with runtime.enabled(storage="bfloat16") if mode == "runtime" else contextlib.nullcontext():
+        if mode == "hand":
+            forwards.acquire()
+            Stored.__wrapped_init__(Stored.__new__(Stored), model, False)  # type: ignore[attr-defined]
+        else:
+            model.to(BF16)(torch.rand(1, 4))
+        del model
+        gc.collect()
+        assert seen() is None
+    if mode == "hand":
+        forwards.release()
 
 
 def test_two_models_and_one_that_is_none() -> None:
