@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test lint score promises bench bench-configs bench-runtime clones frameworks hooks page gpu clean
+.PHONY: demo test lint score promises bench bench-configs bench-runtime bench-storage clones frameworks hooks page gpu clean
 
 # The two commands of the README. Both install what they need into .venv, and nothing elsewhere.
 
@@ -35,6 +35,9 @@ bench-configs: $(VENV)/ready
 
 bench-runtime: $(VENV)/ready
 	$(RUN) -m tests.bench.runtime
+
+bench-storage: $(VENV)/ready
+	$(RUN) -m tests.bench.storage
 
 # The runtime under transformers, Accelerate, Lightning, peft and diffusers, which are installed for it, and patched
 # configs as these libraries read them; fish-speech's are fetched, or taken from FISH_SPEECH=/path.

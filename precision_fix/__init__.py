@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from precision_fix import audit as audit
     from precision_fix.api import detect, patch, scan, undo
+    from precision_fix.runtime.storage import store_in_bfloat16
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "audit", "detect", "patch", "scan", "undo"]
+__all__ = ["__version__", "audit", "detect", "patch", "scan", "store_in_bfloat16", "undo"]
 
 
 def __getattr__(name: str) -> Any:
@@ -18,6 +19,10 @@ def __getattr__(name: str) -> Any:
         import importlib
 
         return importlib.import_module("precision_fix.audit")
+    if name == "store_in_bfloat16":
+        from precision_fix.runtime import storage
+
+        return storage.store_in_bfloat16
     if name in ("detect", "patch", "scan", "undo"):
         from precision_fix import api
 

@@ -147,7 +147,7 @@ def read(html: str) -> _Reader:
 def test_objects_draw_themselves_and_nothing_breaks_out() -> None:
     bad = '<script>alert("x")</script>&\udc80'
     gpus = Detection((Gpu(bad, ComputeCapability(7, 5), 15 * 2**30), Gpu("b", ComputeCapability(8, 0))), "nvml", (bad,))
-    status = runtime.Status(True, bad, "float32", bad, 3, (bad,), (bad,))
+    status = runtime.Status(True, bad, "float32", "bfloat16", bad, 3, (bad,), (bad,))
     for drawn in (gpus._repr_html_(), status._repr_html_(), State(gpus, status)._repr_html_()):
         reader = read(drawn)
         assert "script" not in reader.open and '<script>alert("x")</script>&' in reader.text

@@ -32,11 +32,15 @@ def run(
     to: Annotated[
         str | None, typer.Option("--to", help="What bfloat16 becomes: float32 or float16.", autocompletion=complete_to)
     ] = None,
+    storage: Annotated[
+        str | None, typer.Option("--storage", help="Keep weights in: float32, bfloat16, or auto, as it fits.")
+    ] = None,
 ) -> None:
     """Run a program, and its children, in float32 where the GPU has no bfloat16, without editing it."""
     from precision_fix.runtime.launch import run_program
 
-    for name, value in (("PRECISION_FIX_GPU", gpu), ("PRECISION_FIX_TO", to)):
+    options = (("PRECISION_FIX_GPU", gpu), ("PRECISION_FIX_TO", to), ("PRECISION_FIX_STORAGE", storage))
+    for name, value in options:
         if value is not None:
             os.environ[name] = value
     # Ctrl-C is the program's own again.

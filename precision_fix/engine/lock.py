@@ -131,7 +131,12 @@ def _hide(directory: Path) -> None:
     """From git, and from tools that respect what git ignores. Raises OSError."""
     ignore = directory / ".gitignore"
     if not ignore.exists() or not ignore.stat().st_size:
-        ignore.write_bytes(b"*\n")
+        # Not truncated first: whoever holds the lock may be reading what another run wrote a moment ago.
+        descriptor = os.open(ignore, os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
+        try:
+            os.write(descriptor, b"*\n")
+        finally:
+            os.close(descriptor)
 
 
 def _holder(descriptor: int) -> str:

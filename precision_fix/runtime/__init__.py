@@ -39,6 +39,7 @@ class Status:
     active: bool
     reason: str
     target: str
+    storage: str
     gpu: str | None
     patched: int
     skipped: tuple[str, ...]
@@ -54,7 +55,9 @@ class Status:
         from precision_fix.drawing import table
 
         rows = [("in force", "yes" if self.active else "no"), ("GPU", self.gpu or "not known"), ("why", self.reason)]
-        rows += [("bfloat16 becomes", self.target), ("functions replaced", str(self.patched))] if self.active else []
+        if self.active:
+            rows += [("bfloat16 becomes", self.target), ("weights are stored in", self.storage)]
+            rows += [("functions replaced", str(self.patched))]
         return table(("runtime", ""), rows, [*self.skipped, *self.problems])
 
 
@@ -73,7 +76,12 @@ _state = _Installed(gate.Decision(False, "float32", "not installed"))
 
 
 def install(
-    *, mode: str | None = None, gpu: str | None = None, to: str | None = None, quiet: bool | None = None
+    *,
+    mode: str | None = None,
+    gpu: str | None = None,
+    to: str | None = None,
+    quiet: bool | None = None,
+    storage: str | None = None,
 ) -> Status:
     """Decide, say so on stderr, and where it is so decided, replace. Twice is once: the second call changes
     nothing.
@@ -84,7 +92,7 @@ def install(
     with _LOCK:
         if _state.swap is not None:
             return status()
-        decision = gate.decide(mode, gpu, to)
+        decision = gate.decide(mode, gpu, to, storage=storage)
         if decision.active:
             _replace(decision)
         else:
@@ -100,6 +108,10 @@ def uninstall() -> None:
         if _state.swap is None or _state.patches is None:
             return
         _state.swap.active = False
+        if _state.swap.stores:
+            from precision_fix.runtime.storage import mode
+
+            mode.end()
         for callback in _state.waiting:
             imports.forget(callback)
         _state.patches.restore()
@@ -113,6 +125,7 @@ def status() -> Status:
         active=_state.swap is not None,
         reason=decision.line,
         target=decision.target,
+        storage=decision.storage,
         gpu=decision.gpu,
         patched=len(patches) if patches is not None else 0,
         skipped=tuple(patches.skipped) if patches is not None else (),
@@ -121,13 +134,13 @@ def status() -> Status:
 
 
 @contextlib.contextmanager
-def enabled(*, to: str = "float32") -> Iterator[Status]:
+def enabled(*, to: str = "float32", storage: str = "float32") -> Iterator[Status]:
     """Replace in a `with` block, whatever the GPU and silently: for tests. What was in force before stays in
     force.
     """
     before = _state.swap is not None
     try:
-        yield install(mode="force", to=to, quiet=True)
+        yield install(mode="force", to=to, quiet=True, storage=storage)
     finally:
         if not before:
             uninstall()
@@ -171,7 +184,8 @@ def _replace(decision: gate.Decision) -> None:
     from precision_fix.runtime.patching import Patches
     from precision_fix.runtime.swap import Swap
 
-    patches, swap = Patches(), Swap(torch.bfloat16, getattr(torch, decision.target))
+    stores = decision.storage != "float32"
+    patches, swap = Patches(), Swap(torch.bfloat16, getattr(torch, decision.target), stores)
     _state.decision, _state.patches, _state.swap = decision, patches, swap
     try:
         tables.prime()
@@ -181,6 +195,11 @@ def _replace(decision: gate.Decision) -> None:
         autocast.patch(patches, swap)
         probes.patch(patches, swap)
         tables.patch(patches)
+        if stores:
+            from precision_fix.runtime.storage import mode
+
+            mode.patch(patches, swap, decision.memory if decision.storage == "auto" else None)
+            _wait_for(mode.libraries(patches))
         _wait_for_libraries(patches, swap)
         if not hasattr(torch, "_import_device_backends"):
             patches.skipped.append(
@@ -204,6 +223,10 @@ def _wait_for_libraries(patches: Patches, swap: Swap) -> None:
         (planners.MODULE, lambda module: planners.patch(module, patches, swap)),
         *((name, lambda module: probes.patch_helper(module, patches)) for name in probes.HELPERS),
     ]
+    _wait_for(waiting)
+
+
+def _wait_for(waiting: list[tuple[str, Callable[[Any], object]]]) -> None:
     for name, callback in waiting:
         _state.waiting.append(callback)
         imports.when_imported(name, callback)

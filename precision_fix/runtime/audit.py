@@ -22,6 +22,7 @@ from types import FrameType
 from typing import Any
 
 from precision_fix.runtime.gate import is_set
+from precision_fix.runtime.storage.storing import STORING
 
 BLIND_SPOTS = (
     "what torch.compile would make of the program: it runs uncompiled while it is watched",
@@ -34,10 +35,15 @@ BLIND_SPOTS = (
 #: Operators that only read, move or describe what is there: they are counted apart, as no computation.
 #: A cast out of bfloat16 is how a file is read; a cast into it rounds, and is a hit.
 _MOVES = {
-    "alias", "as_strided", "clone", "copy_", "detach", "empty", "empty_like", "empty_strided", "expand",
-    "permute", "select", "slice", "split", "squeeze", "t", "transpose", "unsqueeze", "view", "_unsafe_view",
-    "_reshape_alias", "set_", "resize_", "_local_scalar_dense", "is_pinned", "_pin_memory", "lift_fresh",
+    "alias", "as_strided", "clone", "copy_", "detach", "empty", "empty_like", "empty_strided", "expand", "cat",
+    "embedding", "gather", "index", "index_select", "narrow", "permute", "stack", "unbind", "unfold", "repeat",
+    "split_with_sizes", "fill_", "zero_", "select", "slice", "split", "squeeze", "t", "transpose", "unsqueeze",
+    "view", "_unsafe_view", "_reshape_alias", "set_", "resize_", "_local_scalar_dense", "is_pinned", "_pin_memory",
+    "lift_fresh",
 }  # fmt: skip
+
+#: Under inference_mode a cast comes as `to`, otherwise as what it comes to.
+_CASTS = {"_to_copy", "to"}
 
 _ROOTS = tuple(str(Path(path).resolve()) + os.sep for path in (Path(__file__).parent.parent,))
 
@@ -152,6 +158,7 @@ class Audit:
         )
 
     def _record(self, operator: str, computes: bool) -> None:
+        computes = computes and not STORING.depth  # to put a weight away is no computation
         file, line, via = _user_line(sys._getframe(2))
         with self._lock:
             self._counts[file, line, operator, via, computes] += 1
@@ -195,9 +202,9 @@ def _make_mode(record: Any) -> Any:
             result = func(*args, **(kwargs or {}))
             if has_bfloat16(result):
                 read = has_bfloat16(args, kwargs)
-                record(str(func), not (read and name_of(func) == "_to_copy") and name_of(func) not in _MOVES)
+                record(str(func), not (read and name_of(func) in _CASTS) and name_of(func) not in _MOVES)
             elif has_bfloat16(args, kwargs):
-                record(str(func), name_of(func) not in _MOVES and name_of(func) != "_to_copy")
+                record(str(func), name_of(func) not in _MOVES and name_of(func) not in _CASTS)
             return result
 
     return Watch()  # type: ignore[no-untyped-call,unused-ignore]

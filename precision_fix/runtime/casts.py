@@ -93,12 +93,17 @@ def _patch_parameter(patches: Patches, swap: Swap) -> None:
     """
     import torch
 
+    from precision_fix.runtime.storage.cargo import plain
+
     bfloat16 = swap.source
 
     def make_new(original: Function) -> Any:
         def __new__(cls: Any, data: Any = None, requires_grad: bool = True) -> Any:
-            if data is not None and data.dtype is bfloat16 and swap.applies():
-                data = swap.upcast(data.detach())
+            if data is not None and data.dtype is bfloat16:
+                if swap.stores:  # its module says, when it is registered there, whether it stays
+                    data = plain(data)
+                elif swap.applies():
+                    data = swap.upcast(data.detach())
             return original(cls, data, requires_grad)
 
         return __new__
@@ -112,7 +117,7 @@ def _patch_parameter(patches: Patches, swap: Swap) -> None:
     def loading(original: Function) -> Function:
         def load_state_dict(self: Any, state_dict: Any, *args: Any, **kwargs: Any) -> Any:
             assign = kwargs.get("assign", args[1] if len(args) > 1 else False)
-            if assign and swap.applies():
+            if assign and swap.applies() and not swap.stores:
                 state_dict = _without_source(state_dict, swap)
             return original(self, state_dict, *args, **kwargs)
 

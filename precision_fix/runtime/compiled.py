@@ -210,18 +210,22 @@ def _without(devices: list[str], state: AutocastState) -> Iterator[None]:
 
 def _all_wide(gm: Any, swap: Swap) -> bool:
     """Whether no floating number in the graph is narrower than the target: then a region in the target does
-    nothing.
+    nothing. A stored weight is widened before it meets anything.
     """
     import torch
     from torch.utils._pytree import tree_leaves
 
     width = swap.target.itemsize
+    stored = swap.source if swap.stores else None
     values: list[Any] = [*gm.parameters(), *gm.buffers()]
     for inner in gm.modules():
         for node in getattr(getattr(inner, "graph", None), "nodes", ()):
             values.extend(tree_leaves(node.meta.get("example_value")))
     return not any(
-        isinstance(value, torch.Tensor) and value.dtype.is_floating_point and value.dtype.itemsize < width
+        isinstance(value, torch.Tensor)
+        and value.dtype.is_floating_point
+        and value.dtype.itemsize < width
+        and value.dtype is not stored
         for value in values
     )
 

@@ -1,7 +1,7 @@
 """Whether to do anything, from the environment and the GPU, in one line with the reason.
 
 PRECISION_FIX=off|auto|force, PRECISION_FIX_GPU=t4|7.5|sm_75, PRECISION_FIX_TO=float32|float16,
-PRECISION_FIX_QUIET=1.
+PRECISION_FIX_STORAGE=float32|bfloat16|auto, PRECISION_FIX_QUIET=1.
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from precision_fix.errors import PrecisionFixError
 
 MODES = ("off", "auto", "force")
 TARGETS = ("float32", "float16")
+STORAGES = ("off", "float32", "bfloat16", "auto")
 
 #: Set, to the process id, by the process that has spoken; its children inherit it and stay quiet.
 _SAID = "PRECISION_FIX_SAID"
@@ -22,12 +23,18 @@ _SAID = "PRECISION_FIX_SAID"
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`line` is what the user is told, without the program's name; "" where there is nothing to say."""
+    """`line` is what the user is told, without the program's name; "" where there is nothing to say.
+
+    `storage` is how weights are stored: "float32", "bfloat16", or "auto" for each model as it fits `memory`, the
+    bytes of the GPU as far as they are known.
+    """
 
     active: bool
     target: str
     line: str
     gpu: str | None = None
+    storage: str = "float32"
+    memory: int | None = None
 
 
 def is_set(environ: Mapping[str, str], name: str) -> bool:
@@ -40,9 +47,40 @@ def decide(
     gpu: str | None = None,
     to: str | None = None,
     environ: Mapping[str, str] | None = None,
+    storage: str | None = None,
 ) -> Decision:
     """Arguments win over the environment. Raises PrecisionFixError on a value that it does not know."""
     environ = os.environ if environ is None else environ
+    decision = _decide(mode, gpu, to, environ)
+    storage = _one_of("PRECISION_FIX_STORAGE", storage, environ, STORAGES, "float32")
+    return decide_storage(decision, storage) if decision.active and storage not in ("off", "float32") else decision
+
+
+def decide_storage(decision: Decision, storage: str) -> Decision:
+    """`decision` with its storage, "bfloat16" or "auto". Where the memory of the GPU is not known, auto is float32.
+
+    Raises PrecisionFixError for weights in bfloat16 under float16 arithmetic.
+    """
+    if decision.target != "float32":
+        raise PrecisionFixError(f"PRECISION_FIX_STORAGE={storage} computes in float32, not in {decision.target}")
+    if storage == "bfloat16":
+        return replace(decision, storage=storage, line=f"{decision.line}, weights stay bfloat16")
+    # The memory of the GPU that was named; a name such as 7.5 says nothing of it, and then the driver's.
+    memory = decision.memory or _memory()
+    if memory is None:
+        return replace(decision, line=f"{decision.line}, weights too: the memory of the GPU is not known")
+    line = f"{decision.line}, weights stay bfloat16 where float32 does not fit {memory / 2**30:.1f} GiB"
+    return replace(decision, storage=storage, line=line, memory=memory)
+
+
+def _memory() -> int | None:
+    from precision_fix.gpu import detect
+
+    lowest = detect().lowest
+    return lowest.memory if lowest is not None else None
+
+
+def _decide(mode: str | None, gpu: str | None, to: str | None, environ: Mapping[str, str]) -> Decision:
     mode = _one_of("PRECISION_FIX", mode, environ, MODES, "auto")
     target = _one_of("PRECISION_FIX_TO", to, environ, TARGETS, "float32")
     wanted = gpu or environ.get("PRECISION_FIX_GPU", "").strip() or None
@@ -52,7 +90,8 @@ def decide(
         from precision_fix.gpu import named
 
         named_gpu = named(wanted)
-        return _by_gpu(f"{named_gpu.name} {named_gpu.capability}", named_gpu.native_bfloat16, mode, target)
+        decision = _by_gpu(f"{named_gpu.name} {named_gpu.capability}", named_gpu.native_bfloat16, mode, target)
+        return replace(decision, memory=named_gpu.memory)
     if mode == "force":
         return Decision(True, target, f"PRECISION_FIX=force: bfloat16 becomes {target}")
     return _by_detection(target)

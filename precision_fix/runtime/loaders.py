@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from precision_fix.runtime.patching import Patches
+from precision_fix.runtime.storage.storing import STORING
 from precision_fix.runtime.swap import Swap, caller_module
 
 Function = Callable[..., Any]
@@ -55,6 +56,8 @@ def patch_torch(patches: Patches, swap: Swap) -> None:
 
 
 def _rebuild_tensor(original: Function, swap: Swap, legacy: _Legacy) -> Function:
+    from precision_fix.runtime.storage.cargo import carry
+
     def _rebuild_tensor(storage: Any, *args: Any) -> Any:
         if storage.dtype is not swap.source or not swap.active:
             return original(storage, *args)
@@ -65,6 +68,8 @@ def _rebuild_tensor(original: Function, swap: Swap, legacy: _Legacy) -> Function
             tensor = original(storage, *args)
             legacy.open[-1].append(tensor)
             return tensor
+        if swap.stores:
+            return carry(original(storage, *args))
         freed = storage._untyped_storage.nbytes()
         storage._untyped_storage = cast_storage(storage._untyped_storage, swap)
         storage.dtype = swap.target
@@ -128,7 +133,7 @@ def _rebuild_parameter(original: Function, legacy: _Legacy) -> Function:
 
 def _dtype_at(original: Function, swap: Swap, position: int) -> Function:
     def rebuild(*args: Any, **kwargs: Any) -> Any:
-        if swap.active and len(args) > position and args[position] is swap.source:
+        if swap.active and not swap.stores and len(args) > position and args[position] is swap.source:
             args = (*args[:position], swap.target, *args[position + 1 :])
         return original(*args, **kwargs)
 
@@ -140,14 +145,35 @@ def _legacy_load(original: Function, swap: Swap, legacy: _Legacy) -> Function:
         if not swap.active:
             return original(*args, **kwargs)
         legacy.open.append([])
+        outer, STORING.unread = STORING.unread, []
         try:
             result = original(*args, **kwargs)
         finally:
-            tensors = legacy.open.pop()
-        cast_together(tensors, swap)
+            tensors, modules = legacy.open.pop(), STORING.unread
+            STORING.unread = outer
+        if swap.stores:
+            _become_cargo(tensors, modules)
+        else:
+            cast_together(tensors, swap)
         return result
 
     return _legacy_load
+
+
+def _become_cargo(tensors: list[Any], modules: list[Any]) -> None:
+    """They were handed out before they had their numbers, so it is these objects that must change."""
+    import torch
+
+    from precision_fix.runtime.storage.cargo import Cargo
+
+    for tensor in tensors:
+        if type(tensor) is torch.Tensor:
+            tensor.__class__ = Cargo
+    if modules:
+        from precision_fix.runtime.storage import mode
+
+        for module in modules:
+            mode.settle_unpickled(module)
 
 
 def cast_together(tensors: list[Any], swap: Swap) -> None:
@@ -199,7 +225,11 @@ def patch_safetensors_torch(module: ModuleType, patches: Patches, swap: Swap) ->
 
 def _upcast(value: Any, swap: Swap) -> Any:
     """`safe_open` gives numpy arrays too, where it was asked to."""
-    return swap.upcast(value) if getattr(value, "dtype", None) is swap.source else value
+    from precision_fix.runtime.storage.cargo import carry
+
+    if getattr(value, "dtype", None) is not swap.source:
+        return value
+    return carry(value) if swap.stores else swap.upcast(value)
 
 
 def _upcast_result(original: Function, swap: Swap) -> Function:
@@ -216,7 +246,7 @@ def _get_tensors(original: Function, swap: Swap) -> Function:
     """
 
     def get_tensors(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if not swap.active or args or kwargs:
+        if not swap.active or swap.stores or args or kwargs:
             result = original(self, *args, **kwargs)
             return {name: _upcast(value, swap) for name, value in result.items()} if swap.active else result
         names = list(self.keys())

@@ -15,6 +15,9 @@ MISSING: Any = object()
 #: read the source, comes with functools.update_wrapper.
 _COPIED = ("__module__", "__name__", "__qualname__", "__doc__")
 
+#: Modules of functions that torch.jit.script compiles from their source.
+_SCRIPTED = ("torch.functional", "torch.nn.functional")
+
 
 def disguise(standin: Callable[..., Any], original: Callable[..., Any], owner: Any, name: str) -> None:
     """Give `standin` the names and the documentation of `original`, and `__wrapped__`.
@@ -88,7 +91,7 @@ class Patches:
         standin = self.standins.get(id(original))
         if standin is None:
             standin = make(original)
-            if isinstance(original, FunctionType) and original.__module__ == "torch.functional":
+            if isinstance(original, FunctionType) and original.__module__ in _SCRIPTED:
                 standin = with_globals_of(standin, original)
             disguise(standin, original, owner, name)
             self.standins[id(original)] = standin

@@ -22,7 +22,8 @@ def patch(module: ModuleType, patches: Patches, swap: Swap) -> None:
 
     def make(original: Function) -> Function:
         def dtype_byte_size(dtype: Any, *args: Any, **kwargs: Any) -> Any:
-            wanted = swap.target if dtype is swap.source and swap.active else dtype
+            # Stored weights take the two bytes that are planned for them.
+            wanted = swap.target if dtype is swap.source and swap.active and not swap.stores else dtype
             return original(wanted, *args, **kwargs)
 
         return dtype_byte_size

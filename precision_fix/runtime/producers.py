@@ -205,6 +205,7 @@ def _patch_defaults(patches: Patches, swap: Swap) -> None:
 
     def dtype_setter(original: Function) -> Function:
         def set_default_dtype(d: Any) -> None:
+            swap.default_is_source = d is swap.source
             original(swap.target if d is swap.source and swap.applies() else d)
 
         return set_default_dtype
@@ -219,6 +220,7 @@ def _patch_defaults(patches: Patches, swap: Swap) -> None:
     patches.wrap(torch, "set_default_tensor_type", type_setter)
     if torch.get_default_dtype() is swap.source:
         torch.set_default_dtype(swap.target)
+        swap.default_is_source = True
 
         def back() -> None:
             if torch.get_default_dtype() is swap.target:

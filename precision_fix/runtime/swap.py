@@ -7,6 +7,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from precision_fix.runtime.storage.storing import STORING
+
 if TYPE_CHECKING:
     import torch
 
@@ -49,9 +51,17 @@ _BY_THE_BYTE = (
     "precision_fix.",
 )
 
-
-#: Name of a module -> whether its calls get the target. Asked at each call that names bfloat16.
-_VERDICTS: dict[object, bool] = {}
+#: Under PRECISION_FIX_STORAGE also those that carry weights from a file to a module in the dtype that was asked
+#: for: what they cast to bfloat16 is a parameter, or is settled when it is registered.
+_CARRIERS = (
+    "accelerate.hooks",
+    "accelerate.utils.modeling",
+    "accelerate.utils.offload",
+    "diffusers.hooks.group_offloading",
+    "diffusers.models.model_loading_utils",
+    "transformers.core_model_loading",
+    "transformers.integrations.accelerate",
+)
 
 
 def is_by_the_byte(module: object) -> bool:
@@ -59,7 +69,7 @@ def is_by_the_byte(module: object) -> bool:
     return isinstance(module, str) and module.startswith(_BY_THE_BYTE)
 
 
-def _dynamo_probe() -> Callable[[], bool]:
+def dynamo_probe() -> Callable[[], bool]:
     """The function that torch.compile folds to True while it captures a graph; eagerly it is False."""
     import torch
 
@@ -77,11 +87,17 @@ class Swap:
     A stand-in that someone kept after `uninstall()` asks `active` first, and so does nothing any more.
     """
 
-    def __init__(self, source: torch.dtype, target: torch.dtype) -> None:
+    def __init__(self, source: torch.dtype, target: torch.dtype, stores: bool = False) -> None:
         self.source = source
         self.target = target
         self.active = True
-        self.compiling = _dynamo_probe()
+        #: Whether the weights of leaf modules stay in `source` (PRECISION_FIX_STORAGE).
+        self.stores = stores
+        #: Whether the program set the default dtype to `source`.
+        self.default_is_source = False
+        #: Name of a module -> whether its calls get the target. Asked at each call that names bfloat16.
+        self._verdicts: dict[object, bool] = {}
+        self.compiling = dynamo_probe()
 
     def applies(self, depth: int = 2) -> bool:
         """Whether the caller, `depth` frames above this function, gets `target`.
@@ -91,12 +107,13 @@ class Swap:
         """
         if self.compiling():
             return self.active
-        if not self.active:
+        if not self.active or STORING.depth:
             return False
         name = sys._getframe(depth).f_globals.get("__name__")
-        verdict = _VERDICTS.get(name)
+        verdict = self._verdicts.get(name)
         if verdict is None:
-            verdict = _VERDICTS[name] = not is_by_the_byte(name)
+            carries = self.stores and isinstance(name, str) and name.startswith(_CARRIERS)
+            verdict = self._verdicts[name] = not (carries or is_by_the_byte(name))
         return verdict
 
     def wanted(self, dtype: torch.dtype, depth: int = 3) -> torch.dtype:

@@ -105,6 +105,60 @@ def test_unknown_gpu_does_nothing_and_says_why(python: Python) -> None:
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("value", ["", "off", "float32"])
+def test_storage_is_float32_unless_asked_for(value: str) -> None:
+    assert gate.decide(environ={"PRECISION_FIX_GPU": "t4", "PRECISION_FIX_STORAGE": value}).storage == "float32"
+
+
+def test_storage_in_bfloat16() -> None:
+    environ = {"PRECISION_FIX_GPU": "t4", "PRECISION_FIX_STORAGE": "bfloat16"}
+    decision = gate.decide(environ=environ)
+    assert decision.storage == "bfloat16"
+    assert decision.line.endswith("bfloat16 becomes float32, weights stay bfloat16")
+    assert gate.decide(environ={**environ, "PRECISION_FIX_GPU": "h100"}).storage == "float32", "nothing is in force"
+    with pytest.raises(PrecisionFixError, match="computes in float32, not in float16"):
+        gate.decide(environ={**environ, "PRECISION_FIX_TO": "float16"})
+    with pytest.raises(PrecisionFixError, match="none of"):
+        gate.decide(environ={**environ, "PRECISION_FIX_STORAGE": "int8"})
+
+
+def test_storage_as_it_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = gpu.Gpu("Tesla V100", gpu.ComputeCapability(7, 0), memory=32 * 2**30)
+    monkeypatch.setattr("precision_fix.gpu.detect", lambda: gpu.Detection((here,), "nvml", ()))
+    assert gate.decide(gpu="t4", storage="auto", environ={}).memory == gpu.named("t4").memory
+    assert gate.decide(gpu="7.5", storage="auto", environ={}).memory == here.memory
+    monkeypatch.setattr("precision_fix.gpu.detect", lambda: gpu.Detection((), "nvml", ()))
+    unknown = gate.decide(gpu="7.5", storage="auto", environ={})
+    assert unknown.storage == "float32" and "memory of the GPU is not known" in unknown.line
+
+
+STORED = """
+import precision_fix.auto
+import torch
+layer = torch.nn.Linear(2, 2).to(torch.bfloat16)
+print(layer.weight.dtype, layer(torch.ones(1, 2, dtype=torch.bfloat16)).dtype)
+"""
+
+
+@pytest.mark.parametrize("start", ["auto", "run"])
+def test_storage_by_the_environment_and_by_the_command(start: str, python: Python) -> None:
+    if start == "auto":
+        done = python(STORED, PRECISION_FIX_GPU="t4", PRECISION_FIX_STORAGE="bfloat16")
+    else:
+        body = STORED.replace("import precision_fix.auto\n", "")
+        program = f"""
+import pathlib, sys
+pathlib.Path("main.py").write_text({body!r})
+sys.argv = ["precision-fix", "run", "--gpu", "t4", "--storage", "bfloat16", "--audit", "--fail", "main.py"]
+from precision_fix.cli import main
+main()
+"""
+        done = python(program)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "torch.bfloat16 torch.float32\n"
+    assert "weights stay bfloat16" in done.stderr
+
+
 def test_without_torch_it_is_harmless(python: Python) -> None:
     program = """
 import sys

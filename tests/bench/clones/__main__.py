@@ -1,4 +1,5 @@
 """Show that ComfyUI and fish-speech run before and after the patch: on a CPU, without models, in copies of clones.
+And that their models, unpatched, give float32's bits with weights that the runtime stores in bfloat16.
 
     python -m tests.bench.clones --comfyui CLONE --fish-speech CLONE [--python PYTHON] [--work FOLDER] [--quick]
 
@@ -90,6 +91,10 @@ def comfyui(before: Tree, after: Tree, quick: bool) -> list[Row]:
     for name in old | new:
         a, b = old.get(name, "-"), new.get(name, "-")
         rows.append((name, a, b, a == b if "size" in name else b.startswith("0 of ")))
+    for name, found in before.probe("storage_probe.py").items():
+        numbers = re.findall(r"\d+", found)  # stored, of, casts, computed in bfloat16
+        good = found.startswith("bit for bit") and numbers[0] == numbers[2] != "0" and numbers[3] == "0"
+        rows.append((name, "-", found, good))
     return rows
 
 
@@ -101,12 +106,19 @@ def fish_speech(before: Tree, after: Tree) -> list[Row]:
     new = after.probe("fish_probe.py", "imports") | after.probe("fish_probe.py", "asis", outputs("after"))
     before.probe("fish_probe.py", "float32", outputs("float32"))
     after.probe("fish_probe.py", "rounded", outputs("rounded"))
+    stored = before.probe("fish_probe.py", "stored", outputs("stored"))
     pairs = [(name, old.get(name, "-"), new.get(name, "-")) for name in old | new]
     rows = [(name, a, b, b == ("float32" if "tiny" in name else a)) for name, a, b in pairs]
+    for name, found in stored.items():
+        if name.startswith("tiny"):
+            rows.append((f"{name}, stored", "-", found, found == "bfloat16, float32"))
+    hits = stored.get("computed in bfloat16", "?")
+    rows.append(("stored, computed in bfloat16", "-", hits, hits == "0"))
     equal = "import sys, torch; a, b = map(torch.load, sys.argv[1:]); print(*[torch.equal(a[k], b[k]) for k in a])"
-    found = set(before.run("-c", equal, outputs("float32"), outputs("rounded"))[1].split())
-    same = "bit for bit" if found == {"True"} else "different"
-    return [*rows, ("float32 run of the one, and of the other", "-", same, found == {"True"})]
+    for name, one in (("float32 run of the one, and of the other", "rounded"), ("float32, and stored", "stored")):
+        equals = set(before.run("-c", equal, outputs("float32"), outputs(one))[1].split())
+        rows.append((name, "-", "bit for bit" if equals == {"True"} else "different", equals == {"True"}))
+    return rows
 
 
 def main() -> int:

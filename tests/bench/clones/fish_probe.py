@@ -1,11 +1,14 @@
 """Run inside a copy of fish-speech: import its modules, or run tiny models with random weights and save what comes out.
 
-Usage: fish_probe.py imports | fish_probe.py asis|float32|rounded FILE
+Usage: fish_probe.py imports | fish_probe.py asis|float32|rounded|stored FILE
 
 float32: the unpatched code made to run in float32. Its rotary tables went through bfloat16 all the same; so,
-rounded: the patched code with its tables rounded that way. These two must agree bit for bit.
+rounded: the patched code with its tables rounded that way;
+stored: the unpatched code with its weights kept in bfloat16 by the runtime, and such tables.
+The last three must agree bit for bit.
 """
 
+import contextlib
 import importlib
 import inspect
 import sys
@@ -18,6 +21,7 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+rounding = contextlib.nullcontext
 SKIP = {"fish_speech.i18n.scan"}  # it rewrites the tree's files when it is imported
 
 
@@ -43,8 +47,9 @@ def adjust(model: torch.nn.Module, how: str) -> None:
     if how == "float32":
         model.float()
     for name, buffer in model.named_buffers():
-        if how == "rounded" and "freqs_cis" in name:
-            buffer.copy_(buffer.bfloat16().float())
+        if how in ("rounded", "stored") and "freqs_cis" in name:
+            with rounding():
+                buffer.copy_(buffer.bfloat16().float())
 
 
 def dual_ar(how: str, folder: str) -> dict[str, torch.Tensor]:
@@ -95,7 +100,11 @@ def dac(how: str) -> dict[str, torch.Tensor]:
     torch.manual_seed(0)
     default = inspect.signature(load_codec_model).parameters["precision"].default
     precision = torch.float32 if how == "float32" else default
-    codec = instantiate(config).eval().to(precision)
+    codec = instantiate(config).eval()
+    with torch.no_grad(), rounding():  # as if its file held bfloat16, in every one of the runs
+        for parameter in codec.parameters():
+            parameter.copy_(parameter.bfloat16().float())
+    codec.to(precision)
     adjust(codec, how)
     sound = torch.randn(1, 1, 8192, generator=torch.Generator().manual_seed(2)).to(precision)
     with torch.inference_mode():
@@ -117,6 +126,17 @@ def int4() -> str:
 warnings.simplefilter("ignore")
 if sys.argv[1] == "imports":
     imports()
+elif sys.argv[1] == "stored":
+    sys.path.append(str(Path(__file__).resolve().parents[3]))
+    from precision_fix import runtime
+    from precision_fix.runtime.audit import audit
+    from precision_fix.runtime.storage.storing import storing
+
+    rounding = storing
+    with tempfile.TemporaryDirectory() as scratch, runtime.enabled(storage="bfloat16"), audit() as seen:
+        torch.save(dual_ar("stored", scratch) | dac("stored"), sys.argv[2])
+    print(seen.report().text(), file=sys.stderr)
+    print("computed in bfloat16", seen.report().hits, sep="\t")
 else:
     with tempfile.TemporaryDirectory() as scratch:
         torch.save(dual_ar(sys.argv[1], scratch) | dac(sys.argv[1]), sys.argv[2])

@@ -1,0 +1,122 @@
+"""What a file held in bfloat16, on its way to a parameter: 2 bytes a number, and float32 at the first computation.
+
+A loader cannot tell a weight from an embedding that the program computes with. So what it gives stays bfloat16
+while it is moved, sliced, copied and made a parameter, and any other function gets it in float32. The same goes for
+what `state_dict()` gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.utils._pytree import tree_map
+
+from precision_fix.runtime.storage.storing import storing
+
+#: Functions that move, copy or look at numbers, or say where and of what kind they are. What they return of
+#: bfloat16 is cargo again.
+_WORDS = """
+    __class__ __deepcopy__ __dir__ __format__ __getitem__ __len__ __reduce_ex__ __repr__ __str__ _is_view
+    _typed_storage as_strided as_subclass broadcast_to cat chunk clone column_stack concat concatenate
+    contiguous cpu cuda data_ptr detach dim dim_order dsplit dstack element_size expand expand_as flatten
+    get_device hsplit hstack index_select is_complex is_conj is_contiguous is_floating_point is_inference is_neg
+    is_pinned is_same_size is_set_to is_shared is_signed is_storage is_tensor moveaxis movedim narrow ndimension
+    nelement numel permute pin_memory ravel repeat reshape reshape_as roll row_stack select share_memory_ size
+    split split_with_sizes squeeze stack storage storage_offset storage_type stride swapaxes swapdims t
+    take_along_dim tensor_split tile transpose unbind unflatten unfold unsafe_chunk unsafe_split unsqueeze
+    untyped_storage view view_as vsplit vstack
+"""
+_MOVES = frozenset(_WORDS.split())
+#: What asks or changes the very object: its gradient, its hooks, where its memory is.
+_OF_ITSELF = {
+    *("__delete__", "__get__", "__hash__", "__set__"),
+    *("detach_", "register_hook", "requires_grad_", "retain_grad"),
+}
+_BFLOAT16 = torch.bfloat16
+
+
+class Cargo(torch.Tensor):
+    """A bfloat16 tensor out of a file or a state dict."""
+
+    def to(self, *args: Any, **kwargs: Any) -> Any:
+        """To a device it stays what it is; to bfloat16 as well; to another dtype it is cast."""
+        return _moved(torch.Tensor.to, self, *args, **kwargs)
+
+    def cuda(self, *args: Any, **kwargs: Any) -> Any:
+        """To the device, as it is."""
+        return _moved(torch.Tensor.cuda, self, *args, **kwargs)
+
+    def bfloat16(self, *args: Any, **kwargs: Any) -> Any:
+        """Itself."""
+        return _moved(torch.Tensor.bfloat16, self, *args, **kwargs)
+
+    def type(self, *args: Any, **kwargs: Any) -> Any:
+        """The name of its type, or a cast."""
+        return _moved(torch.Tensor.type, self, *args, **kwargs)
+
+    def __reduce_ex__(self, proto: Any) -> Any:
+        """It pickles as the plain tensor."""
+        return plain(self).__reduce_ex__(proto)
+
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        name = getattr(func, "__name__", "")
+        if name in _OF_ITSELF:
+            with torch._C.DisableTorchFunctionSubclass():
+                return _map(carry, func(*args, **kwargs))
+        if name in _MOVES:
+            return _moved(func, *args, **kwargs)
+        if name in ("copy_", "zero_", "fill_"):
+            func(*_map(plain, args), **_map(plain, kwargs))
+            return args[0]
+        if _writes(name) and isinstance(args[0], Cargo):
+            # It may be the memory of a parameter: computed in float32, rounded once, and written there.
+            held = plain(args[0])
+            copy = held.float()
+            func(copy, *_map(_wide, args[1:]), **_map(_wide, kwargs))
+            held.copy_(copy)
+            return args[0]
+        return func(*_map(_wide, args), **_map(_wide, kwargs))
+
+
+def carry(tensor: Any) -> Any:
+    """`tensor` as cargo where it is plain bfloat16, otherwise itself."""
+    if type(tensor) is torch.Tensor and tensor.dtype is _BFLOAT16:
+        with torch._C.DisableTorchFunctionSubclass():
+            return tensor.as_subclass(Cargo)
+    return tensor
+
+
+def plain(value: Any) -> Any:
+    """The tensor that cargo carries, of the same memory; anything else as it is."""
+    if isinstance(value, Cargo):
+        with torch._C.DisableTorchFunctionSubclass():
+            return value.as_subclass(torch.Tensor)
+    return value
+
+
+def _moved(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    with storing():
+        result = func(*_map(plain, args), **_map(plain, kwargs))
+    return result if isinstance(result, torch.Size | int | bool) else _map(carry, result)
+
+
+def _wide(value: Any) -> Any:
+    if isinstance(value, Cargo):
+        wide = plain(value)
+        return wide.float() if wide.dtype is _BFLOAT16 else wide
+    return value
+
+
+def _map(function: Callable[[Any], Any], value: Any) -> Any:
+    return tree_map(function, value)
+
+
+def _writes(name: str) -> bool:
+    """A method that changes its tensor: `mul_`, `__setitem__`, `__iadd__`."""
+    if name.startswith("__"):
+        return name == "__setitem__" or (name.startswith("__i") and name not in ("__init__", "__invert__", "__index__"))
+    return name.endswith("_") and not name.startswith("_")

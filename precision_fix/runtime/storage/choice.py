@@ -1,0 +1,33 @@
+"""PRECISION_FIX_STORAGE=auto: which of the two a model gets, when the number of its bytes is known.
+
+Weights are loaded in bfloat16 whatever comes of it, which costs nothing in numbers and halves the loading. When a
+model is cast or goes to its device as a whole (`model.to(...)`), its parameters are counted, and with it those of
+the models that came before and are still there.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+from torch import nn
+
+from precision_fix.plan.fit import storage_for
+
+
+class Choice:
+    """`memory`: the bytes of the GPU; None where storage is bfloat16 without asking."""
+
+    def __init__(self, memory: int | None) -> None:
+        self.memory = memory
+        self._counted: Any = weakref.WeakKeyDictionary()
+
+    def stores(self, model: nn.Module) -> bool:
+        """Whether this model's weights are to stay bfloat16."""
+        if self.memory is None:
+            return True
+        parts = {id(part) for part in model.modules()}
+        others = sum(size for other, size in self._counted.items() if id(other) not in parts)
+        size = 4 * sum(parameter.numel() for parameter in model.parameters())
+        self._counted[model] = size
+        return storage_for(size + others, self.memory) == "bfloat16"

@@ -1,0 +1,149 @@
+"""A module as its `forward` should see it: itself, with float32 in the place of its stored parameters.
+
+It is another object that shares everything but the parameters, so that other threads, `state_dict` and the
+optimizer never meet the float32 copies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+
+from precision_fix.runtime.storage import buffer
+from precision_fix.runtime.storage.leaves import FORMER
+from precision_fix.runtime.swap import dynamo_probe
+
+Function = Callable[..., Any]
+_Module = TypeVar("_Module", bound=nn.Module)
+
+#: A float32 copy and the stored parameter that it is a copy of.
+Pairs = list[tuple[torch.Tensor, torch.Tensor]]
+
+_BFLOAT16 = torch.bfloat16
+_compiling = dynamo_probe()
+
+
+def wide(tensor: Any, pairs: Pairs) -> Any:
+    """The float32 copy of a stored parameter, added to `pairs`; anything else as it is.
+
+    Without gradients the copy must still say that it requires them: torch.matmul folds its batch or not by
+    that (ATen, should_fold), and the two ways round differently.
+    """
+    if not isinstance(tensor, torch.Tensor) or tensor.dtype is not _BFLOAT16:
+        return tensor
+    if _compiling() or torch.is_grad_enabled() or not _plain_tensors():
+        copy = tensor.float()
+    elif (lent := buffer.borrow(tensor)) is not None:
+        copy = lent
+    elif not tensor.requires_grad:
+        copy = tensor.float()
+    elif torch.is_inference_mode_enabled():
+        with torch.inference_mode(False):  # a view of an inference tensor never says so
+            copy = tensor.float()
+    else:
+        copy = tensor.float().requires_grad_()
+    pairs.append((copy, tensor))
+    return copy
+
+
+def widened(module: _Module, pairs: Pairs, deep: bool = False) -> _Module:
+    """`module` with float32 parameters; adds the copies to `pairs`. `deep`: its children too."""
+    other: _Module = object.__new__(type(module))
+    state = dict(vars(module))
+    parameters = {name: wide(parameter, pairs) for name, parameter in module._parameters.items()}
+    state["_parameters"] = parameters
+    for name in state.get(FORMER, ()):
+        state[name] = wide(state[name], pairs)
+    if deep:
+        state["_modules"] = {
+            name: child if child is None else widened(child, pairs, True) for name, child in module._modules.items()
+        }
+    if "_flat_weights" in state:  # nn.RNNBase holds its parameters twice
+        state["_flat_weights"] = [parameters.get(name) for name in module._flat_weights_names]  # type: ignore[union-attr]
+    other.__dict__.update(state)
+    return other
+
+
+def write_back(module: nn.Module, other: nn.Module) -> None:
+    """The plain attributes that a `forward` set on what it took for its module. Buffers are shared anyway."""
+    mine = vars(module)
+    for name, value in vars(other).items():
+        if name not in ("_parameters", "_modules", "_flat_weights") and mine.get(name, module) is not value:
+            mine[name] = value
+
+
+def wide_inputs(values: Any) -> Any:
+    """Tensors in bfloat16, also in tuples and lists, in float32; everything else as it is."""
+    if isinstance(values, torch.Tensor):
+        return values.float() if values.dtype is _BFLOAT16 else values
+    if type(values) in (tuple, list):
+        return type(values)([wide_inputs(value) for value in values])
+    if isinstance(values, nn.utils.rnn.PackedSequence):
+        return values.float() if values.data.dtype is _BFLOAT16 else values
+    return values
+
+
+def saving_narrow(pairs: Pairs, function: Function, args: Any, kwargs: Any) -> Any:
+    """Call `function`. What it saves of a float32 copy for the backward pass is saved as the stored parameter.
+
+    Otherwise a forward pass with gradients would hold the whole model in float32. torch.compile decides for
+    itself what it saves.
+    """
+    if _compiling():
+        return function(*args, **kwargs)
+    if not torch.is_grad_enabled():
+        try:
+            return function(*args, **kwargs)
+        finally:
+            for copy, _ in pairs:
+                buffer.give_back(copy)
+    if not pairs or not _hooks_allowed():
+        return function(*args, **kwargs)
+    narrow = {copy.untyped_storage()._cdata: parameter for copy, parameter in pairs}
+    outer = _outer_hooks()
+
+    def pack(tensor: torch.Tensor) -> Any:
+        parameter = narrow.get(tensor.untyped_storage()._cdata) if tensor.dtype is torch.float32 else None
+        if parameter is not None:
+            return _Narrow(parameter, tensor)
+        return tensor if outer is None else (outer[0](tensor),)
+
+    def unpack(packed: Any) -> Any:
+        if isinstance(packed, _Narrow):
+            return packed.wide()
+        return packed if outer is None else outer[1](packed[0])
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
+        return function(*args, **kwargs)
+
+
+class _Narrow:
+    """A view of a float32 copy, as the stored parameter and the way to look at it."""
+
+    def __init__(self, parameter: torch.Tensor, view: torch.Tensor) -> None:
+        self.parameter = parameter.detach()
+        self.shape = view.size(), view.stride(), view.storage_offset()
+
+    def wide(self) -> torch.Tensor:
+        return self.parameter.float().as_strided(*self.shape)
+
+
+def _plain_tensors() -> bool:
+    """Not under torch.func.vmap and its like."""
+    top: Any = getattr(torch._C._functorch, "peek_interpreter_stack", lambda: None)
+    return top() is None
+
+
+def _hooks_allowed() -> bool:
+    """Under torch.func.grad and its like, saved tensors have no hooks."""
+    enabled: Any = getattr(torch._C._autograd, "_saved_tensors_hooks_is_enabled", lambda: True)
+    return bool(enabled())
+
+
+def _outer_hooks() -> tuple[Function, Function] | None:
+    """The hooks around us (checkpointing, save_on_cpu), which get all that is not ours."""
+    top: Any = getattr(torch._C._autograd, "_top_saved_tensors_default_hooks", None)
+    return top(True) if top is not None else None
