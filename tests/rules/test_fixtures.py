@@ -61,6 +61,11 @@ def test_the_fixture_reads_well(rule: AnyRule) -> None:
     assert {path.name for path in folder(rule).iterdir()} <= names
 
 
+def test_a_rule_without_a_fixture_is_told_where_it_belongs() -> None:
+    with pytest.raises(FileNotFoundError, match=r"PF999 has no fixture: .* into .*fixtures.rules.PF999"):
+        example("PF999")
+
+
 def test_no_fixture_without_a_rule() -> None:
     assert {path.name for path in FIXTURES.iterdir()} == {each.code for each in RULES}
 
