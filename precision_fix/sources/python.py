@@ -9,7 +9,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 
 from precision_fix.model.edit import Edit
-from precision_fix.model.finding import BY_COMMENT, Action, Finding, Verdict, manual
+from precision_fix.model.finding import Action, Finding, manual
 from precision_fix.model.module import Module
 from precision_fix.model.rule import Rule
 from precision_fix.model.selection import ALL, Selection
@@ -50,8 +50,7 @@ def analyse(
         if rule.moves_with in left and verdict.action is Action.REWRITE:
             verdict = manual(f"something near it was left ({rule.moves_with}): both change, or neither")
         line, column = places.of(site)
-        if verdict.action is not Action.KEEP and keeps.covers(line, rule.code):
-            verdict = Verdict(Action.KEEP, BY_COMMENT)
+        verdict = keeps.heed(verdict, rule.code, [line])
         by_runtime = rule.runtime and verdict.action is Action.MANUAL
         finding = Finding(path, line, column, rule.code, verdict.action, site.token, verdict.reason, by_runtime)
         # A word may be a flag's name as well: one place, one finding, and a change counts for more.

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
-from functools import cache
 from pathlib import Path
 
 from precision_fix.model import words
 from precision_fix.model.attention import needs_flash_attention
 from precision_fix.model.edit import GiveValue, Splice
-from precision_fix.model.finding import BY_COMMENT, Action, Finding, Verdict, keep, manual
-from precision_fix.model.rule import SettingRule
+from precision_fix.model.finding import Action, Finding, manual
 from precision_fix.model.selection import Selection
 from precision_fix.model.setting import Document, Form, Setting
 from precision_fix.model.target import Target
-from precision_fix.rules import rules
 from precision_fix.sources.analysis import Analysis
+from precision_fix.sources.asking import about_setting
 from precision_fix.sources.comments import Keeps
 from precision_fix.sources.jsontext import Scalar
+from precision_fix.sources.positions import Positions
 from precision_fix.sources.project import libraries_near
 
 #: The text of a token that gives another value; None where this token cannot.
@@ -28,20 +26,6 @@ Spell = Callable[[str, str | bool], str | None]
 
 # The pipelines of a project's own checks: nobody trains there on a GPU at hand.
 _PIPELINES = frozenset({".github", ".gitlab", ".circleci", ".buildkite"})
-
-
-@cache
-def _rules_for(form: Form) -> tuple[SettingRule, ...]:
-    return tuple(rule for rule in rules() if isinstance(rule, SettingRule) and form in rule.forms)
-
-
-def ask(setting: Setting) -> tuple[SettingRule, Verdict] | None:
-    """The first rule that knows the meaning of a setting, and what it says."""
-    for rule in _rules_for(setting.form):
-        verdict = rule.judge(setting)
-        if verdict is not None:
-            return rule, verdict
-    return None
 
 
 def judge(
@@ -56,7 +40,7 @@ def judge(
 ) -> Analysis:
     """What the selected rules say of the settings of each document of a file."""
     analysis = Analysis()
-    lines = _Lines(text)
+    lines = Positions(text)
     in_pipeline = not _PIPELINES.isdisjoint(Path(path).parts)
     for scalars in documents:
         spoken = [each for each in scalars if each.start < each.end and speaks(each)]
@@ -66,13 +50,12 @@ def judge(
         document = Document(path, values, libraries=libraries_near(path))
         for scalar in spoken:
             setting = Setting(form, scalar.keys, scalar.value, document, target)
-            answer = ask(setting)
+            answer = about_setting(setting)
             if answer is None:
                 continue
             rule, verdict = answer
             line, column = lines.of(scalar.start)
-            if verdict.action is not Action.KEEP and keeps.covers(line, rule.code):
-                verdict = keep(BY_COMMENT)
+            verdict = keeps.heed(verdict, rule.code, [line])
             if not selection.takes(rule.code):
                 continue
             if isinstance(verdict.change, GiveValue):
@@ -123,17 +106,3 @@ _SWITCHES = re.compile(r"flash_?att|autocast|mixed_precision|\bamp\b")
 
 def _names_bfloat16(scalar: Scalar) -> bool:
     return any(isinstance(key, str) and words.names_bfloat16(key.lower().replace("-", "_")) for key in scalar.keys[-2:])
-
-
-class _Lines:
-    """Line and column of a character, both from 1."""
-
-    def __init__(self, text: str) -> None:
-        self._starts = [0, *(end.end() for end in _END_OF_LINE.finditer(text))]
-
-    def of(self, position: int) -> tuple[int, int]:
-        line = bisect_right(self._starts, position)
-        return line, position - self._starts[line - 1] + 1
-
-
-_END_OF_LINE = re.compile(r"\r\n|\r|\n")

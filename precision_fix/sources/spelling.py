@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_OFF = {"true": "false", "yes": "no", "on": "off", "1": "0", "auto": "false", "full": "false"}
+_OFF = {"true": "false", "yes": "no", "on": "off", "1": "0", "y": "n", "t": "f", "auto": "false", "full": "false"}
 
 
 def off_like(token: str) -> str | None:
