@@ -7,7 +7,7 @@ from functools import cache
 from precision_fix.model.finding import Verdict
 from precision_fix.model.rule import AnyRule, LineRule, Lines, SettingRule
 from precision_fix.model.setting import Form, Setting
-from precision_fix.rules import rules
+from precision_fix.rules import rules_of
 
 Said = tuple[AnyRule, Verdict]
 
@@ -32,9 +32,9 @@ def about_line(line: str, lines: Lines) -> Said | None:
 
 @cache
 def _of_settings(form: Form) -> tuple[SettingRule, ...]:
-    return tuple(rule for rule in rules() if isinstance(rule, SettingRule) and form in rule.forms)
+    return tuple(rule for rule in rules_of(SettingRule) if form in rule.forms)
 
 
 @cache
 def _of_lines(lines: Lines) -> tuple[LineRule, ...]:
-    return tuple(rule for rule in rules() if isinstance(rule, LineRule) and rule.lines is lines)
+    return tuple(rule for rule in rules_of(LineRule) if rule.lines is lines)
