@@ -3,36 +3,23 @@
 from __future__ import annotations
 
 import ast
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.tools import REPOSITORY, environment
+from tests.tools import REPOSITORY, modules_after
 
 PACKAGE = REPOSITORY / "precision_fix"
 # Each layer may import itself and those after it.
-LAYERS = ("cli", "api", "reports", "engine", "sources", "rules", "model", "errors")
-APART = ("gpu", "plan", "runtime")
+LAYERS = ("notebook", "cli", "api", "reports", "engine", "sources", "rules", "model", "errors")
+APART = ("gpu", "plan", "runtime", "drawing")
+# What `import precision_fix.auto` and `precision_fix.audit` lead to; the package itself, which imports on demand.
+OF_RUNTIME = ("audit", "auto")
+TOP = ("__init__", "__main__")
 # What a run that sees no config need not import.
 OF_CONFIGS = {"json", "precision_fix.model.libraries", "precision_fix.rules.settings.pf501_config_word"}
-
-
-def modules_after(script: str, *arguments: str, cwd: Path | None = None) -> set[str]:
-    """The modules that are loaded when a script ends; it may end by sys.exit."""
-    whole = f"import atexit, sys\natexit.register(lambda: print('\\n', *sys.modules, file=sys.stderr))\n{script}"
-    result = subprocess.run(
-        [sys.executable, "-c", whole, *arguments],
-        capture_output=True,
-        text=True,
-        env=environment(),
-        cwd=cwd,
-        check=False,
-    )
-    assert "Traceback" not in result.stderr, result.stderr
-    return set(result.stderr.splitlines()[-1].split())
 
 
 def test_the_package_alone_imports_nothing_heavy() -> None:
@@ -108,15 +95,19 @@ def name_of(path: Path) -> str:
 def test_imports_go_one_way(path: Path) -> None:
     here = layer(".".join(path.relative_to(REPOSITORY).with_suffix("").parts))
     wanted = {layer(name) for name in imports(path)} & {*LAYERS, *APART}
-    if here in APART:
-        # Plans ask the detector, and the runtime both.
-        others = {"plan": {"gpu"}, "runtime": {"gpu", "plan"}}.get(here, set())
+    if here in OF_RUNTIME:
+        assert wanted <= {"runtime"}
+    elif here in APART:
+        # Plans ask the detector, and the runtime both; what a notebook shows of them is drawn.
+        others = {"gpu": {"drawing"}, "plan": {"gpu"}, "runtime": {"gpu", "plan", "drawing"}}.get(here, set())
         assert wanted <= {here, "errors", *others}
-    elif here in LAYERS:
+    elif here not in TOP:
+        assert here in LAYERS, f"{here} has no place among the layers"
         below = LAYERS[LAYERS.index(here) :]
-        # The jobs and the command line ask the detector; the command line starts the runtime.
-        apart = {"cli": {"gpu", "plan", "runtime"}, "api": {"gpu"}, "engine": {"gpu"}}.get(here, set())
-        assert wanted <= {*below, *apart}
+        # The jobs and the command line ask the detector; the command line and the notebook start the runtime.
+        asked = {"cli": {"gpu", "plan", "runtime"}, "api": {"gpu"}, "engine": {"gpu"}}
+        asked["notebook"] = {"gpu", "runtime", "drawing"}
+        assert wanted <= {*below, *asked.get(here, set())}
 
 
 @pytest.mark.parametrize("path", modules(), ids=name_of)
