@@ -79,5 +79,10 @@ FAMILIES = "04936521"
 
 
 def order(code: str) -> tuple[int, int]:
-    """The place of a rule in the order in which rules are asked. In a family the first code is the most general."""
+    """The place of a rule in the order in which rules are asked. In a family the first code is the most general.
+
+    Raises ValueError for a code of no family.
+    """
+    if code[2:3] not in tuple(FAMILIES):
+        raise ValueError(f"{code}: no family begins with {code[:3]}; FAMILIES has those there are")
     return FAMILIES.index(code[2]), -int(code[3:])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from precision_fix.model import words
@@ -22,8 +22,6 @@ from precision_fix.sources.project import libraries_near
 
 #: The text of a token that gives another value; None where this token cannot.
 Spell = Callable[[str, str | bool], str | None]
-
-
 # The pipelines of a project's own checks: nobody trains there on a GPU at hand.
 _PIPELINES = frozenset({".github", ".gitlab", ".circleci", ".buildkite"})
 
@@ -40,38 +38,45 @@ def judge(
 ) -> Analysis:
     """What the selected rules say of the settings of each document of a file."""
     analysis = Analysis()
-    lines = Positions(text)
-    in_pipeline = not _PIPELINES.isdisjoint(Path(path).parts)
-    for scalars in documents:
-        spoken = [each for each in scalars if each.start < each.end and speaks(each)]
-        if not spoken or in_pipeline:
+    positions = Positions(text)
+    for scalar, setting in _settings(path, documents, target, form):
+        answer = about_setting(setting)
+        if answer is None:
             continue
-        values = {each.keys: each.value for each in scalars}
-        document = Document(path, values, libraries=libraries_near(path))
-        for scalar in spoken:
-            setting = Setting(form, scalar.keys, scalar.value, document, target)
-            answer = about_setting(setting)
-            if answer is None:
-                continue
-            rule, verdict = answer
-            line, column = lines.of(scalar.start)
-            verdict = keeps.heed(verdict, rule.code, [line])
-            if not selection.takes(rule.code):
-                continue
-            if isinstance(verdict.change, GiveValue):
-                new = spell(text[scalar.start : scalar.end], verdict.change.value)
-                if new is None:
-                    verdict = manual("written in a way that is not edited")
-                else:
-                    analysis.splices.append(Splice(scalar.start, scalar.end, new))
-            by_runtime = rule.runtime and verdict.action is Action.MANUAL
-            token = setting.word if words.says(setting.value) else setting.shown
-            analysis.findings.append(
-                Finding(path, line, column, rule.code, verdict.action, token, verdict.reason, by_runtime)
-            )
+        rule, verdict = answer
+        line, column = positions.of(scalar.start)
+        verdict = keeps.heed(verdict, rule.code, [line])
+        if not selection.takes(rule.code):
+            continue
+        if isinstance(verdict.change, GiveValue):
+            new = spell(text[scalar.start : scalar.end], verdict.change.value)
+            if new is None:
+                verdict = manual("written in a way that is not edited")
+            else:
+                analysis.splices.append(Splice(scalar.start, scalar.end, new))
+        by_runtime = rule.runtime and verdict.action is Action.MANUAL
+        token = setting.word if words.says(setting.value) else setting.shown
+        analysis.findings.append(
+            Finding(path, line, column, rule.code, verdict.action, token, verdict.reason, by_runtime)
+        )
     analysis.findings.sort()
     analysis.unused_keeps = keeps.unused
     return analysis
+
+
+def _settings(
+    path: str, documents: Iterable[Sequence[Scalar]], target: Target, form: Form
+) -> Iterator[tuple[Scalar, Setting]]:
+    """The settings of which there may be something to say, each with the scalar that it is written as."""
+    if not _PIPELINES.isdisjoint(Path(path).parts):
+        return
+    for scalars in documents:
+        spoken = [each for each in scalars if each.start < each.end and speaks(each)]
+        if spoken:
+            values = {each.keys: each.value for each in scalars}
+            document = Document(path, values, libraries=libraries_near(path))
+            for scalar in spoken:
+                yield scalar, Setting(form, scalar.keys, scalar.value, document, target)
 
 
 def may_speak(text: str, comment: str | tuple[str, ...]) -> bool:
