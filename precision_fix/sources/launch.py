@@ -1,6 +1,6 @@
-"""Launch lines: shell scripts, Makefiles, Dockerfiles, batch files and PowerShell, and shell text within other files.
+"""Launch lines: shell scripts, Makefiles, Dockerfiles, batch files and PowerShell.
 
-`settings_in` serves the other sources: a cell of a notebook, a string of Python.
+`settings_in` and `settings_of` serve commands that stand in strings of Python.
 """
 
 from __future__ import annotations
@@ -93,15 +93,13 @@ def parse(text: str) -> object:
     return text
 
 
-def settings_in(text: str, target: Target, *, path: str = "", start: int = 0, end: int | None = None) -> list[Place]:
-    """The settings of the shell text that stands between two offsets of a text, in their order.
+def settings_in(text: str, target: Target, *, path: str = "") -> list[Place]:
+    """The settings of a shell text, in their order. Text that does not read as shell has none.
 
-    `path` is the file that the text is of: programs are looked for near it. Offsets and splices count in `text`.
-    Text that does not read as shell has none.
+    `path` is the file that the text is of: programs are looked for near it.
     """
-    stop = len(text) if end is None else end
     try:
-        in_shell = commands(text[start:stop], range(start, stop))
+        in_shell = commands(text)
     except Unparsable:
         return []
     return _places(path, text, found(in_shell), target)
