@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools import NOBODY, REPOSITORY, command, environment, let_others_in
+from tests.tools import NOBODY, REPOSITORY, command, environment, let_others_in, plant
 
 CAST = b"import torch\nx = y.to(torch.bfloat16)\n"
 DONE = CAST.replace(b"bfloat16", b"float32")
@@ -66,13 +66,6 @@ GOOD: dict[str, tuple[bytes, bytes]] = {
     "notes.txt": (b"\x00bfloat16", b"\x00bfloat16"),
 }
 BIG = CAST + b"DATA = '''\n" + b"0123456789abcdef\n" * 600_000 + b"'''\nx.bfloat16()\n"
-
-
-def plant(root: Path, tree: dict[str, bytes]) -> Path:
-    for name, data in tree.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(data)
-    return root
 
 
 def whole_tree(root: Path) -> Path:

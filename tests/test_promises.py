@@ -20,7 +20,7 @@ from precision_fix.engine.scan import scan
 from precision_fix.engine.undo import undo
 from precision_fix.model.target import FLOAT32
 from tests.modules import Example, examples
-from tests.tools import command, environment
+from tests.tools import command, environment, plant
 
 CAST = b"import torch\nx = y.to(torch.bfloat16)\n"
 Tree = dict[str, bytes]
@@ -64,14 +64,6 @@ UNCHANGED = {"pkg/__init__.py", "pkg/untouched.py", "pkg/broken.py", "notes.txt"
     "conf/config.json",
     "conf/broken.yaml",
 }
-
-
-def plant(root: Path, tree: Tree) -> Path:
-    for name, data in tree.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-    return root
 
 
 def contents(root: Path) -> Tree:

@@ -30,8 +30,7 @@ from precision_fix.sources import _FORMATS, _NAMED, Format, format_of
 from precision_fix.sources.analysis import Analysis
 from precision_fix.sources.scope import Choice
 from tests.modules import Example, examples
-from tests.test_start_up import modules_after
-from tests.tools import NOBODY, REPOSITORY, analyse, command, environment, source_of
+from tests.tools import NOBODY, REPOSITORY, analyse, command, environment, modules_after, source_of
 
 # PF101, PF102, PF203, PF301.
 SOME = """\

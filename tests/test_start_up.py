@@ -3,34 +3,23 @@
 from __future__ import annotations
 
 import ast
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.tools import REPOSITORY, environment
+from tests.tools import REPOSITORY, modules_after
 
 PACKAGE = REPOSITORY / "precision_fix"
 # Each layer may import itself and those after it.
-LAYERS = ("cli", "api", "reports", "engine", "sources", "rules", "model", "errors")
-APART = ("gpu", "plan", "runtime")
-
-
-def modules_after(script: str, *arguments: str, cwd: Path | None = None) -> set[str]:
-    """The modules that are loaded when a script ends; it may end by sys.exit."""
-    whole = f"import atexit, sys\natexit.register(lambda: print('\\n', *sys.modules, file=sys.stderr))\n{script}"
-    result = subprocess.run(
-        [sys.executable, "-c", whole, *arguments],
-        capture_output=True,
-        text=True,
-        env=environment(),
-        cwd=cwd,
-        check=False,
-    )
-    assert "Traceback" not in result.stderr, result.stderr
-    return set(result.stderr.splitlines()[-1].split())
+LAYERS = ("notebook", "cli", "api", "reports", "engine", "sources", "rules", "model", "errors")
+APART = ("gpu", "plan", "runtime", "drawing")
+# What `import precision_fix.auto` and `precision_fix.audit` lead to; the package itself, which imports on demand.
+OF_RUNTIME = ("audit", "auto")
+TOP = ("__init__", "__main__")
+# What a run that sees no config need not import.
+OF_CONFIGS = {"json", "precision_fix.model.libraries", "precision_fix.rules.settings.pf501_config_word"}
 
 
 def test_the_package_alone_imports_nothing_heavy() -> None:
@@ -45,12 +34,22 @@ def test_the_jobs_come_when_they_are_asked_for() -> None:
     assert not loaded & {"torch", "libcst", "typer", "rich"}
 
 
-def test_a_check_imports_neither_libcst_nor_rich(tmp_path: Path) -> None:
+def test_a_check_of_python_imports_neither_libcst_nor_rich_nor_what_configs_need(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("import torch\nx = y.to(torch.bfloat16)\n")
     script = "from precision_fix.cli import main\nmain()"
     loaded = modules_after(script, "--gpu", "t4", "--check", str(tmp_path))
     assert "precision_fix.engine.scan" in loaded
     assert not loaded & {"torch", "libcst", "rich", "pynvml"}
+    assert not loaded & OF_CONFIGS
+
+
+def test_a_run_that_changes_something_imports_libcst_and_one_with_a_config_its_rules(tmp_path: Path) -> None:
+    """So that the test above can fail."""
+    (tmp_path / "a.py").write_text("import torch\nx = y.to(torch.bfloat16)\n")
+    (tmp_path / "a.json").write_text('{"dtype": "bfloat16"}')
+    loaded = modules_after("from precision_fix.cli import main\nmain()", "--gpu", "t4", "--diff", str(tmp_path))
+    assert loaded >= {"libcst", *OF_CONFIGS}
+    assert "torch" not in loaded
 
 
 def test_a_plan_imports_none_of_the_codemod_and_no_torch(tmp_path: Path) -> None:
@@ -65,14 +64,6 @@ def test_plans_need_the_standard_library_alone_and_load_no_pickle(path: Path) ->
     roots = {name.split(".")[0] for name in imports(path)}
     assert roots <= {*sys.stdlib_module_names, "precision_fix"}
     assert not roots & {"pickle", "marshal", "shelve", "torch"}
-
-
-def test_a_run_that_changes_something_imports_libcst(tmp_path: Path) -> None:
-    """So that the test above can fail."""
-    (tmp_path / "a.py").write_text("import torch\nx = y.to(torch.bfloat16)\n")
-    loaded = modules_after("from precision_fix.cli import main\nmain()", "--gpu", "t4", "--diff", str(tmp_path))
-    assert "libcst" in loaded
-    assert "torch" not in loaded
 
 
 def modules() -> list[Path]:
@@ -104,15 +95,19 @@ def name_of(path: Path) -> str:
 def test_imports_go_one_way(path: Path) -> None:
     here = layer(".".join(path.relative_to(REPOSITORY).with_suffix("").parts))
     wanted = {layer(name) for name in imports(path)} & {*LAYERS, *APART}
-    if here in APART:
-        # Plans ask the detector, and the runtime both.
-        others = {"plan": {"gpu"}, "runtime": {"gpu", "plan"}}.get(here, set())
+    if here in OF_RUNTIME:
+        assert wanted <= {"runtime"}
+    elif here in APART:
+        # Plans ask the detector, and the runtime both; what a notebook shows of them is drawn.
+        others = {"gpu": {"drawing"}, "plan": {"gpu"}, "runtime": {"gpu", "plan", "drawing"}}.get(here, set())
         assert wanted <= {here, "errors", *others}
-    elif here in LAYERS:
+    elif here not in TOP:
+        assert here in LAYERS, f"{here} has no place among the layers"
         below = LAYERS[LAYERS.index(here) :]
-        # The jobs and the command line ask the detector; the command line starts the runtime.
-        apart = {"cli": {"gpu", "plan", "runtime"}, "api": {"gpu"}, "engine": {"gpu"}}.get(here, set())
-        assert wanted <= {*below, *apart}
+        # The jobs and the command line ask the detector; the command line and the notebook start the runtime.
+        asked = {"cli": {"gpu", "plan", "runtime"}, "api": {"gpu"}, "engine": {"gpu"}}
+        asked["notebook"] = {"gpu", "runtime", "drawing"}
+        assert wanted <= {*below, *asked.get(here, set())}
 
 
 @pytest.mark.parametrize("path", modules(), ids=name_of)
@@ -125,7 +120,7 @@ def test_rules_and_model_read_python_with_ast_alone(path: Path) -> None:
         assert "torch" not in roots, "torch is no dependency of the command line tool"
 
 
-@pytest.mark.parametrize("path", sorted((PACKAGE / "rules").glob("pf*.py")), ids=name_of)
+@pytest.mark.parametrize("path", sorted((PACKAGE / "rules").rglob("pf*.py")), ids=name_of)
 def test_a_rule_imports_no_other_layer_than_the_model(path: Path) -> None:
     others = {name for name in imports(path) if layer(name) not in ("", "model")}
     assert all(name.startswith("precision_fix.rules.pf") for name in others), others

@@ -104,5 +104,29 @@ def command(
     )
 
 
+def modules_after(script: str, *arguments: str, cwd: Path | None = None) -> set[str]:
+    """The modules that are loaded when a script ends; it may end by sys.exit."""
+    whole = f"import atexit, sys\natexit.register(lambda: print('\\n', *sys.modules, file=sys.stderr))\n{script}"
+    result = subprocess.run(
+        [sys.executable, "-c", whole, *arguments],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        cwd=cwd,
+        check=False,
+    )
+    assert "Traceback" not in result.stderr, result.stderr
+    return set(result.stderr.splitlines()[-1].split())
+
+
+def plant(root: Path, tree: dict[str, bytes]) -> Path:
+    """Write files below a directory, by their names; gives the directory."""
+    for name, data in tree.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return root
+
+
 def _plain(argument: object) -> str:
     return os.fspath(argument) if isinstance(argument, Path) else str(argument)

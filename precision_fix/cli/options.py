@@ -1,4 +1,4 @@
-"""Options that several commands have, those that settings files say as well, and the words that a shell completes."""
+"""The options of commands with their help, what is made of those for settings, and the words that a shell completes."""
 
 from __future__ import annotations
 
@@ -112,6 +112,32 @@ Isolated: TypeAlias = Annotated[
 StdinFilename: TypeAlias = Annotated[
     Path | None,
     typer.Option("--stdin-filename", help="What the text on stdin is called, with PATHS `-`.", metavar="FILE"),
+]
+Diff: TypeAlias = Annotated[bool, typer.Option("--diff", help="Write nothing; print a diff that git apply takes.")]
+Check: TypeAlias = Annotated[bool, typer.Option("--check", help="Write nothing; print what would change, for CI.")]
+Verbose: TypeAlias = Annotated[bool, typer.Option("--verbose", "-v", help="List each place that was left alone.")]
+OutputFormat: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="text, json, sarif, github, markdown or html; may be repeated.",
+        metavar="FORMAT",
+        autocompletion=complete_format,
+    ),
+]
+OutputFile: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Where the report of the format before it goes; alone, its suffix tells the format "
+        "(.txt, .json, .sarif, .md, .html). Without a file a report goes to stdout.",
+        metavar="FILE",
+    ),
+]
+Statistics: TypeAlias = Annotated[
+    bool, typer.Option("--statistics", help="Count the places by rule, instead of the text report.")
+]
+ExitZero: TypeAlias = Annotated[
+    bool,
+    typer.Option("--exit-zero", help="End with 0 though a dry run found something; files that failed still give 1."),
 ]
 
 

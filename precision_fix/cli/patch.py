@@ -42,8 +42,8 @@ def patch(
     paths: Annotated[
         list[Path], typer.Argument(help="Files and directories of the project; - is stdin.", show_default=False)
     ],
-    diff: Annotated[bool, typer.Option("--diff", help="Write nothing; print a diff that git apply takes.")] = False,
-    check: Annotated[bool, typer.Option("--check", help="Write nothing; print what would change, for CI.")] = False,
+    diff: options.Diff = False,
+    check: options.Check = False,
     gpu: options.Gpu = None,
     to: options.To = None,
     select: options.Select = None,
@@ -53,32 +53,11 @@ def patch(
     config: options.Config = None,
     isolated: options.Isolated = False,
     stdin_filename: options.StdinFilename = None,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="List each place that was left alone.")] = False,
-    output_format: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="text, json, sarif, github, markdown or html; may be repeated.",
-            metavar="FORMAT",
-            autocompletion=options.complete_format,
-        ),
-    ] = None,
-    output_file: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Where the report of the format before it goes; alone, its suffix tells the format "
-            "(.txt, .json, .sarif, .md, .html). Without a file a report goes to stdout.",
-            metavar="FILE",
-        ),
-    ] = None,
-    statistics: Annotated[
-        bool, typer.Option("--statistics", help="Count the places by rule, instead of the text report.")
-    ] = False,
-    exit_zero: Annotated[
-        bool,
-        typer.Option(
-            "--exit-zero", help="End with 0 though a dry run found something; files that failed still give 1."
-        ),
-    ] = False,
+    verbose: options.Verbose = False,
+    output_format: options.OutputFormat = None,
+    output_file: options.OutputFile = None,
+    statistics: options.Statistics = False,
+    exit_zero: options.ExitZero = False,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
 ) -> None:
     """Rewrite bfloat16 to float32 in a project, where the GPU has no bfloat16, by what each place means."""

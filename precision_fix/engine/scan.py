@@ -168,7 +168,7 @@ def _in_processes(jobs: list[_Job], workers: int) -> Iterator[tuple[int, list[Fi
     from concurrent.futures import ProcessPoolExecutor
     from concurrent.futures.process import BrokenProcessPool
 
-    # A forked worker has the rules already; elsewhere it imports them.
+    # A forked worker has what is imported already, and brings in the sources and the rules that its files need.
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_interrupts) as pool:
         futures = [pool.submit(_scan_chunk, job) for job in jobs]

@@ -11,6 +11,8 @@ import re
 
 #: What a user can do where an edit cannot.
 ADVICE = "use eager or SDPA attention"
+#: Why it stays where several examples are packed into one row: flash attention alone tells them apart.
+PACKED = f"the examples are packed, which needs flash attention: turn packing off, then {ADVICE}"
 #: transformers' words for it, as `attn_implementation` takes them.
 FLASH_WORDS = re.compile(r"flash_attention_[23]|kernels-community/(?:vllm-)?flash-attn[23]?(?:@[\w.]+)?(?::\w+)?")
 _OTHERS = re.compile(

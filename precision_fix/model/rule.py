@@ -1,20 +1,30 @@
-"""The shape of a rule. A rule is one file in `rules/`, found by its name; it is asked about sites of its kinds."""
+"""The shapes of a rule: of Python, of settings, of lines that are only read.
+
+A rule is one file in its shape's folder of `rules/`, found by its name.
+"""
 
 from __future__ import annotations
 
 from enum import Enum, auto
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from precision_fix.model.finding import Verdict
-from precision_fix.model.setting import Form, Setting
-from precision_fix.model.site import Kind, Site
+
+if TYPE_CHECKING:
+    from precision_fix.model.setting import Form, Setting
+    from precision_fix.model.site import Kind, Site
 
 
 class AnyRule:
     """One meaning that a bfloat16 place can have, and what happens to it.
 
-    `title` names the meaning in a few words, `why` gives the reason in a few sentences.
+    `title` names the meaning in a few words, `why` gives the reason in a few sentences. `judge` decides: a verdict
+    where the place has this meaning, None where it has not. Rules are asked from the most particular family to the most
+    general (`FAMILIES`), within a family from the highest code down; the first verdict counts.
     """
+
+    # Where the rules of this shape lie: `rules` itself, or the folder below it.
+    folder: ClassVar[str]
 
     code: ClassVar[str]
     title: ClassVar[str]
@@ -25,12 +35,9 @@ class AnyRule:
 
 
 class Rule(AnyRule):
-    """A meaning in Python. `judge` decides: a verdict where the site has this meaning, None where it has not.
+    """A meaning in Python; asked about sites of its kinds."""
 
-    Rules are asked from the most particular family to the most general (`FAMILIES`), within a family from the highest
-    code down; the first verdict counts.
-    """
-
+    folder = "rules"
     kinds: ClassVar[frozenset[Kind]]
 
     def judge(self, site: Site) -> Verdict | None:
@@ -38,8 +45,9 @@ class Rule(AnyRule):
 
 
 class SettingRule(AnyRule):
-    """A meaning in a config file or on a command line; asked in the same order, about settings of its forms."""
+    """A meaning in a config file or on a command line; asked about settings of its forms."""
 
+    folder = "settings"
     forms: ClassVar[frozenset[Form]]
 
     def judge(self, setting: Setting) -> Verdict | None:
@@ -58,6 +66,7 @@ class Lines(Enum):
 class LineRule(AnyRule):
     """A meaning in text that is only read, line by line. It never edits."""
 
+    folder = "lines"
     lines: ClassVar[Lines]
 
     def judge(self, line: str) -> Verdict | None:
@@ -70,5 +79,10 @@ FAMILIES = "04936521"
 
 
 def order(code: str) -> tuple[int, int]:
-    """The place of a rule in the order in which rules are asked. In a family the first code is the most general."""
+    """The place of a rule in the order in which rules are asked. In a family the first code is the most general.
+
+    Raises ValueError for a code of no family.
+    """
+    if code[2:3] not in tuple(FAMILIES):
+        raise ValueError(f"{code}: no family begins with {code[:3]}; FAMILIES has those there are")
     return FAMILIES.index(code[2]), -int(code[3:])

@@ -24,6 +24,7 @@ _STRING_PART = re.compile(r'[^"\\]*(?:\\.[^"\\]*){0,500}', re.DOTALL)
 _SCALAR = re.compile(r"[^\s,}\]]+")
 _CLOSING = {"{": "}", "[": "]"}
 _LONGEST_NAME = 10_000
+_LONGEST_OBJECT = 10_000
 _DEEPEST = 1_000
 
 
@@ -74,13 +75,13 @@ class Text:
         self._at = end
         return str(value)
 
-    def flat_object(self, longest: int = 10_000) -> dict[str, Any]:
-        """An object that holds no other, of at most `longest` characters."""
+    def flat_object(self) -> dict[str, Any]:
+        """An object that holds no other, of at most 10,000 characters."""
         if self._peek() != "{":
             raise self._malformed("an object")
-        end = self._text.find("}", self._at, self._at + longest)
+        end = self._text.find("}", self._at, self._at + _LONGEST_OBJECT)
         if end < 0:
-            raise self._malformed(f"an object of at most {longest} characters")
+            raise self._malformed(f"an object of at most {_LONGEST_OBJECT} characters")
         try:
             value = _FLAT.decode(self._text[self._at : end + 1])
         except (ValueError, RecursionError) as error:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
@@ -225,7 +226,7 @@ def _about(code: str) -> dict[str, Any]:
 def _example(code: str) -> str:
     try:
         found = example(code)
-    except (OSError, StopIteration):
+    except OSError:
         return ""
     language = found.name.rpartition(".")[2]
     same = found.before == found.after
@@ -248,8 +249,6 @@ class _Regions:
         return {"startLine": line, "startColumn": column, "endLine": end_line, "endColumn": end_column}
 
     def _place(self, offset: int) -> tuple[int, int]:
-        from bisect import bisect_right
-
         # The end of the text is the end of its last line, or the begin of the empty one behind that.
         line = bisect_right(self._starts, offset)
         if line == len(self._starts) and not self._text.endswith(("\n", "\r")):

@@ -1,41 +1,55 @@
-"""The rules, one a file. A module here whose name begins with `pf` is a rule: nothing else needs to know of it."""
+"""The rules, one a file. A module here whose name begins with `pf` is a rule: nothing else needs to know of it.
+
+The rules of Python lie in this folder, those of settings and of lines in folders below it (`AnyRule.folder`): a run
+that sees no config imports none of theirs.
+"""
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterator
 from functools import cache
+from typing import TypeVar
 
 from precision_fix.errors import PrecisionFixError
 from precision_fix.model.rule import AnyRule, order
 
+_Shape = TypeVar("_Shape", bound=AnyRule)
+
 
 @cache
+def _modules() -> dict[str, str]:
+    """The module of each rule by its code, sorted; none of them is imported for it."""
+    names = sorted(info.name for info in pkgutil.walk_packages(__path__, f"{__name__}."))
+    found = {name.rpartition(".")[2].partition("_")[0].upper(): name for name in names if ".pf" in name}
+    return dict(sorted(found.items()))
+
+
 def codes() -> tuple[str, ...]:
-    """The codes of all rules, sorted: they are the names of the modules, none of which is imported for it."""
-    return tuple(sorted(name.partition("_")[0].upper() for name in _names()))
-
-
-def _names() -> Iterator[str]:
-    return (info.name for info in pkgutil.iter_modules(__path__) if info.name.startswith("pf"))
+    """The codes of all rules, sorted."""
+    return tuple(_modules())
 
 
 @cache
+def _rule(code: str) -> AnyRule:
+    found: AnyRule = importlib.import_module(_modules()[code]).RULE()
+    return found
+
+
 def rules() -> tuple[AnyRule, ...]:
     """All rules, in the order in which they are asked."""
-    found = []
-    for name in _names():
-        module = importlib.import_module(f"{__name__}.{name}")
-        found.append(module.RULE())
-    return tuple(sorted(found, key=lambda rule: order(rule.code)))
+    return tuple(_rule(code) for code in sorted(codes(), key=order))
+
+
+def rules_of(shape: type[_Shape]) -> tuple[_Shape, ...]:
+    """The rules of one shape, in the order in which they are asked. Only they are imported."""
+    mine = (code for code, name in _modules().items() if name.split(".")[-2] == shape.folder)
+    found = (_rule(code) for code in sorted(mine, key=order))
+    return tuple(rule for rule in found if isinstance(rule, shape))
 
 
 def rule(code: str) -> AnyRule:
     """The rule of this code. Raises PrecisionFixError, naming the codes there are, if there is none."""
-    by_code = {each.code: each for each in rules()}
-    try:
-        return by_code[code.upper()]
-    except KeyError:
-        known = ", ".join(sorted(by_code))
-        raise PrecisionFixError(f"{code}: no such rule; there are {known}") from None
+    if code.upper() not in _modules():
+        raise PrecisionFixError(f"{code}: no such rule; there are {', '.join(codes())}")
+    return _rule(code.upper())

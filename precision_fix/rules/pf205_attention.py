@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 
-from precision_fix.model.attention import ADVICE
+from precision_fix.model.attention import ADVICE, PACKED
 from precision_fix.model.context import container, receiver, tests_around
 from precision_fix.model.edit import Replace, Respell
 from precision_fix.model.fate import Fate
@@ -48,7 +48,7 @@ class RULE(Rule):
         if name is None or _NAMES_IT.search(name.lower()) or (site.fates and site.fates <= {Fate.TEXT}):
             return keep("a word whose reader the file does not show")
         if any(_PACKED.search(ast.unparse(test)) for test in tests_around(site)):
-            return manual(f"the examples are packed, which needs flash attention: turn packing off, then {ADVICE}")
+            return manual(PACKED)
         if _TAKES_SDPA.search(name.lower()):
             return rewrite("flash attention needs compute capability 8.0", Respell(site.node, site.word, "sdpa"))
         if "attn" in name.lower() or "attention" in name.lower():

@@ -8,6 +8,8 @@ import re
 import tokenize
 from collections.abc import Iterable, Iterator
 
+from precision_fix.model.finding import BY_COMMENT, Action, Verdict, keep
+
 _KEEP = re.compile(r"(?:#|//)\s*precision-fix:\s*keep\b(?:\s*\[([^\]]*)\])?", re.IGNORECASE)
 
 
@@ -46,6 +48,12 @@ class Keeps:
             return False
         self._used.add(line)
         return True
+
+    def heed(self, verdict: Verdict, code: str, lines: Iterable[int]) -> Verdict:
+        """What a rule said of a place, or that a comment on one of these lines keeps it."""
+        if verdict.action is not Action.KEEP and any(self.covers(line, code) for line in lines):
+            return keep(BY_COMMENT)
+        return verdict
 
     @property
     def unused(self) -> list[int]:

@@ -8,7 +8,7 @@ from precision_fix.sources import settings
 from precision_fix.sources.analysis import Analysis
 from precision_fix.sources.comments import Keeps
 from precision_fix.sources.jsontext import scalars
-from precision_fix.sources.spelling import within_quotes
+from precision_fix.sources.spelling import in_quotes_or_false
 
 
 def analyse(path: str, text: str, target: Target, selection: Selection = ALL) -> Analysis:
@@ -17,14 +17,9 @@ def analyse(path: str, text: str, target: Target, selection: Selection = ALL) ->
         return Analysis()
     document = list(scalars(text, comments=True))
     keeps = Keeps(text, [(each.start, each.end) for each in document])
-    return settings.judge(path, text, [document], keeps, spell, target, selection)
+    return settings.judge(path, text, [document], keeps, in_quotes_or_false, target, selection)
 
 
 def parse(text: str) -> object:
     """The scalars. Raises Unparsable."""
     return list(scalars(text, comments=True))
-
-
-def spell(token: str, value: str | bool) -> str | None:
-    """Another value in a token's place."""
-    return "false" if isinstance(value, bool) else within_quotes(token, value)

@@ -1,6 +1,6 @@
-"""Launch lines: shell scripts, Makefiles, Dockerfiles, batch files and PowerShell, and shell text within other files.
+"""Launch lines: shell scripts, Makefiles, Dockerfiles, batch files and PowerShell.
 
-`settings_in` serves the other sources: a cell of a notebook, a string of Python.
+`settings_in` and `settings_of` serve commands that stand in strings of Python.
 """
 
 from __future__ import annotations
@@ -8,31 +8,31 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 
 from precision_fix.model.edit import GiveName, GiveValue, Splice, TakeOut
-from precision_fix.model.finding import BY_COMMENT, Action, Finding, Verdict, keep, manual
-from precision_fix.model.rule import Lines, SettingRule
+from precision_fix.model.finding import Action, Finding, Verdict, manual
+from precision_fix.model.rule import Lines
 from precision_fix.model.selection import ALL, Selection
-from precision_fix.model.setting import Declared, Document, Form, Key, Setting
+from precision_fix.model.setting import Declared, Document, Key, Setting
 from precision_fix.model.target import Target
-from precision_fix.rules import rules
 from precision_fix.sources.analysis import Analysis, Unparsable
+from precision_fix.sources.asking import Said, about_line, about_setting
 from precision_fix.sources.commands import Program
 from precision_fix.sources.comments import Keeps
 from precision_fix.sources.launch_dialects import read
 from precision_fix.sources.launch_settings import Found, Line, found, reads_here
-from precision_fix.sources.native import judge
+from precision_fix.sources.positions import Positions
 from precision_fix.sources.programs import declared
 from precision_fix.sources.project import libraries_near
 from precision_fix.sources.shell import Command, Word, commands
+from precision_fix.sources.spelling import off_like
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
     """A setting of a launch line: the offset in the text where it is written, what is said of it and what is done.
 
-    `extent` is that of the command around it.
+    `extent` is that of the command around it, where there is one.
     """
 
     offset: int
@@ -40,7 +40,7 @@ class Place:
     code: str
     verdict: Verdict
     splices: tuple[Splice, ...] = ()
-    extent: tuple[int, int] = (0, 0)
+    extent: tuple[int, int] | None = None
 
 
 def analyse(path: str, text: str, target: Target, selection: Selection = ALL) -> Analysis:
@@ -48,40 +48,44 @@ def analyse(path: str, text: str, target: Target, selection: Selection = ALL) ->
     analysis = Analysis()
     dialect, lines = read(path, text)
     keeps = Keeps(text, [(word.start, word.end) for each in lines for word in each.words])
-    for place in _places(path, text, found(lines, dialect), target):
-        line, column = _line_and_column(text, place.offset)
-        verdict = place.verdict
-        if verdict.action is not Action.KEEP and any(keeps.covers(each, place.code) for each in _lines(text, place)):
-            verdict = keep(BY_COMMENT)
+    positions = Positions(text)
+    places = _places(path, text, found(lines, dialect), target)
+    for place in (*places, *_written(lines)):
+        verdict = keeps.heed(place.verdict, place.code, _kept_on(place, positions))
         if not selection.takes(place.code):
             continue
+        line, column = positions.of(place.offset)
         analysis.findings.append(Finding(path, line, column, place.code, verdict.action, place.token, verdict.reason))
         if verdict.action is Action.REWRITE:
             analysis.splices += place.splices
-    for offset, said in _written(lines):
-        answer = judge(Lines.WRITTEN, said)
-        if answer is not None:
-            code, verdict = answer
-            number, column = _line_and_column(text, offset)
-            verdict = keep(BY_COMMENT) if keeps.covers(number, code) else verdict
-            if not selection.takes(code):
-                continue
-            analysis.findings.append(
-                Finding(path, number, column, code, verdict.action, said.strip()[:40], verdict.reason)
-            )
     analysis.findings.sort(key=lambda each: (each.line, each.column))
     analysis.unused_keeps = keeps.unused
     return analysis
 
 
-def _written(lines: Sequence[Command]) -> Iterator[tuple[int, str]]:
-    """The lines of here-documents that are no commands, and where what they say begins."""
+def _written(lines: Sequence[Command]) -> Iterator[Place]:
+    """What there is to say of the lines of here-documents that are no commands."""
     for command in lines:
         for here in command.here if not reads_here(command) else ():
-            position = 0
+            position = here.start
             for line in here.text.split("\n"):
-                yield here.start + position + len(line) - len(line.lstrip()), line
+                answer = about_line(line, Lines.WRITTEN)
+                if answer is not None:
+                    offset = position + len(line) - len(line.lstrip())
+                    yield Place(offset, line.strip()[:40], answer[0].code, answer[1])
                 position += len(line) + 1
+
+
+def _kept_on(place: Place, positions: Positions) -> range:
+    """The lines on which a comment keeps a place: from the one above its command to the command's last.
+
+    A line that is continued has no room for a comment. A place without a command is kept on its own line.
+    """
+    if place.extent is None:
+        line, _ = positions.of(place.offset)
+        return range(line, line + 1)
+    first, last = (positions.of(offset)[0] for offset in place.extent)
+    return range(first - 1, last + 1)
 
 
 def parse(text: str) -> object:
@@ -89,15 +93,13 @@ def parse(text: str) -> object:
     return text
 
 
-def settings_in(text: str, target: Target, *, path: str = "", start: int = 0, end: int | None = None) -> list[Place]:
-    """The settings of the shell text that stands between two offsets of a text, in their order.
+def settings_in(text: str, target: Target, *, path: str = "") -> list[Place]:
+    """The settings of a shell text, in their order. Text that does not read as shell has none.
 
-    `path` is the file that the text is of: programs are looked for near it. Offsets and splices count in `text`.
-    Text that does not read as shell has none.
+    `path` is the file that the text is of: programs are looked for near it.
     """
-    stop = len(text) if end is None else end
     try:
-        in_shell = commands(text[start:stop], range(start, stop))
+        in_shell = commands(text)
     except Unparsable:
         return []
     return _places(path, text, found(in_shell), target)
@@ -114,22 +116,6 @@ def settings_of(words: Sequence[str], index: int, target: Target, *, path: str =
     ]
     settings = [each for each in found([Command(line, listed=True)]) if each.index == index and not each.remote]
     return _places(path, "", settings, target)
-
-
-def _line_and_column(text: str, offset: int) -> tuple[int, int]:
-    before = text[:offset]
-    line = before.count("\n") + 1
-    return line, offset - (before.rfind("\n") + 1) + 1
-
-
-def _lines(text: str, place: Place) -> range:
-    """The lines on which a comment keeps a place: from the one above its command to the command's last.
-
-    A line that is continued has no room for a comment.
-    """
-    first, _ = _line_and_column(text, place.extent[0])
-    last, _ = _line_and_column(text, place.extent[1])
-    return range(first - 1, last + 1)
 
 
 def _places(path: str, text: str, settings: Sequence[Found], target: Target) -> list[Place]:
@@ -160,16 +146,16 @@ def _places(path: str, text: str, settings: Sequence[Found], target: Target) -> 
 
 def _judged(path: str, each: Found, at: Word, target: Target) -> Place | None:
     value = each.value.text if each.value is not None else None
-    answers: list[tuple[str, Verdict]] = []
+    answers: list[Said] = []
     for program in each.programs or [Program()]:
         values: dict[tuple[Key, ...], object] = {tuple(name.split(".")): value for name, value in each.options.items()}
         document = Document(path, values, program.command, libraries_near(path) if path else frozenset())
         keys = tuple(each.key.split("."))
         setting = Setting(each.form, keys, value, document, target, _declared(path, program, each))
-        answers += [answer for answer in [_verdict(setting)] if answer is not None]
+        answers += filter(None, [about_setting(setting)])
     if not answers:
         return None
-    code, verdict = answers[0]
+    rule, verdict = answers[0]
     if any(other.change != verdict.change for _, other in answers):
         verdict = manual("programs that read it want different words")
     if each.remote and isinstance(verdict.change, TakeOut | GiveName):
@@ -185,32 +171,14 @@ def _judged(path: str, each: Found, at: Word, target: Target) -> Place | None:
             splices = made
     token = at.text if each.remote else each.option.text.partition("=")[0]
     extent = min(word.start for word in each.line.words), max(word.end for word in each.line.words)
-    return Place(at.start, token, code, verdict, splices, extent)
+    return Place(at.start, token, rule.code, verdict, splices, extent)
 
 
 def _declared(path: str, program: Program, each: Found) -> Declared | None:
     return declared(path, program.script, program.module, each.key) if program.script and path else None
 
 
-@cache
-def _rules() -> tuple[SettingRule, ...]:
-    forms = {Form.OPTION, Form.ASSIGNED}
-    return tuple(rule for rule in rules() if isinstance(rule, SettingRule) and rule.forms & forms)
-
-
-def _verdict(setting: Setting) -> tuple[str, Verdict] | None:
-    for rule in _rules():
-        # A switch says nothing of what is stored, whatever its name has in it (`--bf16-text-enc`).
-        asked = setting.form in rule.forms and (setting.value is not None or rule.code.startswith("PF6"))
-        verdict = rule.judge(setting) if asked else None
-        if verdict is not None:
-            return rule.code, verdict
-    return None
-
-
 # How a change is written.
-
-_FALSE = {"true": "false", "1": "0", "yes": "no", "on": "off", "y": "n", "t": "f"}
 
 
 def _splices(each: Found, verdict: Verdict) -> tuple[Splice, ...] | None:
@@ -219,8 +187,7 @@ def _splices(each: Found, verdict: Verdict) -> tuple[Splice, ...] | None:
             if each.value is None:
                 behind = ', "False"' if each.line.listed else " False"
                 return (Splice(each.option.end, each.option.end, behind),)
-            new = _FALSE.get(each.value.text.lower(), "False")
-            splice = each.value.spelt(new.upper() if each.value.text.isupper() else _cased(each.value.text, new))
+            splice = each.value.spelt(off_like(each.value.text) or "False")
         case GiveValue(value=str() as word) if each.value is not None:
             splice = each.value.spelt(word)
         case GiveName(name=name):
@@ -231,10 +198,6 @@ def _splices(each: Found, verdict: Verdict) -> tuple[Splice, ...] | None:
         case _:
             return None
     return (splice,) if splice is not None else None
-
-
-def _cased(old: str, new: str) -> str:
-    return new.capitalize() if old[:1].isupper() else new.lower()
 
 
 _GAP = re.compile(r"(?:[ \t,]|[\\^`]?\r?\n)*")

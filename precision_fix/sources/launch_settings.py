@@ -56,6 +56,8 @@ _SILENT = _all(
 _RUNS = frozenset(
     {"bash", "sh", "zsh", "eval", "ssh", "srun", "screen", "tmux", "docker", "su", "sbatch", "cmd", "kubectl"}
 )
+# docker's options, behind which `NAME=value` stands.
+_ENVIRONMENT = frozenset({"-e", "--env"})
 # What runs a here-document that it is given; "" is Docker's `RUN <<EOF`.
 _SCRIPTS = frozenset({"", "bash", "sh", "zsh", "ssh", "sbatch"})
 
@@ -137,8 +139,7 @@ class _Finder:
         name = name_of(rest[0].text) if rest else ""
         if name in _SCRIPTS:
             for here in command.here:
-                at = range(here.start, here.start + len(here.text))
-                for inner in words(Word(here.text, at, here.start, here.start + len(here.text)), self.dialect):
+                for inner in words(here.word, self.dialect):
                     self.command(inner)
         if not rest:
             return
@@ -195,59 +196,26 @@ class _Finder:
 
     def _read(self, command: Command, rest: list[Word]) -> None:
         """`read -d '' NAME <<EOF`: the lines of a here-document are the value of a variable."""
-        for here in command.here:
-            at = range(here.start, here.start + len(here.text))
-            self.variables[rest[-1].text].values.append(Word(here.text, at, here.start, here.start + len(here.text)))
+        self.variables[rest[-1].text].values += [here.word for here in command.here]
 
     # The options of one command.
 
     def _options(self, line: Line, programs: Sequence[list[Program]]) -> None:
         """The options of a line; `programs` are those that read the word at each place."""
         options = _all_options(line.words)
-        for program in {each for readers in programs for each in readers}:
+        for program in dict.fromkeys(each for readers in programs for each in readers):
             # The words that several variables hold for one program tell of each other what it is.
             known = self.beside.setdefault(program, {})
             known.update(options)
             options = known
-        for index, word in enumerate(line.words):
-            following = line.words[index + 1] if index + 1 < len(line.words) else None
-            self.found += self._option(word, following, line, index, programs[index], options)
+        for index in range(len(line.words)):
+            self.found += self._option(line, index, programs[index], options)
 
-    def _option(
-        self,
-        word: Word,
-        following: Word | None,
-        line: Line,
-        index: int,
-        programs: list[Program],
-        options: dict[str, object],
-    ) -> Iterator[Found]:
-        text = word.text
-        if OPTION.match(text):
-            name, equal, _ = text.partition("=")
-            key = name.lstrip("-")
-            if name in ("-e", "--env") and following is not None and not equal:
-                self._variable_for_container(following)
-                return
-            value = word.part(len(name) + 1) if equal else following
-            if not equal and (value is None or OPTION.match(value.text)):
-                value = None
-            takes_word = value is not None and ATTENTION.fullmatch(plain(key)) is not None
-            is_switch = is_flag(plain(key)) or (not takes_word and ATTENTION_SWITCH.fullmatch(plain(key)) is not None)
-            if is_switch and not equal and value is not None and not _is_truth(value.text):
-                value = None
-        elif index and line.words[index - 1].text in ("-e", "--env"):
+    def _option(self, line: Line, index: int, programs: list[Program], options: dict[str, object]) -> Iterator[Found]:
+        named = self._named(line, index, programs)
+        if named is None:
             return
-        elif (match := _OVERRIDE.match(text)) and index:
-            key, value = match[1], word.part(match.end())
-        else:
-            if not variables_in([word]):
-                return
-            previous = line.words[index - 1].text if index else ""
-            is_value = OPTION.match(previous) and "=" not in previous
-            if not is_value or self._may_spread(word):
-                self._spread(word, programs)
-            return
+        word, (key, value) = line.words[index], named
         if value is not None and (variable := whole_variable(value)):
             self.variables[variable].options.append((key, word, programs, options))
             value = default_of(value)
@@ -261,6 +229,38 @@ class _Finder:
                 if inner.text and _speaks(match[1], inner):
                     part = value.part(match.start(1), match.end(2))
                     yield Found(Form.OPTION, match[1], part, inner, line, index, programs, options)
+
+    def _named(self, line: Line, index: int, programs: list[Program]) -> tuple[str, Word | None] | None:
+        """Name and value of an option; None for any other word, of whose variables it is noted what becomes of them."""
+        word = line.words[index]
+        previous = line.words[index - 1].text if index else ""
+        if OPTION.match(word.text):
+            return self._dashed(word, line.words[index + 1] if index + 1 < len(line.words) else None)
+        if previous in _ENVIRONMENT:
+            return None
+        if (match := _OVERRIDE.match(word.text)) and index:
+            return match[1], word.part(match.end())
+        is_value = OPTION.match(previous) and "=" not in previous
+        if not is_value or self._may_spread(word):
+            self._spread(word, programs)
+        return None
+
+    def _dashed(self, word: Word, following: Word | None) -> tuple[str, Word | None] | None:
+        """Name and value of a word with dashes; None where the next word is a variable for a container."""
+        name, equal, _ = word.text.partition("=")
+        key = name.lstrip("-")
+        if equal:
+            return key, word.part(len(name) + 1)
+        if following is None:
+            return key, None
+        if name in _ENVIRONMENT:
+            self._variable_for_container(following)
+            return None
+        if OPTION.match(following.text):
+            return key, None
+        takes_word = ATTENTION.fullmatch(plain(key)) is not None
+        is_switch = is_flag(plain(key)) or (not takes_word and ATTENTION_SWITCH.fullmatch(plain(key)) is not None)
+        return key, None if is_switch and not _is_truth(following.text) else following
 
     def _may_spread(self, word: Word) -> bool:
         name = whole_variable(word) or ""

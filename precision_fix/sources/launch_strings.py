@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import ast
-import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from precision_fix.model.edit import Edit, GiveName, GiveValue, Replace, Respell, spliced
 from precision_fix.model.finding import Action, Verdict, manual
@@ -103,12 +102,14 @@ def _within(module: Module, node: ast.Constant, value: str) -> Iterator[Answer]:
     yield from _answers(module, node, raw, raw[1], lambda new: Respell(node, value, new))
 
 
-def _answers(module: Module, node: ast.expr, raw: tuple[int, str], text: str, edit: object) -> Iterator[Answer]:
+def _answers(
+    module: Module, node: ast.expr, raw: tuple[int, str], text: str, edit: Callable[[str], Edit]
+) -> Iterator[Answer]:
     from precision_fix.sources.launch import settings_in
 
     places = settings_in(text, module.target, path=module.path)
     splices = [splice for place in places if place.verdict.action is Action.REWRITE for splice in place.splices]
-    edits: tuple[Edit, ...] = (edit(spliced(text, splices)),) if splices else ()  # type: ignore[operator]
+    edits: tuple[Edit, ...] = (edit(spliced(text, splices)),) if splices else ()
     for place in places:
         site = Site(module, Kind.LAUNCH, node, place.token, within=raw[0] + place.offset)
         mine = edits if place.verdict.action is Action.REWRITE else ()
@@ -200,6 +201,9 @@ def _respelt(node: ast.Constant, value: str, verdict: Verdict) -> Verdict:
 
 def _json(module: Module, node: ast.Constant, value: str) -> Iterator[Answer]:
     """`json.loads('{"bf16": {"enabled": true}}')`: a config, and read as one."""
+    # Few modules hold such a string, and most runs need no reader of it.
+    import json
+
     raw = _raw(module, node, value)
     try:
         is_map = isinstance(json.loads(value), dict)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from functools import cache
 
-from precision_fix.model.finding import BY_COMMENT, Action, Finding, Verdict, keep
-from precision_fix.model.rule import LineRule, Lines
+from precision_fix.model.finding import Finding, keep
+from precision_fix.model.rule import Lines
 from precision_fix.model.selection import ALL, Selection
 from precision_fix.model.target import Target
-from precision_fix.rules import rules
+from precision_fix.rules import rule
 from precision_fix.sources.analysis import Analysis
+from precision_fix.sources.asking import about_line
 from precision_fix.sources.comments import Keeps
 
 # A file that is one large kernel would say the same on every line of it.
@@ -45,19 +45,17 @@ def analyse(path: str, text: str, target: Target, selection: Selection = ALL) ->
     plain = {"".join(line.split()) for line in lines}
     for number, line in enumerate(lines, start=1):
         site = _SITE.search(line)
-        answer = judge(Lines.NATIVE, line) if site else None
+        answer = about_line(line, Lines.NATIVE) if site else None
         if site and "".join(_SITE.sub("float", line).split()) in plain:
-            answer = "PF013", keep("the same stands beside it for float")
+            answer = rule("PF013"), keep("the same stands beside it for float")
         if site is None or answer is None:
             continue
-        rule, verdict = answer
-        if verdict.action is not Action.KEEP and keeps.covers(number, rule):
-            verdict = keep(BY_COMMENT)
-        if not selection.takes(rule):
+        code, verdict = answer[0].code, keeps.heed(answer[1], answer[0].code, [number])
+        if not selection.takes(code):
             continue
-        per_reason[rule, verdict.reason] += 1
-        if per_reason[rule, verdict.reason] <= _MOST:
-            found.append(Finding(path, number, site.start() + 1, rule, verdict.action, site[0].strip(), verdict.reason))
+        per_reason[code, verdict.reason] += 1
+        if per_reason[code, verdict.reason] <= _MOST:
+            found.append(Finding(path, number, site.start() + 1, code, verdict.action, site[0].strip(), verdict.reason))
     analysis.findings = [_with_count(each, per_reason[each.code, each.reason]) for each in found]
     analysis.unused_keeps = keeps.unused
     return analysis
@@ -66,20 +64,6 @@ def analyse(path: str, text: str, target: Target, selection: Selection = ALL) ->
 def parse(text: str) -> object:
     """Anything goes: nothing is edited."""
     return text
-
-
-@cache
-def _rules(lines: Lines) -> tuple[LineRule, ...]:
-    return tuple(rule for rule in rules() if isinstance(rule, LineRule) and rule.lines is lines)
-
-
-def judge(lines: Lines, line: str) -> tuple[str, Verdict] | None:
-    """The code of the rule that knows the meaning of a line, and what it says."""
-    for rule in _rules(lines):
-        verdict = rule.judge(line)
-        if verdict is not None:
-            return rule.code, verdict
-    return None
 
 
 def _blanked(match: re.Match[str]) -> str:

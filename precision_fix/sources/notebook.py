@@ -12,7 +12,6 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
-from functools import cached_property
 from pathlib import Path
 
 from precision_fix.model.edit import Splice, spliced
@@ -23,11 +22,11 @@ from precision_fix.sources import NOTEBOOK, cells, format_of, magics, python
 from precision_fix.sources.analysis import Analysis, Stretch, Unparsable
 from precision_fix.sources.cells import Cell
 from precision_fix.sources.magics import Kind, Part
+from precision_fix.sources.positions import Positions
 
 # NAME=VALUE or NAME VALUE; a value with blanks would be another one to a shell.
 _VARIABLE = re.compile(r"(\w+)[= ](\S+)\s*")
 _MENTION = re.compile(r"\w*(?:bfloat16|bf16)\w*", re.IGNORECASE)
-_LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 def parse(text: str) -> object:
@@ -120,7 +119,7 @@ class _Found:
         sheet = _Sheet("".join(texts), [cell for cell, _ in code], starts)
         if not _encodes(sheet.text):
             raise Unparsable("holds half a character")
-        lines = _Lines(sheet.text)
+        lines = Positions(sheet.text)
         begins = [lines.of(block)[0] for block in blocks]
         found = python.analyse(self.path, sheet.text, self.target, self.selection, blocks=begins)
         self._add(sheet, found, python.parse)
@@ -165,7 +164,7 @@ class _Found:
             self._add_finding(cell, mention.start(), finding)
 
     def _add(self, sheet: _Sheet, analysis: Analysis, parse: Callable[[str], object]) -> None:
-        lines = _Lines(sheet.text)
+        lines = Positions(sheet.text)
         for finding in analysis.findings:
             cell, character = sheet.at(lines.start(finding.line) + finding.column - 1)
             self._add_finding(cell, character, finding)
@@ -179,7 +178,7 @@ class _Found:
     def _add_finding(self, cell: Cell, character: int, finding: Finding) -> None:
         offset = cell.offset(character)
         line, column = self._place(offset)
-        where = f"cell {cell.number}, line {len(_LINE_END.findall(cell.text, 0, character)) + 1}"
+        where = f"cell {cell.number}, line {Positions(cell.text).of(character)[0]}"
         self._findings.append((offset, replace(finding, path=self.path, line=line, column=column, cell=where)))
 
     def _place(self, offset: int) -> tuple[int, int]:
@@ -248,21 +247,3 @@ def _narrowed(text: str, splice: Splice) -> Iterator[Splice]:
     for tag, first, last, new_first, new_last in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         if tag != "equal":
             yield Splice(places[first], places[last], "".join(new[new_first:new_last]))
-
-
-class _Lines:
-    """Lines and columns of a text, both from 1, the column in characters; lines as `ast` counts them."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    @cached_property
-    def _starts(self) -> list[int]:
-        return [0, *(found.end() for found in _LINE_END.finditer(self._text))]
-
-    def start(self, line: int) -> int:
-        return self._starts[line - 1]
-
-    def of(self, offset: int) -> tuple[int, int]:
-        line = bisect_right(self._starts, offset)
-        return line, offset - self._starts[line - 1] + 1

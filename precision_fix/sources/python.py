@@ -7,15 +7,16 @@ import re
 import warnings
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from functools import cache
 
 from precision_fix.model.edit import Edit
-from precision_fix.model.finding import BY_COMMENT, Action, Finding, Verdict, manual
+from precision_fix.model.finding import Action, Finding, manual
 from precision_fix.model.module import Module
 from precision_fix.model.rule import Rule
 from precision_fix.model.selection import ALL, Selection
 from precision_fix.model.site import PROBES, Kind, Site, is_flag, sites
 from precision_fix.model.target import Target
-from precision_fix.rules import rules
+from precision_fix.rules import rules_of
 from precision_fix.sources.analysis import Analysis, Stretch, Unparsable
 from precision_fix.sources.comments import Keeps
 from precision_fix.sources.launch_strings import Answer, launch_lines
@@ -50,8 +51,7 @@ def analyse(
         if rule.moves_with in left and verdict.action is Action.REWRITE:
             verdict = manual(f"something near it was left ({rule.moves_with}): both change, or neither")
         line, column = places.of(site)
-        if verdict.action is not Action.KEEP and keeps.covers(line, rule.code):
-            verdict = Verdict(Action.KEEP, BY_COMMENT)
+        verdict = keeps.heed(verdict, rule.code, [line])
         by_runtime = rule.runtime and verdict.action is Action.MANUAL
         finding = Finding(path, line, column, rule.code, verdict.action, site.token, verdict.reason, by_runtime)
         # A word may be a flag's name as well: one place, one finding, and a change counts for more.
@@ -98,14 +98,9 @@ def _is_where_it_says(module: Module, node: ast.AST) -> bool:
     return ast.dump(there) == ast.dump(node)
 
 
-_RULES: dict[Kind, list[Rule]] = {}
-
-
-def _rules_for(kind: Kind) -> list[Rule]:
-    if not _RULES:
-        mine = [rule for rule in rules() if isinstance(rule, Rule)]
-        _RULES.update({each: [rule for rule in mine if each in rule.kinds] for each in Kind})
-    return _RULES[kind]
+@cache
+def _rules_for(kind: Kind) -> tuple[Rule, ...]:
+    return tuple(rule for rule in rules_of(Rule) if kind in rule.kinds)
 
 
 def _depth(node: ast.AST) -> int:

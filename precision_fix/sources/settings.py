@@ -3,45 +3,27 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from precision_fix.model import words
 from precision_fix.model.attention import needs_flash_attention
 from precision_fix.model.edit import GiveValue, Splice
-from precision_fix.model.finding import BY_COMMENT, Action, Finding, Verdict, keep, manual
-from precision_fix.model.rule import SettingRule
+from precision_fix.model.finding import Action, Finding, manual
 from precision_fix.model.selection import Selection
 from precision_fix.model.setting import Document, Form, Setting
 from precision_fix.model.target import Target
-from precision_fix.rules import rules
 from precision_fix.sources.analysis import Analysis
+from precision_fix.sources.asking import about_setting
 from precision_fix.sources.comments import Keeps
 from precision_fix.sources.jsontext import Scalar
+from precision_fix.sources.positions import Positions
 from precision_fix.sources.project import libraries_near
 
 #: The text of a token that gives another value; None where this token cannot.
 Spell = Callable[[str, str | bool], str | None]
-
-
 # The pipelines of a project's own checks: nobody trains there on a GPU at hand.
 _PIPELINES = frozenset({".github", ".gitlab", ".circleci", ".buildkite"})
-
-
-@cache
-def _rules_for(form: Form) -> tuple[SettingRule, ...]:
-    return tuple(rule for rule in rules() if isinstance(rule, SettingRule) and form in rule.forms)
-
-
-def ask(setting: Setting) -> tuple[SettingRule, Verdict] | None:
-    """The first rule that knows the meaning of a setting, and what it says."""
-    for rule in _rules_for(setting.form):
-        verdict = rule.judge(setting)
-        if verdict is not None:
-            return rule, verdict
-    return None
 
 
 def judge(
@@ -56,39 +38,45 @@ def judge(
 ) -> Analysis:
     """What the selected rules say of the settings of each document of a file."""
     analysis = Analysis()
-    lines = _Lines(text)
-    in_pipeline = not _PIPELINES.isdisjoint(Path(path).parts)
-    for scalars in documents:
-        spoken = [each for each in scalars if each.start < each.end and speaks(each)]
-        if not spoken or in_pipeline:
+    positions = Positions(text)
+    for scalar, setting in _settings(path, documents, target, form):
+        answer = about_setting(setting)
+        if answer is None:
             continue
-        values = {each.keys: each.value for each in scalars}
-        document = Document(path, values, libraries=libraries_near(path))
-        for scalar in spoken:
-            setting = Setting(form, scalar.keys, scalar.value, document, target)
-            answer = ask(setting)
-            if answer is None:
-                continue
-            rule, verdict = answer
-            line, column = lines.of(scalar.start)
-            if verdict.action is not Action.KEEP and keeps.covers(line, rule.code):
-                verdict = keep(BY_COMMENT)
-            if not selection.takes(rule.code):
-                continue
-            if isinstance(verdict.change, GiveValue):
-                new = spell(text[scalar.start : scalar.end], verdict.change.value)
-                if new is None:
-                    verdict = manual("written in a way that is not edited")
-                else:
-                    analysis.splices.append(Splice(scalar.start, scalar.end, new))
-            by_runtime = rule.runtime and verdict.action is Action.MANUAL
-            token = setting.word if words.says(setting.value) else setting.shown
-            analysis.findings.append(
-                Finding(path, line, column, rule.code, verdict.action, token, verdict.reason, by_runtime)
-            )
+        rule, verdict = answer
+        line, column = positions.of(scalar.start)
+        verdict = keeps.heed(verdict, rule.code, [line])
+        if not selection.takes(rule.code):
+            continue
+        if isinstance(verdict.change, GiveValue):
+            new = spell(text[scalar.start : scalar.end], verdict.change.value)
+            if new is None:
+                verdict = manual("written in a way that is not edited")
+            else:
+                analysis.splices.append(Splice(scalar.start, scalar.end, new))
+        by_runtime = rule.runtime and verdict.action is Action.MANUAL
+        token = setting.word if words.says(setting.value) else setting.shown
+        analysis.findings.append(
+            Finding(path, line, column, rule.code, verdict.action, token, verdict.reason, by_runtime)
+        )
     analysis.findings.sort()
     analysis.unused_keeps = keeps.unused
     return analysis
+
+
+def _settings(
+    path: str, documents: Iterable[Sequence[Scalar]], target: Target, form: Form
+) -> Iterator[tuple[Scalar, Setting]]:
+    """The settings of which there may be something to say, each with the scalar that it is written as."""
+    if not _PIPELINES.isdisjoint(Path(path).parts):
+        return
+    for scalars in documents:
+        spoken = [each for each in scalars if each.start < each.end and speaks(each)]
+        if spoken:
+            values = {each.keys: each.value for each in scalars}
+            document = Document(path, values, libraries=libraries_near(path))
+            for scalar in spoken:
+                yield scalar, Setting(form, scalar.keys, scalar.value, document, target)
 
 
 def may_speak(text: str, comment: str | tuple[str, ...]) -> bool:
@@ -123,17 +111,3 @@ _SWITCHES = re.compile(r"flash_?att|autocast|mixed_precision|\bamp\b")
 
 def _names_bfloat16(scalar: Scalar) -> bool:
     return any(isinstance(key, str) and words.names_bfloat16(key.lower().replace("-", "_")) for key in scalar.keys[-2:])
-
-
-class _Lines:
-    """Line and column of a character, both from 1."""
-
-    def __init__(self, text: str) -> None:
-        self._starts = [0, *(end.end() for end in _END_OF_LINE.finditer(text))]
-
-    def of(self, position: int) -> tuple[int, int]:
-        line = bisect_right(self._starts, position)
-        return line, position - self._starts[line - 1] + 1
-
-
-_END_OF_LINE = re.compile(r"\r\n|\r|\n")

@@ -50,6 +50,12 @@ class HereDocument:
     text: str
     start: int
 
+    @property
+    def word(self) -> Word:
+        """The whole of it as a word."""
+        end = self.start + len(self.text)
+        return Word(self.text, range(self.start, end), self.start, end)
+
 
 @dataclass(slots=True)
 class Command:

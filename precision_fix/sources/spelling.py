@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_OFF = {"true": "false", "yes": "no", "on": "off", "1": "0", "auto": "false", "full": "false"}
+_OFF = {"true": "false", "yes": "no", "on": "off", "1": "0", "y": "n", "t": "f", "auto": "false", "full": "false"}
 
 
 def off_like(token: str) -> str | None:
@@ -21,3 +21,8 @@ def within_quotes(token: str, value: str) -> str | None:
     if quote not in ("'", '"') or len(token) < 2 or token[-1] != quote:
         return None
     return f"{quote}{value}{quote}"
+
+
+def in_quotes_or_false(token: str, value: str | bool) -> str | None:
+    """Another value in a token's place where words stand in quotes and false has one spelling: in JSON and TOML."""
+    return "false" if isinstance(value, bool) else within_quotes(token, value)

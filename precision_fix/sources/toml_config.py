@@ -18,7 +18,7 @@ from precision_fix.sources import settings
 from precision_fix.sources.analysis import Analysis, Unparsable
 from precision_fix.sources.comments import Keeps
 from precision_fix.sources.jsontext import Scalar
-from precision_fix.sources.spelling import within_quotes
+from precision_fix.sources.spelling import in_quotes_or_false
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -38,7 +38,7 @@ def analyse(path: str, text: str, target: Target, selection: Selection = ALL) ->
         return Analysis()
     document = _placed(text, parse(text))
     keeps = Keeps(text, [token.span() for token in _TOKEN.finditer(text)])
-    return settings.judge(path, text, [document], keeps, spell, target, selection)
+    return settings.judge(path, text, [document], keeps, in_quotes_or_false, target, selection)
 
 
 def parse(text: str) -> dict[str, Any]:
@@ -49,11 +49,6 @@ def parse(text: str) -> dict[str, Any]:
         raise Unparsable(_explain(str(error), text)) from None
     except RecursionError:
         raise Unparsable("nested too deeply to be read") from None
-
-
-def spell(token: str, value: str | bool) -> str | None:
-    """Another value in a token's place."""
-    return "false" if isinstance(value, bool) else within_quotes(token, value)
 
 
 def _placed(text: str, data: dict[str, Any]) -> list[Scalar]:

@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 from tests.bench.trees import tree
-from tests.test_promises import plant
-from tests.tools import command, environment
+from tests.tools import command, environment, plant
 
 ACCELERATE = b"""\
 compute_environment: LOCAL_MACHINE

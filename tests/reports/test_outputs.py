@@ -19,7 +19,7 @@ from precision_fix.reports.outputs import FORMATS, outputs
 from tests.reports.runs import BROKEN, CAST, KEPT, MANUAL
 from tests.reports.test_json import valid
 from tests.test_bad_input import as_nobody
-from tests.tools import REPOSITORY, command
+from tests.tools import REPOSITORY, command, modules_after
 
 T4 = ("--gpu", "t4")
 
@@ -261,8 +261,6 @@ def test_a_name_that_is_no_utf_8_in_every_report(tmp_path: Path) -> None:
 
 
 def test_only_the_formats_that_are_asked_for_are_imported(run: Run, tree: Path) -> None:
-    from tests.test_start_up import modules_after
-
     script = "from precision_fix.cli import main\nmain()"
     modules = {f"precision_fix.reports.{name}" for name in (*FORMATS, "hunks", "table", "address", "outputs")}
     assert modules_after(script, *T4, "--check", str(tree)) & modules == {"precision_fix.reports.text"}

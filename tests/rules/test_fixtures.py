@@ -12,9 +12,9 @@ import pytest
 
 from precision_fix.errors import PrecisionFixError
 from precision_fix.model.finding import Action
-from precision_fix.model.rule import AnyRule, Rule, SettingRule, order
+from precision_fix.model.rule import AnyRule, LineRule, Rule, SettingRule, order
+from precision_fix.rules import codes, rules, rules_of
 from precision_fix.rules import rule as by_code
-from precision_fix.rules import rules
 from precision_fix.rules.examples import example
 from tests.tools import REPOSITORY, findings, rewritten, source_of
 
@@ -61,6 +61,11 @@ def test_the_fixture_reads_well(rule: AnyRule) -> None:
     assert {path.name for path in folder(rule).iterdir()} <= names
 
 
+def test_a_rule_without_a_fixture_is_told_where_it_belongs() -> None:
+    with pytest.raises(FileNotFoundError, match=r"PF999 has no fixture: .* into .*fixtures.rules.PF999"):
+        example("PF999")
+
+
 def test_no_fixture_without_a_rule() -> None:
     assert {path.name for path in FIXTURES.iterdir()} == {each.code for each in RULES}
 
@@ -71,6 +76,7 @@ def test_file_class_and_code_agree(rule: AnyRule) -> None:
     assert re.fullmatch(r"PF\d{3}", rule.code)
     assert re.fullmatch(rule.code.lower() + r"_[a-z0-9_]+\.py", file.name)
     assert type(rule).__name__ == "RULE"
+    assert file.parent.name == rule.folder, f"{file.name} belongs into the folder {rule.folder}: there it is asked"
     assert (ast.get_docstring(ast.parse(file.read_text())) or "").startswith(f"{rule.code}: ")
 
 
@@ -94,6 +100,11 @@ def test_an_unknown_code_names_those_there_are() -> None:
         by_code("PF999")
 
 
+def test_every_rule_is_of_one_shape() -> None:
+    shapes = [rules_of(Rule), rules_of(SettingRule), rules_of(LineRule)]
+    assert sorted(each.code for shape in shapes for each in shape) == list(codes())
+
+
 def test_the_order_is_total() -> None:
     places = [order(each.code) for each in rules()]
     assert all(first < second for first, second in pairwise(places)), "no two rules share a place"
@@ -105,6 +116,5 @@ def test_the_most_general_rules_are_asked_last() -> None:
     for general in ("PF101", "PF201", "PF301"):
         last = by_code(general)
         assert isinstance(last, Rule)
-        mine = [each for each in rules() if isinstance(each, Rule)]
-        others = [each.code for each in mine if each.kinds & last.kinds and each.code != general]
+        others = [each.code for each in rules_of(Rule) if each.kinds & last.kinds and each.code != general]
         assert all(asked.index(code) < asked.index(general) for code in others), general

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from precision_fix.model.libraries import LIBRARIES, Library, Words
-from tests.test_promises import plant
-from tests.tools import check_kept, check_not_a_site, check_reported, check_rewritten, findings, rewritten
+from tests.tools import check_kept, check_not_a_site, check_reported, check_rewritten, findings, plant, rewritten
 
 TRAINER = "trainer:\n  accelerator: gpu\n  devices: 1\n"
 ACCELERATE = "compute_environment: LOCAL_MACHINE\ndistributed_type: NO\n"

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.test_bad_input import check_said_once, plant, said
-from tests.tools import analyse, check_kept, check_not_a_site, check_rewritten, command, findings, rewritten
+from tests.test_bad_input import check_said_once, said
+from tests.tools import analyse, check_kept, check_not_a_site, check_rewritten, command, findings, plant, rewritten
 
 DEEP = 3_000
 

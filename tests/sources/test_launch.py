@@ -174,9 +174,9 @@ def test_where_a_place_is() -> None:
 
 
 def test_shell_text_within_another() -> None:
-    """What a notebook asks: offsets and splices count in the whole text."""
-    text = "x = 1\n!python t.py --bf16 True\ny = 2\n"
-    places = launch.settings_in(text, FLOAT32, start=text.index("python"), end=text.index("\ny"))
+    """What a string of Python asks: offsets and splices count in the text."""
+    text = "X=1 python t.py --bf16 True"
+    places = launch.settings_in(text, FLOAT32)
     assert [(text[each.offset :][:6], each.code, each.verdict.action) for each in places] == [
         ("--bf16", "PF602", Action.REWRITE)
     ]

@@ -26,6 +26,8 @@ class RULE(SettingRule):
     forms = frozenset({Form.KEY, Form.OPTION, Form.VARIABLE})
 
     def judge(self, setting: Setting) -> Verdict | None:
+        if setting.value is None:
+            return None  # a switch says nothing of what is stored, whatever its name has in it (`--bf16-text-enc`)
         found = answer(setting)
         if found is not None and found.value is None:
             return keep(found.why)

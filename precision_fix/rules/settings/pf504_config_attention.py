@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from precision_fix.model.attention import ADVICE, FLASH_WORDS, needs_flash_attention
+from precision_fix.model.attention import ADVICE, FLASH_WORDS, PACKED, needs_flash_attention
 from precision_fix.model.edit import GiveValue
 from precision_fix.model.finding import Verdict, change, manual
 from precision_fix.model.rule import SettingRule
@@ -35,7 +35,7 @@ class RULE(SettingRule):
         ):
             return None
         if any(keys and str(keys[-1]) in _PACKING and value is True for keys, value in setting.document.values.items()):
-            return manual(f"the examples are packed, which needs flash attention: turn packing off, then {ADVICE}")
+            return manual(PACKED)
         new = _other(setting)
         if new is None:
             return manual(f"flash attention does not run here: {ADVICE}")

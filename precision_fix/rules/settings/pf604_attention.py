@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from precision_fix.model.attention import ADVICE, needs_flash_attention
+from precision_fix.model.attention import ADVICE, PACKED, needs_flash_attention
 from precision_fix.model.edit import GiveValue, TakeOut
 from precision_fix.model.finding import Verdict, change, manual
 from precision_fix.model.readers import is_on
@@ -35,7 +35,7 @@ class RULE(SettingRule):
         if not needs_flash_attention(setting.word):
             return None
         if any(keys[-1] in _PACKING and is_set(value) for keys, value in setting.document.values.items()):
-            return manual(f"the examples are packed, which needs flash attention: turn packing off, then {ADVICE}")
+            return manual(PACKED)
         declared = setting.declared
         if declared is not None and declared.offered and "sdpa" not in declared.offered:
             return manual(f"flash attention does not run here, and the program offers no sdpa: {ADVICE}")

@@ -1,0 +1,1 @@
+"""The rules of text that is only read, line by line."""

@@ -1,0 +1,1 @@
+"""The rules of settings: of config files, of command lines, of environment variables."""

@@ -1,0 +1,40 @@
+"""Ask the rules about what is no Python: a setting, or a line of text that is only read."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from precision_fix.model.finding import Verdict
+from precision_fix.model.rule import AnyRule, LineRule, Lines, SettingRule
+from precision_fix.model.setting import Form, Setting
+from precision_fix.rules import rules_of
+
+Said = tuple[AnyRule, Verdict]
+
+
+def about_setting(setting: Setting) -> Said | None:
+    """The first rule that knows the meaning of a setting, and what it says."""
+    for rule in _of_settings(setting.form):
+        verdict = rule.judge(setting)
+        if verdict is not None:
+            return rule, verdict
+    return None
+
+
+def about_line(line: str, lines: Lines) -> Said | None:
+    """The first rule that knows the meaning of a line of such text, and what it says."""
+    for rule in _of_lines(lines):
+        verdict = rule.judge(line)
+        if verdict is not None:
+            return rule, verdict
+    return None
+
+
+@cache
+def _of_settings(form: Form) -> tuple[SettingRule, ...]:
+    return tuple(rule for rule in rules_of(SettingRule) if form in rule.forms)
+
+
+@cache
+def _of_lines(lines: Lines) -> tuple[LineRule, ...]:
+    return tuple(rule for rule in rules_of(LineRule) if rule.lines is lines)
