@@ -25,6 +25,7 @@ from precision_fix.sources.launch_settings import Found, Line, found, reads_here
 from precision_fix.sources.native import judge
 from precision_fix.sources.programs import declared
 from precision_fix.sources.project import libraries_near
+from precision_fix.sources.refusals import check_setting
 from precision_fix.sources.shell import Command, Word, commands
 
 
@@ -204,7 +205,7 @@ def _verdict(setting: Setting) -> tuple[str, Verdict] | None:
         asked = setting.form in rule.forms and (setting.value is not None or rule.code.startswith("PF6"))
         verdict = rule.judge(setting) if asked else None
         if verdict is not None:
-            return rule.code, verdict
+            return rule.code, check_setting(setting, verdict)
     return None
 
 

@@ -21,6 +21,7 @@ from precision_fix.sources.analysis import Analysis
 from precision_fix.sources.comments import Keeps
 from precision_fix.sources.jsontext import Scalar
 from precision_fix.sources.project import libraries_near
+from precision_fix.sources.refusals import check_setting
 
 #: The text of a token that gives another value; None where this token cannot.
 Spell = Callable[[str, str | bool], str | None]
@@ -69,7 +70,7 @@ def judge(
             answer = ask(setting)
             if answer is None:
                 continue
-            rule, verdict = answer
+            rule, verdict = answer[0], check_setting(setting, answer[1])
             line, column = lines.of(scalar.start)
             if verdict.action is not Action.KEEP and keeps.covers(line, rule.code):
                 verdict = keep(BY_COMMENT)

@@ -233,8 +233,7 @@ def test_what_is_offered(text: str) -> None:
         (
             "PF920",
             "configs/1.5b.json",
-            '{"model_type": "a", "text": {"model_type": "b", "use_cache": true, "initializer_range": 0.02}, '
-            '"torch_dtype": "bfloat16"}',
+            '{"model_type": "a", "a": {"model_type": "b", "use_cache": 1, "initializer_range": 1}, "dtype": "bf16"}',
         ),
         ("PF920", "m/cfg.json", '{"architectures": ["A"], "text_config": {"dtype": "bfloat16"}}'),
         ("PF921", "a.yaml", "weights: bf16\n"),

@@ -1,0 +1,223 @@
+"""The words that a project's programs take under a name, where they refuse every other.
+
+`assert amp_type in ["bfloat16", "float16"]` makes an error of the word for float32, wherever that word is given: in a
+config, or as a default in another file. Read from the project's Python files, without running anything; how many are
+read is bounded.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+from precision_fix.model import words
+from precision_fix.model.context import receiver
+from precision_fix.model.edit import GiveValue, Respell
+from precision_fix.model.finding import Verdict, manual
+from precision_fix.model.setting import Setting, plain
+from precision_fix.model.site import Kind, Site
+from precision_fix.model.syntax import called
+from precision_fix.sources.programs import project_of
+
+_MOST_FILES = 4_000
+_MOST_BYTES = 1_000_000
+_ELSEWHERE = frozenset({"node_modules", "site-packages", "venv", "build", "dist", "__pycache__"})
+_SPEAKS = re.compile(rb"['\"](?:torch\.)?(?:bfloat16|bf16)['\"]")
+_REFUSES = re.compile(rb"\bassert\b|\bnot in\b")
+_WORDS = frozenset({"bf16", "bfloat16", "torch.bfloat16"})
+# So many things are called this that a parameter of the name need not be the setting of the name.
+_COMMON = frozenset({"dtype", "precision", "torch_dtype"})
+_Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A test that lets only some words pass, and where it stands. `owner` is the class whose attribute it tests."""
+
+    name: str
+    words: tuple[str, ...]
+    where: str
+    owner: str = ""
+
+    def may_be_read_by(self, reader: str) -> bool:
+        if not self.owner or self.owner == reader:
+            return True
+        return not reader and self.name not in _COMMON
+
+
+@dataclass(slots=True)
+class _Index:
+    by_name: dict[str, list[Refusal]] = field(default_factory=dict)
+    # The tests of a parameter, by the name of its function: which parameter, and its place among the arguments.
+    by_function: dict[str, list[tuple[str, int, Refusal]]] = field(default_factory=dict)
+
+
+def check_setting(setting: Setting, verdict: Verdict) -> Verdict:
+    """The verdict on a setting, unless it would give a word that the project's programs refuse."""
+    if not isinstance(verdict.change, GiveValue) or not words.says(setting.value):
+        return verdict
+    target = str(setting.beside("target") or "")
+    why = _why(setting.document.path, setting.name, str(verdict.change.value), target)
+    return manual(why) if why else verdict
+
+
+def check_word(site: Site, verdict: Verdict) -> Verdict:
+    """The same for a word in Python: a default, an argument, what an environment variable is without a value."""
+    new = next((edit.new for edit in verdict.edits if isinstance(edit, Respell)), None)
+    name = receiver(site) if site.kind is Kind.WORD and new is not None else None
+    why = _why(site.module.path, name, new, _reader(site)) if name is not None and new is not None else None
+    return manual(why) if why else verdict
+
+
+def _reader(site: Site) -> str:
+    """The class or function that a word is an argument of, or a default in."""
+    for above in site.module.ancestors(site.node):
+        if isinstance(above, ast.Call) and isinstance(site.parent, ast.keyword):
+            return called(above)
+        if isinstance(above, ast.ClassDef) or (isinstance(above, _Function) and above.name != "__init__"):
+            return above.name
+    return ""
+
+
+def _why(path: str, name: str, word: str, reader: str = "") -> str | None:
+    """Why `word` cannot be the value of `name`; `reader` is the class that takes it, if that is known."""
+    file = Path(path)
+    if not file.is_file():
+        return None
+    for each in _index(project_of(file.absolute())).by_name.get(plain(name), ()):
+        if word not in each.words and each.may_be_read_by(reader.rpartition(".")[2]):
+            return f"the program takes only {', '.join(each.words)} there ({each.where}): change both"
+    return None
+
+
+@lru_cache(maxsize=32)
+def _index(top: Path) -> _Index:
+    index, files = _Index(), dict(_python(top))
+    for file, data in files.items():
+        if _SPEAKS.search(data) and _REFUSES.search(data):
+            _collect(_parse(data), os.path.relpath(file, top).replace(os.sep, "/"), index)
+    for name, tests in index.by_function.items():
+        calls = re.compile(rf"\b{re.escape(name)}\s*\(".encode())
+        for data in files.values():
+            if calls.search(data):
+                for given, test in _given(_parse(data), name, tests):
+                    index.by_name.setdefault(given, []).append(test)
+    return index
+
+
+def _python(top: Path) -> Iterator[tuple[str, bytes]]:
+    count = 0
+    for folder, folders, names in os.walk(top):
+        folders[:] = sorted(each for each in folders if each not in _ELSEWHERE and not each.startswith("."))
+        for name in sorted(each for each in names if each.endswith(".py")):
+            count += 1
+            if count > _MOST_FILES:
+                return
+            try:
+                with Path(folder, name).open("rb") as file:
+                    yield file.name, file.read(_MOST_BYTES)
+            except OSError:
+                continue
+
+
+def _parse(data: bytes) -> ast.Module:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(data)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return ast.Module([], [])
+
+
+def _collect(tree: ast.Module, file: str, index: _Index) -> None:
+    lists = {name: words for each in tree.body for name, words in _named(each)}
+    pending: list[tuple[ast.AST, str, _Function | None]] = [(tree, "", None)]
+    while pending:
+        node, owner, function = pending.pop()
+        if isinstance(node, ast.ClassDef):
+            owner, function = node.name, None
+        elif isinstance(node, _Function):
+            function = node
+        elif isinstance(node, ast.Assert | ast.If):
+            for tested, words in _tests(node, lists):
+                _add(tested, words, f"{file}:{node.lineno}", owner, function, index)
+        pending += [(child, owner, function) for child in ast.iter_child_nodes(node)]
+
+
+def _add(
+    tested: ast.expr, words: tuple[str, ...], where: str, owner: str, function: _Function | None, index: _Index
+) -> None:
+    name = _last_name(tested)
+    if not name or not _WORDS.intersection(words):
+        return
+    is_own = isinstance(tested, ast.Attribute) and isinstance(tested.value, ast.Name) and tested.value.id == "self"
+    test = Refusal(plain(name), words, where, owner if is_own else "")
+    parameters = [each.arg for each in (*function.args.posonlyargs, *function.args.args)] if function else []
+    keywords = [each.arg for each in function.args.kwonlyargs] if function else []
+    if not (isinstance(tested, ast.Name) and test.name in _COMMON):
+        index.by_name.setdefault(test.name, []).append(test)
+    if function is not None and isinstance(tested, ast.Name) and name in (*parameters, *keywords):
+        tester = owner if function.name == "__init__" else function.name
+        position = parameters.index(name) if name in parameters else -1
+        if position > 0 and parameters[0] in ("self", "cls"):
+            position -= 1
+        index.by_function.setdefault(tester, []).append((name, position, test))
+
+
+def _tests(node: ast.Assert | ast.If, lists: dict[str, tuple[str, ...]]) -> Iterator[tuple[ast.expr, tuple[str, ...]]]:
+    """What `assert x in [...]` and `if x not in [...]: raise` test, with the words that pass."""
+    wanted: type[ast.cmpop] = ast.In
+    if isinstance(node, ast.If):
+        wanted = ast.NotIn
+        if not isinstance(node.body[-1], ast.Raise):
+            return
+    tests = node.test.values if isinstance(node.test, ast.BoolOp) and isinstance(node, ast.Assert) else [node.test]
+    if isinstance(node.test, ast.BoolOp) and not isinstance(node.test.op, ast.And):
+        return
+    for test in tests:
+        if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], wanted):
+            among = test.comparators[0]
+            words = lists.get(among.id, ()) if isinstance(among, ast.Name) else _strings(among)
+            if words:
+                yield test.left, words
+
+
+def _named(statement: ast.stmt) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """`VALID = {"bf16", "fp8"}`."""
+    if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
+        target, words = statement.targets[0], _strings(statement.value)
+        if isinstance(target, ast.Name) and words:
+            yield target.id, words
+
+
+def _given(tree: ast.Module, function: str, tests: Sequence[tuple[str, int, Refusal]]) -> Iterator[tuple[str, Refusal]]:
+    """The names of what is given to the parameters that a function tests."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or _last_name(node.func) != function:
+            continue
+        for parameter, position, test in tests:
+            by_name = [each.value for each in node.keywords if each.arg == parameter]
+            by_place = node.args[position : position + 1] if position >= 0 else []
+            for value in (*by_name, *by_place):
+                name = plain(_last_name(value))
+                if name and not (isinstance(value, ast.Name) and name in _COMMON):
+                    yield name, test
+
+
+def _last_name(node: ast.expr) -> str:
+    if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
+        return str(node.slice.value)
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+
+
+def _strings(node: ast.expr) -> tuple[str, ...]:
+    if not isinstance(node, ast.List | ast.Tuple | ast.Set):
+        return ()
+    words = [item.value for item in node.elts if isinstance(item, ast.Constant) and isinstance(item.value, str)]
+    return tuple(words) if len(words) == len(node.elts) else ()
