@@ -18,7 +18,7 @@ from pathlib import Path
 
 from precision_fix.model import words
 from precision_fix.model.context import receiver
-from precision_fix.model.edit import GiveValue, Respell
+from precision_fix.model.edit import Edit, GiveValue, Rename, Respell
 from precision_fix.model.finding import Verdict, manual
 from precision_fix.model.setting import Setting, plain
 from precision_fix.model.site import Kind, Site
@@ -28,8 +28,9 @@ from precision_fix.sources.programs import project_of
 _MOST_FILES = 4_000
 _MOST_BYTES = 1_000_000
 _ELSEWHERE = frozenset({"node_modules", "site-packages", "venv", "build", "dist", "__pycache__"})
-_SPEAKS = re.compile(rb"['\"](?:torch\.)?(?:bfloat16|bf16)['\"]")
-_REFUSES = re.compile(rb"\bassert\b|\bnot in\b")
+# Cheap, before a file is parsed: a list that may hold bfloat16, and what may refuse what is not in it.
+_LISTS = re.compile(rb"[\[({,]\s*(?:['\"](?:torch\.)?(?:bfloat16|bf16)['\"]|torch\.bfloat16)\s*[\])},]")
+_REFUSES = re.compile(rb"\bassert\b|\bnot in\b|\bLiteral\[")
 _WORDS = frozenset({"bf16", "bfloat16", "torch.bfloat16"})
 # So many things are called this that a parameter of the name need not be the setting of the name.
 _COMMON = frozenset({"dtype", "precision", "torch_dtype"})
@@ -67,12 +68,18 @@ def check_setting(setting: Setting, verdict: Verdict) -> Verdict:
     return manual(why) if why else verdict
 
 
-def check_word(site: Site, verdict: Verdict) -> Verdict:
-    """The same for a word in Python: a default, an argument, what an environment variable is without a value."""
-    new = next((edit.new for edit in verdict.edits if isinstance(edit, Respell)), None)
-    name = receiver(site) if site.kind is Kind.WORD and new is not None else None
+def check_site(site: Site, verdict: Verdict) -> Verdict:
+    """The same for a word or a dtype in Python: a default, an argument, what is assigned."""
+    new = next((each for each in map(_becomes, verdict.edits) if each is not None), None)
+    name = receiver(site) if new is not None and site.kind in (Kind.WORD, Kind.DTYPE) else None
     why = _why(site.module.path, name, new, _reader(site)) if name is not None and new is not None else None
     return manual(why) if why else verdict
+
+
+def _becomes(edit: Edit) -> str | None:
+    if isinstance(edit, Rename):
+        return f"torch.{edit.name}"
+    return edit.new if isinstance(edit, Respell) else None
 
 
 def _reader(site: Site) -> str:
@@ -100,7 +107,7 @@ def _why(path: str, name: str, word: str, reader: str = "") -> str | None:
 def _index(top: Path) -> _Index:
     index, files = _Index(), dict(_python(top))
     for file, data in files.items():
-        if _SPEAKS.search(data) and _REFUSES.search(data):
+        if _REFUSES.search(data) and _LISTS.search(data):
             _collect(_parse(data), os.path.relpath(file, top).replace(os.sep, "/"), index)
     for name, tests in index.by_function.items():
         calls = re.compile(rf"\b{re.escape(name)}\s*\(".encode())
@@ -144,6 +151,11 @@ def _collect(tree: ast.Module, file: str, index: _Index) -> None:
             owner, function = node.name, None
         elif isinstance(node, _Function):
             function = node
+            for each in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs):
+                _add(ast.Name(each.arg), _literal(each.annotation), f"{file}:{each.lineno}", owner, function, index)
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and owner and function is None:
+            own = ast.Attribute(ast.Name("self"), node.target.id)
+            _add(own, _literal(node.annotation), f"{file}:{node.lineno}", owner, None, index)
         elif isinstance(node, ast.Assert | ast.If):
             for tested, words in _tests(node, lists):
                 _add(tested, words, f"{file}:{node.lineno}", owner, function, index)
@@ -188,6 +200,13 @@ def _tests(node: ast.Assert | ast.If, lists: dict[str, tuple[str, ...]]) -> Iter
                 yield test.left, words
 
 
+def _literal(annotation: ast.expr | None) -> tuple[str, ...]:
+    """The words of `Literal["bf16", "fp8"]`, also beside None."""
+    if annotation is None or "Literal[" not in ast.unparse(annotation):
+        return ()
+    return tuple(word for word in map(_word, (n for n in ast.walk(annotation) if isinstance(n, ast.Constant))) if word)
+
+
 def _named(statement: ast.stmt) -> Iterator[tuple[str, tuple[str, ...]]]:
     """`VALID = {"bf16", "fp8"}`."""
     if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
@@ -219,5 +238,12 @@ def _last_name(node: ast.expr) -> str:
 def _strings(node: ast.expr) -> tuple[str, ...]:
     if not isinstance(node, ast.List | ast.Tuple | ast.Set):
         return ()
-    words = [item.value for item in node.elts if isinstance(item, ast.Constant) and isinstance(item.value, str)]
+    words = [word for word in map(_word, node.elts) if word]
     return tuple(words) if len(words) == len(node.elts) else ()
+
+
+def _word(node: ast.expr) -> str:
+    """A word, or the name of one of torch's dtypes."""
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "torch":
+        return f"torch.{node.attr}"
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""

@@ -110,3 +110,34 @@ def test_defaults_in_python_and_launch_lines(tmp_path: Path) -> None:
         d_sh="python train.py --t5_precision bf16\n",
     )
     assert said_of("b.py", said) == said_of("c.py", said) == said_of("d.sh", said) == [Action.MANUAL]
+
+
+def test_dtypes(tmp_path: Path) -> None:
+    """A default in one file, its guard in another: both change, or neither."""
+    test = """\
+        import torch
+        def run(x, state_dtype):
+            assert state_dtype in [torch.float8_e4m3fn, torch.bfloat16]
+        """
+    call = "import torch\ndef step(x, state_dtype=torch.bfloat16):\n    return model.run(x, state_dtype=state_dtype)\n"
+    said = found(tmp_path, a_py=test, b_py=call, c_py="import torch\nx = y.to(torch.bfloat16)\n")
+    assert said_of("b.py", said) == [Action.MANUAL]
+    assert said_of("c.py", said) == [Action.REWRITE]
+
+
+def test_the_words_of_a_literal(tmp_path: Path) -> None:
+    test = """\
+        from typing import Literal, Optional
+        def build(training_dtype: Optional[Literal["fp8", "bf16"]] = None): pass
+        class Options:
+            training_type_dtype: Literal["fp8", "bf16"]
+            dtype: Literal["bf16", "fp8"]
+        """
+    use = """\
+        build(training_dtype="fp8" if fast else "bf16")
+        Options(training_type_dtype="bf16")
+        Options(dtype="bf16")
+        Other(dtype="bf16")
+        """
+    said = found(tmp_path, a_py=test, b_py=use)
+    assert said_of("b.py", said) == [Action.MANUAL, Action.MANUAL, Action.MANUAL, Action.REWRITE]
