@@ -1,4 +1,4 @@
-"""The words that a project's programs take under a name, where they refuse every other.
+"""The words that a project's programs take, where they refuse every other.
 
 `assert amp_type in ["bfloat16", "float16"]` makes an error of the word for float32, wherever that word is given: in a
 config, or as a default in another file. Read from the project's Python files, without running anything; how many are
@@ -19,7 +19,7 @@ from pathlib import Path
 from precision_fix.model import words
 from precision_fix.model.context import receiver
 from precision_fix.model.edit import Edit, GiveValue, Rename, Respell
-from precision_fix.model.finding import Verdict, manual
+from precision_fix.model.finding import Verdict, change, manual, rewrite
 from precision_fix.model.setting import Setting, plain
 from precision_fix.model.site import Kind, Site
 from precision_fix.model.syntax import called
@@ -31,6 +31,7 @@ _ELSEWHERE = frozenset({"node_modules", "site-packages", "venv", "build", "dist"
 # Cheap, before a file is parsed: a list that may hold bfloat16, and what may refuse what is not in it.
 _LISTS = re.compile(rb"[\[({,]\s*(?:['\"](?:torch\.)?(?:bfloat16|bf16)['\"]|torch\.bfloat16)\s*[\])},]")
 _REFUSES = re.compile(rb"\bassert\b|\bnot in\b|\bLiteral\[")
+_ATTENTION = re.compile(rb"['\"]flash_attention_2['\"]\s*:")
 _WORDS = frozenset({"bf16", "bfloat16", "torch.bfloat16"})
 # So many things are called this that a parameter of the name need not be the setting of the name.
 _COMMON = frozenset({"dtype", "precision", "torch_dtype"})
@@ -57,11 +58,18 @@ class _Index:
     by_name: dict[str, list[Refusal]] = field(default_factory=dict)
     # The tests of a parameter, by the name of its function: which parameter, and its place among the arguments.
     by_function: dict[str, list[tuple[str, int, Refusal]]] = field(default_factory=dict)
+    # The tables of attention classes: the words of each, and where it stands.
+    attention: list[tuple[frozenset[str], str]] = field(default_factory=list)
 
 
 def check_setting(setting: Setting, verdict: Verdict) -> Verdict:
     """The verdict on a setting, unless it would give a word that the project's programs refuse."""
-    if not isinstance(verdict.change, GiveValue) or not words.says(setting.value):
+    if not isinstance(verdict.change, GiveValue):
+        return verdict
+    if verdict.change.value == "sdpa":
+        table = _without_sdpa(setting.document.path)
+        return change(_EAGER.format(table), GiveValue("eager")) if table else verdict
+    if not words.says(setting.value):
         return verdict
     target = str(setting.beside("target") or "")
     why = _why(setting.document.path, setting.name, str(verdict.change.value), target)
@@ -71,9 +79,24 @@ def check_setting(setting: Setting, verdict: Verdict) -> Verdict:
 def check_site(site: Site, verdict: Verdict) -> Verdict:
     """The same for a word or a dtype in Python: a default, an argument, what is assigned."""
     new = next((each for each in map(_becomes, verdict.edits) if each is not None), None)
+    if new == "sdpa" and isinstance(site.node, ast.Constant):
+        table = _without_sdpa(site.module.path)
+        return rewrite(_EAGER.format(table), Respell(site.node, site.word, "eager")) if table else verdict
     name = receiver(site) if new is not None and site.kind in (Kind.WORD, Kind.DTYPE) else None
     why = _why(site.module.path, name, new, _reader(site)) if name is not None and new is not None else None
     return manual(why) if why else verdict
+
+
+_EAGER = "flash attention needs compute capability 8.0; the model in {} has eager, not sdpa"
+
+
+def _without_sdpa(path: str) -> str | None:
+    """Where the project has a model with eager attention and none of torch's own, if each of its models has eager."""
+    file = Path(path)
+    tables = _index(project_of(file.absolute())).attention if file.is_file() else []
+    if not all("eager" in offered for offered, _ in tables):
+        return None
+    return next((where for offered, where in tables if "sdpa" not in offered), None)
 
 
 def _becomes(edit: Edit) -> str | None:
@@ -107,7 +130,7 @@ def _why(path: str, name: str, word: str, reader: str = "") -> str | None:
 def _index(top: Path) -> _Index:
     index, files = _Index(), dict(_python(top))
     for file, data in files.items():
-        if _REFUSES.search(data) and _LISTS.search(data):
+        if (_REFUSES.search(data) and _LISTS.search(data)) or _ATTENTION.search(data):
             _collect(_parse(data), os.path.relpath(file, top).replace(os.sep, "/"), index)
     for name, tests in index.by_function.items():
         calls = re.compile(rf"\b{re.escape(name)}\s*\(".encode())
@@ -156,6 +179,11 @@ def _collect(tree: ast.Module, file: str, index: _Index) -> None:
         elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and owner and function is None:
             own = ast.Attribute(ast.Name("self"), node.target.id)
             _add(own, _literal(node.annotation), f"{file}:{node.lineno}", owner, None, index)
+        elif isinstance(node, ast.Dict):
+            offered = frozenset(_word(key) for key in node.keys if key is not None)
+            # A table of classes, as transformers has in its models: another map may be of anything.
+            if "flash_attention_2" in offered and all(isinstance(each, ast.Name) for each in node.values):
+                index.attention.append((offered, f"{file}:{node.lineno}"))
         elif isinstance(node, ast.Assert | ast.If):
             for tested, words in _tests(node, lists):
                 _add(tested, words, f"{file}:{node.lineno}", owner, function, index)

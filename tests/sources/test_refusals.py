@@ -141,3 +141,27 @@ def test_the_words_of_a_literal(tmp_path: Path) -> None:
         """
     said = found(tmp_path, a_py=test, b_py=use)
     assert said_of("b.py", said) == [Action.MANUAL, Action.MANUAL, Action.MANUAL, Action.REWRITE]
+
+
+@pytest.mark.parametrize(
+    ("tables", "new"),
+    [
+        ('A = {"eager": Eager, "flash_attention_2": Flash}', "eager"),
+        ('A = {"eager": Eager, "flash_attention_2": Flash, "sdpa": Sdpa}', "sdpa"),
+        ('A = {"eager": E, "flash_attention_2": F}\nB = {"sdpa": S, "flash_attention_2": F}', "sdpa"),
+        ('A = {"eager": 1, "flash_attention_2": 2}', "sdpa"),
+        ("", "sdpa"),
+    ],
+)
+def test_a_model_without_sdpa(tmp_path: Path, tables: str, new: str) -> None:
+    """`CLASSES[config.attn_implementation]` knows no other words."""
+    (tmp_path / "pyproject.toml").write_text("")
+    (tmp_path / "model.py").write_text(tables)
+    use, config, script = tmp_path / "use.py", tmp_path / "a.yaml", tmp_path / "a.sh"
+    use.write_text("config.attn_implementation = 'flash_attention_2' if fast else 'eager'\n")
+    config.write_text("attn_implementation: flash_attention_2\n")
+    script.write_text("python x.py --attn_implementation flash_attention_2\n")
+    after = {Path(each.path).name: each.after.decode() for each in scan([tmp_path], FLOAT32, with_text=True).files}
+    assert after["use.py"] == f"config.attn_implementation = '{new}' if fast else 'eager'\n"
+    assert after["a.yaml"] == f"attn_implementation: {new}\n"
+    assert after["a.sh"] == f"python x.py --attn_implementation {new}\n"
