@@ -12,7 +12,7 @@ import os
 import re
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -27,20 +27,24 @@ from precision_fix.sources.programs import project_of
 
 _MOST_FILES = 4_000
 _MOST_BYTES = 1_000_000
-_ELSEWHERE = frozenset({"node_modules", "site-packages", "venv", "build", "dist", "__pycache__"})
+# What a test asserts is no refusal of the program.
+_ELSEWHERE = frozenset({"node_modules", "site-packages", "venv", "build", "dist", "__pycache__", "test", "tests"})
 # Cheap, before a file is parsed: a list that may hold bfloat16, and what may refuse what is not in it.
 _LISTS = re.compile(rb"[\[({,]\s*(?:['\"](?:torch\.)?(?:bfloat16|bf16)['\"]|torch\.bfloat16)\s*[\])},]")
 _REFUSES = re.compile(rb"\bassert\b|\bnot in\b|\bLiteral\[")
 _ATTENTION = re.compile(rb"['\"]flash_attention_2['\"]\s*:")
 _WORDS = frozenset({"bf16", "bfloat16", "torch.bfloat16"})
-# So many things are called this that a parameter of the name need not be the setting of the name.
+# So many things are called this that one is meant only where the reader shows.
 _COMMON = frozenset({"dtype", "precision", "torch_dtype"})
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A test that lets only some words pass, and where it stands. `owner` is the class whose attribute it tests."""
+    """A test that lets only some words pass, and where it stands.
+
+    `owner` is the class whose attribute it tests, or the function or class whose parameter.
+    """
 
     name: str
     words: tuple[str, ...]
@@ -48,9 +52,13 @@ class Refusal:
     owner: str = ""
 
     def may_be_read_by(self, reader: str) -> bool:
-        if not self.owner or self.owner == reader:
-            return True
-        return not reader and self.name not in _COMMON
+        if self.name in _COMMON:
+            return self.owner == reader != ""
+        return not self.owner or not reader or self.owner == reader
+
+    def speaks_of(self, word: str) -> bool:
+        """Whether the list is one of dtypes, or of words, as the word is."""
+        return any(each.startswith("torch.") == word.startswith("torch.") for each in self.words)
 
 
 @dataclass(slots=True)
@@ -121,7 +129,7 @@ def _why(path: str, name: str, word: str, reader: str = "") -> str | None:
     if not file.is_file():
         return None
     for each in _index(project_of(file.absolute())).by_name.get(plain(name), ()):
-        if word not in each.words and each.may_be_read_by(reader.rpartition(".")[2]):
+        if word not in each.words and each.speaks_of(word) and each.may_be_read_by(reader.rpartition(".")[2]):
             return f"the program takes only {', '.join(each.words)} there ({each.where}): change both"
     return None
 
@@ -130,12 +138,15 @@ def _why(path: str, name: str, word: str, reader: str = "") -> str | None:
 def _index(top: Path) -> _Index:
     index, files = _Index(), dict(_python(top))
     for file, data in files.items():
-        if (_REFUSES.search(data) and _LISTS.search(data)) or _ATTENTION.search(data):
+        speaks = b"bf16" in data or b"bfloat16" in data
+        if (speaks and _REFUSES.search(data) and _LISTS.search(data)) or (
+            b"flash_attention_2" in data and _ATTENTION.search(data)
+        ):
             _collect(_parse(data), os.path.relpath(file, top).replace(os.sep, "/"), index)
     for name, tests in index.by_function.items():
         calls = re.compile(rf"\b{re.escape(name)}\s*\(".encode())
         for data in files.values():
-            if calls.search(data):
+            if name.encode() in data and calls.search(data):
                 for given, test in _given(_parse(data), name, tests):
                     index.by_name.setdefault(given, []).append(test)
     return index
@@ -145,7 +156,7 @@ def _python(top: Path) -> Iterator[tuple[str, bytes]]:
     count = 0
     for folder, folders, names in os.walk(top):
         folders[:] = sorted(each for each in folders if each not in _ELSEWHERE and not each.startswith("."))
-        for name in sorted(each for each in names if each.endswith(".py")):
+        for name in sorted(each for each in names if each.endswith(".py") and not each.startswith("test_")):
             count += 1
             if count > _MOST_FILES:
                 return
@@ -197,17 +208,19 @@ def _add(
     if not name or not _WORDS.intersection(words):
         return
     is_own = isinstance(tested, ast.Attribute) and isinstance(tested.value, ast.Name) and tested.value.id == "self"
-    test = Refusal(plain(name), words, where, owner if is_own else "")
     parameters = [each.arg for each in (*function.args.posonlyargs, *function.args.args)] if function else []
     keywords = [each.arg for each in function.args.kwonlyargs] if function else []
-    if not (isinstance(tested, ast.Name) and test.name in _COMMON):
+    if function is None or not isinstance(tested, ast.Name) or name not in (*parameters, *keywords):
+        test = Refusal(plain(name), words, where, owner if is_own else "")
         index.by_name.setdefault(test.name, []).append(test)
-    if function is not None and isinstance(tested, ast.Name) and name in (*parameters, *keywords):
-        tester = owner if function.name == "__init__" else function.name
-        position = parameters.index(name) if name in parameters else -1
-        if position > 0 and parameters[0] in ("self", "cls"):
-            position -= 1
-        index.by_function.setdefault(tester, []).append((name, position, test))
+        return
+    tester = owner if function.name == "__init__" else function.name
+    test = Refusal(plain(name), words, where, tester if plain(name) in _COMMON else "")
+    index.by_name.setdefault(test.name, []).append(test)
+    position = parameters.index(name) if name in parameters else -1
+    if position > 0 and parameters[0] in ("self", "cls"):
+        position -= 1
+    index.by_function.setdefault(tester, []).append((name, position, test))
 
 
 def _tests(node: ast.Assert | ast.If, lists: dict[str, tuple[str, ...]]) -> Iterator[tuple[ast.expr, tuple[str, ...]]]:
@@ -253,8 +266,8 @@ def _given(tree: ast.Module, function: str, tests: Sequence[tuple[str, int, Refu
             by_place = node.args[position : position + 1] if position >= 0 else []
             for value in (*by_name, *by_place):
                 name = plain(_last_name(value))
-                if name and not (isinstance(value, ast.Name) and name in _COMMON):
-                    yield name, test
+                if name and name not in _COMMON:
+                    yield name, replace(test, name=name, owner="")
 
 
 def _last_name(node: ast.expr) -> str:

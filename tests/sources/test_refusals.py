@@ -165,3 +165,32 @@ def test_a_model_without_sdpa(tmp_path: Path, tables: str, new: str) -> None:
     assert after["use.py"] == f"config.attn_implementation = '{new}' if fast else 'eager'\n"
     assert after["a.yaml"] == f"attn_implementation: {new}\n"
     assert after["a.sh"] == f"python x.py --attn_implementation {new}\n"
+
+
+def test_a_common_name_is_many_things(tmp_path: Path) -> None:
+    test = """\
+        def base_model(dtype: Literal["bfloat16", "int8"]): pass
+        base_model(config.dtype)
+        assert args.dtype in ("bfloat16", "int8")
+        """
+    use = """\
+        import torch
+        base_model(dtype="bfloat16")
+        load(dtype="bfloat16")
+        load(dtype=torch.bfloat16)
+        """
+    said = found(tmp_path, a_py=test, b_py=use, c_yaml="dtype: bfloat16\n")
+    assert said_of("b.py", said) == [Action.MANUAL, Action.REWRITE, Action.REWRITE]
+    assert said_of("c.yaml", said) == [Action.REWRITE]
+
+
+def test_words_are_no_dtypes(tmp_path: Path) -> None:
+    test = 'assert conf.state_dtype in ("bfloat16", "int8")\n'
+    said = found(tmp_path, a_py=test, b_py="import torch\nrun(state_dtype=torch.bfloat16)\n")
+    assert said_of("b.py", said) == [Action.REWRITE]
+
+
+def test_what_a_test_asserts(tmp_path: Path) -> None:
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "helpers.py").write_text('assert conf.amp_dtype in ("bfloat16", "float16")\n')
+    assert said_of("c.yaml", found(tmp_path, c_yaml=CONFIG)) == [Action.REWRITE]
