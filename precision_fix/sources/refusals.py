@@ -100,8 +100,7 @@ _EAGER = "flash attention needs compute capability 8.0; the model in {} has eage
 
 def _without_sdpa(path: str) -> str | None:
     """Where the project has a model with eager attention and none of torch's own, if each of its models has eager."""
-    file = Path(path)
-    tables = _index(project_of(file.absolute())).attention if file.is_file() else []
+    tables = _around(path).attention
     if not all("eager" in offered for offered, _ in tables):
         return None
     return next((where for offered, where in tables if "sdpa" not in offered), None)
@@ -125,13 +124,17 @@ def _reader(site: Site) -> str:
 
 def _why(path: str, name: str, word: str, reader: str = "") -> str | None:
     """Why `word` cannot be the value of `name`; `reader` is the class that takes it, if that is known."""
-    file = Path(path)
-    if not file.is_file():
-        return None
-    for each in _index(project_of(file.absolute())).by_name.get(plain(name), ()):
+    for each in _around(path).by_name.get(plain(name), ()):
         if word not in each.words and each.speaks_of(word) and each.may_be_read_by(reader.rpartition(".")[2]):
             return f"the program takes only {', '.join(each.words)} there ({each.where}): change both"
     return None
+
+
+@lru_cache(maxsize=256)
+def _around(path: str) -> _Index:
+    """The index of the project that a file lies in; an empty one for a text that is no file."""
+    file = Path(path)
+    return _index(project_of(file.absolute())) if file.is_file() else _Index()
 
 
 @lru_cache(maxsize=32)
