@@ -19,7 +19,7 @@ from pathlib import Path
 from precision_fix.model import words
 from precision_fix.model.context import receiver
 from precision_fix.model.edit import Edit, GiveValue, Rename, Respell
-from precision_fix.model.finding import Verdict, change, manual, rewrite
+from precision_fix.model.finding import Verdict, change, keep, manual, rewrite
 from precision_fix.model.setting import Setting, plain
 from precision_fix.model.site import Kind, Site
 from precision_fix.model.syntax import called
@@ -32,6 +32,7 @@ _ELSEWHERE = frozenset({"node_modules", "site-packages", "venv", "build", "dist"
 # Cheap, before a file is parsed: a list that may hold bfloat16, and what may refuse what is not in it.
 _LISTS = re.compile(rb"[\[({,]\s*(?:['\"](?:torch\.)?(?:bfloat16|bf16)['\"]|torch\.bfloat16)\s*[\])},]")
 _REFUSES = re.compile(rb"\bassert\b|\bnot in\b|\bLiteral\[")
+_COMPARES = re.compile(rb"==\s*['\"](?:torch\.)?(?:bfloat16|bf16)['\"]")
 _ATTENTION = re.compile(rb"['\"]flash_attention_2['\"]\s*:")
 _WORDS = frozenset({"bf16", "bfloat16", "torch.bfloat16"})
 # So many things are called this that one is meant only where the reader shows.
@@ -66,12 +67,17 @@ class _Index:
     by_name: dict[str, list[Refusal]] = field(default_factory=dict)
     # The tests of a parameter, by the name of its function: which parameter, and its place among the arguments.
     by_function: dict[str, list[tuple[str, int, Refusal]]] = field(default_factory=dict)
+    # The words of a name that lead to torch's bfloat16, and where.
+    leads: dict[str, dict[str, str]] = field(default_factory=dict)
     # The tables of attention classes: the words of each, and where it stands.
     attention: list[tuple[frozenset[str], str]] = field(default_factory=list)
 
 
-def check_setting(setting: Setting, verdict: Verdict) -> Verdict:
-    """The verdict on a setting, unless it would give a word that the project's programs refuse."""
+def check_setting(setting: Setting, verdict: Verdict, *, anybody: bool = False) -> Verdict:
+    """The verdict on a setting, unless it would give a word that the project's programs refuse.
+
+    `anybody` says that no library is known to read the setting, so that the project itself may.
+    """
     if not isinstance(verdict.change, GiveValue):
         return verdict
     if verdict.change.value == "sdpa":
@@ -81,7 +87,12 @@ def check_setting(setting: Setting, verdict: Verdict) -> Verdict:
         return verdict
     target = str(setting.beside("target") or "")
     why = _why(setting.document.path, setting.name, str(verdict.change.value), target)
-    return manual(why) if why else verdict
+    if why:
+        return manual(why)
+    led = _around(setting.document.path).leads.get(setting.name, {}) if anybody else {}
+    if setting.word in led:
+        return keep(f"compared in {led[setting.word]}; what it leads to is rewritten there")
+    return verdict
 
 
 def check_site(site: Site, verdict: Verdict) -> Verdict:
@@ -142,8 +153,10 @@ def _index(top: Path) -> _Index:
     index, files = _Index(), dict(_python(top))
     for file, data in files.items():
         speaks = b"bf16" in data or b"bfloat16" in data
-        if (speaks and _REFUSES.search(data) and _LISTS.search(data)) or (
-            b"flash_attention_2" in data and _ATTENTION.search(data)
+        if (
+            (speaks and _REFUSES.search(data) and _LISTS.search(data))
+            or (b"flash_attention_2" in data and _ATTENTION.search(data))
+            or (speaks and _COMPARES.search(data))
         ):
             _collect(_parse(data), os.path.relpath(file, top).replace(os.sep, "/"), index)
     for name, tests in index.by_function.items():
@@ -201,6 +214,9 @@ def _collect(tree: ast.Module, file: str, index: _Index) -> None:
         elif isinstance(node, ast.Assert | ast.If):
             for tested, words in _tests(node, lists):
                 _add(tested, words, f"{file}:{node.lineno}", owner, function, index)
+        if isinstance(node, ast.If | ast.IfExp):
+            for name, word in _leads(node):
+                index.leads.setdefault(name, {}).setdefault(word, f"{file}:{node.lineno}")
         pending += [(child, owner, function) for child in ast.iter_child_nodes(node)]
 
 
@@ -242,6 +258,20 @@ def _tests(node: ast.Assert | ast.If, lists: dict[str, tuple[str, ...]]) -> Iter
             words = lists.get(among.id, ()) if isinstance(among, ast.Name) else _strings(among)
             if words:
                 yield test.left, words
+
+
+def _leads(node: ast.If | ast.IfExp) -> Iterator[tuple[str, str]]:
+    """The name and the word of `if precision == "bfloat16": x.to(torch.bfloat16)`."""
+    test = node.test
+    body = node.body if isinstance(node.body, list) else [node.body]
+    if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq):
+        word = _word(test.comparators[0])
+        if word in _WORDS and any(_is_bfloat16(inner) for each in body for inner in ast.walk(each)):
+            yield plain(_last_name(test.left)), word
+
+
+def _is_bfloat16(node: ast.AST) -> bool:
+    return isinstance(node, ast.Attribute) and node.attr == "bfloat16"
 
 
 def _literal(annotation: ast.expr | None) -> tuple[str, ...]:

@@ -70,7 +70,7 @@ def judge(
             answer = ask(setting)
             if answer is None:
                 continue
-            rule, verdict = answer[0], check_setting(setting, answer[1])
+            rule, verdict = answer[0], check_setting(setting, answer[1], anybody=answer[0].code == "PF501")
             line, column = lines.of(scalar.start)
             if verdict.action is not Action.KEEP and keeps.covers(line, rule.code):
                 verdict = keep(BY_COMMENT)

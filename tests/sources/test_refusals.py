@@ -194,3 +194,20 @@ def test_what_a_test_asserts(tmp_path: Path) -> None:
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests" / "helpers.py").write_text('assert conf.amp_dtype in ("bfloat16", "float16")\n')
     assert said_of("c.yaml", found(tmp_path, c_yaml=CONFIG)) == [Action.REWRITE]
+
+
+@pytest.mark.parametrize(
+    ("test", "action"),
+    [
+        ('if precision == "fp8":\n    q()\nelif precision == "bfloat16":\n    x.to(torch.bfloat16)', Action.KEEP),
+        ('x.to(torch.bfloat16 if conf.precision == "bfloat16" else torch.float16)', Action.KEEP),
+        ('slow = precision == "bfloat16"', Action.REWRITE),
+        ('if precision == "bfloat16":\n    q()', Action.REWRITE),
+        ('if precision == "bf16":\n    x.to(torch.bfloat16)', Action.REWRITE),
+        ('if other == "bfloat16":\n    x.to(torch.bfloat16)', Action.REWRITE),
+    ],
+)
+def test_a_word_that_the_project_compares(tmp_path: Path, test: str, action: Action) -> None:
+    """Another word would lead past the arm in which the dtype is rewritten."""
+    said = found(tmp_path, a_py=f"import torch\n{test}\n", c_yaml="precision: bfloat16\n")
+    assert said_of("c.yaml", said) == [action]
