@@ -23,6 +23,7 @@ from precision_fix.model.finding import Verdict, change, keep, manual, rewrite
 from precision_fix.model.setting import Setting, plain
 from precision_fix.model.site import Kind, Site
 from precision_fix.model.syntax import called
+from precision_fix.model.target import TARGETS
 from precision_fix.sources.programs import project_of
 
 _MOST_FILES = 4_000
@@ -37,6 +38,7 @@ _ATTENTION = re.compile(rb"['\"]flash_attention_2['\"]\s*:")
 _WORDS = frozenset({"bf16", "bfloat16", "torch.bfloat16"})
 # So many things are called this that one is meant only where the reader shows.
 _COMMON = frozenset({"dtype", "precision", "torch_dtype"})
+_BECOMES = ("bfloat16", *(name for each in TARGETS.values() for name in (each.dtype, each.method)))
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -67,7 +69,7 @@ class _Index:
     by_name: dict[str, list[Refusal]] = field(default_factory=dict)
     # The tests of a parameter, by the name of its function: which parameter, and its place among the arguments.
     by_function: dict[str, list[tuple[str, int, Refusal]]] = field(default_factory=dict)
-    # The words of a name that lead to torch's bfloat16, and where.
+    # The words of a name that lead to a dtype of torch's, and where.
     leads: dict[str, dict[str, str]] = field(default_factory=dict)
     # The tables of attention classes: the words of each, and where it stands.
     attention: list[tuple[frozenset[str], str]] = field(default_factory=list)
@@ -266,12 +268,13 @@ def _leads(node: ast.If | ast.IfExp) -> Iterator[tuple[str, str]]:
     body = node.body if isinstance(node.body, list) else [node.body]
     if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq):
         word = _word(test.comparators[0])
-        if word in _WORDS and any(_is_bfloat16(inner) for each in body for inner in ast.walk(each)):
+        if word in _WORDS and any(_is_dtype(inner) for each in body for inner in ast.walk(each)):
             yield plain(_last_name(test.left)), word
 
 
-def _is_bfloat16(node: ast.AST) -> bool:
-    return isinstance(node, ast.Attribute) and node.attr == "bfloat16"
+def _is_dtype(node: ast.AST) -> bool:
+    """Also what bfloat16 has become there: a second run must find the same."""
+    return isinstance(node, ast.Attribute) and node.attr in _BECOMES
 
 
 def _literal(annotation: ast.expr | None) -> tuple[str, ...]:

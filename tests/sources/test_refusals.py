@@ -204,6 +204,7 @@ def test_what_a_test_asserts(tmp_path: Path) -> None:
         ('slow = precision == "bfloat16"', Action.REWRITE),
         ('if precision == "bfloat16":\n    q()', Action.REWRITE),
         ('if precision == "bf16":\n    x.to(torch.bfloat16)', Action.REWRITE),
+        ('if precision == "bfloat16":\n    x.to(torch.float32)', Action.KEEP),
         ('if other == "bfloat16":\n    x.to(torch.bfloat16)', Action.REWRITE),
     ],
 )
