@@ -12,6 +12,11 @@ from precision_fix.model.site import Kind, Site
 from precision_fix.model.syntax import key_of
 
 _CHOSEN = frozenset({Fate.CHOOSES, Fate.STORED})
+# Libraries with dtypes of their own: a map from one of those tells what torch calls it.
+_OTHERS = frozenset(
+    {"tensorrt", "onnx", "onnxruntime", "openvino", "coremltools", "tvm", "cutlass", "triton", "numpy", "ml_dtypes"}
+    | {"jax", "tensorflow", "mlx", "paddle", "mindspore", "cupy"}
+)
 
 
 class RULE(Rule):
@@ -34,9 +39,17 @@ class RULE(Rule):
             return None
         if Fate.INVERTED in site.fates:
             return keep("its map is turned round elsewhere, so its values must stay apart")
+        if isinstance(above, ast.Dict) and _is_of_another(site, key_of(above, site.node)):
+            return keep("what torch calls another library's dtype")
         if _is_case(site):
             return keep("a case of a table, beside what is expected of it")
         return None
+
+
+def _is_of_another(site: Site, key: ast.expr | None) -> bool:
+    """`{trt.DataType.BF16: torch.bfloat16}`: of tensors that the other library has made, or is to read."""
+    name = site.module.resolve(key) if key is not None else None
+    return name is not None and "." in name and name.partition(".")[0] in _OTHERS
 
 
 def _is_case(site: Site) -> bool:

@@ -15,6 +15,8 @@ from precision_fix.model.syntax import called, defaults, key_of
 
 _OPTIONS = frozenset({"add_argument", "option", "Option", "Argument", "argument", "add_option", "Dropdown", "Radio"})
 
+_LEADS = "compared later; what it leads to is rewritten there"
+
 
 class RULE(Rule):
     code = "PF204"
@@ -44,7 +46,7 @@ class RULE(Rule):
             return None
         offered = _offered(call)
         if offered is not None:
-            return _chosen(site, offered)
+            return _chosen(site, offered, is_compared=Fate.COMPARED in site.fates or _is_compared(site, call))
         return _without_choices(site, call) if above.value is site.node else None
 
 
@@ -71,9 +73,11 @@ def _is_compared(site: Site, call: ast.Call) -> bool:
     return False
 
 
-def _chosen(site: Site, offered: list[str]) -> Verdict:
+def _chosen(site: Site, offered: list[str], *, is_compared: bool = False) -> Verdict:
     assert isinstance(site.node, ast.Constant)
     new = next((word for word in _spellings(site) if word in offered), None)
+    if new is None and is_compared:
+        return keep(_LEADS)
     if new is None:
         return manual("the option offers no word for float32: pass another value when you start the program")
     return rewrite("the option's own word for float32", Respell(site.node, site.word, new))
@@ -113,7 +117,7 @@ def _form(site: Site) -> list[str] | None:
 def _without_choices(site: Site, call: ast.Call) -> Verdict | None:
     new = site.module.target.word(site.word)
     if new is None or Fate.COMPARED in site.fates or _is_compared(site, call):
-        return keep("compared later; what it leads to is rewritten there")
+        return keep(_LEADS)
     assert isinstance(site.node, ast.Constant)
     return rewrite("the default chooses a precision", Respell(site.node, site.word, new))
 

@@ -8,16 +8,18 @@ from precision_fix.model.finding import Verdict
 from precision_fix.model.rule import AnyRule, LineRule, Lines, SettingRule
 from precision_fix.model.setting import Form, Setting
 from precision_fix.rules import rules_of
+from precision_fix.sources.refusals import check_setting
 
 Said = tuple[AnyRule, Verdict]
 
 
 def about_setting(setting: Setting) -> Said | None:
-    """The first rule that knows the meaning of a setting, and what it says."""
+    """The first rule that knows the meaning of a setting, and what it says, unless the project refuses the new word."""
     for rule in _of_settings(setting.form):
         verdict = rule.judge(setting)
         if verdict is not None:
-            return rule, verdict
+            # PF501's word is that of no library: the project itself may be what reads it.
+            return rule, check_setting(setting, verdict, anybody=rule.code == "PF501")
     return None
 
 

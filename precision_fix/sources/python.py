@@ -21,6 +21,7 @@ from precision_fix.sources.analysis import Analysis, Stretch, Unparsable
 from precision_fix.sources.comments import Keeps
 from precision_fix.sources.launch_strings import Answer, launch_lines
 from precision_fix.sources.outline import long_strings, occurrences, outline
+from precision_fix.sources.refusals import check_site
 from precision_fix.sources.words import BFLOAT16, ELSEWHERE, FLASH
 
 _ROUNDS = 4
@@ -82,8 +83,9 @@ def _judge(site: Site) -> Answer | None:
         if verdict is not None:
             if not all(_is_where_it_says(site.module, edit.node) for edit in verdict.edits):
                 return site, rule, manual("inside an f-string, whose parts this version of Python does not place")
-            deep = any(_depth(edit.node) > _MAX_DEPTH for edit in verdict.edits)
-            return site, rule, manual("nested too deeply to edit safely") if deep else verdict
+            if any(_depth(edit.node) > _MAX_DEPTH for edit in verdict.edits):
+                return site, rule, manual("nested too deeply to edit safely")
+            return site, rule, check_site(site, verdict)
     return None
 
 

@@ -24,6 +24,30 @@ def test_it_stays(line: str) -> None:
     check_kept(f"import torch\n{line}\n", code="PF003")
 
 
+@pytest.mark.parametrize("name", ["tensorrt", "onnx", "jax.numpy"])
+def test_what_torch_calls_another_library_s_dtype(name: str) -> None:
+    """The buffer of an engine has the engine's dtype, whatever the program computes in."""
+    check_kept(
+        f"""\
+        import torch
+        import {name} as other
+        def as_torch(dtype):
+            table = {{other.DataType.FLOAT: torch.float32, other.DataType.BF16: torch.bfloat16}}
+            return table[dtype]
+        """,
+        code="PF003",
+    )
+
+
+def test_an_enum_of_the_project_s_own() -> None:
+    before = """\
+import torch
+from .options import Precision
+model.to({Precision.FP32: torch.float32, Precision.BF16: torch.bfloat16}[precision])
+"""
+    check_rewritten(before, before.replace("torch.bfloat16", "torch.float32"), code="PF105")
+
+
 def test_keys_and_values_of_one_map() -> None:
     """Two keys stay apart, whatever becomes of the values."""
     check_rewritten(

@@ -28,6 +28,27 @@ def test_no_word_for_float32() -> None:
     check_reported('p.add_argument("--x", choices=["fp16", "bf16"], default="bf16")\n', code="PF204")
 
 
+def test_no_word_for_float32_but_what_the_word_leads_to() -> None:
+    check_rewritten(
+        """\
+        import torch
+        p.add_argument("--dtype", choices=["bf16", "fp16"], default="bf16")
+        args = p.parse_args()
+        args.dtype = torch.bfloat16 if args.dtype == "bf16" else torch.float16
+        """,
+        """\
+        import torch
+        p.add_argument("--dtype", choices=["bf16", "fp16"], default="bf16")
+        args = p.parse_args()
+        args.dtype = torch.float32 if args.dtype == "bf16" else torch.float16
+        """,
+    )
+    check_kept(
+        'p.add_argument("--dtype", choices=["bf16", "fp16"], default="bf16")\nx = args.dtype == "bf16"\n',
+        code="PF204",
+    )
+
+
 def test_nothing_is_offered() -> None:
     check_rewritten('p.add_argument("--x", default="bfloat16")\n', 'p.add_argument("--x", default="float32")\n')
     check_rewritten('p.add_argument("--x", default="bf16")\n', 'p.add_argument("--x", default="fp32")\n', code="PF204")

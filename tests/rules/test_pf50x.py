@@ -229,6 +229,11 @@ def test_what_is_offered(text: str) -> None:
     [
         ("PF920", "config.json", '{"model_type": "llama", "torch_dtype": "bfloat16"}'),
         ("PF920", "unet/config.json", '{"_class_name": "UNet", "_diffusers_version": "0.30", "dtype": "bfloat16"}'),
+        (
+            "PF920",
+            "configs/1.5b.json",
+            '{"model_type": "a", "a": {"model_type": "b", "use_cache": 1, "initializer_range": 1}, "dtype": "bf16"}',
+        ),
         ("PF920", "m/cfg.json", '{"architectures": ["A"], "text_config": {"dtype": "bfloat16"}}'),
         ("PF921", "a.yaml", "weights: bf16\n"),
         ("PF921", "a.yaml", "precision: ${oc.env:PRECISION,bf16}\n"),

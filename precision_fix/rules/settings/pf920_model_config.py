@@ -5,12 +5,14 @@ from __future__ import annotations
 from precision_fix.model.attention import needs_flash_attention
 from precision_fix.model.finding import Verdict, manual
 from precision_fix.model.rule import SettingRule
-from precision_fix.model.setting import Form, Setting
+from precision_fix.model.setting import Document, Form, Setting
 
 _OWN = ("architectures", "transformers_version", "diffusers_version", "class_name")
 # By these alone it may as well be the config of a trainer, which has a model_type of its own.
 _DTYPES = ("dtype", "torch_dtype", "params_dtype")
 _FILES = ("config.json", "generation_config.json", "quantize_config.json")
+# What transformers' PretrainedConfig and the models made of it write beside `model_type`, and no trainer asks for.
+_SHAPE = ("tie_word_embeddings", "use_cache", "initializer_range", "max_position_embeddings")
 
 
 class RULE(SettingRule):
@@ -27,10 +29,18 @@ class RULE(SettingRule):
         top = setting.document.mapping(())
         is_model = setting.document.path.endswith(".json") and (
             any(key in top for key in _OWN)
-            or (setting.document.file in _FILES and "model_type" in top and setting.name in _DTYPES)
+            or (setting.name in _DTYPES and "model_type" in top and _describes(setting.document))
         )
         if not is_model:
             return None
         if needs_flash_attention(setting.word):
             return manual("asks for flash attention: name another where the model is loaded")
         return manual("says what the weights are stored in: name the dtype where the model is loaded")
+
+
+def _describes(document: Document) -> bool:
+    """Whether it is called as the config of a model is, or describes one at its top or below."""
+    if document.file in _FILES:
+        return True
+    entries = (document.mapping(keys[:-1]) for keys in document.values if keys and keys[-1] == "model_type")
+    return any(sum(name in each for name in _SHAPE) >= 2 for each in entries)
