@@ -33,6 +33,8 @@ _DESCRIBES = frozenset(
 )
 # Languages for kernels, in which a dtype's word is part of a program that is compiled.
 _LANGUAGES = ("tilelang", "cutlass", "helion", "cute")
+# Libraries with a bfloat16 of their own, which computes where they do.
+_OTHERS = ("mlx.core", "mlx.nn", "mlx", "jax.numpy", "jax")
 
 
 class RULE(Rule):
@@ -50,6 +52,10 @@ class RULE(Rule):
             return keep("registers something under this word")
         if any(site.module.local_name(language, site.node) for language in _LANGUAGES):
             return keep("part of a kernel's own program")
+        if not site.module.local_name("torch", site.node) and any(
+            site.module.local_name(library, site.node) for library in _OTHERS
+        ):
+            return keep("another library's word: nothing here is torch's")
         new = _beside(site) or site.module.target.word(site.word)
         if new is None:
             return keep("a word that is no dtype of its own")

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 
 from precision_fix.model.edit import Edit
-from precision_fix.model.finding import Action, Finding, manual
+from precision_fix.model.finding import Action, Finding, Verdict, manual
 from precision_fix.model.module import Module
 from precision_fix.model.rule import Rule
 from precision_fix.model.selection import ALL, Selection
@@ -21,7 +21,6 @@ from precision_fix.sources.analysis import Analysis, Stretch, Unparsable
 from precision_fix.sources.comments import Keeps
 from precision_fix.sources.launch_strings import Answer, launch_lines
 from precision_fix.sources.outline import long_strings, occurrences, outline
-from precision_fix.sources.refusals import check_site
 from precision_fix.sources.words import BFLOAT16, ELSEWHERE, FLASH
 
 _ROUNDS = 4
@@ -85,8 +84,18 @@ def _judge(site: Site) -> Answer | None:
                 return site, rule, manual("inside an f-string, whose parts this version of Python does not place")
             if any(_depth(edit.node) > _MAX_DEPTH for edit in verdict.edits):
                 return site, rule, manual("nested too deeply to edit safely")
-            return site, rule, check_site(site, verdict)
+            return site, rule, _checked(site, verdict)
     return None
+
+
+def _checked(site: Site, verdict: Verdict) -> Verdict:
+    """The verdict, unless the project's own code refuses what a place would become."""
+    if verdict.action is not Action.REWRITE:
+        return verdict
+    # Only a run that changes something reads the project's other files.
+    from precision_fix.sources.refusals import check_site
+
+    return check_site(site, verdict)
 
 
 def _is_where_it_says(module: Module, node: ast.AST) -> bool:
