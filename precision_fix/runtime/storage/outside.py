@@ -130,10 +130,10 @@ def _in_function(function: types.FunctionType, everywhere: bool) -> Iterator[Pat
     if tree is None:  # every name that the code speaks of
         yield from ((name,) for name in function.__code__.co_names)
         return
+    names = _aliases(tree)
     for node in _loads(tree, everywhere):
-        path = _path(node.value) if node.attr in _READ else None
-        if path:
-            yield path
+        if node.attr in _READ:
+            yield from (path for path in _paths(node.value, names) if path)
 
 
 def _mentions(code: types.CodeType) -> bool:
@@ -142,14 +142,32 @@ def _mentions(code: types.CodeType) -> bool:
     )
 
 
-def _path(node: ast.expr) -> Path | None:
-    """`("name", "*", "part")` of `self.name[0].part`; nothing for what does not begin with self."""
+def _aliases(tree: ast.Module) -> dict[str, set[Path]]:
+    """The local names that stand for something below the module: `part = self.part`, `for layer in self.layers`."""
+    names: dict[str, set[Path]] = {"self": {()}}
+    for node in ast.walk(tree):  # outer statements come first
+        if isinstance(node, ast.Assign) and len(node.targets) == 1:
+            target, paths = node.targets[0], _paths(node.value, names)
+        elif isinstance(node, ast.For | ast.comprehension):
+            target, paths = node.target, {(*path, _EACH) for path in _paths(node.iter, names)}
+            if isinstance(node.iter, ast.Call) and node.iter.args:  # enumerate(self.layers)
+                paths = {(*path, _EACH) for path in _paths(node.iter.args[0], names)}
+                target = target.elts[-1] if isinstance(target, ast.Tuple) else target
+        else:
+            continue
+        if paths and isinstance(target, ast.Name):
+            names.setdefault(target.id, set()).update(paths)
+    return names
+
+
+def _paths(node: ast.expr, names: dict[str, set[Path]]) -> set[Path]:
+    """`("name", "*", "part")` of `self.name[0].part`; nothing for what does not begin with one of `names`."""
     if isinstance(node, ast.Name):
-        return () if node.id == "self" else None
+        return names.get(node.id, set())
     if not isinstance(node, ast.Attribute | ast.Subscript):
-        return None
-    before = _path(node.value)
-    return None if before is None else (*before, node.attr if isinstance(node, ast.Attribute) else _EACH)
+        return set()
+    last = node.attr if isinstance(node, ast.Attribute) else _EACH
+    return {(*path, last) for path in _paths(node.value, names)}
 
 
 def _harmless(node: ast.expr, parents: dict[Any, Any], everywhere: bool) -> bool:

@@ -26,8 +26,13 @@ def methods(kind: type) -> Iterator[tuple[str, types.FunctionType]]:
 
 
 def tree(function: types.FunctionType) -> ast.Module | None:
-    """The parsed source, or None where there is none."""
+    """The parsed source, with its first argument called `self`, or None where there is no source."""
     try:
-        return ast.parse(textwrap.dedent(inspect.getsource(function)))
+        parsed = ast.parse(textwrap.dedent(inspect.getsource(function)))
     except (OSError, SyntaxError, TypeError):
         return None
+    first = function.__code__.co_varnames[: function.__code__.co_argcount][:1]
+    for node in ast.walk(parsed):
+        if isinstance(node, ast.Name) and node.id in first:
+            node.id = "self"
+    return parsed

@@ -554,6 +554,48 @@ def test_stacks_of_weights(mode: str, kind: Any, of: Any, left: set[str]) -> Non
     assert seen.report().hits == 0, seen.report().text()
 
 
+class Twice(nn.Module):
+    def forward(self, weight: torch.Tensor) -> torch.Tensor:
+        return weight * 1.5 + weight.sin()
+
+
+def _reparametrized(layer: nn.Module) -> None:
+    nn.utils.parametrize.register_parametrization(layer, "weight", Twice())
+
+
+_COMPUTED: list[Any] = [
+    _reparametrized,
+    nn.utils.parametrizations.weight_norm,
+    nn.utils.weight_norm,
+    nn.utils.spectral_norm,
+    lambda layer: nn.utils.prune.l1_unstructured(layer, "weight", amount=0.4),
+]
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm:FutureWarning")
+@pytest.mark.parametrize("mode", ["hand", "runtime"])
+@pytest.mark.parametrize("change", _COMPUTED)
+def test_weights_that_are_computed_from_then_on(change: Any, mode: str) -> None:
+    torch.manual_seed(0)
+    model, x = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 8)).to(BF16).eval(), torch.rand(2, 8)
+    wide = copy.deepcopy(model).float()
+    with contextlib.ExitStack() as stack:
+        if mode == "hand":
+            store_in_bfloat16(model)
+        else:
+            stack.enter_context(runtime.enabled(storage="bfloat16"))
+            model = model.to(BF16)
+        with audit() as seen, torch.no_grad():
+            torch.manual_seed(1)
+            change(model[0])
+            got = model(x)
+        torch.manual_seed(1)
+        change(wide[0])
+        assert torch.equal(got, wide(x))
+        assert seen.report().hits == 0, seen.report().text()
+        assert model[1].weight.dtype is BF16
+
+
 class Deep(nn.Module):
     """It computes with weights that are not its children's."""
 
@@ -561,9 +603,12 @@ class Deep(nn.Module):
         super().__init__()
         self.tables = nn.ModuleList([nn.Embedding(6, 4), nn.Embedding(6, 4)])
         self.part = nn.ModuleDict({"inner": nn.Sequential(nn.Linear(4, 4))})
-        self.other = nn.Sequential(nn.Linear(4, 4))
+        self.other, self.scaled = nn.Sequential(nn.Linear(4, 4)), nn.ModuleList([nn.Linear(4, 4)])
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(this, x: torch.Tensor) -> torch.Tensor:
+        for _, layer in enumerate(this.scaled):
+            x = x * layer.weight.abs().sum()
+        self = this
         mixed = x @ self.tables[0].weight.softmax(-1).T @ self.tables[1].weight
         made: torch.Tensor = self.other(self.part.inner[0](mixed)) * self.part.inner[0].weight.norm()  # type: ignore[union-attr]
         return made
