@@ -55,7 +55,7 @@ def acquire() -> None:
         USE.users += 1
         if USE.users == 1:
             reads.patch(USE.patches, lambda: USE.everywhere)
-            optimizers.patch(USE.patches, lambda: USE.everywhere and not USE.trainable)
+            optimizers.patch(USE.patches, lambda: USE.trainable if USE.everywhere else None)
             computed.patch(USE.patches, is_ours)
             tables.patch(USE.patches)
             stand_in(nn.TransformerEncoderLayer)
