@@ -18,7 +18,7 @@ from precision_fix.runtime.storage import sources
 #: Dimensions of a parameter from which it is a stack of weights.
 LEAST = 3
 
-_FOUND: weakref.WeakKeyDictionary[type, frozenset[str] | None] = weakref.WeakKeyDictionary()
+_FOUND: weakref.WeakKeyDictionary[type, frozenset[str]] = weakref.WeakKeyDictionary()
 
 
 def names(module: nn.Module) -> tuple[str, ...]:
@@ -28,9 +28,8 @@ def names(module: nn.Module) -> tuple[str, ...]:
         return ()
     kind = type(module)
     if kind not in _FOUND:
-        _FOUND[kind] = _elsewhere(kind)
-    elsewhere = _FOUND[kind]
-    return () if elsewhere is None else tuple(name for name in held if name not in elsewhere)
+        _FOUND[kind] = _in_forward(kind)
+    return tuple(name for name in held if name in _FOUND[kind])
 
 
 def stacks(module: nn.Module) -> list[str]:
@@ -44,21 +43,24 @@ def _holds(child: nn.Module | None) -> bool:
     return child is not None and any(part._parameters or part._buffers for part in child.modules())
 
 
-def _elsewhere(kind: type) -> frozenset[str] | None:
-    """The attributes of itself that methods read which `forward` does not call. None: the source is not there."""
+def _in_forward(kind: type) -> frozenset[str]:
+    """The attributes of itself that `forward`, and the methods that it calls, read, and no other method does. Without
+    a source, none.
+    """
     read: dict[str, set[str]] = {}
     for name, function in sources.methods(kind):
         tree = sources.tree(function)
         if tree is None:
-            return None
+            return frozenset()
         found = {
             node.attr
             for node in ast.walk(tree)
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self"
         }
         read[name] = read.get(name, set()) | found
-    reached, new = set(), {"forward"}
+    reached, new = set(), {"forward"} & read.keys()
     while new:
         reached |= new
-        new = {name for each in new for name in read.get(each, ()) if name in read} - reached
-    return frozenset(attribute for name, found in read.items() if name not in reached for attribute in found)
+        new = {name for each in new for name in read[each] if name in read} - reached
+    inside = {attribute for name in reached for attribute in read[name]}
+    return frozenset(inside.difference(*(read[name] for name in read.keys() - reached)))

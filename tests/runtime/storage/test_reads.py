@@ -44,6 +44,20 @@ class Measured(Experts):
         return self.down.square().sum()
 
 
+class Renamed(Experts):
+    """What a hook makes out of another parameter, as weight_norm does, its forward does not read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down_v = nn.Parameter(self.down.detach())
+        del self.down
+        self.register_forward_pre_hook(_make_down)
+
+
+def _make_down(module: Any, args: Any) -> None:
+    module.down = module.down_v / module.down_v.norm(dim=-1, keepdim=True)
+
+
 class Mixed(nn.Module):
     def __init__(self, kind: type[nn.Module]) -> None:
         super().__init__()
@@ -68,6 +82,7 @@ class Peeking(Mixed):
     [
         (Mixed, Experts, {"up_bias"}),
         (Mixed, Measured, {"up_bias", "down"}),
+        (Mixed, Renamed, {"up_bias", "down_v"}),
         (Peeking, Experts, {"up_bias", "down", "up"}),
     ],
 )
