@@ -10,9 +10,13 @@ from __future__ import annotations
 import weakref
 from typing import Any
 
+import torch
 from torch import nn
 
 from precision_fix.plan.fit import storage_for
+
+#: What float32 storage holds in float32; quantized numbers, as in a plan, take the bytes that they have.
+_FLOATS = (torch.float32, torch.bfloat16, torch.float16)
 
 
 class Choice:
@@ -28,6 +32,6 @@ class Choice:
             return True
         parts = {id(part) for part in model.modules()}
         others = sum(size for other, size in self._counted.items() if id(other) not in parts)
-        size = 4 * sum(parameter.numel() for parameter in model.parameters())
+        size = sum(4 * p.numel() if p.dtype in _FLOATS else p.nbytes for p in model.parameters())
         self._counted[model] = size
         return storage_for(size + others, self.memory) == "bfloat16"

@@ -16,7 +16,7 @@ from torch import nn
 
 from precision_fix.runtime import imports, tables
 from precision_fix.runtime.patching import MISSING, Patches, with_globals_of
-from precision_fix.runtime.storage import buffer, libraries, optimizers, reads
+from precision_fix.runtime.storage import buffer, computed, libraries, optimizers, reads
 from precision_fix.runtime.storage.leaves import KNOWN, READS_ITS_CHILDREN, defines_forward, is_stored, storable
 from precision_fix.runtime.storage.widened import Pairs, saving_narrow, wide, wide_inputs, widened, write_back
 from precision_fix.runtime.swap import dynamo_probe
@@ -55,7 +55,8 @@ def acquire() -> None:
         USE.users += 1
         if USE.users == 1:
             reads.patch(USE.patches, lambda: USE.everywhere)
-            optimizers.patch(USE.patches, lambda: USE.everywhere and not USE.trainable)
+            optimizers.patch(USE.patches, lambda: USE.trainable if USE.everywhere else None)
+            computed.patch(USE.patches, is_ours)
             tables.patch(USE.patches)
             stand_in(nn.TransformerEncoderLayer)
             imports.when_imported(libraries.PEFT, _peft)

@@ -11,7 +11,7 @@ from precision_fix.errors import PrecisionFixError
 from precision_fix.runtime.patching import Patches
 from precision_fix.runtime.storage import forwards, outside, reports
 from precision_fix.runtime.storage.leaves import storable
-from precision_fix.runtime.storage.optimizers import FROZEN
+from precision_fix.runtime.storage.optimizers import HELD, set_grad_dtype
 from precision_fix.runtime.storage.storing import storing
 
 
@@ -48,8 +48,8 @@ class Stored:
                     self._marked.append(module)
                 forwards.settle_one(module, self._patches)
         for parameter in self.model.parameters():
-            if parameter.dtype is torch.bfloat16 and not trainable:
-                FROZEN[parameter] = True
+            if parameter.dtype is torch.bfloat16:
+                HELD[parameter] = trainable
         dtypes = [parameter.dtype for parameter in self.model.parameters()]
         self.stored, self.wide = dtypes.count(torch.bfloat16), dtypes.count(torch.float32)
         self.left = tuple(name for name, p in self.model.named_parameters() if id(p) in left)
@@ -79,7 +79,8 @@ class Stored:
                 elif held.dtype in _TWO:
                     held.data = held.data.to(dtype)
         for parameter in self.model.parameters():
-            FROZEN.pop(parameter, None)
+            if HELD.pop(parameter, False):
+                set_grad_dtype(parameter, parameter.dtype)
         forwards.release()
 
 
@@ -96,6 +97,10 @@ def store_in_bfloat16(model: nn.Module, *, trainable: bool = False) -> Stored:
     `trainable`: updates that are smaller than bfloat16's steps round to nothing; LoRA's adapters are float32 and
     train as ever.
 
+    Nothing of it is in a pickle: a model that was stored, and is loaded or sent to a spawned process, is to be stored
+    there anew. Where training is asked for, an optimizer's states are float32, and so are gradients where torch has
+    `Tensor.grad_dtype`; what changes weights without an optimizer (`p.data -= lr * p.grad`) is not seen, and rounds.
+
     What the program itself casts to bfloat16 between the layers, and autocast regions, are the business of
     `import precision_fix.auto`.
 
@@ -104,11 +109,13 @@ def store_in_bfloat16(model: nn.Module, *, trainable: bool = False) -> Stored:
     """
     if not isinstance(model, nn.Module):
         raise PrecisionFixError(f"store_in_bfloat16 takes a torch.nn.Module, not {type(model).__name__}")
-    if any(forwards.MARK in vars(module) for module in model.modules()):
+    if any(parameter in HELD for parameter in model.parameters()):
         raise PrecisionFixError("this model, or a part of it, is stored in bfloat16 already")
     for name, parameter in model.named_parameters():
         if parameter.dtype.is_floating_point and parameter.dtype in (torch.float16, torch.float64):
             raise PrecisionFixError(f"{name} is {parameter.dtype}: cast the model with .float() or .bfloat16() first")
+    for module in model.modules():
+        module.__dict__.pop(forwards.MARK, None)  # out of a file, or another process
     forwards.acquire()
     try:
         reports.patch_classes(model, forwards.USE.patches)

@@ -2,8 +2,9 @@
 
 A parameter may be stored where everything that computes with it is a `forward` that `forwards` can run on
 widened weights: the layers of torch.nn, their subclasses, and modules without children whose parameters are
-called weight and bias (transformers' and diffusers' norms, transformers' Conv1D, routers), unless their parent
-reads them (`outside`). Every other parameter is somebody's own, is used where nobody can see, and stays float32.
+called weight and bias (transformers' and diffusers' norms, transformers' Conv1D, routers) or are stacks of weights
+(`stacked`), unless their parent reads them (`outside`). Every other parameter is somebody's own, is used where
+nobody can see, and stays float32.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from precision_fix.runtime.storage import outside
+from precision_fix.runtime.storage import outside, stacked
 
 _PLAIN = ("weight", "bias")
 _ATTENTION = (
@@ -71,8 +72,10 @@ def storable(module: nn.Module) -> tuple[str, ...]:
     if "forward" in vars(module) and not vars(module).keys() & _HOOKED:  # somebody's own, on the instance
         return ()
     names = _names(module)
+    if set(held) <= set(names):
+        return names
     # A parameter under another name is the input of a computation that gives the weight (nn.utils.weight_norm).
-    return names if set(held) <= set(names) else ()
+    return stacked.names(module) if _is_own(module) else ()
 
 
 def _names(module: nn.Module) -> tuple[str, ...]:
@@ -86,9 +89,13 @@ def _names(module: nn.Module) -> tuple[str, ...]:
         if not alone or getattr(module, "max_norm", None) is not None:
             return ()
         return tuple(module._flat_weights_names) if names is None else names  # type: ignore[arg-type]
-    mine = defines_forward(kind).__module__.split(".", maxsplit=1)[0] != "torch"
-    script = isinstance(module, torch.jit.ScriptModule)
-    return _PLAIN if mine and not script and not module._modules else ()
+    return _PLAIN if _is_own(module) and not module._modules else ()
+
+
+def _is_own(module: nn.Module) -> bool:
+    """Whether the program, or a library, wrote its `forward`."""
+    mine = defines_forward(type(module)).__module__.split(".", maxsplit=1)[0] != "torch"
+    return mine and not isinstance(module, (*_KNOWN, torch.jit.ScriptModule))
 
 
 def is_stored(module: nn.Module) -> bool:

@@ -35,7 +35,9 @@ def patch_accelerate(module: ModuleType, patches: Patches, settle: Callable[[Any
 
 
 def patch_peft(module: ModuleType, patches: Patches) -> None:
-    """peft gives a new adapter the dtype of the weight that it adapts, and afterwards float32: rounded."""
+    """peft gives a new adapter the dtype of the weight that it adapts, and afterwards float32: rounded. What it copies
+    to train it as a whole (`modules_to_save`) becomes float32, as an adapter is.
+    """
     name = "_move_adapter_to_device_of_base_layer"
 
     def make(original: Function) -> Function:
@@ -52,3 +54,17 @@ def patch_peft(module: ModuleType, patches: Patches) -> None:
     owner = getattr(module, "BaseTunerLayer", None)
     if owner is not None:
         patches.wrap(owner, name, make)
+
+    def copying(original: Function) -> Function:
+        def update(self: Any, adapter_name: str, *args: Any, **kwargs: Any) -> Any:
+            result = original(self, adapter_name, *args, **kwargs)
+            for parameter in self.modules_to_save[adapter_name].parameters():
+                if parameter.dtype is torch.bfloat16:
+                    parameter.data = parameter.data.float()
+            return result
+
+        return update
+
+    wrapper = getattr(sys.modules.get("peft.utils.other"), "ModulesToSaveWrapper", None)
+    if wrapper is not None:
+        patches.wrap(wrapper, "update", copying)

@@ -177,9 +177,8 @@ def settle_unpickled(module: Any) -> None:
         module._buffers[name] = plain(buffer)
     forwards.settle_one(module)
     for name, child in module._modules.items():
-        outside.note(module, name, child, everywhere=True)
-        if child is not None and outside.is_read(child):
-            forwards.settle_one(child)
+        for part in outside.note(module, name, child, everywhere=True):
+            forwards.settle_one(part)
 
 
 def _registered(swap: Swap) -> Function:
@@ -206,10 +205,9 @@ def _finished(swap: Swap) -> Function:
     def hook(module: nn.Module, name: str, submodule: Any) -> None:
         if not swap.active or not isinstance(submodule, nn.Module):
             return
-        outside.note(module, name, submodule, everywhere=True)
-        if outside.is_read(submodule):
-            forwards.settle_one(submodule)
-        elif swap.default_is_source:
+        for part in outside.note(module, name, submodule, everywhere=True):
+            forwards.settle_one(part)
+        if swap.default_is_source:
             _put_away(submodule)
 
     return hook

@@ -1,15 +1,14 @@
 """Children whose weights their parent computes with itself: `F.normalize(self.codebook.weight)`.
 
-Nothing stands between such a read and the arithmetic, so these children stay float32. They are found in the source
-of the parent's class; what builds, initializes or converts a model is not looked at. A read is harmless where it
-only asks (`.device`, `.shape`), casts (`.to(...)`), ties, or hands the weight to a function that `reads` wraps.
+Nothing stands between such a read and the arithmetic, so these children, and what is read below them, stay float32.
+They are found in the source of the parent's class; what builds, initializes or converts a model is not looked at. A
+read is harmless where it only asks (`.device`, `.shape`), casts (`.to(...)`), ties, or hands the weight to a function
+that `reads` wraps.
 """
 
 from __future__ import annotations
 
 import ast
-import inspect
-import textwrap
 import types
 import weakref
 from collections.abc import Iterator
@@ -17,24 +16,45 @@ from typing import Any
 
 from torch import nn
 
+from precision_fix.runtime.storage import sources, stacked
+
 _READ = {"weight", "bias"}
 _ASKS = {"device", "dtype", "dim", "is_cuda", "is_meta", "ndim", "numel", "requires_grad", "shape", "size", "to"}
 _VIEWS = {"T", "mT", "t", "transpose"}
 _WRAPPED = {
     "linear", "matmul", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
 }  # fmt: skip
-#: Parts of the names of methods that do not run when the model does.
-_BEFORE = ("init", "reset", "load", "save", "tie", "convert", "merge", "fuse", "resize", "quantize", "from_", "prune")
 
-_FOUND: weakref.WeakKeyDictionary[type, tuple[frozenset[str], frozenset[str]]] = weakref.WeakKeyDictionary()
+#: The way from a module to one below it: names of children, `_EACH` for all of a container.
+Path = tuple[str, ...]
+_EACH = "*"
+_CONTAINERS = (nn.ModuleList, nn.ModuleDict, nn.Sequential)
+
+#: By class, and by whether under the runtime: what `read` found.
+_FOUND: weakref.WeakKeyDictionary[type, dict[bool, frozenset[Path]]] = weakref.WeakKeyDictionary()
+#: By class: the attributes of anything but itself that it computes with.
+_OTHERS: weakref.WeakKeyDictionary[type, dict[bool, frozenset[str]]] = weakref.WeakKeyDictionary()
 #: Modules that a parent reads, as far as they were registered in it.
 _MODULES: weakref.WeakSet[nn.Module] = weakref.WeakSet()
 
 
-def note(parent: nn.Module, name: str, child: nn.Module | None, everywhere: bool) -> None:
-    """`child` is `parent.name`: remember it if it is read there."""
-    if child is not None and not child._modules and name in read(type(parent), everywhere):
-        _MODULES.add(child)
+def note(parent: nn.Module, name: str, child: nn.Module | None, everywhere: bool) -> list[nn.Module]:
+    """`child` is `parent.name`: remember what is read there of it and below it, and give that back."""
+    if child is None or isinstance(parent, _CONTAINERS):
+        return []
+    found = [
+        module
+        for path in read(type(parent), everywhere)
+        if path[0] == name
+        for module in _at(child, path[1:])
+        if not module._modules or stacked.stacks(module)
+    ]
+    for module in _inside(child):
+        stacks = set(stacked.stacks(module)) - _READ
+        if stacks and not stacks.isdisjoint(_others(type(parent), everywhere)):
+            found.append(module)
+    _MODULES.update(found)
+    return found
 
 
 def note_all(model: nn.Module, everywhere: bool) -> None:
@@ -49,43 +69,71 @@ def is_read(module: nn.Module) -> bool:
     return module in _MODULES
 
 
-def read(kind: type[nn.Module], everywhere: bool) -> frozenset[str]:
-    """The names of the children that the methods of this class read.
+def read(kind: type[nn.Module], everywhere: bool) -> frozenset[Path]:
+    """The ways to the modules whose weight or bias the methods of this class read.
 
     `everywhere`: under the runtime, which turns a cast to a weight's dtype into one to float32; without it, to ask
     for the dtype of a weight, in order to cast to it, is a read too.
     """
-    if kind not in _FOUND:
-        _FOUND[kind] = _scan(kind, False), _scan(kind, True)
-    return _FOUND[kind][everywhere]
+    known = _FOUND.setdefault(kind, {})
+    if everywhere not in known:
+        functions = [function for _, function in sources.methods(kind)]
+        known[everywhere] = frozenset(path for each in functions for path in _in_function(each, everywhere))
+    return known[everywhere]
 
 
-def _scan(kind: type[nn.Module], everywhere: bool) -> frozenset[str]:
-    found: set[str] = set()
-    for base in kind.__mro__:
-        if base.__module__.split(".", maxsplit=1)[0] == "torch" or base is object:
-            continue
-        for name, value in vars(base).items():
-            function = inspect.unwrap(value) if callable(value) else None
-            if isinstance(function, types.FunctionType) and not any(part in name for part in _BEFORE):
-                found |= set(_in_function(function, everywhere))
-    return frozenset(found)
+def _others(kind: type[nn.Module], everywhere: bool) -> frozenset[str]:
+    """The attributes of other objects than itself, `x` of `experts.x`, that the methods of this class read."""
+    known = _OTHERS.setdefault(kind, {})
+    if everywhere not in known:
+        found: set[str] = set()
+        for _, function in sources.methods(kind):
+            tree = sources.tree(function)
+            found |= set(function.__code__.co_names) if tree is None else {n.attr for n in _loads(tree, everywhere)}
+        known[everywhere] = frozenset(found)
+    return known[everywhere]
 
 
-def _in_function(function: types.FunctionType, everywhere: bool) -> Iterator[str]:
-    if not _mentions(function.__code__):
-        return
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-    except (OSError, SyntaxError, TypeError):  # no source: every name that the code speaks of
-        yield from function.__code__.co_names
-        return
+def _loads(tree: ast.Module, everywhere: bool) -> Iterator[ast.Attribute]:
+    """Reads of an attribute of anything but `self` that are not harmless."""
     parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and node.attr in _READ and isinstance(node.ctx, ast.Load):
-            child = _child_of_self(node.value)
-            if child is not None and not _harmless(node, parents, everywhere):
-                yield child
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+            itself = isinstance(node.value, ast.Name) and node.value.id == "self"
+            if not itself and not _harmless(node, parents, everywhere):
+                yield node
+
+
+def _at(module: Any, path: Path) -> list[nn.Module]:
+    """The modules that this way leads to; of a list, whatever the index."""
+    found = [module]
+    for name in path:
+        below = [part._modules.values() if name == _EACH else [part._modules.get(name)] for part in found]
+        found = [part for parts in below for part in parts if part is not None]
+    return found
+
+
+def _inside(child: nn.Module) -> Iterator[nn.Module]:
+    """The child, or what its container holds."""
+    if not isinstance(child, _CONTAINERS):
+        yield child
+        return
+    for part in child._modules.values():
+        if part is not None:
+            yield from _inside(part)
+
+
+def _in_function(function: types.FunctionType, everywhere: bool) -> Iterator[Path]:
+    if not _mentions(function.__code__):
+        return
+    tree = sources.tree(function)
+    if tree is None:  # every name that the code speaks of
+        yield from ((name,) for name in function.__code__.co_names)
+        return
+    names = _aliases(tree)
+    for node in _loads(tree, everywhere):
+        if node.attr in _READ:
+            yield from (path for path in _paths(node.value, names) if path)
 
 
 def _mentions(code: types.CodeType) -> bool:
@@ -94,11 +142,32 @@ def _mentions(code: types.CodeType) -> bool:
     )
 
 
-def _child_of_self(node: ast.expr) -> str | None:
-    """`name` of `self.name`."""
-    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self":
-        return node.attr
-    return None
+def _aliases(tree: ast.Module) -> dict[str, set[Path]]:
+    """The local names that stand for something below the module: `part = self.part`, `for layer in self.layers`."""
+    names: dict[str, set[Path]] = {"self": {()}}
+    for node in ast.walk(tree):  # outer statements come first
+        if isinstance(node, ast.Assign) and len(node.targets) == 1:
+            target, paths = node.targets[0], _paths(node.value, names)
+        elif isinstance(node, ast.For | ast.comprehension):
+            target, paths = node.target, {(*path, _EACH) for path in _paths(node.iter, names)}
+            if isinstance(node.iter, ast.Call) and node.iter.args:  # enumerate(self.layers)
+                paths = {(*path, _EACH) for path in _paths(node.iter.args[0], names)}
+                target = target.elts[-1] if isinstance(target, ast.Tuple) else target
+        else:
+            continue
+        if paths and isinstance(target, ast.Name):
+            names.setdefault(target.id, set()).update(paths)
+    return names
+
+
+def _paths(node: ast.expr, names: dict[str, set[Path]]) -> set[Path]:
+    """`("name", "*", "part")` of `self.name[0].part`; nothing for what does not begin with one of `names`."""
+    if isinstance(node, ast.Name):
+        return names.get(node.id, set())
+    if not isinstance(node, ast.Attribute | ast.Subscript):
+        return set()
+    last = node.attr if isinstance(node, ast.Attribute) else _EACH
+    return {(*path, last) for path in _paths(node.value, names)}
 
 
 def _harmless(node: ast.expr, parents: dict[Any, Any], everywhere: bool) -> bool:

@@ -34,8 +34,10 @@ def wide(tensor: Any, pairs: Pairs) -> Any:
     """
     if not isinstance(tensor, torch.Tensor) or tensor.dtype is not _BFLOAT16:
         return tensor
-    if _compiling() or torch.is_grad_enabled() or not _plain_tensors():
+    if _compiling() or not _plain_tensors():
         copy = tensor.float()
+    elif torch.is_grad_enabled():
+        copy = _widen(tensor) if _has_wide_gradient(tensor) else tensor.float()
     elif (lent := buffer.borrow(tensor)) is not None:
         copy = lent
     elif not tensor.requires_grad:
@@ -47,6 +49,26 @@ def wide(tensor: Any, pairs: Pairs) -> Any:
         copy = tensor.float().requires_grad_()
     pairs.append((copy, tensor))
     return copy
+
+
+class _Widen(torch.autograd.Function):
+    """The cast whose gradient stays float32."""
+
+    @staticmethod
+    def forward(ctx: Any, tensor: torch.Tensor) -> torch.Tensor:
+        return tensor.float()
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> torch.Tensor:
+        return grad
+
+
+_widen: Function = _Widen.apply
+
+
+def _has_wide_gradient(tensor: torch.Tensor) -> bool:
+    """Whether it is trained, and its gradients may be float32 (`optimizers`)."""
+    return tensor.requires_grad and tensor.is_leaf and getattr(tensor, "grad_dtype", _BFLOAT16) is torch.float32
 
 
 def widened(module: _Module, pairs: Pairs, deep: bool = False) -> _Module:

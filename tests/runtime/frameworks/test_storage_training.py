@@ -69,8 +69,9 @@ def test_lora(folder: Path, options: dict[str, Any], checkpointed: bool) -> None
     assert seen.report().hits == 0, seen.report().text()
 
 
-def test_lora_by_hand(folder: Path) -> None:
-    """The adapters are drawn in float32, though the weight beside them is bfloat16."""
+@pytest.mark.parametrize("more", [{}, {"modules_to_save": ["lm_head"]}, {"use_dora": True}])
+def test_lora_by_hand(folder: Path, more: dict[str, Any]) -> None:
+    """The adapters are drawn in float32, though the weight beside them is bfloat16; so is what is trained whole."""
     peft = pytest.importorskip("peft")
 
     def gradients(stored: bool) -> dict[str, torch.Tensor]:
@@ -78,8 +79,9 @@ def test_lora_by_hand(folder: Path) -> None:
         model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
         handle = store_in_bfloat16(model) if stored else None
         try:
-            config = peft.LoraConfig(r=4, target_modules=["q_proj", "down_proj"], init_lora_weights=False)
+            config = peft.LoraConfig(r=4, target_modules=["q_proj", "down_proj"], init_lora_weights=False, **more)
             model = peft.get_peft_model(model, config)
+            assert {p.dtype for p in model.parameters() if p.requires_grad} == {torch.float32}
             optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
             torch.autograd.backward(model(input_ids=TOKENS, labels=TOKENS, use_cache=False).loss)
             optimizer.step()

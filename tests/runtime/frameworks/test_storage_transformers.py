@@ -85,6 +85,36 @@ def whisper() -> Any:
     return transformers.WhisperModel(config)
 
 
+def mixtral() -> Any:
+    """Its experts are one parameter of three dimensions."""
+    config = transformers.MixtralConfig(
+        vocab_size=64,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        num_local_experts=4,
+    )
+    return transformers.MixtralForCausalLM(config)
+
+
+def qwen_moe() -> Any:
+    config = transformers.Qwen3MoeConfig(
+        vocab_size=64,
+        hidden_size=32,
+        intermediate_size=64,
+        moe_intermediate_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        num_experts=4,
+        num_experts_per_tok=2,
+        head_dim=8,
+    )
+    return transformers.Qwen3MoeForCausalLM(config)
+
+
 def _tokens(model: Any) -> Mapping[str, torch.Tensor]:
     return {"out": model(input_ids=TOKENS)[0]}
 
@@ -108,6 +138,8 @@ def _sound(model: Any) -> Mapping[str, torch.Tensor]:
         (gpt2, _tokens, set()),
         (gemma, _tokens, set()),
         (whisper, _sound, set()),
+        (mixtral, _tokens, set()),
+        (qwen_moe, _tokens, set()),
     ],
 )
 @pytest.mark.parametrize("spelling", ["dtype", "cast", "auto"])
@@ -129,7 +161,14 @@ def test_from_a_checkpoint(tmp_path: Path, make: Any, run: Any, left: set[str], 
 
 @pytest.mark.parametrize(
     ("make", "run", "left"),
-    [(tiny, _tokens, 0), (t5, _tokens, 2), (vision, _pixels, 3), (gpt2, _tokens, 0), (gemma, _tokens, 0)],
+    [
+        (tiny, _tokens, 0),
+        (t5, _tokens, 2),
+        (vision, _pixels, 3),
+        (gpt2, _tokens, 0),
+        (gemma, _tokens, 0),
+        (mixtral, _tokens, 0),
+    ],
 )
 def test_by_hand(make: Any, run: Any, left: int) -> None:
     """Without the runtime, a layer whose dtype its parent casts to stays float32: the last one of T5's MLP."""
@@ -149,6 +188,26 @@ def test_by_hand(make: Any, run: Any, left: int) -> None:
     finally:
         handle.restore()
     assert {p.dtype for p in model.parameters()} == {torch.bfloat16}
+
+
+@pytest.mark.parametrize("implementation", ["eager", "batched_mm", "grouped_mm"])
+def test_each_way_to_run_experts(tmp_path: Path, implementation: str) -> None:
+    torch.manual_seed(1)
+    mixtral().to(torch.bfloat16).save_pretrained(tmp_path)
+
+    def load(dtype: str) -> Any:
+        kind = transformers.AutoModelForCausalLM
+        model = kind.from_pretrained(tmp_path, dtype=dtype, experts_implementation=implementation).eval()
+        return model.requires_grad_(False)
+
+    def run(model: Any) -> Mapping[str, torch.Tensor]:
+        inputs = torch.randn(2, 8, 32, generator=torch.Generator().manual_seed(1)).requires_grad_()
+        logits = model(inputs_embeds=inputs).logits
+        torch.autograd.backward(logits.square().sum())
+        assert inputs.grad is not None
+        return {"logits": logits.detach(), "gradient": inputs.grad}
+
+    check(load, run, set(), grad=True)
 
 
 def test_generate_and_its_cache(tmp_path: Path) -> None:

@@ -1,0 +1,118 @@
+"""Training of stored weights: refused, or where it is asked for, each step in float32."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from precision_fix import runtime
+from precision_fix.errors import PrecisionFixError
+from precision_fix.runtime.audit import audit
+from precision_fix.runtime.storage import store_in_bfloat16
+from precision_fix.runtime.storage.storing import storing
+from tests.runtime.storage.models import BF16, rounded
+
+
+def test_training_is_refused_with_the_reason() -> None:
+    model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+    handle = store_in_bfloat16(model)
+    for optimizer in (torch.optim.SGD, torch.optim.AdamW):
+        with pytest.raises(PrecisionFixError, match=r"4 weights.*small updates round to nothing.*trainable=True"):
+            optimizer(model.parameters(), lr=0.1)
+    model[0].requires_grad_(False)
+    given = torch.optim.AdamW([nn.Parameter(torch.rand(2))])
+    with pytest.raises(PrecisionFixError, match="2 weights"):
+        given.add_param_group({"params": list(model.parameters())})
+    assert len(given.param_groups) == 1
+    model.requires_grad_(False)
+    torch.optim.AdamW(model.parameters())
+    model.requires_grad_(True)
+    handle.restore()
+    torch.optim.AdamW(model.parameters())
+
+
+GRADIENTS = torch.float32 if hasattr(torch.Tensor, "grad_dtype") else BF16
+
+
+@pytest.mark.parametrize("mode", ["hand", "runtime"])
+@pytest.mark.parametrize("how", [{"foreach": False}, {"foreach": True}, {}])
+def test_training_that_is_asked_for(monkeypatch: pytest.MonkeyPatch, mode: str, how: dict[str, Any]) -> None:
+    """Each step is that of float32, rounded once."""
+    torch.manual_seed(0)
+    model: Any = nn.Sequential(nn.Embedding(10, 4), nn.Linear(4, 4))
+    wide: Any = rounded(model)
+    tokens = torch.tensor([1, 1, 2])
+    with contextlib.ExitStack() as stack:
+        if mode == "hand":
+            store_in_bfloat16(model, trainable=True)
+        else:
+            monkeypatch.setenv("PRECISION_FIX_STORAGE_TRAIN", "1")
+            stack.enter_context(runtime.enabled(storage="bfloat16"))
+            model = model.to(BF16)
+        ours, theirs = (torch.optim.AdamW(each.parameters(), lr=0.1, **how) for each in (model, wide))
+        addresses = [p.data_ptr() for p in model.parameters()]
+        for step in range(3):
+            with audit() as seen:
+                torch.autograd.backward(model(tokens).square().sum())
+            assert seen.report().hits == 0, seen.report().text()
+            torch.autograd.backward(wide(tokens).square().sum())
+            for one, other in zip(model.parameters(), wide.parameters(), strict=True):
+                assert one.grad.dtype is GRADIENTS
+                assert torch.equal(one.grad, other.grad.to(GRADIENTS))
+                other.grad = other.grad.to(GRADIENTS).float()
+            with audit() as seen:
+                ours.step()
+            assert seen.report().hits == 0, seen.report().text()
+            theirs.step()
+            for one, other in zip(model.parameters(), wide.parameters(), strict=True):
+                with storing():
+                    other.data = other.data.to(BF16).float()
+                assert one.dtype is BF16 and torch.equal(one.float(), other)
+                for name, value in ours.state[one].items():
+                    assert value.dtype is torch.float32 and torch.equal(value, theirs.state[other][name])
+            ours.zero_grad()
+            theirs.zero_grad()
+            if step == 1:  # saved and loaded in between
+                ours.load_state_dict(copy.deepcopy(ours.state_dict()))
+        assert addresses == [p.data_ptr() for p in model.parameters()]
+
+
+@pytest.mark.parametrize("first", ["optimizer", "replica"])
+def test_training_in_distributed_data_parallel(tmp_path: Path, first: str) -> None:
+    """Its gradients are gathered in the parameters' dtype; the states are float32 all the same."""
+    distributed: Any = torch.distributed
+    distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1)
+    try:
+        model = nn.Linear(4, 4)
+        store_in_bfloat16(model, trainable=True)
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.1) if first == "optimizer" else None
+        replica: Any = nn.parallel.DistributedDataParallel(model)
+        optimizer = optimizer or torch.optim.Adam(replica.parameters(), lr=0.1)
+        torch.autograd.backward(replica(torch.rand(2, 4)).sum())
+        optimizer.step()
+        assert {v.dtype for state in optimizer.state.values() for v in state.values()} == {torch.float32}
+    finally:
+        distributed.destroy_process_group()
+
+
+def test_copies_in_the_middle_of_training_and_the_end_of_it() -> None:
+    torch.manual_seed(0)
+    model: Any = nn.Linear(4, 4).to(BF16)
+    handle = store_in_bfloat16(model, trainable=True)
+    torch.optim.SGD(model.parameters(), lr=0.1)
+    copied = copy.deepcopy(model)
+    optimizer = torch.optim.Adam(copied.parameters(), lr=0.1)
+    for each in (model, copied):
+        torch.autograd.backward(each(torch.rand(2, 4)).sum())
+        assert each.weight.grad.dtype is GRADIENTS
+    optimizer.step()
+    handle.restore()
+    assert model.weight.grad.dtype is BF16
+    torch.autograd.backward(model(torch.rand(2, 4, dtype=BF16)).sum())
+    torch.optim.Adam(model.parameters(), lr=0.1).step()
