@@ -96,6 +96,8 @@ _FORMATS: dict[str, Format] = {
 }
 # These are read when they are named, and not looked for.
 _NAMED: dict[str, Format] = {".pyw": PYTHON, ".pyi": PYTHON}
+# A tokenizer's words: megabytes in which any letters stand.
+_VOCABULARIES = frozenset({"tokenizer.json", "vocab.json"})
 #: The ends of the names that are looked for in a directory.
 SUFFIXES = tuple(_FORMATS)
 #: `Dockerfile.cuda` is looked for by how its name begins.
@@ -104,7 +106,15 @@ PREFIXES = ("Dockerfile.",)
 
 def format_of(path: str) -> Format | None:
     """The kind of a file by its name; None for what is not read."""
-    name = path.replace(os.sep, "/").rpartition("/")[2]
+    name = _name(path)
+    return None if name in _VOCABULARIES else _by_name(name)
+
+
+def _name(path: str) -> str:
+    return path.replace(os.sep, "/").rpartition("/")[2]
+
+
+def _by_name(name: str) -> Format | None:
     for key in (name, name[name.rfind(".") :].lower() if "." in name else name):
         found = _FORMATS.get(key) or _NAMED.get(key)
         if found is not None:
@@ -114,7 +124,7 @@ def format_of(path: str) -> Format | None:
 
 def format_of_named(path: str, data: bytes) -> Format | None:
     """The kind of a file that was named: where its name does not tell, the `#!` line that it begins with."""
-    known = format_of(path)
+    known = _by_name(_name(path))
     if known is not None or not data.startswith(b"#!"):
         return known
     return _LAUNCH if _SHELL.match(data) else PYTHON

@@ -24,7 +24,9 @@ from precision_fix.model.setting import Setting, plain
 from precision_fix.model.site import Kind, Site
 from precision_fix.model.syntax import called
 from precision_fix.model.target import TARGETS
+from precision_fix.sources.outline import occurrences, outline
 from precision_fix.sources.programs import project_of
+from precision_fix.sources.words import BFLOAT16
 
 _MOST_FILES = 4_000
 _MOST_BYTES = 1_000_000
@@ -104,7 +106,9 @@ def check_site(site: Site, verdict: Verdict) -> Verdict:
         table = _without_sdpa(site.module.path)
         return rewrite(_EAGER.format(table), Respell(site.node, site.word, "eager")) if table else verdict
     name = receiver(site) if new is not None and site.kind in (Kind.WORD, Kind.DTYPE) else None
-    why = _why(site.module.path, name, new, _reader(site)) if name is not None and new is not None else None
+    if name is None or new is None or not _may_refuse(site.module.path, name, _reader(site)):
+        return verdict
+    why = _why(site.module.path, name, new, _reader(site))
     return manual(why) if why else verdict
 
 
@@ -135,8 +139,22 @@ def _reader(site: Site) -> str:
     return ""
 
 
+def _may_refuse(path: str, name: str, reader: str) -> bool:
+    """Whether a file that tests some words speaks of this name, and of its reader if that decides: asked before all
+    such files are parsed, for names in Python are many.
+    """
+    if plain(name) in _COMMON and not reader:
+        return False
+    spoken = [plain(name).encode(), *([reader.lower().encode()] if plain(name) in _COMMON else [])]
+    file = Path(path)
+    testing = _in_lower_case(project_of(file.absolute())) if file.is_file() else ()
+    return any(all(each in data for each in spoken) for data in testing)
+
+
 def _why(path: str, name: str, word: str, reader: str = "") -> str | None:
     """Why `word` cannot be the value of `name`; `reader` is the class that takes it, if that is known."""
+    if plain(name) in _COMMON and not reader:
+        return None
     for each in _around(path).by_name.get(plain(name), ()):
         if word not in each.words and each.speaks_of(word) and each.may_be_read_by(reader.rpartition(".")[2]):
             return f"the program takes only {', '.join(each.words)} there ({each.where}): change both"
@@ -151,21 +169,34 @@ def _around(path: str) -> _Index:
 
 
 @lru_cache(maxsize=32)
+def _testing(top: Path) -> dict[str, bytes]:
+    """The files that may hold such a test, or a table of attention classes."""
+    return {file: data for file, data in _python(top) if _may_test(data)}
+
+
+@lru_cache(maxsize=32)
+def _in_lower_case(top: Path) -> tuple[bytes, ...]:
+    return tuple(data.lower() for data in _testing(top).values())
+
+
+def _may_test(data: bytes) -> bool:
+    if b"flash_attention_2" in data and _ATTENTION.search(data):
+        return True
+    speaks = b"bf16" in data or b"bfloat16" in data
+    return speaks and bool((_REFUSES.search(data) and _LISTS.search(data)) or _COMPARES.search(data))
+
+
+@lru_cache(maxsize=32)
 def _index(top: Path) -> _Index:
-    index, files = _Index(), dict(_python(top))
-    for file, data in files.items():
-        speaks = b"bf16" in data or b"bfloat16" in data
-        if (
-            (speaks and _REFUSES.search(data) and _LISTS.search(data))
-            or (b"flash_attention_2" in data and _ATTENTION.search(data))
-            or (speaks and _COMPARES.search(data))
-        ):
-            _collect(_parse(data), os.path.relpath(file, top).replace(os.sep, "/"), index)
-    for name, tests in index.by_function.items():
-        calls = re.compile(rf"\b{re.escape(name)}\s*\(".encode())
-        for data in files.values():
-            if name.encode() in data and calls.search(data):
-                for given, test in _given(_parse(data), name, tests):
+    index = _Index()
+    for file, data in _testing(top).items():
+        _collect(_parse_part(data), os.path.relpath(file, top).replace(os.sep, "/"), index)
+    if index.by_function:
+        calls = re.compile(rf"\b({'|'.join(map(re.escape, index.by_function))})\s*\(".encode())
+        for _, data in _python(top):
+            named = {found.decode() for found in calls.findall(data)}
+            for name in sorted(named):
+                for given, test in _given(_parse(data), name, index.by_function[name]):
                     index.by_name.setdefault(given, []).append(test)
     return index
 
@@ -183,6 +214,15 @@ def _python(top: Path) -> Iterator[tuple[str, bytes]]:
                     yield file.name, file.read(_MOST_BYTES)
             except OSError:
                 continue
+
+
+def _parse_part(data: bytes) -> ast.Module:
+    """The blocks that speak of bfloat16, or of a list of words at the margin that does."""
+    text = data.decode("utf-8", "replace")
+    hits = {*occurrences(text, (*BFLOAT16, "flash_attention_2"))}
+    tree = _parse(outline(text, hits).encode())
+    lists = [name for each in tree.body for name, _ in _named(each)]
+    return _parse(outline(text, {*hits, *occurrences(text, lists)}).encode()) if lists else tree
 
 
 def _parse(data: bytes) -> ast.Module:
@@ -238,6 +278,8 @@ def _add(
     tester = owner if function.name == "__init__" else function.name
     test = Refusal(plain(name), words, where, tester if plain(name) in _COMMON else "")
     index.by_name.setdefault(test.name, []).append(test)
+    if plain(name) in _COMMON:
+        return  # a kernel's own test of its argument, most often: what is given to it has many names
     position = parameters.index(name) if name in parameters else -1
     if position > 0 and parameters[0] in ("self", "cls"):
         position -= 1
