@@ -4,7 +4,7 @@ bfloat16 keeps 8 bits of a number: an update below 1/512 of a weight rounds to n
 nothing is lost yet, at the optimizer, and inference never comes there.
 
 Where it is asked for all the same, the optimizer sees float32 weights while it steps: its states are float32, and
-one rounding per step is all that is lost. Gradients are float32 too, where torch can (`Tensor.grad_dtype`, 2.10).
+one rounding per step is all that is lost. Gradients are float32 too, where torch has `Tensor.grad_dtype` (2.13 does).
 """
 
 from __future__ import annotations
