@@ -18,7 +18,7 @@ from precision_fix.model.finding import Action, Finding
 from precision_fix.model.problem import Problem, reason
 from precision_fix.model.selection import ALL, Selection
 from precision_fix.model.target import Target
-from precision_fix.sources import PREFIXES, PYTHON, SUFFIXES, Format, format_of, format_of_named
+from precision_fix.sources import PREFIXES, PYTHON, SUFFIXES, Format, forget, format_of, format_of_named
 from precision_fix.sources.analysis import Unparsable
 from precision_fix.sources.scope import Choice
 from precision_fix.sources.text import Undecodable, decode
@@ -85,6 +85,7 @@ def scan(
     how many; `project` has the settings, without which every rule counts in every file.
     """
     result = Scan(target)
+    forget()
     found = list(
         walk(
             paths,

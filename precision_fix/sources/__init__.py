@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 import re
+import sys
 from dataclasses import dataclass
 from functools import cache
 from typing import Protocol, cast
@@ -65,6 +66,19 @@ class _Notebook(Format):
 @cache
 def _module(name: str) -> Source:
     return cast(Source, importlib.import_module(f"{__name__}.{name}"))
+
+
+# They keep what the other files of a project say.
+_REMEMBER = ("programs", "project", "refusals")
+
+
+def forget() -> None:
+    """Read the files around a setting anew: between two runs of one process they may have become others."""
+    for name in _REMEMBER:
+        module = sys.modules.get(f"{__name__}.{name}")
+        for value in vars(module).values() if module else ():
+            if hasattr(value, "cache_clear"):
+                value.cache_clear()
 
 
 def _bytes(*words: str) -> tuple[bytes, ...]:

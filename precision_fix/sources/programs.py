@@ -41,7 +41,11 @@ class _File:
 
 def project_of(path: Path) -> Path:
     """The folder of the project that a file lies in: the closest above that looks like the top of one."""
-    folder = path.parent
+    return _top(path.parent)
+
+
+@lru_cache(maxsize=4096)
+def _top(folder: Path) -> Path:
     for each in (folder, *list(folder.parents)[:8]):
         if any((each / mark).exists() for mark in _MARKS):
             return each

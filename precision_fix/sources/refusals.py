@@ -11,7 +11,7 @@ import ast
 import os
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -76,6 +76,15 @@ class _Index:
     # The tables of attention classes: the words of each, and where it stands.
     attention: list[tuple[frozenset[str], str]] = field(default_factory=list)
 
+    def add(self, other: _Index) -> None:
+        for name, tests in other.by_name.items():
+            self.by_name.setdefault(name, []).extend(tests)
+        for name, given in other.by_function.items():
+            self.by_function.setdefault(name, []).extend(given)
+        for name, leads in other.leads.items():
+            self.leads[name] = {**leads, **self.leads.get(name, {})}
+        self.attention += other.attention
+
 
 def check_setting(setting: Setting, verdict: Verdict, *, anybody: bool = False) -> Verdict:
     """The verdict on a setting, unless it would give a word that the project's programs refuse.
@@ -90,7 +99,8 @@ def check_setting(setting: Setting, verdict: Verdict, *, anybody: bool = False) 
     if not words.says(setting.value):
         return verdict
     target = str(setting.beside("target") or "")
-    why = _why(setting.document.path, setting.name, str(verdict.change.value), target)
+    tests = _around(setting.document.path).by_name.get(plain(setting.name), ())
+    why = _why(tests, str(verdict.change.value), target)
     if why:
         return manual(why)
     led = _around(setting.document.path).leads.get(setting.name, {}) if anybody else {}
@@ -106,9 +116,10 @@ def check_site(site: Site, verdict: Verdict) -> Verdict:
         table = _without_sdpa(site.module.path)
         return rewrite(_EAGER.format(table), Respell(site.node, site.word, "eager")) if table else verdict
     name = receiver(site) if new is not None and site.kind in (Kind.WORD, Kind.DTYPE) else None
-    if name is None or new is None or not _may_refuse(site.module.path, name, _reader(site)):
+    if name is None or new is None:
         return verdict
-    why = _why(site.module.path, name, new, _reader(site))
+    reader = _reader(site)
+    why = _why(_tests_of(site.module.path, name, reader), new, reader)
     return manual(why) if why else verdict
 
 
@@ -139,23 +150,24 @@ def _reader(site: Site) -> str:
     return ""
 
 
-def _may_refuse(path: str, name: str, reader: str) -> bool:
-    """Whether a file that tests some words speaks of this name, and of its reader if that decides: asked before all
-    such files are parsed, for names in Python are many.
+def _tests_of(path: str, name: str, reader: str) -> Iterator[Refusal]:
+    """The tests of a name in the project around a file.
+
+    Names in Python are many: only files are parsed that speak of this one, and of its reader where that decides.
     """
-    if plain(name) in _COMMON and not reader:
-        return False
-    spoken = [plain(name).encode(), *([reader.lower().encode()] if plain(name) in _COMMON else [])]
     file = Path(path)
-    testing = _in_lower_case(project_of(file.absolute())) if file.is_file() else ()
-    return any(all(each in data for each in spoken) for data in testing)
+    if not file.is_file() or (plain(name) in _COMMON and not reader):
+        return
+    spoken = [plain(name).encode(), *([reader.lower().encode()] if plain(name) in _COMMON else [])]
+    top = project_of(file.absolute())
+    for other, data in _in_lower_case(top).items():
+        if all(each in data for each in spoken):
+            yield from _one(top, other).by_name.get(plain(name), ())
 
 
-def _why(path: str, name: str, word: str, reader: str = "") -> str | None:
-    """Why `word` cannot be the value of `name`; `reader` is the class that takes it, if that is known."""
-    if plain(name) in _COMMON and not reader:
-        return None
-    for each in _around(path).by_name.get(plain(name), ()):
+def _why(tests: Iterable[Refusal], word: str, reader: str = "") -> str | None:
+    """Why what is tested cannot be `word`; `reader` is the class that takes it, if that is known."""
+    for each in tests:
         if word not in each.words and each.speaks_of(word) and each.may_be_read_by(reader.rpartition(".")[2]):
             return f"the program takes only {', '.join(each.words)} there ({each.where}): change both"
     return None
@@ -175,8 +187,8 @@ def _testing(top: Path) -> dict[str, bytes]:
 
 
 @lru_cache(maxsize=32)
-def _in_lower_case(top: Path) -> tuple[bytes, ...]:
-    return tuple(data.lower() for data in _testing(top).values())
+def _in_lower_case(top: Path) -> dict[str, bytes]:
+    return {file: data.lower() for file, data in _testing(top).items()}
 
 
 def _may_test(data: bytes) -> bool:
@@ -186,11 +198,19 @@ def _may_test(data: bytes) -> bool:
     return speaks and bool((_REFUSES.search(data) and _LISTS.search(data)) or _COMPARES.search(data))
 
 
+@lru_cache(maxsize=_MOST_FILES)
+def _one(top: Path, file: str) -> _Index:
+    """The tests of one file."""
+    index = _Index()
+    _collect(_parse_part(_testing(top)[file]), os.path.relpath(file, top).replace(os.sep, "/"), index)
+    return index
+
+
 @lru_cache(maxsize=32)
 def _index(top: Path) -> _Index:
     index = _Index()
-    for file, data in _testing(top).items():
-        _collect(_parse_part(data), os.path.relpath(file, top).replace(os.sep, "/"), index)
+    for file in _testing(top):
+        index.add(_one(top, file))
     if index.by_function:
         calls = re.compile(rf"\b({'|'.join(map(re.escape, index.by_function))})\s*\(".encode())
         for _, data in _python(top):

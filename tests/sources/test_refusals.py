@@ -212,3 +212,14 @@ def test_a_word_that_the_project_compares(tmp_path: Path, test: str, action: Act
     """Another word would lead past the arm in which the dtype is rewritten."""
     said = found(tmp_path, a_py=f"import torch\n{test}\n", c_yaml="precision: bfloat16\n")
     assert said_of("c.yaml", said) == [action]
+
+
+def test_another_run_of_the_process_reads_the_project_anew(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "a.py").write_text('def main(t5_precision: str = "bf16"): pass\n')
+    test = tmp_path / "b.py"
+    test.write_text('assert t5_precision in {"bf16", "fp8"}\n')
+    first = list(scan([tmp_path / "a.py"], FLOAT32, with_text=False).findings)
+    test.write_text("pass\n")
+    second = list(scan([tmp_path / "a.py"], FLOAT32, with_text=False).findings)
+    assert [each.action for each in (*first, *second)] == [Action.MANUAL, Action.REWRITE]
