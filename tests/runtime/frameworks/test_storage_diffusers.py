@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -99,16 +99,23 @@ def test_from_a_checkpoint(tmp_path: Path, make: Any, run: Any, spelling: str) -
     check(load, run, set())
 
 
-def test_pipeline(tmp_path: Path) -> None:
+def saved_pipeline(folder: Path) -> tuple[Callable[[str], Any], list[Any]]:
+    """A bfloat16 pipeline in a folder: what loads it and gives its UNet, and the pipelines that were loaded."""
     torch.manual_seed(5)
-    pipeline().to(torch.bfloat16).save_pretrained(tmp_path)
+    pipeline().to(torch.bfloat16).save_pretrained(folder)
     made: list[Any] = []
 
     def load(dtype: str) -> Any:
-        pipe = diffusers.DDIMPipeline.from_pretrained(tmp_path, torch_dtype=getattr(torch, dtype))
+        pipe = diffusers.DDIMPipeline.from_pretrained(folder, torch_dtype=getattr(torch, dtype))
         pipe.set_progress_bar_config(disable=True)
         made.append(pipe)
         return pipe.unet
+
+    return load, made
+
+
+def test_pipeline(tmp_path: Path) -> None:
+    load, made = saved_pipeline(tmp_path)
 
     def run(_: Any) -> Mapping[str, torch.Tensor]:
         pipe = made[-1]
@@ -122,15 +129,7 @@ def test_pipeline(tmp_path: Path) -> None:
 def test_cpu_offload(tmp_path: Path, how: str) -> None:
     """The hooks move modules between the meta device or the CPU and the device, here the CPU as well."""
     accelerate = pytest.importorskip("accelerate")
-    torch.manual_seed(5)
-    pipeline().to(torch.bfloat16).save_pretrained(tmp_path)
-    made: list[Any] = []
-
-    def load(dtype: str) -> Any:
-        pipe = diffusers.DDIMPipeline.from_pretrained(tmp_path, torch_dtype=getattr(torch, dtype))
-        pipe.set_progress_bar_config(disable=True)
-        made.append(pipe)
-        return pipe.unet
+    load, made = saved_pipeline(tmp_path)
 
     def run(_: Any) -> Mapping[str, torch.Tensor]:
         pipe = made[-1]
