@@ -1,0 +1,79 @@
+"""The one door for files that are read because they lie in a project, not because somebody named them.
+
+A stranger's clone may hold a link to `/dev/zero`, a named pipe that nobody writes to, or a file of a terabyte, where
+a run looks for settings, ignore files, a journal or the next module. So what is read here is a regular file at the
+end of its path (no link), is opened without waiting, and is never read beyond a bound that the caller states.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+_FLAGS = os.O_RDONLY
+for _name in ("O_BINARY", "O_CLOEXEC", "O_NOCTTY", "O_NONBLOCK"):
+    _FLAGS |= getattr(os, _name, 0)
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+_PIECE = 1 << 20
+
+
+class NotPlain(OSError):
+    """What lies at the path is not read. `strerror` says why in words that follow the path: "is a link"."""
+
+
+def open_plain(path: str | os.PathLike[str], *, follow: bool = False) -> int:
+    """A descriptor to read from, of a regular file. `follow` is for paths that a person named: they may be links.
+
+    Raises NotPlain, or the OSError of the system (FileNotFoundError, PermissionError).
+    """
+    # Asked before it is opened as well: opening a device may do something.
+    _check(os.stat(path, follow_symlinks=follow), path)  # noqa: PTH116 - the walk reads through here
+    try:
+        descriptor = os.open(path, _FLAGS if follow else _FLAGS | _NO_LINK)
+    except OSError as error:
+        if not follow and error.errno == errno.ELOOP:
+            raise NotPlain(error.errno, "is a link", os.fspath(path)) from None
+        raise
+    try:
+        _check(os.fstat(descriptor), path)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def read(path: str | os.PathLike[str], most: int, *, follow: bool = False) -> bytes:
+    """The content of a file of at most `most` bytes. Raises NotPlain, for a larger one too, and OSError."""
+    data = start(path, most + 1, follow=follow)
+    if len(data) > most:
+        raise NotPlain(errno.EFBIG, f"is larger than {_size(most)}", os.fspath(path))
+    return data
+
+
+def start(path: str | os.PathLike[str], most: int, *, follow: bool = False) -> bytes:
+    """The first bytes of a file, at most `most`. Raises NotPlain and OSError."""
+    descriptor = open_plain(path, follow=follow)
+    try:
+        size = min(os.fstat(descriptor).st_size, most)
+        # One read takes all of a file that is as large as it says; another one tells that nothing has come since.
+        pieces = [os.read(descriptor, size)] if size else []
+        left = most - sum(map(len, pieces))
+        while left > 0 and (piece := os.read(descriptor, min(left, _PIECE))):
+            pieces.append(piece)
+            left -= len(piece)
+    finally:
+        os.close(descriptor)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def _check(status: os.stat_result, path: str | os.PathLike[str]) -> None:
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+    if not stat.S_ISREG(status.st_mode):
+        what = "is a link" if stat.S_ISLNK(status.st_mode) else "is no regular file"
+        raise NotPlain(errno.EINVAL, what, os.fspath(path))
+
+
+def _size(most: int) -> str:
+    return f"{most >> 20} MiB" if most >= 1 << 20 else f"{most:,} bytes"
