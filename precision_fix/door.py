@@ -22,15 +22,16 @@ class NotPlain(OSError):
     """What lies at the path is not read. `strerror` says why in words that follow the path: "is a link"."""
 
 
-def open_plain(path: str | os.PathLike[str], *, follow: bool = False) -> int:
+def open_plain(path: str | os.PathLike[str], *, follow: bool = False, within: int | None = None) -> int:
     """A descriptor to read from, of a regular file. `follow` is for paths that a person named: they may be links.
 
+    `within` is the descriptor of an open directory that the path counts from.
     Raises NotPlain, or the OSError of the system (FileNotFoundError, PermissionError).
     """
     # Asked before it is opened as well: opening a device may do something.
-    _check(os.stat(path, follow_symlinks=follow), path)  # noqa: PTH116 - the walk reads through here
+    _check(os.stat(path, dir_fd=within, follow_symlinks=follow), path)
     try:
-        descriptor = os.open(path, _FLAGS if follow else _FLAGS | _NO_LINK)
+        descriptor = os.open(path, _FLAGS if follow else _FLAGS | _NO_LINK, dir_fd=within)
     except OSError as error:
         if not follow and error.errno == errno.ELOOP:
             raise NotPlain(error.errno, "is a link", os.fspath(path)) from None
@@ -55,15 +56,20 @@ def start(path: str | os.PathLike[str], most: int, *, follow: bool = False) -> b
     """The first bytes of a file, at most `most`. Raises NotPlain and OSError."""
     descriptor = open_plain(path, follow=follow)
     try:
-        size = min(os.fstat(descriptor).st_size, most)
-        # One read takes all of a file that is as large as it says; another one tells that nothing has come since.
-        pieces = [os.read(descriptor, size)] if size else []
-        left = most - sum(map(len, pieces))
-        while left > 0 and (piece := os.read(descriptor, min(left, _PIECE))):
-            pieces.append(piece)
-            left -= len(piece)
+        return start_of(descriptor, most)
     finally:
         os.close(descriptor)
+
+
+def start_of(descriptor: int, most: int) -> bytes:
+    """What an open file gives from where it stands, at most `most` bytes. Raises OSError."""
+    size = min(os.fstat(descriptor).st_size, most)
+    # One read takes all of a file that is as large as it says; another one tells that nothing has come since.
+    pieces = [os.read(descriptor, size)] if size else []
+    left = most - sum(map(len, pieces))
+    while left > 0 and (piece := os.read(descriptor, min(left, _PIECE))):
+        pieces.append(piece)
+        left -= len(piece)
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
