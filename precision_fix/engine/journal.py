@@ -154,9 +154,7 @@ class Journal:
                 path, f"lies outside of {shown(str(self.root))}, where the journal is: name it by itself"
             )
         if not may_hold(self._name(real)):
-            raise CannotReplace(
-                path, "lies in a version control store or a journal, or has no name to note: left alone"
-            )
+            raise CannotReplace(path, "lies where nothing is ever changed (a version control store, a journal)")
         try:
             atomic.check(self._tree, real)
         except CannotReplace as error:

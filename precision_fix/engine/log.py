@@ -16,7 +16,7 @@ import hmac
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from precision_fix.engine.names import may_hold
@@ -71,21 +71,21 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """The whole lines of a log without their stamps, where they end, and the last stamp, which the next line needs."""
+    """What a log says, where its whole lines end, and the last stamp, which the next line needs."""
 
-    bodies: list[bytes]
+    events: list[Patch | Done] = field(default_factory=list)
     end: int = 0
     stamp: bytes = _FIRST
 
 
 def believed(data: bytes, key: Key | None) -> Log:
-    """The lines that this user wrote; an end that was torn by a crash, before anything in it was begun, is left out.
+    """What this user wrote; an end that was torn by a crash, before anything in it was begun, is left out.
 
-    Raises NotBelieved, and Newer.
+    Raises NotBelieved, also for a name or a value that no run of ours writes, and Newer.
     """
     if key is None:
         raise NotBelieved(_NOT_MADE)
-    stamp, end, bodies = _FIRST, 0, list[bytes]()
+    stamp, end, out = _FIRST, 0, list[Patch | Done]()
     for number, line in enumerate(data.split(b"\n")[:-1], 1):
         body, _, claimed = line.rpartition(_MARK)
         right = key.stamp(stamp + body)
@@ -93,25 +93,18 @@ def believed(data: bytes, key: Key | None) -> Log:
             if number > 1 and b'\n{"done":' not in data[end:]:
                 break
             raise NotBelieved(f"is damaged in line {number} of its log" if number > 1 else _NOT_MADE)
-        if number == 1:
-            _check_version(body)
         stamp = right
         end += len(line) + 1
-        bodies.append(body)
-    if not bodies and not lines([], key)[0].startswith(data) and data.strip(b"\0"):
-        raise NotBelieved(_NOT_MADE)
-    return Log(bodies, end, stamp)
-
-
-def events(log: Log) -> list[Patch | Done]:
-    """What a believed log says. Raises NotBelieved for a name or a value that no run of ours writes."""
-    out: list[Patch | Done] = []
-    for number, body in enumerate(log.bodies[1:], 2):
+        if number == 1:
+            _check_version(body)
+            continue
         try:
             out.append(_event(json.loads(body + b"}")))
         except (ValueError, KeyError, TypeError, RecursionError):
             raise NotBelieved(f"is damaged in line {number} of its log") from None
-    return out
+    if not end and not lines([], key)[0].startswith(data) and data.strip(b"\0"):
+        raise NotBelieved(_NOT_MADE)
+    return Log(out, end, stamp)
 
 
 def lines(said: Iterable[Patch | Done], key: Key, after: bytes = _FIRST) -> tuple[bytes, bytes]:

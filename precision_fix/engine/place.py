@@ -58,7 +58,7 @@ def look(root: Path, name: str, key: Key | None) -> bool:
             own = is_own(folder, may_ask=False)
             try:
                 check_files(folder)
-                stamped = bool(read_log(folder, key).bodies)
+                stamped = read_log(folder, key).end > 0
             except (NotOurs, OSError):
                 stamped = False
                 if own:
@@ -92,11 +92,11 @@ def choices(key: Key, believed: list[str], others: list[NotOurs]) -> list[str]:
 
 
 def read_log(folder: Folder, key: Key | None) -> log.Log:
-    """The lines of the log of a journal; none where there is none. Raises NotOurs, and PrecisionFixError."""
+    """What the log of a journal says; nothing where there is none. Raises NotOurs, and PrecisionFixError."""
     try:
         data = folder.read_own("log", log.LARGEST)
     except FileNotFoundError:
-        return log.Log([])
+        return log.Log()
     except OSError as error:
         raise not_ours(folder.path, error) from None
     try:

@@ -25,7 +25,7 @@ from precision_fix.door import start_of
 from precision_fix.engine import log, place
 from precision_fix.engine.atomic import failure, write_all
 from precision_fix.engine.folder import Folder
-from precision_fix.engine.log import Done, NotBelieved, Patch
+from precision_fix.engine.log import Done, Patch
 from precision_fix.engine.stamp import Key
 from precision_fix.errors import PrecisionFixError
 from precision_fix.model.problem import shown
@@ -65,22 +65,19 @@ class Record:
     unfinished: list[Patch] = field(default_factory=list)
     _settled: dict[str, Entry] = field(default_factory=dict)
     _end: int = 0  # of the last whole line
-    _stamp: bytes = log.Log([]).stamp
+    _stamp: bytes = log.Log().stamp
 
     @classmethod
     def read(cls, folder: Folder, key: Key) -> Record:
         """Raises NotOurs for a log that is not believed, and PrecisionFixError for one of a newer version."""
         read = place.read_log(folder, key)
         record = cls(folder, key, _end=read.end, _stamp=read.stamp)
-        try:
-            for event in log.events(read):
-                if isinstance(event, Patch):
-                    record.unfinished.append(event)
-                else:
-                    _apply(record._settled, record.unfinished, event.without)
-                    record.unfinished = []
-        except NotBelieved as error:
-            raise place.NotOurs(folder.path, str(error)) from None
+        for event in read.events:
+            if isinstance(event, Patch):
+                record.unfinished.append(event)
+            else:
+                _apply(record._settled, record.unfinished, event.without)
+                record.unfinished = []
         record.entries = _copied(record._settled)
         _apply(record.entries, record.unfinished, frozenset())
         return record
@@ -159,7 +156,7 @@ class Record:
         except OSError as error:
             raise failure(self.folder.path, "the journal cannot be removed", error) from None
         self.entries, self._settled, self.unfinished = {}, {}, []
-        self._end, self._stamp = 0, log.Log([]).stamp
+        self._end, self._stamp = 0, log.Log().stamp
 
     def _append(self, said: Iterable[Patch | Done]) -> None:
         text, stamp = log.lines(said, self.key, self._stamp)
