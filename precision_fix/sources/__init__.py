@@ -37,12 +37,13 @@ class Source(Protocol):
 class Format:
     """A kind of file: the module that reads it, and what a file must hold to be worth reading.
 
-    A file above `limit` bytes is data and not a config, whatever it holds, unless it was named.
+    A file above `limit` bytes is data and not a config, whatever it holds, unless it was named. Of Python that is
+    said: no larger file is given to the parser, which takes a hundred times its size of memory.
     """
 
     module: str
     needles: tuple[bytes, ...]
-    limit: int | None = None
+    limit: int
     flash: tuple[bytes, ...] = ()
 
     def may_hold_a_site(self, data: bytes) -> bool:
@@ -85,10 +86,10 @@ def _bytes(*words: str) -> tuple[bytes, ...]:
     return tuple(word.encode() for word in words)
 
 
-PYTHON = Format("python", _bytes(*BFLOAT16, *ELSEWHERE), flash=_bytes(*FLASH))
+_MIB = 1 << 20
+PYTHON = Format("python", _bytes(*BFLOAT16, *ELSEWHERE), 16 * _MIB, _bytes(*FLASH))
 # What may stand in a config: bfloat16 in a library's own spelling too, and an attention that needs capability 8.0.
 _IN_CONFIGS = _bytes(*BFLOAT16, "Bfloat16", "BFLOAT16", "BFLOAT_16", "flash_att", "flash-att", "attn_impl")
-_MIB = 1 << 20
 _YAML = Format("yaml_config", _IN_CONFIGS, 2 * _MIB)
 _JSON = Format("json_config", _IN_CONFIGS, 4 * _MIB)
 _TOML = Format("toml_config", _IN_CONFIGS, _MIB)
@@ -142,6 +143,13 @@ def format_of_named(path: str, data: bytes) -> Format | None:
     if known is not None or not data.startswith(b"#!"):
         return known
     return _LAUNCH if _SHELL.match(data) else PYTHON
+
+
+def most_of(format_: Format | None, explicit: bool) -> int:
+    """The most that is read of a file, in bytes; `explicit` says that it was named."""
+    if format_ is None or (explicit and format_ is not PYTHON):
+        return NOTEBOOK.limit
+    return format_.limit
 
 
 _SHELL = re.compile(rb"#![^\n]*\b(?:ba|da|z|k)?sh\b")

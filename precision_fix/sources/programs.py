@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
+from precision_fix import door
 from precision_fix.model.setting import Declared, Takes, plain
 
 _MOST_FILES = 80
@@ -128,7 +129,7 @@ def _program(file: Path, top: Path) -> list[_File]:
     while pending and len(seen) <= _MOST_FILES:
         current = pending.pop(0)
         try:
-            data = current.read_bytes()[:_MOST_BYTES]
+            data = door.start(current, _MOST_BYTES)
         except OSError:
             continue
         found.append(_read(data))

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
+from precision_fix import door
 from precision_fix.model import words
 from precision_fix.model.context import receiver
 from precision_fix.model.edit import Edit, GiveValue, Rename, Respell
@@ -229,11 +230,12 @@ def _python(top: Path) -> Iterator[tuple[str, bytes]]:
             count += 1
             if count > _MOST_FILES:
                 return
+            file = os.path.join(folder, name)  # noqa: PTH118 - for each file of a project
             try:
-                with Path(folder, name).open("rb") as file:
-                    yield file.name, file.read(_MOST_BYTES)
+                data = door.start(file, _MOST_BYTES)
             except OSError:
                 continue
+            yield file, data
 
 
 def _parse_part(data: bytes) -> ast.Module:
