@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from precision_fix.model import newlines
 from precision_fix.model.selection import ALL, Selection
 from precision_fix.model.setting import Form
 from precision_fix.model.target import Target
@@ -61,7 +62,7 @@ def _is_json(text: str) -> bool:
 def _scalars(text: str) -> Iterator[Scalar]:
     section: tuple[str, ...] = ()
     position = 0
-    for line in re.split(r"(?<=\n)|(?<=\r)(?!\n)", text):
+    for line in newlines.with_ends(text):
         head = _SECTION.match(line)
         found = _LINE.match(line, _VARIABLE.match(line).end())  # type: ignore[union-attr]
         if head:

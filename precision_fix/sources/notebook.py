@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from pathlib import Path
 
+from precision_fix.model import newlines
 from precision_fix.model.edit import Splice, spliced
 from precision_fix.model.finding import Action, Finding
 from precision_fix.model.selection import ALL, Selection
@@ -184,8 +185,8 @@ class _Found:
     def _place(self, offset: int) -> tuple[int, int]:
         """Line and column in the file, by counting on from the last that was asked for."""
         position, line, start = self._known if self._known[0] <= offset else (0, 1, 0)
-        line += self.file.count("\n", position, offset)
-        start = max(self.file.rfind("\n", position, offset) + 1, start)
+        line += newlines.count(self.file, position, offset)
+        start = max(newlines.start_of(self.file, offset, position), start)
         self._known = (offset, line, start)
         return line, offset - start + 1
 

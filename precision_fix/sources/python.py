@@ -9,6 +9,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from functools import cache
 
+from precision_fix.model import newlines
 from precision_fix.model.edit import Edit
 from precision_fix.model.finding import Action, Finding, Verdict, manual
 from precision_fix.model.module import Module
@@ -152,7 +153,7 @@ def _mentions(text: str) -> Iterator[int]:
         # A long string that is a map of JSON is a config.
         if marks % 2 and not _JSON.match(text, hidden[marks - 1] + 3):
             continue
-        start = max(text.rfind("\n", 0, position), text.rfind("\r", 0, position)) + 1
+        start = newlines.start_of(text, position)
         found = _TOKEN.search(text, max(start, position - 40))
         while found and found.end() <= position:
             found = _TOKEN.search(text, found.end())

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from precision_fix.model import words
+from precision_fix.model import newlines, words
 from precision_fix.model.attention import needs_flash_attention
 from precision_fix.model.edit import GiveValue, Splice
 from precision_fix.model.finding import Action, Finding, manual
@@ -82,7 +82,7 @@ def _settings(
 def may_speak(text: str, comment: str | tuple[str, ...]) -> bool:
     """Whether a word for bfloat16 stands anywhere but in a line that is a comment; cheap, before anything is parsed."""
     for found in _MENTION.finditer(text):
-        start = max(text.rfind("\n", 0, found.start()), text.rfind("\r", 0, found.start())) + 1
+        start = newlines.start_of(text, found.start())
         if not text[start : found.start()].lstrip(" \t").startswith(comment):
             return True
     return False
