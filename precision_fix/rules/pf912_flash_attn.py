@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ast
 
-from precision_fix.model.attention import ADVICE
 from precision_fix.model.finding import Verdict, keep, manual
 from precision_fix.model.rule import Rule
 from precision_fix.model.site import Kind, Site
+from precision_fix.model.vocabulary.attention import ADVICE
 
 
 class RULE(Rule):

@@ -6,11 +6,12 @@ import re
 
 from precision_fix.model.finding import Verdict, manual
 from precision_fix.model.rule import LineRule, Lines
+from precision_fix.model.vocabulary.precision import CORE, WORD
 
 _CHOOSES = re.compile(
-    r"torch\.bfloat16|\.bfloat16\(\)|[\"']?\b(?:\w*bf16\w*|\w*bfloat16\w*)[\"']?\s*[:=]\s*(?:\{[^}]*)?[\"']?(?:enabled[\"']?\s*:\s*)?"
+    rf"torch\.bfloat16|\.bfloat16\(\)|[\"']?\b\w*{CORE}\w*[\"']?\s*[:=]\s*(?:\{{[^}}]*)?[\"']?(?:enabled[\"']?\s*:\s*)?"
     r"(?:true|True|auto|yes|on)\b"
-    r"|\b(?:\w*dtype|\w*precision)\b[\"']?\s*[:=]\s*[\"']?(?:torch\.)?(?:bf16(?:-mixed|-true)?|bfloat16)\b"
+    rf"|\b(?:\w*dtype|\w*precision)\b[\"']?\s*[:=]\s*[\"']?(?:{WORD.pattern})\b"
 )
 
 
