@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 
-from precision_fix.model.calls import Role, role
+from precision_fix.model.calls import role
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, manual
 from precision_fix.model.flow import follow_tensor
@@ -14,6 +14,7 @@ from precision_fix.model.module import Module
 from precision_fix.model.rule import Rule
 from precision_fix.model.site import Kind, Site
 from precision_fix.model.syntax import called
+from precision_fix.model.vocabulary.callees import Role
 
 # "must only use bfloat16", "only supports bf16", "requires bfloat16"; but not "only use bfloat16 if ...".
 _DEMAND = re.compile(
