@@ -8,7 +8,7 @@ from precision_fix.model.context import receiver
 from precision_fix.model.edit import Respell
 from precision_fix.model.finding import Verdict, keep, rewrite
 from precision_fix.model.module import Function
-from precision_fix.model.rule import Rule
+from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 from precision_fix.model.vocabulary import precision
 
@@ -23,6 +23,7 @@ class RULE(Rule):
     title = "a word that names a dtype"
     why = '`torch_dtype="bfloat16"` and its like choose a precision just as torch.bfloat16 does.'
     kinds = frozenset({Kind.WORD})
+    stage = Stage.CHANGED
 
     def judge(self, site: Site) -> Verdict | None:
         assert isinstance(site.node, ast.Constant)

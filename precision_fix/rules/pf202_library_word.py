@@ -8,7 +8,7 @@ from precision_fix.model.context import receiver, under_short_weights
 from precision_fix.model.edit import Respell
 from precision_fix.model.finding import Verdict, manual, rewrite
 from precision_fix.model.readers import of_argument
-from precision_fix.model.rule import Rule
+from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 from precision_fix.model.vocabulary.precision import GENERAL, STYLES
 
@@ -22,6 +22,8 @@ class RULE(Rule):
         'precision=); Composer says "fp32" for its "amp_bf16".'
     )
     kinds = frozenset({Kind.WORD})
+    stage = Stage.CHANGED
+    before = ("PF201",)
 
     def judge(self, site: Site) -> Verdict | None:
         assert isinstance(site.node, ast.Constant)

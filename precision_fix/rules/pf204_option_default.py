@@ -9,7 +9,7 @@ from precision_fix.model.context import receiver
 from precision_fix.model.edit import Respell
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, keep, manual, rewrite
-from precision_fix.model.rule import Rule
+from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 from precision_fix.model.syntax import called, defaults, key_of
 
@@ -26,6 +26,8 @@ class RULE(Rule):
         '"fp32"]. Where it offers no word for float32 the default stays.'
     )
     kinds = frozenset({Kind.WORD})
+    stage = Stage.CHANGED
+    before = ("PF202",)
 
     def judge(self, site: Site) -> Verdict | None:
         assert isinstance(site.node, ast.Constant)

@@ -9,7 +9,7 @@ from precision_fix.model.context import container, receiver, tests_around
 from precision_fix.model.edit import Replace, Respell
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, keep, manual, rewrite
-from precision_fix.model.rule import Rule
+from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 from precision_fix.model.syntax import called
 from precision_fix.model.vocabulary.attention import ADVICE, PACKED, TAKES_SDPA
@@ -32,6 +32,7 @@ class RULE(Rule):
         "or a menu that only names it stays."
     )
     kinds = frozenset({Kind.ATTENTION})
+    stage = Stage.CHANGED
 
     def judge(self, site: Site) -> Verdict | None:
         if site.value is not None:

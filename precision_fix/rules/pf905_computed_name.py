@@ -7,7 +7,7 @@ import ast
 from precision_fix.model.context import receiver
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, keep, manual
-from precision_fix.model.rule import Rule
+from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 from precision_fix.model.vocabulary.precision import is_precision
 
@@ -21,6 +21,7 @@ class RULE(Rule):
         "used."
     )
     kinds = frozenset({Kind.LOOKUP})
+    stage = Stage.REPORTED
     runtime = True
 
     def judge(self, site: Site) -> Verdict | None:

@@ -7,7 +7,7 @@ import ast
 from precision_fix.model.context import receiver
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, manual
-from precision_fix.model.rule import Rule
+from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 from precision_fix.model.vocabulary.precision import speaks
 
@@ -20,6 +20,8 @@ class RULE(Rule):
         "everywhere, and `x.dtype == BF16` would no longer ask what it says. Replace the name where it casts."
     )
     kinds = frozenset({Kind.DTYPE})
+    stage = Stage.REPORTED
+    before = ("PF908",)
     runtime = True
 
     def judge(self, site: Site) -> Verdict | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from precision_fix.model.finding import Verdict, manual
-from precision_fix.model.rule import LineRule, Lines
+from precision_fix.model.rule import LineRule, Lines, Stage
 from precision_fix.model.vocabulary.precision import CORE, WORD
 
 _CHOOSES = re.compile(
@@ -23,6 +23,7 @@ class RULE(LineRule):
         "no launch line, and is what it will be only when the script runs. Change it by hand."
     )
     lines = Lines.WRITTEN
+    stage = Stage.REPORTED
 
     def judge(self, line: str) -> Verdict | None:
         return manual("chooses bfloat16 in a here-document: change it there by hand") if _CHOOSES.search(line) else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from precision_fix.model.finding import Verdict, keep
 from precision_fix.model.readers import answer, switch_beside
-from precision_fix.model.rule import SettingRule
+from precision_fix.model.rule import SettingRule, Stage
 from precision_fix.model.setting import Form, Setting
 from precision_fix.model.vocabulary import precision
 
@@ -24,6 +24,7 @@ class RULE(SettingRule):
         "people, a record of what was measured: nothing is computed in it. A setting that follows another stays too."
     )
     forms = frozenset({Form.KEY, Form.OPTION, Form.VARIABLE})
+    stage = Stage.LEFT
 
     def judge(self, setting: Setting) -> Verdict | None:
         if setting.value is None:

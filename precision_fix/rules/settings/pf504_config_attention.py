@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from precision_fix.model.edit import GiveValue
 from precision_fix.model.finding import Verdict, change, manual
-from precision_fix.model.rule import SettingRule
+from precision_fix.model.rule import SettingRule, Stage
 from precision_fix.model.setting import Form, Setting
 from precision_fix.model.vocabulary import attention
 
@@ -18,6 +18,8 @@ class RULE(SettingRule):
         "setting is reported."
     )
     forms = frozenset({Form.KEY})
+    stage = Stage.CHANGED
+    before = ("PF503",)
 
     def judge(self, setting: Setting) -> Verdict | None:
         is_switch = attention.SWITCH.fullmatch(setting.name) is not None

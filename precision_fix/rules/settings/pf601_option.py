@@ -7,7 +7,7 @@ import re
 from precision_fix.model.edit import GiveValue
 from precision_fix.model.finding import Verdict, change, keep, manual
 from precision_fix.model.readers import answer
-from precision_fix.model.rule import SettingRule
+from precision_fix.model.rule import SettingRule, Stage
 from precision_fix.model.setting import Form, Setting, Takes
 from precision_fix.model.vocabulary import precision
 
@@ -25,6 +25,7 @@ class RULE(SettingRule):
         "program reads there is no word that is sure to be taken: that is reported."
     )
     forms = frozenset({Form.OPTION})
+    stage = Stage.CHANGED
 
     def judge(self, setting: Setting) -> Verdict | None:
         if not precision.says(setting.word, setting.name):

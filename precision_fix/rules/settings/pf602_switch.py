@@ -8,7 +8,7 @@ from dataclasses import replace
 from precision_fix.model.edit import GiveName, GiveValue, TakeOut
 from precision_fix.model.finding import Verdict, change, manual
 from precision_fix.model.readers import answer, is_on
-from precision_fix.model.rule import SettingRule
+from precision_fix.model.rule import SettingRule, Stage
 from precision_fix.model.setting import Form, Setting, Takes
 from precision_fix.model.vocabulary import precision
 
@@ -28,6 +28,8 @@ class RULE(SettingRule):
         "known it stays, and is reported."
     )
     forms = frozenset({Form.OPTION})
+    stage = Stage.CHANGED
+    before = ("PF601",)
 
     def judge(self, setting: Setting) -> Verdict | None:
         name = setting.name

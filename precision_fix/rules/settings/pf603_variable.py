@@ -5,7 +5,7 @@ from __future__ import annotations
 from precision_fix.model.edit import GiveValue
 from precision_fix.model.finding import Verdict, change, keep, manual
 from precision_fix.model.readers import answer
-from precision_fix.model.rule import SettingRule
+from precision_fix.model.rule import SettingRule, Stage
 from precision_fix.model.setting import Form, Setting
 from precision_fix.model.vocabulary import precision
 
@@ -19,6 +19,7 @@ class RULE(SettingRule):
         "an option reads is the option's (PF601)."
     )
     forms = frozenset({Form.ASSIGNED})
+    stage = Stage.CHANGED
 
     def judge(self, setting: Setting) -> Verdict | None:
         known = answer(setting) if "_" in setting.name else None

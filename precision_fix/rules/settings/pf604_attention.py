@@ -5,7 +5,7 @@ from __future__ import annotations
 from precision_fix.model.edit import GiveValue, TakeOut
 from precision_fix.model.finding import Verdict, change, manual
 from precision_fix.model.readers import is_on
-from precision_fix.model.rule import SettingRule
+from precision_fix.model.rule import SettingRule, Stage
 from precision_fix.model.setting import Form, Setting, Takes
 from precision_fix.model.vocabulary import attention
 
@@ -19,6 +19,8 @@ class RULE(SettingRule):
         "option is reported."
     )
     forms = frozenset({Form.OPTION})
+    stage = Stage.CHANGED
+    before = ("PF602",)
 
     def judge(self, setting: Setting) -> Verdict | None:
         if attention.SWITCH.fullmatch(setting.name) and is_on(setting):

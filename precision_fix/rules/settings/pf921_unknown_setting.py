@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from precision_fix.model.finding import Verdict, manual
 from precision_fix.model.readers import replacement
-from precision_fix.model.rule import SettingRule
+from precision_fix.model.rule import SettingRule, Stage
 from precision_fix.model.setting import Form, Setting
 from precision_fix.model.vocabulary import precision
 
@@ -17,6 +17,8 @@ class RULE(SettingRule):
         "it in. Whoever knows what reads it can tell; the runtime takes care of tensors that come out of it."
     )
     forms = frozenset({Form.KEY, Form.VARIABLE})
+    stage = Stage.REPORTED
+    before = ("PF920",)
     runtime = True
 
     def judge(self, setting: Setting) -> Verdict | None:

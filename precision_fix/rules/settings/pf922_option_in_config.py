@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from precision_fix.model.finding import Verdict, manual
 from precision_fix.model.readers import answer
-from precision_fix.model.rule import SettingRule
+from precision_fix.model.rule import SettingRule, Stage
 from precision_fix.model.setting import Form, Setting
 from precision_fix.model.vocabulary import precision
 
@@ -17,6 +17,8 @@ class RULE(SettingRule):
         "program says what else it takes."
     )
     forms = frozenset({Form.KEY})
+    stage = Stage.REPORTED
+    before = ("PF921",)
 
     def judge(self, setting: Setting) -> Verdict | None:
         last = setting.keys[-1] if setting.keys else ""
