@@ -19,6 +19,7 @@ from precision_fix.model.edit import Splice, spliced
 from precision_fix.model.finding import Action, Finding
 from precision_fix.model.selection import ALL, Selection
 from precision_fix.model.target import Target
+from precision_fix.model.vocabulary.precision import CORE
 from precision_fix.sources import NOTEBOOK, cells, format_of, magics, python
 from precision_fix.sources.analysis import Analysis, Stretch, Unparsable
 from precision_fix.sources.cells import Cell
@@ -27,7 +28,7 @@ from precision_fix.sources.positions import Positions
 
 # NAME=VALUE or NAME VALUE; a value with blanks would be another one to a shell.
 _VARIABLE = re.compile(r"(\w+)[= ](\S+)\s*")
-_MENTION = re.compile(r"\w*(?:bfloat16|bf16)\w*", re.IGNORECASE)
+_MENTION = re.compile(rf"\w*{CORE}\w*", re.IGNORECASE)
 
 
 def parse(text: str) -> object:

@@ -17,11 +17,12 @@ from precision_fix.model import newlines
 from precision_fix.model.selection import ALL, Selection
 from precision_fix.model.setting import Key
 from precision_fix.model.target import Target
+from precision_fix.model.vocabulary.truth import off_like
 from precision_fix.sources import settings
 from precision_fix.sources.analysis import Analysis, Unparsable
 from precision_fix.sources.comments import Keeps
 from precision_fix.sources.jsontext import Scalar
-from precision_fix.sources.spelling import off_like, within_quotes
+from precision_fix.sources.spelling import within_quotes
 
 # Written in C where PyYAML was built with libyaml, as its wheels are.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
