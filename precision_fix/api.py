@@ -95,8 +95,8 @@ def patch(
     if not decision.needed:
         return Written()
     found = _scan_for(paths, project)
-    written = _write(found, on_wait=on_wait)
-    return Written(written.changed, written.problems, found)
+    written = _write(found, paths, on_wait=on_wait)
+    return Written(written.changed, written.problems, written.notes, found)
 
 
 def undo(path: Pathish) -> UndoResult:

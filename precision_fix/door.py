@@ -22,20 +22,21 @@ class NotPlain(OSError):
     """What lies at the path is not read. `strerror` says why in words that follow the path: "is a link"."""
 
 
-def open_plain(path: str | os.PathLike[str], *, follow: bool = False) -> int:
+def open_plain(path: str | os.PathLike[str], *, follow: bool = False, within: int | None = None) -> int:
     """A descriptor to read from, of a regular file. `follow` is for paths that a person named: they may be links.
 
+    `within` is the descriptor of an open directory that the path counts from.
     Raises NotPlain, or the OSError of the system (FileNotFoundError, PermissionError).
     """
-    return _open(path, follow)[0]
+    return _open(path, follow, within)[0]
 
 
-def _open(path: str | os.PathLike[str], follow: bool) -> tuple[int, int]:
+def _open(path: str | os.PathLike[str], follow: bool, within: int | None = None) -> tuple[int, int]:
     """A descriptor, and the size of the file."""
     # Asked before it is opened as well: opening a device may do something.
-    _check(os.stat(path, follow_symlinks=follow), path)  # noqa: PTH116 - the walk reads through here
+    _check(os.stat(path, dir_fd=within, follow_symlinks=follow), path)
     try:
-        descriptor = os.open(path, _FLAGS if follow else _FLAGS | _NO_LINK)
+        descriptor = os.open(path, _FLAGS if follow else _FLAGS | _NO_LINK, dir_fd=within)
     except OSError as error:
         if not follow and error.errno == errno.ELOOP:
             raise NotPlain(error.errno, "is a link", os.fspath(path)) from None
@@ -68,6 +69,11 @@ def start(path: str | os.PathLike[str], most: int, *, follow: bool = False) -> b
         return _read(descriptor, size, most)
     finally:
         os.close(descriptor)
+
+
+def start_of(descriptor: int, most: int) -> bytes:
+    """What an open file gives from where it stands, at most `most` bytes. Raises OSError."""
+    return _read(descriptor, os.fstat(descriptor).st_size, most)
 
 
 def _read(descriptor: int, size: int, most: int) -> bytes:

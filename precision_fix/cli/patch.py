@@ -97,7 +97,7 @@ def patch(
         if not run.dry:
             from precision_fix.engine.patch import write
 
-            run.written = write(run.scan, on_wait=say)
+            run.written = write(run.scan, paths, on_wait=say)
     if fixes:
         stdin.give_fixed(run.scan, data)
     _report(run, wanted, diff=diff, statistics=statistics, quiet=fixes)

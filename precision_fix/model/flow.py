@@ -11,6 +11,7 @@ from precision_fix.model.fate import Fate
 from precision_fix.model.guard import falls_to_float16, refuses, stands_in_for_others
 from precision_fix.model.module import Function, Module
 from precision_fix.model.syntax import defaults
+from precision_fix.model.vocabulary.callees import DESCRIBES, Role
 
 _BUDGET = 400
 _SEQUENCES = ast.List | ast.Tuple | ast.Set
@@ -26,10 +27,11 @@ class Shape(Enum):
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """An end of a value's way: its fate, and the node where it meets it."""
+    """An end of a value's way: its fate, and the node where it meets it; `guessed` where a callee's last name told."""
 
     fate: Fate
     node: ast.AST
+    guessed: bool = False
 
 
 class _Follower:
@@ -48,8 +50,8 @@ class _Follower:
             self.seen.add((node, shape))
             self.pending.append((node, shape))
 
-    def end(self, fate: Fate, node: ast.AST) -> None:
-        self.ends.append(End(fate, node))
+    def end(self, fate: Fate, node: ast.AST, guessed: bool = False) -> None:
+        self.ends.append(End(fate, node, guessed))
 
     def run(self) -> list[End]:
         steps = 0
@@ -132,7 +134,7 @@ class _Follower:
         elif self.tensors and isinstance(call, ast.Call) and call.func is attribute:
             self.push(call, Shape.VALUE)
         else:
-            self.end(Fate.SIZE if attribute.attr in calls.DESCRIBES else Fate.UNKNOWN, attribute)
+            self.end(Fate.SIZE if attribute.attr in DESCRIBES else Fate.UNKNOWN, attribute)
 
     def element(self, node: ast.AST, sequence: ast.List | ast.Set | ast.Tuple) -> None:
         above = self.module.parent(sequence)
@@ -302,33 +304,33 @@ class _Follower:
             self.argument(node, call, keyword.arg, shape)
 
     def argument(self, node: ast.AST, call: ast.Call, keyword: str | None, shape: Shape) -> None:
-        role = calls.role(self.module, call, node, keyword)
-        if self.tensors and role is calls.Role.OTHER and calls.is_launch(self.module, call):
-            role = calls.Role.KERNEL
+        role, guessed = calls.use(self.module, call, node, keyword)
+        if self.tensors and role is Role.OTHER and calls.is_launch(self.module, call):
+            role = Role.KERNEL
         container = calls.container_of(call, role)
-        if role in (calls.Role.SEQUENCE, calls.Role.PICK) and shape is not Shape.VALUE:
-            self.push(call, Shape.ITEMS if role is calls.Role.SEQUENCE else Shape.VALUE)
+        if role in (Role.SEQUENCE, Role.PICK) and shape is not Shape.VALUE:
+            self.push(call, Shape.ITEMS if role is Role.SEQUENCE else Shape.VALUE)
         elif container is not None:
             self.push(container, Shape.ITEMS)
             if isinstance(container, ast.Name):
                 self.name_of_container(container)
-        elif role is calls.Role.DEFAULT:
+        elif role is Role.DEFAULT:
             self.push(call, shape)
-        elif role is calls.Role.NOTHING:
+        elif role is Role.NOTHING:
             return
         elif role in _FATE_OF_ROLE:
-            self.end(_FATE_OF_ROLE[role], call)
-        elif self.tensors and role in (calls.Role.CAST, calls.Role.REGISTER):
+            self.end(_FATE_OF_ROLE[role], call, guessed)
+        elif self.tensors and role in (Role.CAST, Role.REGISTER):
             self.tensor(call, role)
-        elif role is calls.Role.CAST and shape is Shape.VALUE:
+        elif role is Role.CAST and shape is Shape.VALUE:
             needs_half = stands_in_for_others(self.module, call, self.module.target.dtype)
-            self.end(Fate.REFUSED if needs_half else calls.fate_of_cast(self.module, call), call)
+            self.end(Fate.REFUSED if needs_half else calls.fate_of_cast(self.module, call), call, guessed)
         else:
             self.callee(node, call, keyword, shape)
 
-    def tensor(self, call: ast.Call, role: calls.Role) -> None:
+    def tensor(self, call: ast.Call, role: Role) -> None:
         """A tensor goes into an operator, whose result it lives on in, or becomes a buffer of its module."""
-        if role is calls.Role.CAST:
+        if role is Role.CAST:
             self.push(call, Shape.VALUE)
         elif isinstance(call.args[0], ast.Constant):
             self._attribute_readers(str(call.args[0].value), "self", Shape.VALUE)
@@ -344,7 +346,7 @@ class _Follower:
         if parameter is not None and any(self.module.scope_of(parameter).readers(parameter.arg)):
             self.parameter(parameter, shape)
         else:
-            self.end(Fate.CHOOSES if shape is Shape.VALUE else Fate.UNKNOWN, call)
+            self.end(Fate.CHOOSES if shape is Shape.VALUE else Fate.UNKNOWN, call, guessed=True)
 
     def compares_other_things(self, node: ast.AST, compare: ast.Compare) -> bool:
         """Whether a dtype's variable is compared with words, or a word's variable with dtypes."""
@@ -370,13 +372,13 @@ class _Follower:
 
 
 _FATE_OF_ROLE = {
-    calls.Role.TEXT: Fate.TEXT,
-    calls.Role.TEST: Fate.COMPARED,
-    calls.Role.BYTES: Fate.BYTES,
-    calls.Role.SIZE: Fate.SIZE,
-    calls.Role.KERNEL: Fate.KERNEL,
-    calls.Role.KEY: Fate.KEY,
-    calls.Role.CASES: Fate.CHOOSES,
+    Role.TEXT: Fate.TEXT,
+    Role.TEST: Fate.COMPARED,
+    Role.BYTES: Fate.BYTES,
+    Role.SIZE: Fate.SIZE,
+    Role.KERNEL: Fate.KERNEL,
+    Role.KEY: Fate.KEY,
+    Role.CASES: Fate.CHOOSES,
 }
 
 

@@ -1,4 +1,4 @@
-"""Compiled kernels: the packages that bring them, and whether a place stands near one."""
+"""Compiled kernels: whether a callee is one, and whether a place stands near one."""
 
 from __future__ import annotations
 
@@ -7,13 +7,8 @@ import re
 from pathlib import PurePath
 
 from precision_fix.model.module import Module
+from precision_fix.model.vocabulary.callees import KERNEL_PACKAGES
 
-# Packages whose functions are CUDA, CUTLASS or Triton kernels compiled for half precisions.
-PACKAGES = frozenset(
-    {"flash_attn", "flash_attn_interface", "flashinfer", "sgl_kernel", "deep_gemm", "deep_ep", "flash_mla", "cutlass"}
-    | {"tilelang", "fbgemm_gpu", "transformer_engine", "aiter", "vllm_flash_attn", "grouped_gemm", "sageattention"}
-    | {"torchao", "causal_conv1d", "mamba_ssm", "flash_attn_3", "fast_hadamard_transform", "quack", "deepgemm"}
-)
 # Compiled extension modules by their usual names: `_C`, `_custom_ops`, `moe_cuda`.
 _EXTENSION = re.compile(r"^_C$|^_?custom_ops$|_(?:cuda|ext)$")
 _PATH = re.compile(r"(?i)kernel|triton|cutlass|cute|csrc|tilelang|deep_?gemm|flash_?(?:attn|mla|infer)")
@@ -26,7 +21,7 @@ def is_kernel(name: str | None) -> bool:
     parts = name.split(".")
     if parts[:2] == ["torch", "ops"]:
         return len(parts) > 2 and parts[2] not in ("aten", "prims", "torchvision")
-    return parts[0] in PACKAGES or any(_EXTENSION.search(part) for part in parts[:-1])
+    return parts[0] in KERNEL_PACKAGES or any(_EXTENSION.search(part) for part in parts[:-1])
 
 
 def near_kernel(module: Module, node: ast.AST) -> bool:
@@ -41,6 +36,6 @@ def near_kernel(module: Module, node: ast.AST) -> bool:
                 return True
         elif isinstance(inner, ast.Import | ast.ImportFrom):
             names = [alias.name for alias in inner.names] if isinstance(inner, ast.Import) else [inner.module or ""]
-            if any(name.split(".")[0] in (PACKAGES | {"triton"}) for name in names):
+            if any(name.split(".")[0] in (KERNEL_PACKAGES | {"triton"}) for name in names):
                 return True
     return False

@@ -7,7 +7,7 @@ import ast
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, keep
 from precision_fix.model.guard import accepted
-from precision_fix.model.rule import Rule
+from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 
 _HARMLESS = frozenset({Fate.COMPARED, Fate.TEXT, Fate.KEY, Fate.SIZE})
@@ -23,6 +23,7 @@ class RULE(Rule):
         "a size table would give a float32 tensor two bytes, a half-precision path would be taken for a full one."
     )
     kinds = frozenset({Kind.DTYPE, Kind.TENSOR_TYPE})
+    stage = Stage.LEFT
 
     def judge(self, site: Site) -> Verdict | None:
         kept_for_size = Fate.SIZE in site.fates and isinstance(site.parent, ast.Assign)

@@ -8,7 +8,7 @@ from precision_fix.model.context import says_bfloat16, tests_around
 from precision_fix.model.finding import Verdict, keep, manual, rewrite
 from precision_fix.model.guard import accepted, guards_kernel, is_equality_assertion
 from precision_fix.model.module import Module
-from precision_fix.model.rule import Rule
+from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 
 
@@ -20,6 +20,8 @@ class RULE(Rule):
         "it would fail. The guard of a compiled kernel stays: the kernel takes nothing else."
     )
     kinds = frozenset({Kind.DTYPE})
+    stage = Stage.CHANGED
+    before = ("PF105",)
     moves_with = "PF902"
 
     def judge(self, site: Site) -> Verdict | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from precision_fix.model.finding import Verdict, manual
 from precision_fix.model.guard import stands_in_for_others
-from precision_fix.model.rule import Rule
+from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 
 
@@ -17,6 +17,8 @@ class RULE(Rule):
         "another backend."
     )
     kinds = frozenset({Kind.DTYPE, Kind.METHOD})
+    stage = Stage.REPORTED
+    before = ("PF904",)
     runtime = True
 
     def judge(self, site: Site) -> Verdict | None:

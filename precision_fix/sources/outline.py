@@ -12,6 +12,8 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 
+from precision_fix.model import newlines
+
 # A line at the margin begins a block, unless it closes a bracket or is a comment.
 _TOP = re.compile(r"^[^\s)\]}#]", re.MULTILINE)
 _METHOD = re.compile(r"^    [^\s)\]}#]", re.MULTILINE)
@@ -37,7 +39,7 @@ def long_strings(text: str) -> list[int]:
     marks: list[int] = []
     position = text.find('"""')
     while position >= 0:
-        before = text[text.rfind("\n", 0, position) + 1 : position]
+        before = text[newlines.start_of(text, position) : position]
         if "#" in before or "'" in before or '"' in before or "\\" in before:
             return []
         marks.append(position)
@@ -47,6 +49,9 @@ def long_strings(text: str) -> list[int]:
 
 def outline(text: str, hits: Iterable[int]) -> str:
     """The text with every definition blanked that none of the positions `hits` falls into."""
+    # What is blanked keeps its line feeds, and the patterns begin a line behind one.
+    if newlines.has_lone_returns(text):
+        return text
     places = sorted(hits)
     starts = [found.start() for found in _TOP.finditer(text)]
     if not places or not starts:

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from precision_fix import door
-from precision_fix.model.libraries import LIBRARIES
+from precision_fix.model.vocabulary.libraries import LIBRARIES
 
 _NAMES = ("pyproject.toml", "setup.cfg", "setup.py", "environment.yml", "environment.yaml")
 _KNOWN = frozenset(package for library in LIBRARIES for package in library.packages)

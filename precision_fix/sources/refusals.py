@@ -17,7 +17,6 @@ from functools import lru_cache
 from pathlib import Path
 
 from precision_fix import door
-from precision_fix.model import words
 from precision_fix.model.context import receiver
 from precision_fix.model.edit import Edit, GiveValue, Rename, Respell
 from precision_fix.model.finding import Verdict, change, keep, manual, rewrite
@@ -25,9 +24,10 @@ from precision_fix.model.setting import Setting, plain
 from precision_fix.model.site import Kind, Site
 from precision_fix.model.syntax import called
 from precision_fix.model.target import TARGETS
+from precision_fix.model.vocabulary import precision
+from precision_fix.model.vocabulary.needles import BFLOAT16
 from precision_fix.sources.outline import occurrences, outline
 from precision_fix.sources.programs import project_of
-from precision_fix.sources.words import BFLOAT16
 
 _MOST_FILES = 4_000
 _MOST_BYTES = 1_000_000
@@ -38,7 +38,7 @@ _LISTS = re.compile(rb"[\[({,]\s*(?:['\"](?:torch\.)?(?:bfloat16|bf16)['\"]|torc
 _REFUSES = re.compile(rb"\bassert\b|\bnot in\b|\bLiteral\[")
 _COMPARES = re.compile(rb"==\s*['\"](?:torch\.)?(?:bfloat16|bf16)['\"]")
 _ATTENTION = re.compile(rb"['\"]flash_attention_2['\"]\s*:")
-_WORDS = frozenset({"bf16", "bfloat16", "torch.bfloat16"})
+_WORDS = frozenset(precision.GENERAL)
 # So many things are called this that one is meant only where the reader shows.
 _COMMON = frozenset({"dtype", "precision", "torch_dtype"})
 _BECOMES = ("bfloat16", *(name for each in TARGETS.values() for name in (each.dtype, each.method)))
@@ -97,7 +97,7 @@ def check_setting(setting: Setting, verdict: Verdict, *, anybody: bool = False) 
     if verdict.change.value == "sdpa":
         table = _without_sdpa(setting.document.path)
         return change(_EAGER.format(table), GiveValue("eager")) if table else verdict
-    if not words.says(setting.value):
+    if not precision.says(setting.value, setting.name):
         return verdict
     target = str(setting.beside("target") or "")
     tests = _around(setting.document.path).by_name.get(plain(setting.name), ())
