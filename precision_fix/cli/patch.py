@@ -156,12 +156,14 @@ def _report(run: Run, wanted: list[Output], *, diff: bool, statistics: bool, qui
 
         sys.stdout.buffer.writelines(unified(run.scan))
         sys.stdout.buffer.flush()
+        run.forget()
     # The text comes on top of files, unless one of them is the text, and unless another report has stdout.
     in_file = any(output.format == "text" for output in files) and len(files) == len(wanted)
     if run.needed and not printed and not quiet and (statistics or not in_file):
-        from precision_fix.reports import text
+        from precision_fix.reports import guarded, text
 
-        emit(sys.stderr if diff else sys.stdout, text.statistics(run) if statistics else text.lines(run))
+        told = guarded.guarded(run, text.statistics if statistics else text.lines)
+        emit(sys.stderr if diff else sys.stdout, told)
     if printed:
         _write(run, printed)
 

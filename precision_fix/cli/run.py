@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from precision_fix.cli import give_signals_back
 from precision_fix.cli.app import HELP, app
 from precision_fix.cli.options import complete_gpu, complete_to
 
@@ -37,12 +37,14 @@ def run(
     ] = None,
 ) -> None:
     """Run a program, and its children, in float32 where the GPU has no bfloat16, without editing it."""
+    from precision_fix import safe_path
     from precision_fix.runtime.launch import run_program
 
     options = (("PRECISION_FIX_GPU", gpu), ("PRECISION_FIX_TO", to), ("PRECISION_FIX_STORAGE", storage))
     for name, value in options:
         if value is not None:
             os.environ[name] = value
-    # Ctrl-C is the program's own again.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Signals are the program's own again, and so is the path that its modules come from.
+    give_signals_back()
+    safe_path.as_given()
     raise typer.Exit(run_program(program, module=module, audit=audit, fail=fail, json_path=json))

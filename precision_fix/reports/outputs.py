@@ -7,10 +7,12 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from precision_fix.errors import PrecisionFixError
 from precision_fix.model.problem import reason, shown
+from precision_fix.reports.guarded import guarded
 from precision_fix.reports.run import Run
 
 FORMATS = ("text", "json", "sarif", "github", "markdown", "html")
@@ -148,5 +150,6 @@ def _write_file(run: Run, output: Output, file: Path) -> None:
 def _render(run: Run, format_: str, taken: int = 0) -> bytes:
     """A report as bytes; `taken` is what its file holds already."""
     module = importlib.import_module(f"precision_fix.reports.{format_}")
-    text: str = module.render(run, taken=taken) if format_ == "markdown" else module.render(run)
+    render = partial(module.render, taken=taken) if format_ == "markdown" else module.render
+    text: str = guarded(run, render)
     return text.encode("utf-8", "backslashreplace")
