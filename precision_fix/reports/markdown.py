@@ -31,7 +31,7 @@ _MOST_PLACES = 20
 def render(run: Run, *, taken: int = 0, most: int = MOST) -> str:
     """The report in no more than `most` bytes, of which `taken` are used already."""
     page = _Page(most - taken - _RESERVE, Addresses(run))
-    for section in (_head, _rules, _files, _problems, _manual, _unused_keeps, _changes, _kept):
+    for section in (_head, _rules, _files, _problems, _left_out, _manual, _unused_keeps, _changes, _kept):
         section(run, page)
     return page.text
 
@@ -108,6 +108,13 @@ def _problems(run: Run, page: _Page) -> None:
         page.add("## Not done\n\nThese files were left as they are.\n\n")
         lines = (f"- {_code(page.addresses.shown(p.path))}: {_text(p.message)}\n" for p in run.problems)
         page.add_all(_each(lines), "file")
+        page.always("\n")
+
+
+def _left_out(run: Run, page: _Page) -> None:
+    if run.scan.hidden:
+        page.add("## Left out\n\n")
+        page.add_all(_each(f"- {_text(str(each))}\n" for each in run.scan.hidden), "line")
         page.always("\n")
 
 

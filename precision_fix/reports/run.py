@@ -108,7 +108,7 @@ class Run:
             parts.append(f"{len(self.kept):,} left on purpose")
         left_out = sum(each.places for each in self.scan.hidden)
         if left_out:
-            parts.append(f"{count(left_out, 'place')} left out unread")
+            parts.append(f"{count(left_out, 'place')} left out")
         if self.problems:
             parts.append(f"{count(len(self.problems), 'file')} failed")
         return f"{count(self.scan.looked_at, 'file')} read: {', '.join(parts)}."

@@ -103,7 +103,7 @@ class _Report:
     def _hidden(self) -> None:
         hidden = self.run.scan.hidden
         if hidden:
-            self._add("Left out, though it speaks of bfloat16:", "bold yellow")
+            self._add("Left out:", "bold yellow")
             for each in hidden[: None if self.run.verbose else _MOST_LINES]:
                 self._add(f"  {each}")
             if len(hidden) > _MOST_LINES and not self.run.verbose:
