@@ -21,12 +21,13 @@ class Written:
     problems: list[Problem] = field(default_factory=list)
 
 
-def write(scan: Scan, *, on_wait: Callable[[str], None] | None = None) -> Written:
+def write(scan: Scan, *, on_wait: Callable[[str], None] | None = None, into: Written | None = None) -> Written:
     """Make the changes of a scan that was made with its text; each tree by itself, all of a tree or nothing of it.
 
+    `into` takes what was done, and holds it though a later tree fails.
     Raises PrecisionFixError when a journal cannot be written, the disk is full, or another run holds the tree.
     """
-    written = Written()
+    written = Written() if into is None else into
     trees: dict[Path, list[FileScan]] = defaultdict(list)
     for file in scan.changed:
         trees[journal_root(Path(file.tree))].append(file)
