@@ -37,8 +37,14 @@ import precision_fix.plan.planning, precision_fix.plan.text, precision_fix.plan.
 def place(number, kind, file):
     if kind == "closed":
         return os.close(number)
-    if kind == "gone":
+    if kind in ("gone", "pipe"):
         end, other = os.pipe()
+        if kind == "pipe" and not os.fork():
+            os.close(other)
+            with open(file, "wb") as copy:
+                while piece := os.read(end, 65536):
+                    copy.write(piece)
+            os._exit(0)
         os.close(end)
     else:
         other = os.open("/dev/full" if kind == "full" else file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -73,6 +79,10 @@ def child(job):
             each is None or each.flush()
         except Exception:
             code = 120
+    if "pipe" in (job["out"], job["err"]):
+        for number in (1, 2):
+            os.close(number)
+        os.wait()
     os._exit(code)
 
 answers = os.fdopen(os.dup(1), "w")
@@ -86,6 +96,9 @@ for line in os.fdopen(os.dup(0)):
 
 @dataclass(frozen=True, slots=True)
 class Ran:
+    """What a run ended with, and said where the stream was "open" or a "pipe"; else it is "full", "closed" or its
+    reader has "gone"."""
+
     code: int
     out: bytes
     err: bytes
