@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import Enum, IntEnum, auto
-from typing import TYPE_CHECKING, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from precision_fix.model.finding import Verdict
 
@@ -50,6 +50,9 @@ class AnyRule:
     runtime: ClassVar[bool] = False
     # The rule whose places move together with those of this one: where it left one, none is rewritten in the file.
     moves_with: ClassVar[str | None] = None
+
+    def judge(self, place: Any, /) -> Verdict | None:
+        raise NotImplementedError
 
 
 class Rule(AnyRule):

@@ -43,6 +43,12 @@ class Run:
         """Whether the GPU lacks bfloat16; if not, nothing was looked for."""
         return self.decision is None or self.decision.needed
 
+    def forget(self) -> None:
+        """Ask the scan anew: a file of it has become a problem."""
+        for name in [*vars(self)]:
+            if isinstance(getattr(type(self), name, None), cached_property):
+                del vars(self)[name]
+
     @cached_property
     def problems(self) -> list[Problem]:
         return [*self.scan.problems, *(self.written.problems if self.written else ())]

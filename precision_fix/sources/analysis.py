@@ -28,12 +28,16 @@ class Stretch:
 
 @dataclass(slots=True)
 class Analysis:
-    """What the rules said of a text: findings in the order of their places, and the edits that follow from them."""
+    """What the rules said of a text: findings in the order of their places, and the edits that follow from them.
+
+    `unanswered` are the places of which no rule knows a meaning; they are kept only while somebody listens.
+    """
 
     findings: list[Finding] = field(default_factory=list)
     stretches: list[Stretch] = field(default_factory=list)
     splices: list[Splice] = field(default_factory=list)
     unused_keeps: list[int] = field(default_factory=list)
+    unanswered: list[Finding] = field(default_factory=list)
 
     @property
     def edits(self) -> list[Edit | Splice]:

@@ -9,9 +9,10 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from functools import cache
 
-from precision_fix.model import newlines
+from precision_fix.model import hearing, newlines
 from precision_fix.model.edit import Edit
 from precision_fix.model.finding import Action, Finding, Verdict, manual
+from precision_fix.model.hearing import SILENT, Hearing, heard
 from precision_fix.model.module import Module
 from precision_fix.model.rule import Rule
 from precision_fix.model.selection import ALL, Selection
@@ -43,7 +44,7 @@ def analyse(
     hits = {*_mentions(text), *occurrences(text, ELSEWHERE), *(occurrences(text, FLASH) if "flash" in text else ())}
     if not hits:
         return Analysis(unused_keeps=keeps.unused)
-    module, answers = _understand(path, text, hits, target)
+    module, answers, silent = _understand(path, text, hits, target)
     if blocks:
         _check_blocks(module.tree, blocks)
     places = _Places(module.lines)
@@ -57,9 +58,16 @@ def analyse(
         verdict = keeps.heed(verdict, rule.code, [line])
         by_runtime = rule.runtime and verdict.action is Action.MANUAL
         finding = Finding(path, line, column, rule.code, verdict.action, site.token, verdict.reason, by_runtime)
+        known = decided.get((line, column))
         # A word may be a flag's name as well: one place, one finding, and a change counts for more.
-        if (line, column) not in decided or verdict.action is Action.REWRITE:
-            decided[line, column] = finding, verdict.edits
+        chosen = (finding, verdict.edits) if known is None or verdict.action is Action.REWRITE else known
+        if mine := _heard(site):
+            others = known[0].hearings if known and chosen is not known else ()
+            chosen = heard(chosen[0], (*others, *mine)), chosen[1]
+        decided[line, column] = chosen
+    for site in silent if hearing.is_heard() else ():
+        finding = Finding(path, *places.of(site), "", Action.KEEP, site.token, SILENT)
+        analysis.unanswered.append(heard(finding, _heard(site)))
     all_edits: list[Edit] = []
     for _, (finding, edits) in sorted(decided.items()):
         if selection.takes(finding.code):
@@ -72,6 +80,17 @@ def analyse(
     return analysis
 
 
+def _heard(site: Site) -> tuple[Hearing, ...]:
+    """What was asked about a site, with what its value reaches: asked now, since the module is cut up later."""
+    hearings = hearing.of(site)
+    for each in hearings:
+        if each.place is site:
+            from precision_fix.model.reach import reached
+
+            each.reached = reached(site)
+    return hearings
+
+
 def _check_blocks(tree: ast.Module, blocks: Sequence[int]) -> None:
     for statement in tree.body:
         first = min([statement.lineno, *(each.lineno for each in getattr(statement, "decorator_list", ()))])
@@ -80,15 +99,15 @@ def _check_blocks(tree: ast.Module, blocks: Sequence[int]) -> None:
 
 
 def _judge(site: Site) -> Answer | None:
-    for rule in _rules_for(site.kind):
-        verdict = rule.judge(site)
-        if verdict is not None:
-            if not all(_is_where_it_says(site.module, edit.node) for edit in verdict.edits):
-                return site, rule, manual("inside an f-string, whose parts this version of Python does not place")
-            if any(_depth(edit.node) > _MAX_DEPTH for edit in verdict.edits):
-                return site, rule, manual("nested too deeply to edit safely")
-            return site, rule, _checked(site, verdict)
-    return None
+    answer = hearing.ask(_rules_for(site.kind), site)
+    if answer is None:
+        return None
+    rule, verdict = answer
+    if not all(_is_where_it_says(site.module, edit.node) for edit in verdict.edits):
+        return site, rule, manual("inside an f-string, whose parts this version of Python does not place")
+    if any(_depth(edit.node) > _MAX_DEPTH for edit in verdict.edits):
+        return site, rule, manual("nested too deeply to edit safely")
+    return site, rule, _checked(site, verdict)
 
 
 def _checked(site: Site, verdict: Verdict) -> Verdict:
@@ -126,13 +145,17 @@ def _depth(node: ast.AST) -> int:
     return deepest
 
 
-def _understand(path: str, text: str, hits: set[int], target: Target) -> tuple[Module, list[Answer]]:
-    """Judge the sites in the outline of a text; as long as the rules ask for names beyond it, in a wider outline."""
+def _understand(path: str, text: str, hits: set[int], target: Target) -> tuple[Module, list[Answer], list[Site]]:
+    """Judge the sites in the outline of a text; as long as the rules ask for names beyond it, in a wider outline.
+
+    Gives the sites of which no rule knows a meaning as well.
+    """
     asked: set[str] = set()
     part = outline(text, hits)
     for round_ in range(_ROUNDS):
         module = Module(path, part, _parse_part(part, text), target)
-        answers: list[Answer] = [answer for site in sites(module) if (answer := _judge(site)) is not None]
+        judged = [(site, _judge(site)) for site in sites(module)]
+        answers: list[Answer] = [answer for _, answer in judged if answer is not None]
         answers += launch_lines(module)
         new = module.wanted - asked
         if not new or round_ == _ROUNDS - 1:
@@ -144,7 +167,7 @@ def _understand(path: str, text: str, hits: set[int], target: Target) -> tuple[M
             break
         module.release()
         part = wider
-    return module, answers
+    return module, answers, [site for site, answer in judged if answer is None]
 
 
 def _mentions(text: str) -> Iterator[int]:

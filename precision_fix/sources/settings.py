@@ -6,9 +6,10 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from precision_fix.model import newlines
+from precision_fix.model import hearing, newlines
 from precision_fix.model.edit import GiveValue, Splice
 from precision_fix.model.finding import Action, Finding, manual
+from precision_fix.model.hearing import SILENT, heard
 from precision_fix.model.selection import Selection
 from precision_fix.model.setting import Document, Form, Setting, plain
 from precision_fix.model.target import Target
@@ -42,7 +43,11 @@ def judge(
     positions = Positions(text)
     for scalar, setting in _settings(path, documents, target, form):
         answer = about_setting(setting)
+        token = setting.word if precision.says(setting.value, setting.name) else setting.shown
         if answer is None:
+            if hearing.is_heard():
+                finding = Finding(path, *positions.of(scalar.start), "", Action.KEEP, token, SILENT)
+                analysis.unanswered.append(heard(finding, hearing.of(setting)))
             continue
         rule, verdict = answer
         line, column = positions.of(scalar.start)
@@ -56,10 +61,8 @@ def judge(
             else:
                 analysis.splices.append(Splice(scalar.start, scalar.end, new))
         by_runtime = rule.runtime and verdict.action is Action.MANUAL
-        token = setting.word if precision.says(setting.value, setting.name) else setting.shown
-        analysis.findings.append(
-            Finding(path, line, column, rule.code, verdict.action, token, verdict.reason, by_runtime)
-        )
+        finding = Finding(path, line, column, rule.code, verdict.action, token, verdict.reason, by_runtime)
+        analysis.findings.append(heard(finding, hearing.of(setting)))
     analysis.findings.sort()
     analysis.unused_keeps = keeps.unused
     return analysis
