@@ -214,9 +214,13 @@ def test_what_is_neither_file_nor_directory(tmp_path: Path) -> None:
 def as_nobody(root: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
     """Run as somebody for whom permissions count. What has to be imported is, before the checkout is out of reach."""
     script = f"""
-import contextlib, os, sys, tempfile
+import contextlib, importlib, os, pkgutil, sys, tempfile
 from pathlib import Path
+import precision_fix
 from precision_fix.cli import main
+for part in ("cli", "engine", "reports", "rules", "sources"):
+    for each in pkgutil.walk_packages([f"{{precision_fix.__path__[0]}}/{{part}}"], f"precision_fix.{{part}}."):
+        importlib.import_module(each.name)
 with tempfile.TemporaryDirectory() as name, contextlib.suppress(SystemExit):
     Path(name, "a.py").write_bytes({CAST!r})
     given, sys.argv = sys.argv[1:], ["precision-fix", "--gpu", "t4", name]
