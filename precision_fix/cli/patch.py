@@ -185,8 +185,8 @@ def _report(run: Run, wanted: list[Output], *, diff: bool, statistics: bool, qui
 
         on_stdout.give(unified(run.scan))
         run.forget()
-    # The text comes on top of files, unless one of them is the text, and unless another report has stdout.
-    in_file = any(output.format == "text" for output in files) and len(files) == len(wanted)
+    # The text comes on top of files, unless one of them is the text, and was written, or another report has stdout.
+    in_file = whole and any(output.format == "text" for output in files) and len(files) == len(wanted)
     if run.needed and not printed and not quiet and (statistics or not in_file):
         from precision_fix.reports import guarded, text
 

@@ -74,11 +74,14 @@ def child(job):
         code = end.code or 0
     except BaseException:
         sys.excepthook(*sys.exc_info())
-    for each in (sys.stdout, sys.stderr):
-        try:
-            each is None or each.flush()
-        except Exception:
-            code = 120
+    try:
+        sys.stdout is None or sys.stdout.flush()
+    except Exception:
+        code = 120
+    try:
+        sys.stderr is None or sys.stderr.flush()
+    except Exception:
+        pass
     if "pipe" in (job["out"], job["err"]):
         for number in (1, 2):
             os.close(number)

@@ -23,33 +23,8 @@ from tests.trust.launcher import Launcher
 
 FORMATS = {"text": text, "json": json_report, "sarif": sarif, "github": github, "markdown": markdown, "html": html}
 PIECES = [
-    "::error::x",
-    "##[error]x",
-    "##vso[task.setvariable variable=a]b",
-    "::add-mask::",
-    "\n",
-    "\r",
-    "\x1b[31m",
-    " ",
-]
-PIECES += [
-    " ",
-    "\u2028",
-    "\x85",
-    "\x0b",
-    "#",
-    "[",
-    "::",
-    "a.py",
-    "`",
-    "|",
-    "<b>",
-    "\u202e",
-    "\ufeff",
-    "\t",
-    "é",
-    "\\",
-    '"',
+    *("::error::x", "##[error]x", "##vso[task.setvariable variable=a]b", "::add-mask::", "\n", "\r", "\x1b[31m", " "),
+    *("\u2028", "\x85", "\x0b", "#", "[", "::", "a.py", "`", "|", "<b>", "\u202e", "\ufeff", "\t", "é", "\\", '"'),
 ]
 words = st.lists(st.sampled_from(PIECES), min_size=1, max_size=6).map("".join)
 names = st.one_of(
