@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +12,10 @@ import typer
 from precision_fix.cli import options, stdin
 from precision_fix.cli.app import HELP, app, say
 from precision_fix.cli.order import Ordered, words
+from precision_fix.cli.streams import DONE
 from precision_fix.cli.terminal import emit, progress
+from precision_fix.cli.words import check as check_paths
+from precision_fix.cli.words import taken_for_a_path
 from precision_fix.errors import PrecisionFixError
 
 if TYPE_CHECKING:
@@ -40,7 +44,7 @@ def _version(asked: bool) -> None:
 def patch(
     context: typer.Context,
     paths: Annotated[
-        list[Path], typer.Argument(help="Files and directories of the project; - is stdin.", show_default=False)
+        list[str], typer.Argument(help="Files and directories of the project; - is stdin.", show_default=False)
     ],
     diff: options.Diff = False,
     check: options.Check = False,
@@ -67,6 +71,8 @@ def patch(
 
     dry = diff or check
     from_stdin = stdin.asked_for(paths, stdin_filename)
+    if not from_stdin:
+        check_paths(paths)
     fixes = from_stdin and not dry
     wanted = _wanted(context)
     _check_stdout(wanted, "--diff" if diff else "the text" if fixes else "")
@@ -80,30 +86,51 @@ def patch(
         config=config,
         isolated=isolated,
     )
-    decided = project.for_run((stdin_filename or Path()) if from_stdin else _first(paths))
+    decided = project.for_run((stdin_filename or Path()) if from_stdin else Path(paths[0]))
     target = target_named(decided.to or "float32")
     decision = decide(decided.gpu, gpu_by=decided.gpu_by, to_by=decided.to_by)
     if not decision.known and not dry:
         raise PrecisionFixError(ADVICE)
     say(decision.line(target))
-    data = sys.stdin.buffer.read() if from_stdin else b""
-    run = Run(Scan(target), paths, decision, dry=dry or from_stdin, verbose=verbose)
+    if not dry and decision.needed and (line := taken_for_a_path(paths)):
+        say(line)
+    data = stdin.read() if from_stdin else b""
+    run = Run(Scan(target), [Path(path) for path in paths], decision, dry=dry or from_stdin, verbose=verbose)
     if decision.needed:
         name = str(stdin_filename or stdin.NAME) if from_stdin else None
         with_text = not check or any(output.needs_text for output in wanted)
-        run.scan = _scanned(paths, target, project, name, data, with_text=with_text)
+        run.scan = _scanned(run.paths, target, project, name, data, with_text=with_text)
         for line in project.remarks(decided):
             say(line)
         if not run.dry:
-            from precision_fix.engine.patch import write
-
-            run.written = write(run.scan, paths, on_wait=say)
-    if fixes:
-        stdin.give_fixed(run.scan, data)
-    _report(run, wanted, diff=diff, statistics=statistics, quiet=fixes)
+            _write_files(run)
     found = dry and run.says_something and not exit_zero
     failed = (2 if from_stdin else 1) if run.problems else 0
-    raise typer.Exit(failed or int(found))
+    DONE.code = failed or int(found)
+    if fixes:
+        stdin.give_fixed(run.scan, data)
+    whole = _report(run, wanted, diff=diff, statistics=statistics, quiet=fixes)
+    raise typer.Exit(DONE.code if whole else 2)
+
+
+def _write_files(run: Run) -> None:
+    """Make the changes, and keep what was done for the last line of the run."""
+    from precision_fix.engine.patch import Written, write
+    from precision_fix.reports.paste import all_pasted
+
+    run.written = Written()
+    DONE.under_way = True
+    try:
+        write(run.scan, run.paths, on_wait=say, into=run.written)
+    except PrecisionFixError:
+        DONE.under_way = False
+        raise
+    finally:
+        number = len(run.written.changed)
+        if number:
+            was = "file was" if number == 1 else "files were"
+            DONE.words = f"{number:,} {was} changed (taken back by: precision-fix undo {all_pasted(run.paths)})"
+    DONE.under_way = False
 
 
 def _check_stdout(wanted: list[Output], taken: str) -> None:
@@ -112,15 +139,8 @@ def _check_stdout(wanted: list[Output], taken: str) -> None:
         raise PrecisionFixError(f"{taken} and {printed} cannot both go to stdout: give {printed} an --output-file")
 
 
-def _first(paths: list[Path]) -> Path:
-    found = next((path for path in paths if path.exists()), None)
-    if found is None:
-        raise PrecisionFixError(f"{', '.join(map(str, paths))}: no such file or directory")
-    return found
-
-
 def _scanned(
-    paths: list[Path], target: Target, project: Project, name: str | None, data: bytes, *, with_text: bool
+    paths: Sequence[Path], target: Target, project: Project, name: str | None, data: bytes, *, with_text: bool
 ) -> Scan:
     """Scan the paths, or a text of that name."""
     from precision_fix.engine.scan import scan, scan_text
@@ -145,17 +165,25 @@ def _wanted(context: typer.Context) -> list[Output]:
     return outputs(asked)
 
 
-def _report(run: Run, wanted: list[Output], *, diff: bool, statistics: bool, quiet: bool) -> None:
-    """The reports in files first: a reader of stdout may go away early. `quiet` leaves out what nobody asked for."""
+def _report(run: Run, wanted: list[Output], *, diff: bool, statistics: bool, quiet: bool) -> bool:
+    """The reports in files first: a reader of stdout may go away early. `quiet` leaves out what nobody asked for.
+
+    Whether all of them could be written. Raises Lost for those on stdout.
+    """
+    whole = True
     files = [output for output in wanted if output.file is not None]
     printed = [output for output in wanted if output.file is None and output.format != "text"]
     if files:
-        _write(run, files)
+        try:
+            _write(run, files)
+        except PrecisionFixError as error:
+            say(DONE.before(str(error)))
+            whole = False
     if run.needed and diff:
+        from precision_fix.cli import diff as on_stdout
         from precision_fix.engine.diff import unified
 
-        sys.stdout.buffer.writelines(unified(run.scan))
-        sys.stdout.buffer.flush()
+        on_stdout.give(unified(run.scan))
         run.forget()
     # The text comes on top of files, unless one of them is the text, and unless another report has stdout.
     in_file = any(output.format == "text" for output in files) and len(files) == len(wanted)
@@ -166,6 +194,7 @@ def _report(run: Run, wanted: list[Output], *, diff: bool, statistics: bool, qui
         emit(sys.stderr if diff else sys.stdout, told)
     if printed:
         _write(run, printed)
+    return whole
 
 
 def _write(run: Run, wanted: list[Output]) -> None:

@@ -12,7 +12,7 @@ from html import escape
 
 from precision_fix.engine.scan import FileScan
 from precision_fix.model.finding import Action, Finding
-from precision_fix.model.problem import count, shown
+from precision_fix.model.problem import count, no_command, shown
 from precision_fix.reports.address import Addresses, visible
 from precision_fix.reports.hunks import Hunk, clipped, hunks
 from precision_fix.reports.run import Run, in_short, lines_named
@@ -186,7 +186,7 @@ def _hunk(hunk: Hunk) -> str:
     told = dict.fromkeys(
         f"- {_text(lines_named([f]))}: {f.code} {_code(f.token)} {_text(f.reason)}\n" for f in hunk.findings
     ) or ["- goes with the other changes of this file\n"]
-    body = "".join(f"{line.mark}{visible(clipped(line).text)}\n" for line in hunk.lines)
+    body = "".join(f"{no_command(line.mark + visible(clipped(line).text))}\n" for line in hunk.lines)
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", body)), default=0))
     return f"{''.join(told)}\n{fence}diff\n{hunk.header}\n{body}{fence}\n\n"
 
