@@ -19,7 +19,7 @@ from precision_fix.model.edit import Splice, spliced
 from precision_fix.model.finding import Action, Finding
 from precision_fix.model.selection import ALL, Selection
 from precision_fix.model.target import Target
-from precision_fix.model.vocabulary.precision import CORE
+from precision_fix.model.vocabulary.spellings import CORE
 from precision_fix.sources import NOTEBOOK, cells, format_of, magics, python
 from precision_fix.sources.analysis import Analysis, Stretch, Unparsable
 from precision_fix.sources.cells import Cell

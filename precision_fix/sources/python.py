@@ -20,7 +20,7 @@ from precision_fix.model.site import Kind, Site
 from precision_fix.model.sites import PROBES, is_flag, sites
 from precision_fix.model.target import Target
 from precision_fix.model.vocabulary.needles import BFLOAT16, ELSEWHERE, FLASH
-from precision_fix.model.vocabulary.precision import QUIET_WORDS, STYLES, TAG
+from precision_fix.model.vocabulary.spellings import QUIET_WORDS, STYLES, TAG
 from precision_fix.rules import rules_of
 from precision_fix.sources.analysis import Analysis, Stretch, Unparsable
 from precision_fix.sources.comments import Keeps

@@ -26,6 +26,7 @@ from precision_fix.model.syntax import called
 from precision_fix.model.target import TARGETS
 from precision_fix.model.vocabulary import precision
 from precision_fix.model.vocabulary.needles import BFLOAT16
+from precision_fix.model.vocabulary.spellings import GENERAL
 from precision_fix.sources.outline import occurrences, outline
 from precision_fix.sources.programs import project_of
 
@@ -38,7 +39,7 @@ _LISTS = re.compile(rb"[\[({,]\s*(?:['\"](?:torch\.)?(?:bfloat16|bf16)['\"]|torc
 _REFUSES = re.compile(rb"\bassert\b|\bnot in\b|\bLiteral\[")
 _COMPARES = re.compile(rb"==\s*['\"](?:torch\.)?(?:bfloat16|bf16)['\"]")
 _ATTENTION = re.compile(rb"['\"]flash_attention_2['\"]\s*:")
-_WORDS = frozenset(precision.GENERAL)
+_WORDS = frozenset(GENERAL)
 # So many things are called this that one is meant only where the reader shows.
 _COMMON = frozenset({"dtype", "precision", "torch_dtype"})
 _BECOMES = ("bfloat16", *(name for each in TARGETS.values() for name in (each.dtype, each.method)))

@@ -13,7 +13,7 @@ from precision_fix.model.hearing import SILENT, heard
 from precision_fix.model.selection import Selection
 from precision_fix.model.setting import Document, Form, Setting, plain
 from precision_fix.model.target import Target
-from precision_fix.model.vocabulary import attention, precision
+from precision_fix.model.vocabulary import attention, precision, spellings
 from precision_fix.model.vocabulary.truth import ON
 from precision_fix.sources.analysis import Analysis
 from precision_fix.sources.asking import about_setting
@@ -92,8 +92,8 @@ def may_speak(text: str, comment: str | tuple[str, ...]) -> bool:
     return False
 
 
-_QUIET = "".join(f"|{re.escape(word)}" for word in (*precision.QUIET_WORDS, *precision.QUIET_SWITCHES))
-_MENTION = re.compile(rf"(?i:(?<![a-z0-9]){precision.CORE}(?![a-z0-9]))|flash|precision-fix:{_QUIET}")
+_QUIET = "".join(f"|{re.escape(word)}" for word in (*spellings.QUIET_WORDS, *spellings.QUIET_SWITCHES))
+_MENTION = re.compile(rf"(?i:(?<![a-z0-9]){spellings.CORE}(?![a-z0-9]))|flash|precision-fix:{_QUIET}")
 
 
 def speaks(scalar: Scalar) -> bool:
