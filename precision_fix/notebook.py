@@ -111,6 +111,6 @@ def _command(arguments: list[str]) -> None:
 
 
 def _say(message: str) -> None:
-    from precision_fix.cli.app import say
+    from precision_fix.cli.terminal import say
 
     say(message)

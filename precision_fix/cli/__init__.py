@@ -60,13 +60,12 @@ def _interrupt(number: int, frame: object) -> None:
 
 def _run() -> int:
     """Run the command; the code to end with."""
-    from precision_fix.cli.app import app, arguments
     from precision_fix.cli.streams import DONE, Lost
     from precision_fix.errors import PrecisionFixError
 
     DONE.reset()
     try:
-        return _flushed(_code_of(app, arguments(sys.argv[1:])))
+        return _flushed(_code_of(sys.argv[1:]))
     except Lost as lost:
         if not lost.gone:
             _stop(DONE.before(f"the {'report' if DONE.words else 'output'} {lost}"))
@@ -90,10 +89,17 @@ def _run() -> int:
     return 2
 
 
-def _code_of(app: object, arguments: list[str]) -> int:
-    """What typer ends with; the text of a usage error is on stderr by then."""
+def _code_of(argv: list[str]) -> int:
+    """What the command ends with; the text of a usage error is on stderr by then."""
+    from precision_fix.cli.simple import run
+
+    code = run(argv)
+    if code is not None:
+        return code
+    from precision_fix.cli.app import app, arguments
+
     try:
-        app(args=arguments, prog_name="precision-fix")  # type: ignore[operator]
+        app(args=arguments(argv), prog_name="precision-fix")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(bool(end.code))
     return 0
@@ -113,6 +119,6 @@ def _stop(message: str, code: int = 2) -> None:
 
 
 def _tell(message: str) -> None:
-    from precision_fix.cli.app import say
+    from precision_fix.cli.terminal import say
 
     say(message)

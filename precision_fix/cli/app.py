@@ -6,20 +6,19 @@ typer more than a small project costs to scan.
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import os
-import sys
 from collections.abc import Sequence
 
 import typer
 
+from precision_fix.cli.terminal import say as say
+from precision_fix.cli.words import COMMANDS
 from precision_fix.errors import PrecisionFixError
 from precision_fix.model.problem import shown
 
 app = typer.Typer(name="precision-fix", no_args_is_help=True, pretty_exceptions_enable=False)
 
-COMMANDS = ("gpus", "patch", "plan", "rule", "run", "undo")
 _DEFAULT = "patch"
 HELP = {"help_option_names": ["-h", "--help"]}
 
@@ -55,12 +54,3 @@ def _check_options(argv: Sequence[str]) -> None:
 
 def _load(name: str) -> None:
     importlib.import_module(f"precision_fix.cli.{name}")
-
-
-def say(message: str) -> None:
-    """A message to the person, on stderr: stdout is for diffs and data."""
-    # None under pythonw, and in a kernel without one; print() would take stdout instead.
-    if sys.stderr is None:
-        return
-    with contextlib.suppress(OSError, ValueError):
-        print(f"precision-fix: {shown(message)}", file=sys.stderr)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from precision_fix.cli.app import say
+from precision_fix.cli.terminal import say
 from precision_fix.engine.scan import Scan
 from precision_fix.errors import PrecisionFixError
 from precision_fix.model.finding import Action

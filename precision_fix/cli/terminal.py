@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TextIO
 
-from precision_fix.model.problem import as_json, as_line
+from precision_fix.model.problem import as_json, as_line, shown
 
 Told = Callable[[int, int], None]
 
@@ -59,3 +59,12 @@ def put_json(data: object) -> None:
     import json
 
     print(as_json(json.dumps(data, indent=2)))
+
+
+def say(message: str) -> None:
+    """A message to the person, on stderr: stdout is for diffs and data."""
+    # None under pythonw, and in a kernel without one; print() would take stdout instead.
+    if sys.stderr is None:
+        return
+    with suppress(OSError, ValueError):
+        print(f"precision-fix: {shown(message)}", file=sys.stderr)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 
-from precision_fix.cli.app import COMMANDS, app
 from precision_fix.errors import PrecisionFixError
 from precision_fix.model.named import missing, told
 
+COMMANDS = ("gpus", "patch", "plan", "rule", "run", "undo")
 # Half of the letters in their order: udno is undo, and chekc is check.
 _NEAR = 0.7
 # What people call what a command or an option of ours does; "" is the default command.
@@ -95,6 +95,8 @@ def _options(command: str) -> tuple[str, ...]:
     import importlib
 
     import typer.main
+
+    from precision_fix.cli.app import app
 
     importlib.import_module(f"precision_fix.cli.{command}")
     group: object = typer.main.get_command(app)

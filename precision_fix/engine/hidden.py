@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from precision_fix import door
 from precision_fix.model.finding import Action
 from precision_fix.model.problem import count, shown
+from precision_fix.model.vocabulary.spellings import CORE
 from precision_fix.sources import NOTEBOOK, Source, format_of, sift
 from precision_fix.sources.aside import Aside, Asides
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from precision_fix.sources.analysis import Analysis
     from precision_fix.sources.walk import Found
 
-_WORDS = re.compile(rb"(?i)bf(?:loat)?16")
+_WORDS = re.compile(CORE.encode(), re.IGNORECASE)
 # Of one file, and of all that one settings file, or one line of .gitignore, leaves out.
 _MOST_OF_FILE = 4 << 20
 _MOST_IN_ALL = 64 << 20
