@@ -1,0 +1,137 @@
+"""Run one program, in this process: drive.py DRIVER TREE OUTPUT asis|float32 [PART ...]
+
+A driver is a file of functions, each a part of the program in small: it returns what came out, as a dict. Here the
+parts are run one after the other on a CPU that says it is a T4, and what is to be compared is written to OUTPUT.
+
+Of a driver, besides PARTS: `prepare` makes files and stand-ins first; LIBRARIES are imported before the program, ABSENT
+modules have stand-ins, SOURCES are folders of the tree to import from besides its root.
+"""
+
+from __future__ import annotations
+
+import ast
+import collections
+import importlib.util
+import json
+import os
+import sys
+import traceback
+import types
+import warnings
+from pathlib import Path
+from typing import Any
+
+import gpu
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+REAL = torch.bfloat16
+#: These make room, or name what is there already.
+_NO_WORK = ("empty", "set_", "detach", "alias", "view", "_unsafe_view", "t", "transpose", "slice", "select", "expand")
+
+
+class InBfloat16(TorchDispatchMode):
+    """Counts, by operator, what came out in bfloat16."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: collections.Counter[str] = collections.Counter()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        name = func._schema.name.partition("::")[2]
+        if name.partition(".")[0] not in _NO_WORK:
+            results = result if isinstance(result, (list, tuple)) else [result]
+            if any(isinstance(one, torch.Tensor) and one.dtype is REAL for one in results):
+                self.found[name] += 1
+        return result
+
+
+def statement(path: str, name: str, **names: object) -> Any:
+    """What the program's own script assigns to `name`: a script that runs when it is imported is not."""
+    for node in ast.walk(ast.parse(Path(path).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Assign) and any(isinstance(at, ast.Name) and at.id == name for at in node.targets):
+            return eval(compile(ast.Expression(node.value), path, "eval"), names)
+    raise LookupError(f"{path} assigns nothing to {name}")
+
+
+def as_bfloat16(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """As a checkpoint in bfloat16 has them: the upper halves of float32, whatever a cast comes to here."""
+    return {name: (one.detach().view(torch.int32) >> 16).to(torch.int16).view(REAL) for name, one in weights.items()}
+
+
+class _Absent(types.ModuleType):
+    """A module that is imported and, in what is run, not used."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return type(name, (), {"__init__": lambda *_, **__: None})
+
+
+def absent(*names: str) -> None:
+    """Put stand-ins where these modules would be."""
+    for name in names:
+        module = _Absent(name)
+        module.__path__ = []
+        module.__spec__ = importlib.util.spec_from_loader(name, loader=None)
+        sys.modules[name] = module
+        parent, _, last = name.rpartition(".")
+        if parent in sys.modules:
+            setattr(sys.modules[parent], last, module)
+
+
+def run(part: Any) -> dict[str, Any]:
+    torch.manual_seed(0)
+    try:
+        with InBfloat16() as seen:
+            outcome = part()
+    except BaseException as error:
+        traceback.print_exc()
+        return {"error": f"{type(error).__name__}: {error}".splitlines()[0]}
+    dtypes = sorted({str(one.dtype).removeprefix("torch.") for one in gpu.floating(outcome)})
+    compared = {name: value for name, value in outcome.items() if not isinstance(value, torch.nn.Module)}
+    return {"dtypes": dtypes, "in bfloat16": dict(seen.found), "outcome": compared}
+
+
+def constant(driver: str, name: str) -> list[str]:
+    """What the driver says before it is run, or nothing: LIBRARIES, ABSENT, SOURCES."""
+    try:
+        found: list[str] = statement(driver, name)
+    except LookupError:
+        return []
+    return found
+
+
+def load(driver: str, how: str) -> types.ModuleType:
+    """The driver, with the program's modules that it imports."""
+    spec = importlib.util.spec_from_file_location("driver", driver)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.path[:0] = [str(Path(folder).resolve()) for folder in (".", *constant(driver, "SOURCES"))]
+    absent(*constant(driver, "ABSENT"))
+    gpu.pretend()
+    for name in constant(driver, "LIBRARIES"):  # while torch.bfloat16 is still itself
+        importlib.import_module(name)
+    if how == "float32":
+        gpu.only_float32()
+    spec.loader.exec_module(module)
+    return module
+
+
+def main() -> None:
+    driver, tree, output, how, *parts = sys.argv[1:]
+    warnings.simplefilter("ignore")
+    os.chdir(tree)
+    sys.modules["drive"] = sys.modules["__main__"]
+    module = load(driver, how)
+    torch.manual_seed(0)
+    getattr(module, "prepare", lambda: None)()
+    results = {part.__name__: run(part) for part in module.PARTS if not parts or part.__name__ in parts}
+    torch.bfloat16 = REAL
+    torch.save({name: found.pop("outcome", None) for name, found in results.items()}, output)
+    print(json.dumps(results))
+
+
+if __name__ == "__main__":
+    main()
