@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import ast
 import collections
+import importlib.abc
+import importlib.machinery
 import importlib.util
 import json
 import os
@@ -60,25 +62,46 @@ def as_bfloat16(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name: (one.detach().view(torch.int32) >> 16).to(torch.int16).view(REAL) for name, one in weights.items()}
 
 
+class _Anything(type):
+    """A class that has everything, and does nothing."""
+
+    def __getattr__(cls, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return _anything(name)
+
+
+def _anything(name: str) -> Any:
+    members = {"__init__": lambda *_, **__: None, "__call__": lambda _, *found, **__: found[0] if found else None}
+    return _Anything(name, (), members)
+
+
 class _Absent(types.ModuleType):
     """A module that is imported and, in what is run, not used."""
+
+    __version__ = "99"
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return type(name, (), {"__init__": lambda *_, **__: None})
+        return _anything(name)
 
 
-def absent(*names: str) -> None:
-    """Put stand-ins where these modules would be."""
-    for name in names:
-        module = _Absent(name)
-        module.__path__ = []
-        module.__spec__ = importlib.util.spec_from_loader(name, loader=None)
-        sys.modules[name] = module
-        parent, _, last = name.rpartition(".")
-        if parent in sys.modules:
-            setattr(sys.modules[parent], last, module)
+class Absent(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Makes stand-ins for packages that are not installed, and for what is in them."""
+
+    def __init__(self, names: list[str]) -> None:
+        self.names = names
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        wanted = name.partition(".")[0] in self.names
+        return importlib.machinery.ModuleSpec(name, self, is_package=True) if wanted else None
+
+    def create_module(self, spec: Any) -> types.ModuleType:
+        return _Absent(spec.name)  # the import system gives it the rest, its __path__ too
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        pass
 
 
 def run(part: Any) -> dict[str, Any]:
@@ -109,10 +132,10 @@ def load(driver: str, how: str) -> types.ModuleType:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.path[:0] = [str(Path(folder).resolve()) for folder in (".", *constant(driver, "SOURCES"))]
-    absent(*constant(driver, "ABSENT"))
     gpu.pretend()
     for name in constant(driver, "LIBRARIES"):  # while torch.bfloat16 is still itself
         importlib.import_module(name)
+    sys.meta_path.append(Absent(constant(driver, "ABSENT")))
     if how == "float32":
         gpu.only_float32()
     spec.loader.exec_module(module)

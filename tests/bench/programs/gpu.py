@@ -41,6 +41,7 @@ _SILENT = [
 _NUMBERS = ["memory_allocated", "memory_reserved", "max_memory_allocated", "max_memory_reserved"]
 
 
+_PARSE_TO: Any = torch._C._nn._parse_to  # type: ignore[attr-defined]
 #: precision-fix's runtime asks which module calls. Like torch's own mode for a default device, from whose module this
 #: calls, the mode below passes on what others asked for.
 _pass_on = eval("lambda func, args, kwargs: func(*args, **kwargs)", {"__name__": "torch.utils._device"})
@@ -65,8 +66,8 @@ class _OneDevice(TorchFunctionMode):
             return func == _IS_CUDA
         if func in (torch.Tensor.cuda, torch.Tensor.pin_memory):
             return args[0]
-        if func is torch.Tensor.to and len(args) > 1 and type(args[1]) is int:
-            args = (args[0], CPU, *args[2:])
+        if func in (torch.Tensor.to, _PARSE_TO):  # a number is a device
+            args = [CPU if type(one) is int else one for one in args]
         kwargs = {name: CPU if name == "device" and type(at) is int else _here(at) for name, at in kwargs.items()}
         return _pass_on(func, map(_here, args), kwargs)
 
@@ -121,6 +122,9 @@ def pretend() -> None:
         setattr(torch.cuda, name, lambda *_, **__: None)
     for name in _NUMBERS:
         setattr(torch.cuda, name, lambda *_, **__: 0)
+    cuda: Any = torch.cuda
+    torch.version.cuda, cuda.nccl.version = "12.8", lambda: (2, 27, 5)
+    torch.distributed.is_nccl_available = lambda: True
     torch.Generator = _IsGenerator("Generator", (_Generator,), {})
     region: Any = torch.amp.autocast_mode.autocast
     region.__init__ = _autocast(region.__init__)

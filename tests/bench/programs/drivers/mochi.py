@@ -10,7 +10,7 @@ from genmo.mochi_preview.dit.joint_model.asymm_models_joint import AsymmDiTJoint
 from genmo.mochi_preview.vae.models import Decoder, decode_latents
 
 LIBRARIES = ["transformers"]
-ABSENT = ["ray", "moviepy", "moviepy.editor"]
+ABSENT = ["ray", "moviepy"]
 SOURCES = ["src"]
 SHAPE = {
     "depth": 2, "num_heads": 2, "hidden_size_x": 48, "hidden_size_y": 32, "mlp_ratio_x": 256.0, "in_channels": 12,
