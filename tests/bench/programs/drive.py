@@ -4,7 +4,8 @@ A driver is a file of functions, each a part of the program in small: it returns
 parts are run one after the other on a CPU that says it is a T4, and what is to be compared is written to OUTPUT.
 
 Of a driver, besides PARTS: `prepare` makes files and stand-ins first; LIBRARIES are imported before the program, ABSENT
-modules have stand-ins, SOURCES are folders of the tree to import from besides its root.
+modules have stand-ins, SOURCES are folders of the tree to import from besides its root. DEVICE = ["cpu"] leaves the CPU
+a CPU.
 """
 
 from __future__ import annotations
@@ -62,39 +63,52 @@ def as_bfloat16(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name: (one.detach().view(torch.int32) >> 16).to(torch.int16).view(REAL) for name, one in weights.items()}
 
 
-class _Anything(type):
-    """A class that has everything, and does nothing."""
+def save_bfloat16(weights: dict[str, torch.Tensor], path: Path) -> None:
+    """A safetensors file of them in bfloat16."""
+    halves = {
+        name: (one.detach().contiguous().view(torch.int32) >> 16).to(torch.int16) for name, one in weights.items()
+    }
+    header, data = {}, b""
+    for name, one in as_bfloat16(weights).items():
+        part = one.view(torch.int16).contiguous().numpy().tobytes()
+        header[name] = {"dtype": "BF16", "shape": list(one.shape), "data_offsets": [len(data), len(data) + len(part)]}
+        data += part
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data)
 
-    def __getattr__(cls, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return _anything(name)
+
+def _attribute(_: object, name: str) -> Any:
+    if name.startswith("__"):
+        raise AttributeError(name)
+    return _anything(name)
+
+
+class _Anything(type):
+    """A class that has everything and does nothing, as its instances do; what they decorate stays as it is."""
+
+    __getattr__ = _attribute
 
 
 def _anything(name: str) -> Any:
-    members = {"__init__": lambda *_, **__: None, "__call__": lambda _, *found, **__: found[0] if found else None}
-    return _Anything(name, (), members)
+    call = lambda _, *found, **__: found[0] if found else None  # noqa: E731
+    return _Anything(name, (), {"__init__": lambda *_, **__: None, "__call__": call, "__getattr__": _attribute})
 
 
 class _Absent(types.ModuleType):
     """A module that is imported and, in what is run, not used."""
 
     __version__ = "99"
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return _anything(name)
+    __getattr__ = _attribute
 
 
 class Absent(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Makes stand-ins for packages that are not installed, and for what is in them."""
+    """Makes stand-ins for modules that are not installed, and for what is in them."""
 
     def __init__(self, names: list[str]) -> None:
         self.names = names
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        wanted = name.partition(".")[0] in self.names
+        wanted = any(f"{name}.".startswith(f"{absent}.") for absent in self.names)
         return importlib.machinery.ModuleSpec(name, self, is_package=True) if wanted else None
 
     def create_module(self, spec: Any) -> types.ModuleType:
@@ -118,7 +132,7 @@ def run(part: Any) -> dict[str, Any]:
 
 
 def constant(driver: str, name: str) -> list[str]:
-    """What the driver says before it is run, or nothing: LIBRARIES, ABSENT, SOURCES."""
+    """What the driver says before it is run, or nothing: LIBRARIES, ABSENT, SOURCES, DEVICE."""
     try:
         found: list[str] = statement(driver, name)
     except LookupError:
@@ -132,10 +146,11 @@ def load(driver: str, how: str) -> types.ModuleType:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.path[:0] = [str(Path(folder).resolve()) for folder in (".", *constant(driver, "SOURCES"))]
-    gpu.pretend()
+    if constant(driver, "DEVICE") != ["cpu"]:
+        gpu.pretend()
     for name in constant(driver, "LIBRARIES"):  # while torch.bfloat16 is still itself
         importlib.import_module(name)
-    sys.meta_path.append(Absent(constant(driver, "ABSENT")))
+    sys.meta_path.insert(0, Absent(constant(driver, "ABSENT")))
     if how == "float32":
         gpu.only_float32()
     spec.loader.exec_module(module)
@@ -152,8 +167,9 @@ def main() -> None:
     getattr(module, "prepare", lambda: None)()
     results = {part.__name__: run(part) for part in module.PARTS if not parts or part.__name__ in parts}
     torch.bfloat16 = REAL
-    torch.save({name: found.pop("outcome", None) for name, found in results.items()}, output)
-    print(json.dumps(results))
+    torch.save(results, output)
+    for name, found in results.items():
+        print(name, found.get("error") or (found["dtypes"], found["in bfloat16"]))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import threading
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -41,10 +42,19 @@ _SILENT = [
 _NUMBERS = ["memory_allocated", "memory_reserved", "max_memory_allocated", "max_memory_reserved"]
 
 
+_BFLOAT16 = torch.bfloat16
 _PARSE_TO: Any = torch._C._nn._parse_to  # type: ignore[attr-defined]
 #: precision-fix's runtime asks which module calls. Like torch's own mode for a default device, from whose module this
 #: calls, the mode below passes on what others asked for.
 _pass_on = eval("lambda func, args, kwargs: func(*args, **kwargs)", {"__name__": "torch.utils._device"})
+
+
+#: In a region CUDA computes these in float32; the CPU's regions leave them as they are, and refuse float8 weights.
+_WIDE = {torch.nn.functional.layer_norm, torch.nn.functional.group_norm}
+
+
+def _wide(value: Any) -> Any:
+    return value.float() if isinstance(value, torch.Tensor) and value.is_floating_point() else value
 
 
 def _here(value: Any) -> Any:
@@ -69,6 +79,8 @@ class _OneDevice(TorchFunctionMode):
         if func in (torch.Tensor.to, _PARSE_TO):  # a number is a device
             args = [CPU if type(one) is int else one for one in args]
         kwargs = {name: CPU if name == "device" and type(at) is int else _here(at) for name, at in kwargs.items()}
+        if func in _WIDE and torch.is_autocast_enabled("cpu"):
+            args, kwargs = map(_wide, args), {name: _wide(value) for name, value in kwargs.items()}
         return _pass_on(func, map(_here, args), kwargs)
 
 
@@ -114,6 +126,16 @@ def _loaded(real: Callable[..., Any], option: str) -> Callable[..., Any]:
     return load
 
 
+def _in_threads(run: Callable[..., None]) -> Callable[..., None]:
+    """A mode is a thread's own, and libraries load weights in threads."""
+
+    def anew(self: Any) -> None:
+        with _OneDevice():
+            run(self)
+
+    return anew
+
+
 def pretend() -> None:
     """For the rest of the process."""
     for name, answer in _ANSWERS.items():
@@ -135,7 +157,23 @@ def pretend() -> None:
     safetensors.torch.load_file = _loaded(safetensors.torch.load_file, "device")
     kernels: Any = torch.nn.attention  # a CPU has one of them only
     kernels.sdpa_kernel = functools.wraps(kernels.sdpa_kernel)(lambda *_, **__: contextlib.nullcontext())
+    threads: Any = threading.Thread
+    threads.run = _in_threads(threads.run)
     _OneDevice().__enter__()
+
+
+def _by_name(load: Callable[..., Any]) -> Callable[..., Any]:
+    """Below it the dtype of a file is looked up by its name in torch."""
+
+    @functools.wraps(load)
+    def load_file(*args: Any, **options: Any) -> Any:
+        torch.bfloat16 = _BFLOAT16
+        try:
+            return load(*args, **options)
+        finally:
+            torch.bfloat16 = torch.float32
+
+    return load_file
 
 
 def only_float32() -> None:
@@ -145,6 +183,7 @@ def only_float32() -> None:
     storage: Any = torch.storage
     for table in (storage._new_dtypes, storage._dtype_to_storage_type_map, storage._storage_type_to_dtype_map):
         table()  # filled once, with bfloat16 as it is
+    safetensors.torch.load_file = _by_name(safetensors.torch.load_file)
     torch.bfloat16 = torch.float32
     tensor.bfloat16, module.bfloat16 = tensor.float, module.float
 
