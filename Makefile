@@ -75,6 +75,7 @@ trust-%:
 clones: $(VENV)/ready
 	$(RUN) -m tests.bench.trees ComfyUI fish-speech
 	$(RUN) -m tests.bench.clones --comfyui .trees/ComfyUI --fish-speech .trees/fish-speech $(CLONES)
+	$(RUN) -m tests.bench.programs $(PROGRAMS)
 
 $(VENV)/ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
