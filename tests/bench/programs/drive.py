@@ -65,9 +65,6 @@ def as_bfloat16(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 def save_bfloat16(weights: dict[str, torch.Tensor], path: Path) -> None:
     """A safetensors file of them in bfloat16."""
-    halves = {
-        name: (one.detach().contiguous().view(torch.int32) >> 16).to(torch.int16) for name, one in weights.items()
-    }
     header, data = {}, b""
     for name, one in as_bfloat16(weights).items():
         part = one.view(torch.int16).contiguous().numpy().tobytes()
