@@ -239,7 +239,7 @@ class _Follower:
         scope = self.module.scope_of(target)
         owner = scope.owner(target.id) or scope
         if not isinstance(owner.node, Function | ast.Lambda):
-            self.module.wanted.add(target.id)
+            self.module.ensure(target.id)
         readers = list(owner.readers(target.id))
         later = [reader for reader in readers if self._may_follow(target, reader)]
         for reader in later:
@@ -264,7 +264,7 @@ class _Follower:
         self.end(Fate.STORED, target)
 
     def _attribute_readers(self, attr: str, base: str | None, shape: Shape) -> None:
-        self.module.wanted.add("." + attr)
+        self.module.ensure("." + attr)
         for reader in self.module.names.attributes.get(attr, ()):
             if isinstance(reader.ctx, ast.Load) and (base is None or ast.unparse(reader.value) == base):
                 self.push(reader, shape)
@@ -276,7 +276,7 @@ class _Follower:
         if function is None:
             self.end(Fate.RETURNED, statement)
             return
-        self.module.wanted.add(function.name)
+        self.module.ensure(function.name)
         results = [c for c in self.module.names.calls.get(function.name, ()) if c.func is not statement]
         for call in results:
             self.push(call, shape)

@@ -86,13 +86,26 @@ class Names:
 
 
 def build(tree: ast.Module) -> Names:
-    """Walk the tree once. Over a large tree this loop is most of the work, hence its shape: a table in place of
-    `ast.iter_child_nodes`, and nodes without children are never put on the stack."""
+    """Walk the tree once."""
     root = Scope(tree, None)
     names = Names(root)
     names.scopes[tree] = root
+    _walk(names, [(tree, root)])
+    return names
+
+
+def grow(names: Names, statements: list[ast.stmt], holder: ast.Module | ast.ClassDef) -> None:
+    """Take in statements that were parsed later, as part of the module's body or of a class's."""
+    for statement in statements:
+        names.parents[statement] = holder
+        holder.body.append(statement)
+    _walk(names, [(statement, names.scopes[holder]) for statement in statements])
+
+
+def _walk(names: Names, pending: list[tuple[ast.AST, Scope]]) -> None:
+    """Over a large tree this loop is most of the work, hence its shape: a table in place of `ast.iter_child_nodes`,
+    and nodes without children are never put on the stack."""
     parents = names.parents
-    pending: list[tuple[ast.AST, Scope]] = [(tree, root)]
     while pending:
         node, scope = pending.pop()
         enter = _ENTER.get(type(node))
@@ -113,7 +126,6 @@ def build(tree: ast.Module) -> Names:
                 elif kind in _FIELDS:
                     parents[child] = node
                     pending.append((child, scope))
-    return names
 
 
 def _fields() -> dict[type[ast.AST], tuple[str, ...]]:

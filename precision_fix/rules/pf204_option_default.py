@@ -63,7 +63,7 @@ def _is_compared(site: Site, call: ast.Call) -> bool:
     """Whether the file compares `args.NAME`, the option's value, with the word."""
     names = [arg.value for arg in call.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
     dest = next((name for name in names if name.startswith("--")), "").lstrip("-").replace("-", "_")
-    site.module.wanted.add("." + dest)
+    site.module.ensure("." + dest)
     for reader in site.module.names.attributes.get(dest, ()):
         above = site.module.parent(reader)
         if isinstance(above, ast.Compare):

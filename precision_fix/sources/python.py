@@ -9,6 +9,8 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from functools import cache
 
+from precision_fix.model.around import ALONE, Around
+from precision_fix.model.blocks import Blocks, NotApart, long_strings, occurrences, parsed
 from precision_fix.model.edit import Edit
 from precision_fix.model.finding import Action, Finding, Verdict, manual
 from precision_fix.model.module import Module
@@ -20,16 +22,20 @@ from precision_fix.rules import rules_of
 from precision_fix.sources.analysis import Analysis, Stretch, Unparsable
 from precision_fix.sources.comments import Keeps
 from precision_fix.sources.launch_strings import Answer, launch_lines
-from precision_fix.sources.outline import long_strings, occurrences, outline
 from precision_fix.sources.words import BFLOAT16, ELSEWHERE, FLASH
 
-_ROUNDS = 4
 # libcst's native parser recurses: an expression nested more deeply than this is not given to it.
 _MAX_DEPTH = 100
 
 
 def analyse(
-    path: str, text: str, target: Target, selection: Selection = ALL, *, blocks: Sequence[int] = ()
+    path: str,
+    text: str,
+    target: Target,
+    selection: Selection = ALL,
+    around: Around = ALONE,
+    *,
+    blocks: Sequence[int] = (),
 ) -> Analysis:
     """Find the sites of a text and judge them; those of the selected rules count. Raises Unparsable.
 
@@ -40,7 +46,7 @@ def analyse(
     hits = {*_mentions(text), *occurrences(text, ELSEWHERE), *(occurrences(text, FLASH) if "flash" in text else ())}
     if not hits:
         return Analysis(unused_keeps=keeps.unused)
-    module, answers = _understand(path, text, hits, target)
+    module, answers = _understand(path, text, hits, target, around)
     if blocks:
         _check_blocks(module.tree, blocks)
     places = _Places(module.lines)
@@ -123,24 +129,18 @@ def _depth(node: ast.AST) -> int:
     return deepest
 
 
-def _understand(path: str, text: str, hits: set[int], target: Target) -> tuple[Module, list[Answer]]:
-    """Judge the sites in the outline of a text; as long as the rules ask for names beyond it, in a wider outline."""
-    asked: set[str] = set()
-    part = outline(text, hits)
-    for round_ in range(_ROUNDS):
-        module = Module(path, part, _parse_part(part, text), target)
-        answers: list[Answer] = [answer for site in sites(module) if (answer := _judge(site)) is not None]
-        answers += launch_lines(module)
-        new = module.wanted - asked
-        if not new or round_ == _ROUNDS - 1:
-            break
-        asked |= new
-        hits.update(position for name in new for position in _reads(text, name))
-        wider = outline(text, hits)
-        if wider == part:
-            break
-        module.release()
-        part = wider
+def _understand(path: str, text: str, hits: set[int], target: Target, around: Around) -> tuple[Module, list[Answer]]:
+    """Judge the sites in the blocks of a text that speak of them; where one does not parse apart, in all of it."""
+    try:
+        blocks = Blocks(text)
+        return _answers(Module(path, text, parsed(blocks.take(hits)), target, blocks, around))
+    except NotApart:
+        return _answers(Module(path, text, parse(text), target, None, around))
+
+
+def _answers(module: Module) -> tuple[Module, list[Answer]]:
+    answers: list[Answer] = [answer for site in sites(module) if (answer := _judge(site)) is not None]
+    answers += launch_lines(module)
     return module, answers
 
 
@@ -168,24 +168,6 @@ _SET = re.compile(r"\s*[=:\"'\].]")
 
 def _may_be_site(token: re.Match[str], text: str) -> bool:
     return token[0] in _WHOLE or (is_flag(token[0]) and _SET.match(text, token.end()) is not None)
-
-
-def _reads(text: str, name: str) -> Iterator[int]:
-    for position in occurrences(text, (name,)):
-        before, after = text[position - 1 : position], text[position + len(name) : position + len(name) + 1]
-        if not _is_word(after) and (name.startswith(".") or not _is_word(before)):
-            yield position
-
-
-def _is_word(character: str) -> bool:
-    return character.isalnum() or character == "_"
-
-
-def _parse_part(part: str, whole: str) -> ast.Module:
-    try:
-        return parse(part)
-    except Unparsable:
-        return parse(whole)
 
 
 def parse(text: str) -> ast.Module:

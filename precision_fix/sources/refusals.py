@@ -17,6 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from precision_fix.model import words
+from precision_fix.model.blocks import Blocks, occurrences
 from precision_fix.model.context import receiver
 from precision_fix.model.edit import Edit, GiveValue, Rename, Respell
 from precision_fix.model.finding import Verdict, change, keep, manual, rewrite
@@ -24,7 +25,6 @@ from precision_fix.model.setting import Setting, plain
 from precision_fix.model.site import Kind, Site
 from precision_fix.model.syntax import called
 from precision_fix.model.target import TARGETS
-from precision_fix.sources.outline import occurrences, outline
 from precision_fix.sources.programs import project_of
 from precision_fix.sources.words import BFLOAT16
 
@@ -240,9 +240,9 @@ def _parse_part(data: bytes) -> ast.Module:
     """The blocks that speak of bfloat16, or of a list of words at the margin that does."""
     text = data.decode("utf-8", "replace")
     hits = {*occurrences(text, (*BFLOAT16, "flash_attention_2"))}
-    tree = _parse(outline(text, hits).encode())
+    tree = _parse(Blocks(text).take(hits).encode())
     lists = [name for each in tree.body for name, _ in _named(each)]
-    return _parse(outline(text, {*hits, *occurrences(text, lists)}).encode()) if lists else tree
+    return _parse(Blocks(text).take({*hits, *occurrences(text, lists)}).encode()) if lists else tree
 
 
 def _parse(data: bytes) -> ast.Module:

@@ -1,0 +1,52 @@
+"""What a module asks of the project that it lies in; `project.index` answers, and alone nothing is around it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from precision_fix.model.module import Module
+    from precision_fix.model.scope import Definition
+
+
+class Around(Protocol):
+    """The other files of a project."""
+
+    def readers(self, module: Module, name: str) -> Sequence[tuple[Module, ast.expr]]:
+        """The expressions in other files that stand for what a module binds at its margin."""
+
+    def definition(self, module: Module, dotted: str) -> tuple[Module, Definition] | None:
+        """The function or class that a resolved name of a module stands for, where another file defines it."""
+
+    def family(self, module: Module, cls: ast.ClassDef) -> Sequence[tuple[Module, ast.ClassDef]]:
+        """A class with its bases and what is derived from it."""
+
+    def users(self, module: Module, name: str) -> Sequence[Module]:
+        """The other files that import a name of a module, or the module itself."""
+
+    def shown(self, path: str) -> str:
+        """A path as the project's people know it."""
+
+
+class _Alone:
+    """No project: a text that is no file, or a file that is read by itself."""
+
+    def readers(self, module: Module, name: str) -> Sequence[tuple[Module, ast.expr]]:
+        return ()
+
+    def definition(self, module: Module, dotted: str) -> tuple[Module, Definition] | None:
+        return None
+
+    def family(self, module: Module, cls: ast.ClassDef) -> Sequence[tuple[Module, ast.ClassDef]]:
+        return ((module, cls),)
+
+    def users(self, module: Module, name: str) -> Sequence[Module]:
+        return ()
+
+    def shown(self, path: str) -> str:
+        return path
+
+
+ALONE: Around = _Alone()
