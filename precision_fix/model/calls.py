@@ -7,8 +7,8 @@ import re
 from enum import Enum, auto
 
 from precision_fix.model.fate import Fate
-from precision_fix.model.kernels import is_kernel
-from precision_fix.model.module import Function, Module
+from precision_fix.model.kernels import is_kernel, needs_ampere
+from precision_fix.model.module import Module
 
 
 class Role(Enum):
@@ -20,6 +20,7 @@ class Role(Enum):
     BYTES = auto()
     SIZE = auto()
     KERNEL = auto()
+    NEVER = auto()
     KEY = auto()
     SEQUENCE = auto()
     PICK = auto()
@@ -57,8 +58,7 @@ _SIZE = re.compile(r"(?:^|_)(?:size|sizeof|nbytes|itemsize|bytes|bits|bitwidth|n
 # conversion; _scaled_mm row-wise; _scaled_grouped_mm) and the packages whose kernels need a half precision.
 _KERNELS = frozenset(
     {"_weight_int4pack_mm", "_convert_weight_to_int4pack", "_scaled_mm", "_scaled_grouped_mm", "_grouped_mm"}
-    | {"flash_attn_func", "flash_attn_varlen_func", "flash_attn_qkvpacked_func", "flash_attn_varlen_qkvpacked_func"}
-    | {"flash_attn_with_kvcache", "_flash_attention_forward", "varlen_attn", "get_ptr"}
+    | {"_flash_attention_forward", "varlen_attn", "get_ptr"}
 )
 # Callees that answer a question, and those that build a kernel for the dtype that they are given.
 _PREDICATE = re.compile(r"^_?(?:can|is|has|supports?|should)_|_(?:available|supported|works|ok)$")
@@ -72,6 +72,8 @@ def role(module: Module, call: ast.Call, node: ast.AST, keyword: str | None) -> 
     last = name.rpartition(".")[2] if name else call.func.attr if isinstance(call.func, ast.Attribute) else ""
     is_method = isinstance(call.func, ast.Attribute)
     of_torch = name is not None and name.startswith("torch.")
+    if needs_ampere(name, last):
+        return Role.NEVER
     if last in _KERNELS or is_kernel(name):
         return Role.KERNEL
     if last in _BYTES or (last == "view" and is_method):
@@ -121,7 +123,7 @@ def _is_default(module: Module, call: ast.Call, node: ast.AST, last: str) -> boo
 def fate_of_cast(module: Module, call: ast.Call) -> Fate:
     """A cast or a creation chooses, unless its result only serves to ask for a size."""
     above = module.parent(call)
-    sized = isinstance(above, ast.Attribute) and above.attr in ("element_size", "itemsize", "nbytes")
+    sized = isinstance(above, ast.Attribute) and above.attr in ("element_size", "itemsize", "nbytes", "bits")
     return Fate.SIZE if sized else Fate.CHOOSES
 
 
@@ -131,41 +133,3 @@ def is_launch(module: Module, call: ast.Call) -> bool:
     return isinstance(call.func, ast.Subscript) and any(
         module.resolve(node) == "triton.language.bfloat16" for node in names
     )
-
-
-def container_of(call: ast.Call, what: Role) -> ast.expr | None:
-    """The list or set that `container.append(x)` adds to."""
-    return call.func.value if what is Role.APPEND and isinstance(call.func, ast.Attribute) else None
-
-
-def local_parameter(module: Module, call: ast.Call, node: ast.AST, keyword: str | None) -> ast.arg | None:
-    """The parameter that an argument becomes, where the callee is defined in the same file."""
-    func, shift = call.func, 0
-    positional: list[ast.expr] = list(call.args)
-    if module.resolve(func) in ("functools.partial", "partial") and positional:
-        func, positional = positional[0], positional[1:]
-    name = func.id if isinstance(func, ast.Name) else func.attr if isinstance(func, ast.Attribute) else None
-    if name is None:
-        return None
-    if isinstance(func, ast.Attribute) and not _is_own(func):
-        return None
-    found = module.definition(name)
-    if isinstance(found, ast.ClassDef):
-        found = next((f for f in found.body if isinstance(f, Function) and f.name == "__init__"), None)
-        shift = 1
-    elif isinstance(func, ast.Attribute):
-        shift = 1
-    if not isinstance(found, Function):
-        return None
-    parameters = [*found.args.posonlyargs, *found.args.args]
-    if keyword is not None:
-        return next((p for p in [*parameters, *found.args.kwonlyargs] if p.arg == keyword), None)
-    index = next((i for i, argument in enumerate(positional) if argument is node), None)
-    if index is None or index + shift >= len(parameters):
-        return None
-    return parameters[index + shift]
-
-
-def _is_own(func: ast.Attribute) -> bool:
-    """`self.load(...)`: a method of the class at hand, so that its name is enough to find it."""
-    return isinstance(func.value, ast.Name) and func.value.id in ("self", "cls")

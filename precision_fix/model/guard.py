@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import re
 
-from precision_fix.model.kernels import near_kernel
+from precision_fix.model.fate import Fate
+from precision_fix.model.kernels import cannot_run, near_kernel
 from precision_fix.model.module import Module
 
 
@@ -49,17 +50,43 @@ def _widened(module: Module, node: ast.AST, *, negated: bool) -> frozenset[str] 
     return lets
 
 
-def refuses(module: Module, compare: ast.Compare, subject: ast.AST) -> bool:
-    """Whether the guard around `subject in (...)` would refuse the target precision while it takes bfloat16.
+# Words that programs have for float32.
+FULL_WORDS = frozenset({"no", "float32", "torch.float32", "fp32", "f32", "32-true", "32", "full", "float", "none"})
 
-    A guard that takes bfloat16 alone does not count, unless it guards a kernel: it is rewritten with what it guards.
+
+def judged_by(module: Module, compare: ast.Compare, subject: ast.AST) -> Fate | None:
+    """What the guard around a comparison makes of a value that was bfloat16 and becomes the target precision.
+
+    None where the comparison guards nothing, or lets both through.
     """
     lets = accepted(module, compare)
-    if lets is None or compare.left is not subject:
-        return False
-    if lets == frozenset({"bfloat16"}):
-        return guards_kernel(module, compare)
-    return "bfloat16" in lets and module.target.dtype not in lets
+    is_subject = compare.left is subject or (
+        len(compare.comparators) == 1 and isinstance(compare.ops[0], ast.Eq | ast.NotEq)
+    )
+    if not is_subject:
+        return Fate.ASSERTED if lets == frozenset({"bfloat16"}) else None
+    if lets is not None and "bfloat16" in lets and module.target.dtype not in lets:
+        if cannot_run(module, compare):
+            return Fate.NEVER
+        return Fate.ASSERTED if lets == frozenset({"bfloat16"}) else Fate.REFUSED
+    if lets is not None and lets & _WORDS and not {word.lower() for word in lets} & FULL_WORDS:
+        return Fate.REFUSED
+    refused = excluded(module, compare)
+    if refused & FULL_WORDS if module.target.dtype == "float32" else module.target.dtype in refused:
+        return Fate.NEVER if cannot_run(module, compare) else Fate.REFUSED
+    return None
+
+
+_WORDS = frozenset({"bf16", "torch.bfloat16", "'bfloat16'"})
+
+
+def excluded(module: Module, compare: ast.Compare) -> frozenset[str]:
+    """The dtypes and words that a guard refuses by name: `assert dtype != torch.float`, `if word == "no": raise`."""
+    found: frozenset[str] = frozenset()
+    for negated in (False, True):
+        if _guards(module, compare, negated=negated):
+            found |= passing(module, compare, negated=not negated) or frozenset()
+    return found
 
 
 # What a message says where something needs bfloat16, and what is asked of a tensor before its memory is handed over.
@@ -73,14 +100,27 @@ def guards_kernel(module: Module, node: ast.AST) -> bool:
         return True
     statement = module.statement(node)
     test = statement.test if isinstance(statement, ast.Assert | ast.If) else statement
+    if _LAYOUT.search(ast.unparse(test)):
+        return True
+    if not _is_of_tensor(node if isinstance(node, ast.Compare) else module.parent(node)):
+        return False
     if isinstance(statement, ast.Assert):
         said: ast.AST | None = statement.msg
     else:
         said = statement.body[-1] if isinstance(statement, ast.If) else None
     strings = (part.value for part in ast.walk(said) if isinstance(part, ast.Constant)) if said is not None else ()
-    if any(isinstance(text, str) and _NEEDS.search(text) for text in strings):
-        return True
-    return _LAYOUT.search(ast.unparse(test)) is not None
+    return any(isinstance(text, str) and _NEEDS.search(text) for text in strings)
+
+
+def _is_of_tensor(compare: ast.AST | None) -> bool:
+    """Whether it is a tensor's dtype that is compared, not a setting of the class or a variable."""
+    sides = (compare.left, *compare.comparators) if isinstance(compare, ast.Compare) else ()
+    return any(
+        isinstance(side, ast.Attribute)
+        and side.attr == "dtype"
+        and not (isinstance(side.value, ast.Name) and side.value.id in ("self", "cls"))
+        for side in sides
+    )
 
 
 def passing(module: Module, test: ast.AST, *, negated: bool = False) -> frozenset[str] | None:
@@ -91,13 +131,15 @@ def passing(module: Module, test: ast.AST, *, negated: bool = False) -> frozense
         parts = [passing(module, value, negated=negated) for value in test.values]
         known = [part for part in parts if part is not None]
         return frozenset().union(*known) if len(known) == len(parts) else None
-    if not isinstance(test, ast.Compare) or len(test.ops) != 1:
+    if not isinstance(test, ast.Compare):
         return None
+    if len(test.ops) != 1:
+        return _chained(module, test, negated=negated)
     op, right = test.ops[0], test.comparators[0]
     equal = isinstance(op, ast.Eq | ast.Is), isinstance(op, ast.NotEq | ast.IsNot)
     member = isinstance(op, ast.In), isinstance(op, ast.NotIn)
     if equal[negated]:
-        names = [module.dtype_name(side) for side in (test.left, right)]
+        names = [_named(module, side) for side in (test.left, right)]
         return frozenset(name for name in names if name) or None
     if member[negated]:
         return _members(module, right)
@@ -112,9 +154,24 @@ def _members(module: Module, container: ast.expr) -> frozenset[str] | None:
     if isinstance(container, ast.Call) and len(container.args) == 1:
         return _members(module, container.args[0])
     if isinstance(container, ast.List | ast.Tuple | ast.Set):
-        names = [module.dtype_name(item) for item in container.elts]
+        names = [_named(module, item) for item in container.elts]
         return frozenset(name for name in names if name) or None
     return None
+
+
+def _chained(module: Module, test: ast.Compare, *, negated: bool) -> frozenset[str] | None:
+    """`a.dtype == b.dtype == torch.bfloat16`."""
+    if negated or not all(isinstance(op, ast.Eq | ast.Is) for op in test.ops):
+        return None
+    names = [_named(module, side) for side in (test.left, *test.comparators)]
+    return frozenset(name for name in names if name) or None
+
+
+def _named(module: Module, node: ast.expr) -> str | None:
+    """A dtype by its name, a word as it is written; a word that is a dtype's name is put into quotes."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return f"'{node.value}'" if node.value == "bfloat16" else node.value
+    return module.dtype_name(node)
 
 
 def is_equality_assertion(call: ast.Call) -> bool:
@@ -151,11 +208,12 @@ def stands_in_for_others(module: Module, node: ast.AST, target: str) -> bool:
 _FLOAT16 = re.compile(r"(?<!b)float16\b|fp16|\.half\b")
 
 
-def falls_to_float16(module: Module, compare: ast.Compare) -> bool:
+def falls_to_float16(module: Module, compare: ast.Compare, node: ast.AST) -> bool:
     """`... if dtype == torch.bfloat16 else torch.float16`: what is no longer bfloat16 would become float16."""
     above = module.parent(compare)
     equal = len(compare.ops) == 1 and isinstance(compare.ops[0], ast.Eq)
-    if not equal or not any(module.dtype_name(side) == "bfloat16" for side in (compare.left, *compare.comparators)):
+    others = [side for side in (compare.left, *compare.comparators) if side is not node]
+    if not equal or not any(module.dtype_name(side) == "bfloat16" for side in others):
         return False
     if isinstance(above, ast.IfExp) and above.test is compare:
         return _FLOAT16.search(ast.unparse(above.orelse)) is not None

@@ -30,8 +30,6 @@ class AnyRule:
     title: ClassVar[str]
     why: ClassVar[str]
     runtime: ClassVar[bool] = False
-    # The rule whose places move together with those of this one: where it left one, none is rewritten in the file.
-    moves_with: ClassVar[str | None] = None
 
 
 class Rule(AnyRule):

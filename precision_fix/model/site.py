@@ -13,7 +13,8 @@ from pathlib import PurePath
 from precision_fix.model.attention import FLASH_WORDS
 from precision_fix.model.edit import Edit, ImportAlso, Rename, Replace
 from precision_fix.model.fate import Fate
-from precision_fix.model.flow import End, follow
+from precision_fix.model.flow import follow, follow_results
+from precision_fix.model.held import End
 from precision_fix.model.module import Module
 from precision_fix.model.syntax import called, defaults
 
@@ -58,6 +59,17 @@ class Site:
         return frozenset(end.fate for end in self.ends)
 
     @cached_property
+    def results(self) -> list[End]:
+        """What becomes of the tensors and modules that are cast to, or made in, the site's precision."""
+        is_tensor = self.kind is Kind.METHOD
+        return follow_results(self.module, self.node, is_tensor=is_tensor)
+
+    def meets(self, *fates: Fate) -> Iterator[End]:
+        """The ends of these fates, of the value or of what is made with it."""
+        known = dict.fromkeys([*self.ends, *self.results] if self.kind in _OF_DTYPES else self.ends)
+        return (end for end in known if end.fate in fates)
+
+    @cached_property
     def chain(self) -> list[ast.AST]:
         """The nodes around the site, innermost first, up to and with its statement."""
         found: list[ast.AST] = []
@@ -97,6 +109,7 @@ class Site:
         return (Replace(self.node, dtype),) if all(name == f"torch.{dtype}" for name in known) else None
 
 
+_OF_DTYPES = frozenset({Kind.DTYPE, Kind.METHOD, Kind.TENSOR_TYPE})
 _WORD = re.compile(r"(?:torch\.)?(?:bfloat16|bf16(?:-mixed|-true)?|amp_bf16|BF16)")
 _WORDS = re.compile(r"[a-z0-9]+")
 # What the name of a switch for bfloat16 may say besides. Another word makes it a name for something else: store_bf16.

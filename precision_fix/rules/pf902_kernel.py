@@ -7,8 +7,7 @@ import re
 
 from precision_fix.model.calls import Role, role
 from precision_fix.model.fate import Fate
-from precision_fix.model.finding import Verdict, manual
-from precision_fix.model.flow import follow_tensor
+from precision_fix.model.finding import Verdict, held, manual
 from precision_fix.model.kernels import is_kernel
 from precision_fix.model.module import Module
 from precision_fix.model.rule import Rule
@@ -36,14 +35,20 @@ class RULE(Rule):
         if site.kind is Kind.KERNEL:
             return manual("Triton: the kernel itself names bfloat16, which does not compile below 8.0")
         if site.kind is Kind.DTYPE and Fate.KERNEL in site.fates:
-            return manual("goes to an operator that takes nothing else")
+            return held("goes to an operator that takes nothing else")
         if _said_by_author(site):
             return manual("the author says that nothing else will do")
         tensor = _tensor(site)
         if tensor is not None and _is_handed_over(site.module, tensor):
             return manual("an output buffer of something that the file does not show")
-        if tensor is not None and any(end.fate is Fate.KERNEL for end in follow_tensor(site.module, tensor)):
-            return manual("the tensor goes to an operator that takes nothing else")
+        end = next(site.meets(Fate.KERNEL), None)
+        if end is not None:
+            return held(f"the tensor goes to an operator that takes nothing else ({end.where(site.module)})")
+        never = {end.origin: end for end in site.results if end.fate is Fate.NEVER}
+        made = {end.origin for end in site.results}
+        if never and never.keys() >= made - {None}:
+            end = next(iter(never.values()))
+            return held(f"goes to a kernel that does not run on this GPU ({end.where(site.module)})")
         return None
 
 

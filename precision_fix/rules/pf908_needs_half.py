@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from precision_fix.model.finding import Verdict, manual
+from precision_fix.model.fate import Fate
+from precision_fix.model.finding import Verdict, held
 from precision_fix.model.guard import stands_in_for_others
 from precision_fix.model.rule import Rule
 from precision_fix.model.site import Kind, Site
@@ -20,6 +21,13 @@ class RULE(Rule):
     runtime = True
 
     def judge(self, site: Site) -> Verdict | None:
-        if stands_in_for_others(site.module, site.node, site.module.target.dtype):
-            return manual("stands in for every dtype that is no half precision: what follows needs one")
-        return None
+        module = site.module
+        if not stands_in_for_others(module, site.node, module.target.dtype):
+            return None
+        out_of_sight = (end for end in site.ends if end.fate is Fate.RETURNED)
+        need = next(out_of_sight, None) or next(site.meets(Fate.KERNEL, Fate.NEVER, Fate.REFUSED, Fate.HANDED, Fate.LOST), None)
+        if need is None:
+            return None  # nothing that follows takes a half precision alone
+        return held(
+            f"stands in for every dtype that is no half precision: what follows may need one ({need.where(module)})"
+        )

@@ -7,19 +7,23 @@ import re
 import warnings
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 
 from precision_fix.model.around import ALONE, Around
 from precision_fix.model.blocks import Blocks, NotApart, long_strings, occurrences, parsed
 from precision_fix.model.edit import Edit
 from precision_fix.model.finding import Action, Finding, Verdict, manual
+from precision_fix.model.linked import moves_with, place_of
 from precision_fix.model.module import Module
+from precision_fix.model.moves import Move, Place
+from precision_fix.model.moves import left as groups_left
 from precision_fix.model.rule import Rule
 from precision_fix.model.selection import ALL, Selection
 from precision_fix.model.site import PROBES, Kind, Site, is_flag, sites
 from precision_fix.model.target import Target
 from precision_fix.rules import rules_of
-from precision_fix.sources.analysis import Analysis, Stretch, Unparsable
+from precision_fix.sources.analysis import Analysis, Left, Stretch, Unparsable
 from precision_fix.sources.comments import Keeps
 from precision_fix.sources.launch_strings import Answer, launch_lines
 from precision_fix.sources.words import BFLOAT16, ELSEWHERE, FLASH
@@ -34,6 +38,7 @@ def analyse(
     target: Target,
     selection: Selection = ALL,
     around: Around = ALONE,
+    left: Left | None = None,
     *,
     blocks: Sequence[int] = (),
 ) -> Analysis:
@@ -49,29 +54,41 @@ def analyse(
     module, answers = _understand(path, text, hits, target, around)
     if blocks:
         _check_blocks(module.tree, blocks)
-    places = _Places(module.lines)
+    analysis = _told(module, answers, keeps, selection, left)
+    analysis.unused_keeps = keeps.unused
+    if around is ALONE:
+        module.release()
+    return analysis
+
+
+def _told(module: Module, answers: Sequence[Answer], keeps: Keeps, selection: Selection, left: Left | None) -> Analysis:
+    """What the answers come to: one finding a place, what moves with it, and the edits."""
     analysis = Analysis()
-    decided: dict[tuple[int, int], tuple[Finding, tuple[Edit, ...]]] = {}
-    left = {rule.code for _, rule, verdict in answers if verdict.action is Action.MANUAL}
+    places = _Places(module)
+    decided: dict[tuple[int, int], tuple[Finding, tuple[Edit, ...], Move]] = {}
     for site, rule, verdict in answers:
-        if rule.moves_with in left and verdict.action is Action.REWRITE:
-            verdict = manual(f"something near it was left ({rule.moves_with}): both change, or neither")
         line, column = places.of(site)
         verdict = keeps.heed(verdict, rule.code, [line])
         by_runtime = rule.runtime and verdict.action is Action.MANUAL
-        finding = Finding(path, line, column, rule.code, verdict.action, site.token, verdict.reason, by_runtime)
+        finding = Finding(module.path, line, column, rule.code, verdict.action, site.token, verdict.reason, by_runtime)
         # A word may be a flag's name as well: one place, one finding, and a change counts for more.
         if (line, column) not in decided or verdict.action is Action.REWRITE:
-            decided[line, column] = finding, verdict.edits
+            action = verdict.action if selection.takes(rule.code) else Action.KEEP
+            place = Place(module.path, line, column)
+            move = Move(place, action, verdict.part, moves_with(site, verdict), rule.code == "PF103")
+            decided[line, column] = finding, verdict.edits, move
+    analysis.moves = [move for _, _, move in decided.values() if move.counts]
+    if left is None and module.around is ALONE:
+        left = {(place.line, place.column): why for place, why in groups_left(analysis.moves).items()}
     all_edits: list[Edit] = []
-    for _, (finding, edits) in sorted(decided.items()):
+    for place_, (finding, edits, _) in sorted(decided.items(), key=lambda each: each[0]):
+        if left and place_ in left and finding.action is Action.REWRITE:
+            finding, edits = replace(finding, action=Action.MANUAL, reason=left[place_]), ()
         if selection.takes(finding.code):
             analysis.findings.append(finding)
             all_edits.extend(edits)
     if all_edits:
-        analysis.stretches.append(Stretch(text, all_edits))
-    analysis.unused_keeps = keeps.unused
-    module.release()
+        analysis.stretches.append(Stretch(module.text, all_edits))
     return analysis
 
 
@@ -196,18 +213,15 @@ def _explain(error: SyntaxError, text: str) -> str:
 class _Places:
     """Line and column of a site's token, both from 1, the column in characters."""
 
-    def __init__(self, lines: list[str]) -> None:
-        self._lines = lines
+    def __init__(self, module: Module) -> None:
+        self._module = module
 
     def of(self, site: Site) -> tuple[int, int]:
         node = site.node
-        line, column = node.lineno, node.col_offset  # type: ignore[attr-defined]
-        if site.kind is Kind.METHOD and isinstance(node, ast.Call):
-            line, column = node.func.end_lineno or line, (node.func.end_col_offset or 0) - len("bfloat16")
         if site.within:
             assert isinstance(node, ast.expr)
             before = site.module.source(node)[: site.within]
             if "\n" in before:
-                return line + before.count("\n"), len(before) - before.rfind("\n")
-            column += len(before.encode())
-        return line, len(self._lines[line - 1].encode()[:column].decode(errors="replace")) + 1
+                return node.lineno + before.count("\n"), len(before) - before.rfind("\n")
+            return place_of(self._module, node, len(before.encode()))
+        return place_of(self._module, node)
