@@ -12,7 +12,7 @@ from precision_fix.engine.patch import Written as _Written
 from precision_fix.engine.patch import write as _write
 from precision_fix.engine.scan import Scan as _Scan
 from precision_fix.engine.scan import scan as _scan
-from precision_fix.engine.settings import Project, Settings
+from precision_fix.engine.settings import Chosen, Project, Settings
 from precision_fix.engine.undo import UndoResult
 from precision_fix.engine.undo import undo as _undo
 from precision_fix.errors import PrecisionFixError
@@ -67,10 +67,10 @@ def scan(*paths: Pathish, to: str | None = None, isolated: bool = False) -> Scan
 def _scan_for(paths: Sequence[Pathish], project: Project) -> Scan:
     target = target_named(_run(paths, project).to or "float32")
     found = _scan([Path(path) for path in paths], target, with_text=True, project=project)
-    return Scan(found.target, found.files, found.problems, found.looked_at)
+    return Scan(found.target, found.files, found.problems, found.looked_at, found.hidden)
 
 
-def _run(paths: Sequence[Pathish], project: Project) -> Settings:
+def _run(paths: Sequence[Pathish], project: Project) -> Chosen:
     return project.for_run(Path(paths[0]) if paths else Path())
 
 
@@ -83,19 +83,20 @@ def patch(
 ) -> Written:
     """Rewrite files and directories in place for the GPU that is named, or else the lowest visible one.
 
-    Settings files count as for `scan`, and may name the GPU. Changes nothing at compute capability 8.0 and above.
-    Raises PrecisionFixError without a GPU or a name, for a name or a precision that is not known, for wrong settings,
-    and when a change cannot be journaled.
+    Settings files count as for `scan`, and may name the GPU where none is there. Changes nothing at compute capability
+    8.0 and above. Raises PrecisionFixError without a GPU or a name, for a name or a precision that is not known, for
+    wrong settings, and when a change cannot be journaled.
     """
     project = Project(Settings(to=to, gpu=gpu), isolated=isolated)
-    decision = decide(_run(paths, project).gpu)
+    chosen = _run(paths, project)
+    decision = decide(chosen.gpu, gpu_by=chosen.gpu_by)
     if not decision.known:
         raise PrecisionFixError(ADVICE)
     if not decision.needed:
         return Written()
     found = _scan_for(paths, project)
-    written = _write(found, on_wait=on_wait)
-    return Written(written.changed, written.problems, found)
+    written = _write(found, paths, on_wait=on_wait)
+    return Written(written.changed, written.problems, written.notes, found)
 
 
 def undo(path: Pathish) -> UndoResult:

@@ -22,49 +22,71 @@ class NotPlain(OSError):
     """What lies at the path is not read. `strerror` says why in words that follow the path: "is a link"."""
 
 
-def open_plain(path: str | os.PathLike[str], *, follow: bool = False) -> int:
+def open_plain(path: str | os.PathLike[str], *, follow: bool = False, within: int | None = None) -> int:
     """A descriptor to read from, of a regular file. `follow` is for paths that a person named: they may be links.
 
+    `within` is the descriptor of an open directory that the path counts from.
     Raises NotPlain, or the OSError of the system (FileNotFoundError, PermissionError).
     """
+    return _open(path, follow, within)[0]
+
+
+def _open(path: str | os.PathLike[str], follow: bool, within: int | None = None) -> tuple[int, int]:
+    """A descriptor, and the size of the file."""
     # Asked before it is opened as well: opening a device may do something.
-    _check(os.stat(path, follow_symlinks=follow), path)  # noqa: PTH116 - the walk reads through here
+    _check(os.stat(path, dir_fd=within, follow_symlinks=follow), path)
     try:
-        descriptor = os.open(path, _FLAGS if follow else _FLAGS | _NO_LINK)
+        descriptor = os.open(path, _FLAGS if follow else _FLAGS | _NO_LINK, dir_fd=within)
     except OSError as error:
         if not follow and error.errno == errno.ELOOP:
             raise NotPlain(error.errno, "is a link", os.fspath(path)) from None
         raise
     try:
-        _check(os.fstat(descriptor), path)
+        status = os.fstat(descriptor)
+        _check(status, path)
     except BaseException:
         os.close(descriptor)
         raise
-    return descriptor
+    return descriptor, status.st_size
 
 
 def read(path: str | os.PathLike[str], most: int, *, follow: bool = False) -> bytes:
-    """The content of a file of at most `most` bytes. Raises NotPlain, for a larger one too, and OSError."""
-    data = start(path, most + 1, follow=follow)
-    if len(data) > most:
+    """The content of a file of at most `most` bytes. Raises NotPlain, for a larger one too (EFBIG), and OSError."""
+    descriptor, size = _open(path, follow)
+    try:
+        data = _read(descriptor, size, most + 1) if size <= most else None
+    finally:
+        os.close(descriptor)
+    if data is None or len(data) > most:
         raise NotPlain(errno.EFBIG, f"is larger than {_size(most)}", os.fspath(path))
     return data
 
 
 def start(path: str | os.PathLike[str], most: int, *, follow: bool = False) -> bytes:
     """The first bytes of a file, at most `most`. Raises NotPlain and OSError."""
-    descriptor = open_plain(path, follow=follow)
+    descriptor, size = _open(path, follow)
     try:
-        size = min(os.fstat(descriptor).st_size, most)
-        # One read takes all of a file that is as large as it says; another one tells that nothing has come since.
-        pieces = [os.read(descriptor, size)] if size else []
-        left = most - sum(map(len, pieces))
-        while left > 0 and (piece := os.read(descriptor, min(left, _PIECE))):
-            pieces.append(piece)
-            left -= len(piece)
+        return _read(descriptor, size, most)
     finally:
         os.close(descriptor)
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def start_of(descriptor: int, most: int) -> bytes:
+    """What an open file gives from where it stands, at most `most` bytes. Raises OSError."""
+    return _read(descriptor, os.fstat(descriptor).st_size, most)
+
+
+def _read(descriptor: int, size: int, most: int) -> bytes:
+    # One read takes all of a file that is as large as it says, and tells by the byte it lacks that nothing has come.
+    data = os.read(descriptor, min(size + 1, most))
+    if len(data) == size:
+        return data
+    pieces = [data]
+    left = most - len(data)
+    while left > 0 and (piece := os.read(descriptor, min(left, _PIECE))):
+        pieces.append(piece)
+        left -= len(piece)
+    return b"".join(pieces)
 
 
 def _check(status: os.stat_result, path: str | os.PathLike[str]) -> None:

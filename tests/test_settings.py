@@ -225,12 +225,12 @@ def test_to_and_gpu_are_those_closest_to_the_first_path() -> None:
     assert (project.for_run(Path("b")).gpu, project.for_run(Path("b")).to) == ("a100", "float16")
     run = project.for_run(Path("a"))
     scanned("a", project=project)
-    unheeded = list(project.unheeded(run))
+    unheeded = list(project.remarks(run))
     assert [line.partition(" is ")[0] for line in unheeded] == [
         'b/precision-fix.toml: to = "float16"',
         'b/precision-fix.toml: gpu = "a100"',
     ]
-    assert list(Project(Settings(to="float32", gpu="p100")).unheeded(run)) == []
+    assert list(Project(Settings(to="float32", gpu="p100")).remarks(run)) == []
     over = Project(Settings(to="float32", gpu="p100")).for_run(Path("b"))
     assert (over.to, over.gpu) == ("float32", "p100")
 

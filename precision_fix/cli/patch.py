@@ -82,7 +82,7 @@ def patch(
     )
     decided = project.for_run((stdin_filename or Path()) if from_stdin else _first(paths))
     target = target_named(decided.to or "float32")
-    decision = decide(decided.gpu)
+    decision = decide(decided.gpu, gpu_by=decided.gpu_by, to_by=decided.to_by)
     if not decision.known and not dry:
         raise PrecisionFixError(ADVICE)
     say(decision.line(target))
@@ -92,12 +92,12 @@ def patch(
         name = str(stdin_filename or stdin.NAME) if from_stdin else None
         with_text = not check or any(output.needs_text for output in wanted)
         run.scan = _scanned(paths, target, project, name, data, with_text=with_text)
-        for line in project.unheeded(decided):
+        for line in project.remarks(decided):
             say(line)
         if not run.dry:
             from precision_fix.engine.patch import write
 
-            run.written = write(run.scan, on_wait=say)
+            run.written = write(run.scan, paths, on_wait=say)
     if fixes:
         stdin.give_fixed(run.scan, data)
     _report(run, wanted, diff=diff, statistics=statistics, quiet=fixes)

@@ -12,23 +12,27 @@ for all of them.
 A file without write permission is left alone, though its directory may permit to replace it, and so for
 root too: it is how people say "do not touch".
 
+Each directory is reached without a link and held open (folder.py), so nothing is made, replaced or removed in another
+one, whatever becomes of the path meanwhile.
+
 A killed run leaves temporary files, never half a file. `sweep` removes them; their name tells them from
 anything else, and does not hold the name of the file, which may be too long for an addition.
 """
 
-# ruff: noqa: PTH105, PTH108
+# ruff: noqa: PTH101
 from __future__ import annotations
 
 import contextlib
 import errno
 import os
 import re
-import secrets
 import stat
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from precision_fix.door import NotPlain
+from precision_fix.engine.folder import Folder, Tree
 from precision_fix.errors import PrecisionFixError
 from precision_fix.model.problem import Problem, reason
 
@@ -36,7 +40,6 @@ _TEMPORARY = re.compile(r"\.precision-fix-[0-9a-f]{16}-\d+\.tmp")
 _NO_ROOM = frozenset(
     getattr(errno, name) for name in ("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EIO") if hasattr(errno, name)
 )
-_OPEN_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
 
 
 class CannotReplace(PrecisionFixError):
@@ -57,32 +60,34 @@ def replace(path: Path, data: bytes) -> None:
     Raises CannotReplace, and leaves the file as it was, when it is no regular file, is read-only, lies in a
     directory that takes no new file, or when there is no room (NoRoom).
     """
-    pending = Replacement(path, data)
     try:
-        pending.apply()
-    finally:
-        pending.discard()
-    sync_directories([path.parent])
+        tree = Tree(path.parent)
+    except OSError as error:
+        raise failure(path, "cannot be replaced", error) from None
+    with tree:
+        for failed in replace_all(tree, {path: data}, lambda path: None).failed.values():
+            raise failed
 
 
 class Replacement:
     """New content that lies beside its file, on the disk already, until `apply` gives it the name."""
 
-    def __init__(self, path: Path, data: bytes) -> None:
+    def __init__(self, tree: Tree, path: Path, data: bytes) -> None:
         """Write the temporary file. Raises CannotReplace as `replace` does."""
         self.path = path
-        status = check(path)
-        name = f".precision-fix-{secrets.token_hex(8)}-{os.getpid()}.tmp"
-        self._temporary: str | None = str(path.parent / name)
+        self._tree = tree
+        self._temporary: str | None = None
+        folder, status = check(tree, path)
+        name = f".precision-fix-{os.urandom(8).hex()}-{os.getpid()}.tmp"
         try:
-            descriptor = os.open(self._temporary, _OPEN_NEW, 0o600)
+            descriptor = folder.open_new(name)
         except OSError as error:
-            self._temporary = None
             raise failure(path, "its directory takes no new file", error) from None
+        self._temporary = name
         try:
             try:
                 write_all(descriptor, data)
-                _copy_metadata(path, status, descriptor, self._temporary)
+                _copy_metadata(folder, path.name, status, descriptor, name)
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
@@ -97,7 +102,7 @@ class Replacement:
         """Let the new content take the file's name. Raises CannotReplace."""
         assert self._temporary is not None
         try:
-            os.replace(self._temporary, self.path)
+            self._tree.folder(self.path.parent).replace(self._temporary, self.path.name)
         except OSError as error:
             # Never NoRoom: that says that nothing was changed yet.
             raise CannotReplace(self.path, f"cannot be replaced: {reason(error)}") from None
@@ -107,7 +112,7 @@ class Replacement:
         """Remove the temporary file, when it has not been applied."""
         if self._temporary is not None:
             with contextlib.suppress(OSError):
-                os.unlink(self._temporary)
+                self._tree.folder(self.path.parent).remove(self._temporary)
             self._temporary = None
 
 
@@ -119,8 +124,8 @@ class Outcome:
     failed: dict[Path, CannotReplace]
 
 
-def replace_all(contents: Mapping[Path, bytes], still_ours: Callable[[Path], None]) -> Outcome:
-    """Replace many files as `replace` does, each for itself. `still_ours` looks at each right before it is
+def replace_all(tree: Tree, contents: Mapping[Path, bytes], still_ours: Callable[[Path], None]) -> Outcome:
+    """Replace many files of a tree as `replace` does, each for itself. `still_ours` looks at each right before it is
     replaced, and raises CannotReplace when somebody else changed it.
 
     When there is no room, no file is replaced: all new content is on the disk before the first takes its
@@ -133,7 +138,7 @@ def replace_all(contents: Mapping[Path, bytes], still_ours: Callable[[Path], Non
         try:
             for path, data in contents.items():
                 try:
-                    waiting.append(Replacement(path, data))
+                    waiting.append(Replacement(tree, path, data))
                 except NoRoom:
                     raise
                 except CannotReplace as error:
@@ -151,24 +156,29 @@ def replace_all(contents: Mapping[Path, bytes], still_ours: Callable[[Path], Non
     finally:
         for replacement in waiting:
             replacement.discard()
-        sync_directories(path.parent for path in replaced)
+        for directory in dict.fromkeys(path.parent for path in replaced):
+            with contextlib.suppress(OSError):
+                tree.folder(directory).sync()
     return Outcome(replaced, failed)
 
 
-def check(path: Path) -> os.stat_result:
-    """The status of a file that may be replaced. Raises CannotReplace when it may not."""
+def check(tree: Tree, path: Path) -> tuple[Folder, os.stat_result]:
+    """The directory and the status of a file that may be replaced. Raises CannotReplace when it may not."""
     try:
-        status = path.lstat()
+        folder = tree.folder(path.parent)
+        status = folder.status(path.name)
+        if not stat.S_ISREG(status.st_mode):
+            kind = "a link" if stat.S_ISLNK(status.st_mode) else "no regular file"
+            raise CannotReplace(path, f"is {kind}, left alone")
+        if not status.st_mode & 0o222:
+            raise CannotReplace(path, "is read-only, left alone (chmod u+w lets it be changed)")
+        if not folder.may_write(path.name):
+            raise CannotReplace(path, "no permission to write it, left alone")
+    except NotPlain:
+        raise CannotReplace(path, "a link lies on the way to it, left alone") from None
     except OSError as error:
         raise failure(path, "cannot be replaced", error) from None
-    if not stat.S_ISREG(status.st_mode):
-        kind = "a link" if stat.S_ISLNK(status.st_mode) else "no regular file"
-        raise CannotReplace(path, f"is {kind}, left alone")
-    if not status.st_mode & 0o222:
-        raise CannotReplace(path, "is read-only, left alone (chmod u+w lets it be changed)")
-    if not os.access(path, os.W_OK):
-        raise CannotReplace(path, "no permission to write it, left alone")
-    return status
+    return folder, status
 
 
 def failure(path: Path, what: str, error: OSError) -> CannotReplace:
@@ -184,30 +194,19 @@ def write_all(descriptor: int, data: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def sync_directories(directories: Iterable[Path]) -> None:
-    """Bring names to the disk. Where a directory cannot be opened or synced (Windows, some network file
-    systems), the system orders names by itself, and there is nothing else to do."""
-    for directory in dict.fromkeys(directories):
-        with contextlib.suppress(OSError):
-            descriptor = os.open(directory, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-
-
-def sweep(directories: Iterable[Path]) -> None:
+def sweep(tree: Tree, directories: Iterable[Path]) -> None:
     """Remove the temporary files of killed runs. Only for the holder of the lock: others may be writing
     theirs."""
     for directory in dict.fromkeys(directories):
         with contextlib.suppress(OSError):
-            for name in os.listdir(directory):
+            folder = tree.folder(directory)
+            for name in folder.names():
                 if _TEMPORARY.fullmatch(name):
                     with contextlib.suppress(OSError):
-                        os.unlink(directory / name)
+                        folder.remove(name)
 
 
-def _copy_metadata(path: Path, status: os.stat_result, descriptor: int, temporary: str) -> None:
+def _copy_metadata(folder: Folder, name: str, status: os.stat_result, descriptor: int, temporary: str) -> None:
     """Owner before mode, for a change of owner clears the set-user bits; then attributes, which may hold an
     access list that refines the mode. What the system refuses is not worth failing for, but the mode is."""
     if hasattr(os, "fchown"):
@@ -221,9 +220,13 @@ def _copy_metadata(path: Path, status: os.stat_result, descriptor: int, temporar
     if hasattr(os, "fchmod"):
         os.fchmod(descriptor, stat.S_IMODE(status.st_mode))
     else:
-        os.chmod(temporary, stat.S_IMODE(status.st_mode))  # noqa: PTH101
+        os.chmod(folder.path / temporary, stat.S_IMODE(status.st_mode))
     if hasattr(os, "listxattr"):
         with contextlib.suppress(OSError):
-            for name in os.listxattr(path):
-                with contextlib.suppress(OSError):
-                    os.setxattr(descriptor, name, os.getxattr(path, name))
+            original = folder.open_to_read(name)
+            try:
+                for attribute in os.listxattr(original):
+                    with contextlib.suppress(OSError):
+                        os.setxattr(descriptor, attribute, os.getxattr(original, attribute))
+            finally:
+                os.close(original)

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 import libcst as cst
 from libcst.metadata import MetadataWrapper, PositionProvider
 
+from precision_fix.model import newlines
 from precision_fix.model.edit import CallOn, Edit, ImportAlso, Rename, Replace, Respell, SetArgument, Splice
 
 
@@ -33,12 +34,7 @@ class _Lines:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.starts = [0]
-        # ast counts \r\n, \r and \n as ends of lines, and nothing else.
-        position = 0
-        for line in text.replace("\r\n", " \n").replace("\r", "\n").split("\n"):
-            position += len(line) + 1
-            self.starts.append(position)
+        self.starts = [*newlines.starts(text), len(text)]
 
     def offset(self, line: int, column: int) -> int:
         start = self.starts[line - 1]

@@ -2,36 +2,52 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from precision_fix.engine.atomic import CannotReplace
-from precision_fix.engine.journal import Journal, journal_root
+from precision_fix.engine.journal import Journal, journal_root, settle_at
 from precision_fix.engine.scan import FileScan, Scan
 from precision_fix.model.problem import Problem
 
 
 @dataclass(slots=True)
 class Written:
-    """The paths of the files that were changed, and why others were not."""
+    """The paths of the files that were changed, why others were not, and what else is to be known, a line each."""
 
     changed: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
-def write(scan: Scan, *, on_wait: Callable[[str], None] | None = None) -> Written:
+def write(
+    scan: Scan, paths: Iterable[str | os.PathLike[str]] = (), *, on_wait: Callable[[str], None] | None = None
+) -> Written:
     """Make the changes of a scan that was made with its text; each tree by itself, all of a tree or nothing of it.
 
+    `paths` are those that were scanned: what a killed run or undo left there is cleared up, though nothing changes.
+    `on_wait` gets a line when another run is waited for, and for a journal that is not believed.
     Raises PrecisionFixError when a journal cannot be written, the disk is full, or another run holds the tree.
     """
     written = Written()
+
+    def say(line: str) -> None:
+        if line not in written.notes:
+            written.notes.append(line)
+            if on_wait is not None:
+                on_wait(line)
+
+    roots: dict[str, Path] = {}
     trees: dict[Path, list[FileScan]] = defaultdict(list)
     for file in scan.changed:
-        trees[journal_root(Path(file.tree))].append(file)
+        if file.tree not in roots:
+            roots[file.tree] = journal_root(Path(file.tree), say)
+        trees[roots[file.tree]].append(file)
     for root, files in trees.items():
-        with Journal.open(root, on_wait=on_wait) as journal:
+        with Journal.open(root, on_wait=say) as journal:
             for file in files:
                 try:
                     journal.stage(Path(file.path), file.before, file.after)
@@ -40,4 +56,6 @@ def write(scan: Scan, *, on_wait: Callable[[str], None] | None = None) -> Writte
             outcome = journal.commit()
         written.changed += map(str, outcome.changed)
         written.problems += outcome.problems
+    for path in paths:
+        settle_at(Path(path), trees)
     return written

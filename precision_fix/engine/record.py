@@ -1,10 +1,7 @@
 """What a journal holds on the disk, in `.precision-fix/`:
 
     originals   the bytes of every file before we changed it, one behind the other; only ever grows
-    log         one JSON object a line, the first names the version:
-                {"journal": 1}
-                {"patch": "src/a.py", "before": sha256, "after": sha256, "at": offset, "size": bytes}
-                {"done": ["src/b.py"]}      the patches above are through, but for these
+    log         what was changed, a stamped line each: see log.py
     lock        see lock.py
     .gitignore  so that git sees nothing of all this
 
@@ -20,19 +17,18 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
-from precision_fix.engine.atomic import failure, sync_directories, write_all
+from precision_fix.door import start_of
+from precision_fix.engine import log, place
+from precision_fix.engine.atomic import failure, write_all
+from precision_fix.engine.folder import Folder
+from precision_fix.engine.log import Done, Patch
+from precision_fix.engine.stamp import Key
 from precision_fix.errors import PrecisionFixError
 from precision_fix.model.problem import shown
-
-VERSION = 1
-_BINARY = getattr(os, "O_BINARY", 0)
 
 
 def digest(data: bytes) -> str:
@@ -51,25 +47,11 @@ class Entry:
     original: str
     at: int
     size: int
-    ours: set[str]
+    ours: dict[str, int]  # digest and size in bytes
 
-
-@dataclass(slots=True)
-class _Patch:
-    path: str
-    before: str
-    after: str
-    at: int
-    size: int
-
-    def line(self) -> dict[str, Any]:
-        return {
-            "patch": self.path,
-            "before": self.before,
-            "after": self.after,
-            "at": self.at,
-            "size": self.size,
-        }
+    def largest(self) -> int:
+        """Bytes; a larger file is neither."""
+        return max(self.size, *self.ours.values())
 
 
 @dataclass(slots=True)
@@ -77,59 +59,39 @@ class Record:
     """The log, read. `unfinished` holds the patches whose run was killed: each may or may not have come
     through."""
 
-    directory: Path
+    folder: Folder
+    key: Key
     entries: dict[str, Entry] = field(default_factory=dict)
-    unfinished: list[_Patch] = field(default_factory=list)
+    unfinished: list[Patch] = field(default_factory=list)
     _settled: dict[str, Entry] = field(default_factory=dict)
     _end: int = 0  # of the last whole line
+    _stamp: bytes = log.Log().stamp
 
     @classmethod
-    def read(cls, directory: Path) -> Record:
-        """Raises PrecisionFixError for a log of a newer version, a damaged one, and one we cannot read."""
-        record = cls(directory)
-        log = directory / "log"
-        try:
-            data = log.read_bytes()
-        except FileNotFoundError:
-            return record
-        except OSError as error:
-            raise failure(log, "the journal cannot be read", error) from None
-        pending: list[_Patch] = []
-        for number, line in enumerate(data.split(b"\n")[:-1], 1):
-            try:
-                event = json.loads(line)
-                if number == 1:
-                    record._check_version(event["journal"])
-                elif "patch" in event:
-                    pending.append(_Patch(event["patch"], event["before"], event["after"], event["at"], event["size"]))
-                else:
-                    _apply(record._settled, pending, frozenset(event["done"]))
-                    pending = []
-            except (ValueError, KeyError, TypeError):
-                if b'\n{"done":' not in data[record._end :]:
-                    break  # the end, torn by a crash before anything in it was begun
-                raise PrecisionFixError(
-                    f"{shown(str(log))}: the journal is damaged in line {number}: move it away, and restore by hand"
-                ) from None
-            record._end += len(line) + 1
-        record.unfinished = pending
+    def read(cls, folder: Folder, key: Key) -> Record:
+        """Raises NotOurs for a log that is not believed, and PrecisionFixError for one of a newer version."""
+        read = place.read_log(folder, key)
+        record = cls(folder, key, _end=read.end, _stamp=read.stamp)
+        for event in read.events:
+            if isinstance(event, Patch):
+                record.unfinished.append(event)
+            else:
+                _apply(record._settled, record.unfinished, event.without)
+                record.unfinished = []
         record.entries = _copied(record._settled)
-        _apply(record.entries, pending, frozenset())
+        _apply(record.entries, record.unfinished, frozenset())
         return record
-
-    def _check_version(self, version: object) -> None:
-        if not isinstance(version, int) or version > VERSION:
-            raise PrecisionFixError(
-                f"{shown(str(self.directory))}: written by a newer precision-fix: upgrade to read it"
-            )
 
     def original(self, entry: Entry) -> bytes:
         """The bytes a file had before we changed it. Raises PrecisionFixError when they are damaged."""
-        originals = self.directory / "originals"
+        originals = self.folder.path / "originals"
         try:
-            with originals.open("rb") as file:
-                file.seek(entry.at)
-                data = file.read(entry.size)
+            descriptor = self.folder.open_own("originals", os.O_RDONLY)
+            try:
+                os.lseek(descriptor, entry.at, os.SEEK_SET)
+                data = start_of(descriptor, entry.size)
+            finally:
+                os.close(descriptor)
         except OSError as error:
             raise failure(originals, "the original cannot be read", error) from None
         if digest(data) != entry.original:
@@ -141,23 +103,23 @@ class Record:
 
         Raises PrecisionFixError, and leaves the journal as it was, when that cannot be written.
         """
-        noted: list[_Patch] = []
+        noted: list[Patch] = []
         with self._appending("originals", None) as descriptor:
             at = os.lseek(descriptor, 0, os.SEEK_END)
             for path, before, after in patches:
                 write_all(descriptor, before)
-                noted.append(_Patch(path, digest(before), digest(after), at, len(before)))
+                noted.append(Patch(path, digest(before), digest(after), at, len(before), len(after)))
                 at += len(before)
-        self._append([patch.line() for patch in noted])
-        sync_directories([self.directory, self.directory.parent])
+        self._append(noted)
+        self._sync(above=True)
         self.unfinished += noted
         _apply(self.entries, noted, frozenset())
 
     def finish(self, skipped: Iterable[str]) -> None:
         """Note that all that was added is through, but for these paths. Raises PrecisionFixError."""
-        without = sorted(set(skipped))
-        self._append([{"done": without}])
-        _apply(self._settled, self.unfinished, frozenset(without))
+        without = frozenset(skipped)
+        self._append([Done(without)])
+        _apply(self._settled, self.unfinished, without)
         self.unfinished = []
         self.entries = _copied(self._settled)
 
@@ -167,20 +129,22 @@ class Record:
         if not left:
             self.remove()
             return
-        fresh = self.directory / "log.new"
-        lines: list[dict[str, Any]] = [{"journal": VERSION}]
+        said: list[Patch | Done] = []
         for path, entry in left.items():
-            lines += (_Patch(path, entry.original, after, entry.at, entry.size).line() for after in sorted(entry.ours))
-        lines.append({"done": []})
+            said += (
+                Patch(path, entry.original, after, entry.at, entry.size, size)
+                for after, size in sorted(entry.ours.items())
+            )
+        text, stamp = log.lines([*said, Done(frozenset())], self.key)
         try:
-            fresh.unlink(missing_ok=True)
+            self.folder.remove("log.new")
             with self._appending("log.new", 0) as descriptor:
-                write_all(descriptor, _lines(lines))
-                self._end = os.lseek(descriptor, 0, os.SEEK_CUR)
-            fresh.replace(self.directory / "log")
+                write_all(descriptor, text)
+            self.folder.replace("log.new", "log")
         except OSError as error:
-            raise failure(fresh, "the journal cannot be written", error) from None
-        sync_directories([self.directory])
+            raise failure(self.folder.path / "log.new", "the journal cannot be written", error) from None
+        self._sync()
+        self._end, self._stamp = len(text), stamp
         self.entries, self._settled, self.unfinished = left, _copied(left), []
 
     def remove(self) -> None:
@@ -188,25 +152,34 @@ class Record:
         PrecisionFixError."""
         try:
             for name in ("log", "log.new", "originals"):
-                (self.directory / name).unlink(missing_ok=True)
+                self.folder.remove(name)
         except OSError as error:
-            raise failure(self.directory, "the journal cannot be removed", error) from None
-        self.entries, self._settled, self.unfinished, self._end = {}, {}, [], 0
+            raise failure(self.folder.path, "the journal cannot be removed", error) from None
+        self.entries, self._settled, self.unfinished = {}, {}, []
+        self._end, self._stamp = 0, log.Log().stamp
 
-    def _append(self, events: list[dict[str, Any]]) -> None:
-        if not self._end:
-            events = [{"journal": VERSION}, *events]
+    def _append(self, said: Iterable[Patch | Done]) -> None:
+        text, stamp = log.lines(said, self.key, self._stamp)
+        if self._end + len(text) > log.LARGEST:
+            raise PrecisionFixError(
+                f"{shown(str(self.folder.path))}: the journal is full, so nothing more is changed: undo, and run again"
+            )
         with self._appending("log", self._end) as descriptor:
-            write_all(descriptor, _lines(events))
-            end = os.lseek(descriptor, 0, os.SEEK_CUR)
-        self._end = end
+            write_all(descriptor, text)
+        self._end, self._stamp = self._end + len(text), stamp
+
+    def _sync(self, *, above: bool = False) -> None:
+        """Bring the names of the journal to the disk; `above`: its own name as well."""
+        self.folder.sync()
+        if above:
+            with contextlib.suppress(OSError), Folder.at(self.folder.path.parent) as top:
+                top.sync()
 
     @contextlib.contextmanager
     def _appending(self, name: str, start: int | None) -> Iterator[int]:
         """Write at `start`, or at the end, and sync; when that fails, cut off what was written of it."""
-        path = self.directory / name
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | _BINARY | getattr(os, "O_NOFOLLOW", 0), 0o600)
+            descriptor = self.folder.open_own(name, os.O_RDWR | os.O_CREAT)
             try:
                 if start is None:
                     start = os.lseek(descriptor, 0, os.SEEK_END)
@@ -223,18 +196,15 @@ class Record:
             finally:
                 os.close(descriptor)
         except OSError as error:
+            path = self.folder.path / name
             raise failure(path, "the journal cannot be written, so nothing more is changed", error) from None
 
 
-def _lines(events: list[dict[str, Any]]) -> bytes:
-    return "".join(json.dumps(event, separators=(",", ":")) + "\n" for event in events).encode("ascii")
-
-
 def _copied(entries: dict[str, Entry]) -> dict[str, Entry]:
-    return {path: Entry(e.original, e.at, e.size, set(e.ours)) for path, e in entries.items()}
+    return {path: Entry(e.original, e.at, e.size, dict(e.ours)) for path, e in entries.items()}
 
 
-def _apply(entries: dict[str, Entry], patches: Iterable[_Patch], skipped: frozenset[str]) -> None:
+def _apply(entries: dict[str, Entry], patches: Iterable[Patch], skipped: frozenset[str]) -> None:
     """What the patches make of the entries.
 
     When we patch what we made ourselves, the first original stays, and undo goes back to it. When the
@@ -246,6 +216,6 @@ def _apply(entries: dict[str, Entry], patches: Iterable[_Patch], skipped: frozen
             continue
         entry = entries.get(patch.path)
         if entry is not None and patch.before in (entry.original, *entry.ours):
-            entry.ours.add(patch.after)
+            entry.ours[patch.after] = patch.new_size
         else:
-            entries[patch.path] = Entry(patch.before, patch.at, patch.size, {patch.after})
+            entries[patch.path] = Entry(patch.before, patch.at, patch.size, {patch.after: patch.new_size})

@@ -26,7 +26,9 @@ def render(source: Source, path: str, text: str, analysis: Analysis, target: Tar
         source.parse(edited)
         left = source.analyse(path, edited, target, selection).edits
     except (ValueError, AssertionError) as error:
-        raise CannotEdit(f"cannot be edited safely, left as it is ({error})") from error
+        # What libcst says goes over several lines.
+        what = " ".join(str(error).split()[:30])
+        raise CannotEdit(f"cannot be edited safely, left as it is ({what})") from error
     if left:
         raise CannotEdit(f"cannot be edited safely, left as it is ({len(left)} edits would be left to make)")
     return edited

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import signal
@@ -13,12 +14,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from precision_fix import door
+from precision_fix.engine.hidden import Hidden, LeftOut, judged
 from precision_fix.engine.render import CannotEdit, render
 from precision_fix.model.finding import Action, Finding
 from precision_fix.model.problem import Problem, reason
 from precision_fix.model.selection import ALL, Selection
 from precision_fix.model.target import Target
-from precision_fix.sources import PREFIXES, PYTHON, SUFFIXES, Format, forget, format_of, format_of_named
+from precision_fix.sources import PREFIXES, PYTHON, SUFFIXES, Format, forget, format_of, format_of_named, most_of
 from precision_fix.sources.analysis import Unparsable
 from precision_fix.sources.scope import Choice
 from precision_fix.sources.text import Undecodable, decode
@@ -36,13 +39,15 @@ _CHUNK = 48
 class FileScan:
     """One file: what was found; and, where they were asked for, its bytes before, and after if it changes.
 
-    `tree` is the directory it was found in, or the file itself if it was named.
+    `tree` is the directory it was found in, or the file itself if it was named. `hidden` counts the places that the
+    settings of the project leave out.
     """
 
     path: str
     tree: str = ""
     findings: list[Finding] = field(default_factory=list)
     unused_keeps: list[int] = field(default_factory=list)
+    hidden: int = 0
     problem: Problem | None = None
     before: bytes = b""
     after: bytes = b""
@@ -54,12 +59,16 @@ class FileScan:
 
 @dataclass(slots=True)
 class Scan:
-    """A whole run: the files in which there was something to say, by path, and how many were looked at."""
+    """A whole run: the files in which there was something to say, by path, and how many were looked at.
+
+    `hidden` has what was left out though it speaks of bfloat16.
+    """
 
     target: Target
     files: list[FileScan] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     looked_at: int = 0
+    hidden: list[Hidden] = field(default_factory=list)
 
     @property
     def findings(self) -> Iterator[Finding]:
@@ -84,7 +93,7 @@ def scan(
     `with_text` keeps the bytes and renders the edited ones as well; `progress` is told how many files are done, out of
     how many; `project` has the settings, without which every rule counts in every file.
     """
-    result = Scan(target)
+    result, left_out = Scan(target), LeftOut()
     forget()
     found = list(
         walk(
@@ -95,6 +104,7 @@ def scan(
             scopes=project,
             extend_exclude=project.options.extend_exclude if project is not None else (),
             exclude_base=Path(project.here) if project is not None else None,
+            asides=left_out.asides,
         )
     )
     result.looked_at = len(found)
@@ -104,12 +114,12 @@ def scan(
         done += chunk
         if progress is not None:
             progress(done, len(found))
-        # .gitignore is asked last, about the few files that hold something.
         for file in files:
             each = by_path[file.path]
-            if not each.ignored():
+            if not left_out.takes(file, each):
                 file.tree = file.path if each.explicit else each.root
                 result.files.append(file)
+    result.hidden = left_out.told()
     result.files.sort(key=lambda file: file.path)
     result.problems += [file.problem for file in result.files if file.problem is not None]
     return result
@@ -122,7 +132,7 @@ def scan_text(name: str, data: bytes, target: Target, project: Project) -> Scan:
     """
     result = Scan(target)
     real = os.path.realpath(name)
-    if project.leaves_out(real):
+    if project.left_out_by(real) is not None:
         return result
     result.looked_at = 1
     format_ = PYTHON if name == "-" else format_of_named(name, data)
@@ -233,12 +243,11 @@ def scan_file(
     if format_ is None and not explicit:
         return None  # its name only ends as one that is looked for
     try:
-        # The whole file is read at once: a buffer would only be one more copy.
-        with open(path, "rb", buffering=0) as file:
-            if not explicit and format_ is not None and _is_data(file.fileno(), format_):
-                return None
-            data = file.readall()
+        # What was named may be a link.
+        data = door.read(path, most_of(format_, explicit), follow=explicit)
     except OSError as error:
+        if error.errno == errno.EFBIG and not explicit and format_ is not PYTHON:
+            return None  # data, and no config
         return FileScan(path, problem=Problem(path, f"cannot be read: {reason(error)}"))
     if explicit:
         format_ = format_of_named(path, data)
@@ -247,10 +256,6 @@ def scan_file(
     if not format_.may_hold_a_site(data):
         return None
     return scan_bytes(path, data, target, with_text, format_, choice.of(path))
-
-
-def _is_data(descriptor: int, format_: Format) -> bool:
-    return format_.limit is not None and os.fstat(descriptor).st_size > format_.limit
 
 
 def scan_bytes(
@@ -266,7 +271,7 @@ def scan_bytes(
     try:
         text = decode(data, coding=format_ is PYTHON)
         source = format_.source()
-        analysis = source.analyse(path, text.text, target, selection)
+        analysis, result.hidden = judged(source, path, text.text, target, selection)
         result.findings, result.unused_keeps = analysis.findings, analysis.unused_keeps
         if with_text:
             result.before = data
@@ -277,4 +282,4 @@ def scan_bytes(
     except RecursionError:
         # Python's parser takes deeper trees than the walks over them, and how deep differs from version to version.
         return FileScan(path, problem=Problem(path, "nested too deeply to be understood, left as it is"))
-    return result if result.findings or result.unused_keeps else None
+    return result if result.findings or result.unused_keeps or result.hidden else None

@@ -18,13 +18,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from precision_fix import door
 from precision_fix.errors import PrecisionFixError
 from precision_fix.model.problem import reason, shown
+from precision_fix.model.selection import Selection
 from precision_fix.sources.ignore import Patterns
+from precision_fix.sources.listing import SKIPPED
 from precision_fix.sources.scope import NAMES, Choice, Scope, below
-from precision_fix.sources.walk import SKIPPED
 
 _NEEDLE = b"precision-fix"
+_MOST_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,7 @@ class Settings:
 
     `file` is its name for messages, `base` the absolute directory that its patterns are relative to, with a separator
     at its end. Codes are prefixes of codes of rules, in upper case; `select` is None where nothing was said of it.
+    `found` says that the file was found in the project, and not named by the user.
     """
 
     file: str = ""
@@ -44,14 +48,31 @@ class Settings:
     force_exclude: bool = False
     to: str | None = None
     gpu: str | None = None
+    found: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What a run is made for, and the names of the settings files of the project that say so.
+
+    Such a name is empty where the command line says it, itself or by `--config`, and where nobody does.
+    """
+
+    to: str | None
+    gpu: str | None
+    to_by: str = ""
+    gpu_by: str = ""
 
 
 def _scope(options: Settings, said: Settings) -> Scope:
     """A settings file, or none, together with the command line."""
     exclude = Patterns(said.extend_exclude) if said.extend_exclude else None
     per_file = tuple((pattern, _starting(prefixes)) for pattern, prefixes in said.per_file_ignores)
-    choice = Choice(_chosen(options, said), per_file, said.base)
-    return Scope(said.base, exclude, options.force_exclude or said.force_exclude, choice)
+    codes, alone = _chosen(options, said), _chosen(options, Settings())
+    without = Selection(alone) if said.found and (per_file or codes != alone) else None
+    choice = Choice(codes, per_file, said.base, without)
+    file = said.file if said.found else ""
+    return Scope(said.base, exclude, options.force_exclude or said.force_exclude, choice, file)
 
 
 def _chosen(options: Settings, said: Settings) -> frozenset[str] | None:
@@ -96,6 +117,7 @@ class Project:
         self._exclude = Patterns(self.options.extend_exclude) if self.options.extend_exclude else None
         self._nothing = Settings(base=self.here)
         self._none = _scope(self.options, self._nothing)
+        self._passed_over: list[str] = []
         # By directory: the file of settings that lies there, and the closest one.
         self._read: dict[str, tuple[Settings, Scope] | None] = {}
         self._closest: dict[str, tuple[Settings, Scope]] = {}
@@ -134,32 +156,42 @@ class Project:
     def _own(self, directory: str) -> tuple[Settings, Scope] | None:
         if directory not in self._read:
             base = os.path.join(directory, "")
-            found = (self._parsed(base + name, base) for name in NAMES)
-            said = next((each for each in found if each is not None), None)
+            found = (self._there(base + name, base) for name in NAMES)
+            said = next((replace(each, found=True) for each in found if each is not None), None)
             self._read[directory] = None if said is None else (said, _scope(self.options, said))
         return self._read[directory]
 
     def _given(self, config: Path) -> tuple[Settings, Scope]:
         try:
-            with open(config, "rb"):
-                said = self._parsed(str(config), self.here)
+            data = door.read(config, _MOST_BYTES, follow=True)
         except OSError as error:
             raise PrecisionFixError(f"--config {shown(str(config))}: {reason(error)}") from None
+        said = self._parsed(str(config), data, self.here)
         if said is None:
             raise PrecisionFixError(f"--config {shown(str(config))}: has no table [tool.precision-fix]")
         return said, _scope(self.options, said)
 
-    def _parsed(self, file: str, base: str) -> Settings | None:
+    def _there(self, file: str, base: str) -> Settings | None:
+        """What a file says that nobody named: it is read as every file that a project brings along."""
         try:
-            with open(file, "rb") as stream:
-                data = stream.read()
+            data = door.read(file, _MOST_BYTES)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return None
+        except door.NotPlain as error:
+            if _is_plain(file):
+                told = "put a file in its place, name one with --config, or leave them all out with --isolated"
+                raise PrecisionFixError(f"{self._shown(file)}: {error.strerror}, and is not read: {told}") from None
+            # Of a pyproject.toml we cannot know whether it is meant for us.
+            self._passed_over.append(f"{self._shown(file)}: {error.strerror}, and is not read for settings")
             return None
         except OSError as error:
             if not os.path.lexists(file):
                 return None  # in a directory above that is closed to us
             raise PrecisionFixError(f"{self._shown(file)}: cannot be read: {reason(error)}") from None
-        plain = os.path.basename(file) != NAMES[1]  # noqa: PTH119
+        return self._parsed(file, data, base)
+
+    def _parsed(self, file: str, data: bytes, base: str) -> Settings | None:
+        plain = _is_plain(file)
         if not plain and _NEEDLE not in data:
             return None
         from precision_fix.engine.settings_file import parse
@@ -169,38 +201,51 @@ class Project:
     def _shown(self, file: str) -> str:
         return shown(file.removeprefix(self.here))
 
-    def leaves_out(self, file: str) -> bool:
-        """Is a file excluded by its settings, or by those further up that exclude a directory above it?
+    def left_out_by(self, file: str) -> str | None:
+        """The settings that exclude a file, its own or those further up that exclude a directory above it.
 
-        What the walk never enters is excluded as well, below the directory of the settings or the current one.
+        What the walk never enters is excluded as well, below the directory of the settings or the current one: by
+        nobody, as what the command line excludes is. None for a file that counts.
         """
         if self._exclude is not None and self._exclude.covers(below(self.here, file)):
-            return True
+            return ""
         path = file
         while True:
             scope = self.closest(os.path.dirname(path))
             relative = below(scope.base, path)
             if scope.exclude is not None and scope.exclude.covers(relative, directory=path is not file):
-                return True
+                return scope.file
             if not SKIPPED.isdisjoint(relative.split("/")):
-                return True
+                return ""
             if self._only is not None or scope is self._none:
-                return False
+                return None
             path = scope.base.rstrip(os.sep)
             if not path:
-                return False
+                return None
 
-    def for_run(self, path: Path) -> Settings:
-        """The settings that decide on `to` and `gpu`: the command line, then those closest to the first path."""
+    def for_run(self, path: Path) -> Chosen:
+        """What decides on `to` and `gpu`: the command line, then the settings closest to the first path."""
         real = os.path.realpath(path)
         said = self._find(real if os.path.isdir(real) else os.path.dirname(real))[0]  # noqa: PTH112
         to, gpu = self.options.to, self.options.gpu
-        return replace(said, to=said.to if to is None else to, gpu=said.gpu if gpu is None else gpu)
+        by = said.file if said.found else ""
+        return Chosen(
+            said.to if to is None else to,
+            said.gpu if gpu is None else gpu,
+            by if to is None and said.to is not None else "",
+            by if gpu is None and said.gpu is not None else "",
+        )
 
-    def unheeded(self, run: Settings) -> Iterator[str]:
-        """A line for each file of settings that says another `to` or `gpu` than this run is made for."""
+    def remarks(self, run: Chosen) -> Iterator[str]:
+        """A line for each file of settings that is not heeded: all of it, or another `to` or `gpu` than the run's."""
+        yield from self._passed_over
         for own, _ in filter(None, self._read.values()):
             for key in ("to", "gpu"):
                 said = getattr(own, key)
                 if said not in (None, getattr(run, key)) and getattr(self.options, key) is None:
                     yield f'{own.file}: {key} = "{said}" is not heeded: the first path named decides for a whole run'
+
+
+def _is_plain(file: str) -> bool:
+    """Do the keys stand at the top of a file of this name?"""
+    return os.path.basename(file) != NAMES[1]  # noqa: PTH119

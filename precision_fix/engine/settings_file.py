@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from precision_fix.engine.settings import Settings
 from precision_fix.errors import PrecisionFixError
+from precision_fix.model import newlines
 from precision_fix.model.problem import shown
 from precision_fix.model.target import TARGETS
 from precision_fix.rules import codes
@@ -114,7 +115,7 @@ class _Reader:
         found = re.compile(rf"^[ \t]*[\"']?{re.escape(key)}[\"']?[ \t]*[=.]", re.MULTILINE).search(
             self._text, start, end.start() if end else len(self._text)
         )
-        return self._text.count("\n", 0, found.start()) + 1 if found else None
+        return newlines.number(self._text, found.start()) if found else None
 
     def _strings(self, key: str, value: object) -> list[str]:
         if not isinstance(value, list) or not all(isinstance(each, str) for each in value):

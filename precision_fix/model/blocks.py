@@ -17,6 +17,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from precision_fix.model import newlines
+
 # A line at the margin begins a block, unless it closes a bracket or is a comment.
 _TOP = re.compile(r"^[^\s)\]}#]", re.MULTILINE)
 _METHOD = re.compile(r"^    [^\s)\]}#]", re.MULTILINE)
@@ -59,7 +61,7 @@ def long_strings(text: str) -> list[int]:
     marks: list[int] = []
     position = text.find('"""')
     while position >= 0:
-        before = text[text.rfind("\n", 0, position) + 1 : position]
+        before = text[newlines.start_of(text, position) : position]
         if "#" in before or "'" in before or '"' in before or "\\" in before:
             return []
         marks.append(position)
@@ -84,7 +86,9 @@ class Blocks:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        starts = [found.start() for found in _TOP.finditer(text)]
+        # What is blanked keeps its line feeds, and the patterns begin a line behind one.
+        apart = not newlines.has_lone_returns(text)
+        starts = [found.start() for found in _TOP.finditer(text)] if apart else []
         self._blocks = [*_joined(text, starts, len(text), _DEFINES, 0)]
         self._classes: dict[int, Block] = {}
         self._starts = [block.start for block in self._blocks]

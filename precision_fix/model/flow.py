@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ast
 
-from precision_fix.model import calls
 from precision_fix.model.fate import Fate
 from precision_fix.model.guard import falls_to_float16, judged_by
 from precision_fix.model.handed import Handed
 from precision_fix.model.held import End, Held, Shape
 from precision_fix.model.module import Module
 from precision_fix.model.syntax import defaults
+from precision_fix.model.vocabulary.callees import DESCRIBES
 
 _SEQUENCES = ast.List | ast.Tuple | ast.Set
 _PASSES = ast.Starred | ast.Await | ast.NamedExpr | ast.BoolOp | ast.BinOp
@@ -83,7 +83,7 @@ class Follower(Handed):
             case ast.Subscript():
                 self.end(Fate.KEY if node is above.slice else Fate.UNKNOWN, above)
             case ast.Attribute():
-                self.end(Fate.SIZE if above.attr in calls.DESCRIBES else Fate.UNKNOWN, above)
+                self.end(Fate.SIZE if above.attr in DESCRIBES else Fate.UNKNOWN, above)
             case ast.Match() | ast.MatchValue():
                 self.end(Fate.COMPARED, above)
             case ast.Expr() | ast.Raise():

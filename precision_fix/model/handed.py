@@ -7,11 +7,11 @@ import ast
 from precision_fix.model import calls
 from precision_fix.model.bindings import Bindings
 from precision_fix.model.callees import Callee, callee
-from precision_fix.model.calls import Role
 from precision_fix.model.fate import Fate
 from precision_fix.model.held import Shape
 from precision_fix.model.module import Module
 from precision_fix.model.syntax import called
+from precision_fix.model.vocabulary.callees import Role
 
 # Methods of a tensor that take another and give one of the wider precision of both.
 _OPERATORS = frozenset(
@@ -49,7 +49,7 @@ class Handed(Bindings):
             self.end(Fate.CHOOSES, call)
 
     def argument(self, node: ast.AST, call: ast.Call, keyword: str | None) -> None:
-        role = calls.role(self.module, call, node, keyword)
+        role, guessed = calls.use(self.module, call, node, keyword)
         if self.held.tensor and role is Role.OTHER and calls.is_launch(self.module, call):
             role = Role.KERNEL
         if self.held.shape is Shape.OBJECT:
@@ -69,15 +69,16 @@ class Handed(Bindings):
         elif role is Role.DEFAULT:
             self.same(call)
         elif role is not Role.NOTHING:
-            self._used(node, call, keyword, role)
+            self._used(node, call, keyword, calls.Use(role, guessed))
 
-    def _used(self, node: ast.AST, call: ast.Call, keyword: str | None, role: Role) -> None:
+    def _used(self, node: ast.AST, call: ast.Call, keyword: str | None, use: calls.Use) -> None:
+        role, guessed = use
         if self.held.tensor:
             self._tensor_used(node, call, keyword, role)
         elif role in _FATE_OF_ROLE:
-            self.end(_FATE_OF_ROLE[role], call)
+            self.end(_FATE_OF_ROLE[role], call, guessed)
         elif role is Role.CAST and self.held.shape is Shape.VALUE:
-            self.end(calls.fate_of_cast(self.module, call), call)
+            self.end(calls.fate_of_cast(self.module, call), call, guessed)
             self.made(self.module, call)
         else:
             self._given(node, call, keyword)
@@ -142,7 +143,7 @@ class Handed(Bindings):
         if self.held.tensor:
             self.end(Fate.HANDED, call)
         elif self.held.shape is Shape.VALUE:
-            self.end(Fate.CHOOSES, call)
+            self.end(Fate.CHOOSES, call, guessed=True)
             self.made(self.module, call)
         else:
             self.end(Fate.UNKNOWN, call)

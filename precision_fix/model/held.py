@@ -37,12 +37,16 @@ class Held(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """An end of a value's way: its fate, and the node of which module meets it."""
+    """An end of a value's way: its fate, and the node of which module meets it.
+
+    `guessed` says that a callee's last name alone told.
+    """
 
     fate: Fate
     node: ast.AST
     module: Module
     origin: ast.AST | None = None
+    guessed: bool = False
 
     def where(self, module: Module) -> str:
         """The place, as it is said of a site in `module`."""

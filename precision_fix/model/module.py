@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 from functools import cached_property
 
+from precision_fix.model import newlines
 from precision_fix.model.around import ALONE, Around
 from precision_fix.model.blocks import Blocks, reads
 from precision_fix.model.scope import Definition, Names, Scope, build, grow
@@ -65,8 +65,8 @@ class Module:
 
     @cached_property
     def lines(self) -> list[str]:
-        """The lines as `ast` counts them: str.splitlines() would also break at form feeds and Unicode separators."""
-        return re.split(r"\r\n|\r|\n", self.text)
+        """The lines as `ast` counts them."""
+        return newlines.split(self.text)
 
     def source(self, node: ast.expr) -> str:
         """The text of an expression. `ast.get_source_segment` would cut the whole file into lines each time."""

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import cache
 
-from precision_fix.model import words
-from precision_fix.model.libraries import LIBRARIES, Follows, Library, Switch, Words
-from precision_fix.model.setting import Form, Setting
+from precision_fix.model.setting import Form, Setting, plain
 from precision_fix.model.target import Target
+from precision_fix.model.vocabulary import precision
+from precision_fix.model.vocabulary.libraries import LIBRARIES, Follows, Library, Switch, Words
+from precision_fix.model.vocabulary.truth import TRUE
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +55,62 @@ def replacement(setting: Setting) -> Answer | None:
     found = answer(setting)
     if found is not None:
         return found
-    if words.says(setting.value) and words.takes_dtype(setting):
-        new = words.other_word(setting.word, setting.target)
+    if precision.says(setting.value, setting.name) and takes_dtype(setting):
+        new = setting.target.word_like(setting.word)
         return Answer(None, new) if new else None
-    return Answer(None, False) if is_on(setting) and words.turns_on(setting) else None
+    return Answer(None, False) if is_on(setting) and turns_on(setting) else None
+
+
+def of_argument(name: str, word: str, callee: str | None) -> tuple[str, str] | None:
+    """The library's words for float32 and float16, for what a call in Python is given under a name; None where no
+    library is seen to read it.
+
+    `callee` is the dotted name of what is called, if there is one. The modules that the name begins with tell the
+    library, then its last name alone, which is a guess, then that the reader of such a name is usual.
+    """
+    found: dict[int, set[tuple[str, str]]] = {}
+    for library, row, at in _called_so(plain(name)):
+        if isinstance(row, Words) and word in row.words:
+            evidence = 3 if word in row.own else _calls(library, callee)
+            if "." not in at and (evidence or row.usual):
+                found.setdefault(evidence, set()).add(row.words[word])
+    best = found[max(found)] if found else set()
+    return best.pop() if len(best) == 1 else None
+
+
+def _calls(library: Library, callee: str | None) -> int:
+    """What a called name tells of the library: 2 by its module, 1 by its last name, 0 nothing."""
+    if callee is None:
+        return 0
+    module, _, last = callee.rpartition(".")
+    packages = {package.replace("-", "_") for package in library.packages}
+    if module and (callee.partition(".")[0] in packages or (library.targets and callee.startswith(library.targets))):
+        return 2
+    return int(last in library.callees)
+
+
+def takes_dtype(setting: Setting) -> bool:
+    """Whether the name is one of a precision, or the value is what Hydra puts there: `dtype: {_target_: ...}`."""
+    if setting.name == "target" or (setting.name == "path" and "get_object" in str(setting.beside("target"))):
+        return precision.is_precision(setting.above)
+    return precision.is_precision(setting.name)
+
+
+def turns_on(setting: Setting) -> bool:
+    """Whether the names say that a setting that is true turns bfloat16 on; `enabled` may stand under such a name."""
+    if precision.says(setting.beside(f"{setting.name}_dtype")):
+        return setting.name in precision.MIXED
+    if setting.name not in ("enabled", "enable", "use"):
+        return precision.is_switch(setting.name)
+    return precision.is_switch(setting.above) or (
+        setting.above == "torch_autocast" and precision.says(setting.beside("dtype"))
+    )
+
+
+def switch_beside(setting: Setting) -> str | None:
+    """The switch that decides whether a dtype counts at all: `mixed_precision` beside `mixed_precision_dtype`."""
+    switch = setting.name.removesuffix("_dtype")
+    return switch if switch in precision.MIXED and isinstance(setting.beside(switch), bool) else None
 
 
 Row = Words | Switch | Follows
@@ -74,11 +127,22 @@ def _rows() -> dict[str, list[tuple[Library, Row, str]]]:
     return found
 
 
+def _called_so(name: str) -> Iterator[tuple[Library, Row, str]]:
+    """The rows for a name in plain spelling: those that have it, those that any name counts for, the usual ones."""
+    yield from _rows().get(name, ())
+    yield from _rows()["*"]
+    while "_" in name:
+        _, _, name = name.partition("_")
+        for library, row, whole in _rows().get(name, ()):
+            if isinstance(row, Words) and row.usual and whole == name:
+                yield library, row, whole
+
+
 def _knowing(setting: Setting) -> Iterator[tuple[Library, Row]]:
     """The libraries that have a setting of this name and value, each with the first of its rows that does."""
     known: set[str] = set()
-    for library, row, name in (*_rows().get(setting.name, ()), *_rows()["*"]):
-        if library.name not in known and (name == "*" or setting.ends_in(name)) and _says(row, setting):
+    for library, row, name in _called_so(setting.name):
+        if library.name not in known and ("." not in name or setting.ends_in(name)) and _says(row, setting):
             known.add(library.name)
             yield library, row
 
@@ -102,7 +166,7 @@ def is_on(setting: Setting) -> bool:
     if setting.form is Form.KEY:
         return setting.value is True
     value = setting.value
-    return value is None or value is True or setting.word.lower() in ("true", "yes", "on", "1")
+    return value is None or value is True or setting.word.lower() in TRUE
 
 
 def _evidence(library: Library, row: Row, setting: Setting) -> int:
@@ -123,8 +187,7 @@ def _evidence(library: Library, row: Row, setting: Setting) -> int:
 def _answer(library: Library, row: Row, target: Target, setting: Setting) -> Answer:
     match row:
         case Words():
-            float32, float16 = row.words[setting.word]
-            return Answer(library, float16 if target.dtype == "float16" else float32)
+            return Answer(library, target.pick(row.words[setting.word]))
         case Switch():
             return Answer(library, False)
         case Follows():

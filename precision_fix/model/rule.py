@@ -5,8 +5,9 @@ A rule is one file in its shape's folder of `rules/`, found by its name.
 
 from __future__ import annotations
 
-from enum import Enum, auto
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Iterable
+from enum import Enum, IntEnum, auto
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from precision_fix.model.finding import Verdict
 
@@ -15,12 +16,25 @@ if TYPE_CHECKING:
     from precision_fix.model.site import Kind, Site
 
 
+class Stage(IntEnum):
+    """When a rule is asked: the narrower a meaning, the earlier; in the last are those that claim whatever is left."""
+
+    LEFT = 1
+    """The place stays as it is on purpose: it chooses no precision."""
+    STORED = 2
+    """It tells how stored bytes are read."""
+    REPORTED = 3
+    """No edit can do what is needed."""
+    CHANGED = 4
+    """It chooses a precision."""
+
+
 class AnyRule:
     """One meaning that a bfloat16 place can have, and what happens to it.
 
     `title` names the meaning in a few words, `why` gives the reason in a few sentences. `judge` decides: a verdict
-    where the place has this meaning, None where it has not. Rules are asked from the most particular family to the most
-    general (`FAMILIES`), within a family from the highest code down; the first verdict counts.
+    where the place has this meaning, None where it has not. The first verdict counts: rules are asked stage by stage,
+    within a stage as `before` and `after` say, by code. Any two that may be asked about one place need an order.
     """
 
     # Where the rules of this shape lie: `rules` itself, or the folder below it.
@@ -29,6 +43,10 @@ class AnyRule:
     code: ClassVar[str]
     title: ClassVar[str]
     why: ClassVar[str]
+    stage: ClassVar[Stage]
+    # The rules of the same shape that are asked later than this one, and sooner.
+    before: ClassVar[tuple[str, ...]] = ()
+    after: ClassVar[tuple[str, ...]] = ()
     runtime: ClassVar[bool] = False
 
 
@@ -71,16 +89,25 @@ class LineRule(AnyRule):
         raise NotImplementedError
 
 
-# Kept, bytes, reported only, probes, launch lines, settings, words and flags, dtypes: the last two claim whatever has
-# no narrower meaning.
-FAMILIES = "04936521"
+_Shape = TypeVar("_Shape", bound=AnyRule)
 
 
-def order(code: str) -> tuple[int, int]:
-    """The place of a rule in the order in which rules are asked. In a family the first code is the most general.
+def in_order(rules: Iterable[_Shape]) -> tuple[_Shape, ...]:
+    """Rules in the order in which they are asked; where nothing is declared, by code.
 
-    Raises ValueError for a code of no family.
+    Raises ValueError, naming them, for rules that are each to come before another of them.
     """
-    if code[2:3] not in tuple(FAMILIES):
-        raise ValueError(f"{code}: no family begins with {code[:3]}; FAMILIES has those there are")
-    return FAMILIES.index(code[2]), -int(code[3:])
+    left = sorted(rules, key=lambda rule: (rule.stage, rule.code))
+    sooner = {rule.code: {*rule.after, *(each.code for each in left if each.stage < rule.stage)} for rule in left}
+    for rule in left:
+        for code in rule.before:
+            sooner.setdefault(code, set()).add(rule.code)
+    found: list[_Shape] = []
+    while left:
+        codes = {rule.code for rule in left}
+        following = next((rule for rule in left if sooner[rule.code].isdisjoint(codes)), None)
+        if following is None:
+            raise ValueError(f"{', '.join(sorted(codes))}: each of these is to be asked before another one of them")
+        found.append(following)
+        left.remove(following)
+    return tuple(found)

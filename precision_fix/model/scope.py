@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from precision_fix.model.syntax import called
+from precision_fix.model.vocabulary.needles import MARKS
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
@@ -57,8 +58,8 @@ class Scope:
 class Names:
     """What one walk finds: scopes, parents, and by name the calls, attributes and definitions.
 
-    Of strings, keywords and parameters only those with a "16" or "flash" are kept (and the word "auto"): the others are
-    no sites.
+    Of strings, keywords and parameters only those with one of `MARKS` are kept ("16", "flash"; and the word "auto"):
+    the others are no sites.
     """
 
     root: Scope
@@ -151,10 +152,17 @@ def _name(node: ast.AST, scope: Scope, names: Names) -> Scope:
     return scope
 
 
+_SIXTEEN, _FLASH, *_MORE = MARKS
+
+
+def _is_marked(text: str) -> bool:
+    return _SIXTEEN in text or _FLASH in text or (bool(_MORE) and any(mark in text for mark in _MORE))
+
+
 def _constant(node: ast.AST, scope: Scope, names: Names) -> Scope:
     assert isinstance(node, ast.Constant)
     value = node.value
-    if type(value) is str and (value == "auto" or "16" in value or "flash" in value):
+    if type(value) is str and (value == "auto" or _is_marked(value)):
         names.strings.append(node)
     return scope
 
@@ -173,7 +181,7 @@ def _call(node: ast.AST, scope: Scope, names: Names) -> Scope:
 
 def _keyword(node: ast.AST, scope: Scope, names: Names) -> Scope:
     assert isinstance(node, ast.keyword)
-    if node.arg and ("16" in node.arg or "flash" in node.arg):
+    if node.arg and _is_marked(node.arg):
         names.keywords.append(node)
     return scope
 
@@ -181,7 +189,7 @@ def _keyword(node: ast.AST, scope: Scope, names: Names) -> Scope:
 def _parameter(node: ast.AST, scope: Scope, names: Names) -> Scope:
     assert isinstance(node, ast.arg)
     scope.bind(node.arg, node)
-    if "16" in node.arg:
+    if _is_marked(node.arg):
         names.parameters.append(node)
     return scope
 

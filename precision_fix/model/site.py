@@ -1,22 +1,18 @@
-"""Sites: the occurrences of bfloat16 in a parsed file, each with its kind and what its value comes to."""
+"""A site: one occurrence of bfloat16 in a parsed file, with its kind and what its value comes to."""
 
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import cached_property
-from pathlib import PurePath
 
-from precision_fix.model.attention import FLASH_WORDS
 from precision_fix.model.edit import Edit, ImportAlso, Rename, Replace
 from precision_fix.model.fate import Fate
 from precision_fix.model.flow import follow, follow_results
 from precision_fix.model.held import End
 from precision_fix.model.module import Module
-from precision_fix.model.syntax import called, defaults
 
 
 class Kind(Enum):
@@ -34,6 +30,9 @@ class Kind(Enum):
     ATTENTION = auto()
     PACKAGE = auto()
     LAUNCH = auto()
+
+
+_OF_DTYPES = frozenset({Kind.DTYPE, Kind.METHOD, Kind.TENSOR_TYPE})
 
 
 @dataclass(eq=False)
@@ -61,8 +60,7 @@ class Site:
     @cached_property
     def results(self) -> list[End]:
         """What becomes of the tensors and modules that are cast to, or made in, the site's precision."""
-        is_tensor = self.kind is Kind.METHOD
-        return follow_results(self.module, self.node, is_tensor=is_tensor)
+        return follow_results(self.module, self.node, is_tensor=self.kind is Kind.METHOD)
 
     def meets(self, *fates: Fate) -> Iterator[End]:
         """The ends of these fates, of the value or of what is made with it."""
@@ -107,218 +105,3 @@ class Site:
         # What binds the name already may be torch's own dtype; unbound, it came with the star that brought bfloat16.
         known = [self.module.imported(bound) for bound in taken.bindings[dtype]] if taken else []
         return (Replace(self.node, dtype),) if all(name == f"torch.{dtype}" for name in known) else None
-
-
-_OF_DTYPES = frozenset({Kind.DTYPE, Kind.METHOD, Kind.TENSOR_TYPE})
-_WORD = re.compile(r"(?:torch\.)?(?:bfloat16|bf16(?:-mixed|-true)?|amp_bf16|BF16)")
-_WORDS = re.compile(r"[a-z0-9]+")
-# What the name of a switch for bfloat16 may say besides. Another word makes it a name for something else: store_bf16.
-_SWITCH = frozenset(
-    {"bf16", "bfloat16", "use", "enable", "enabled", "full", "eval", "training", "train", "amp", "autocast"}
-)
-_TENSOR_TYPE = re.compile(r"torch\.(?:cuda\.|cpu\.)?BFloat16(?:Tensor|Storage)")
-PROBES = ("is_bf16_supported", "is_torch_bf16_gpu_available", "is_torch_bf16_available")
-
-
-def sites(module: Module) -> Iterator[Site]:
-    """Every site of a module, in no particular order."""
-    yield from _dtypes(module)
-    yield from _calls(module)
-    yield from _words(module)
-    yield from _flags(module)
-    yield from _attention(module)
-
-
-def _dtypes(module: Module) -> Iterator[Site]:
-    for attr in ("bfloat16", "BFloat16Tensor", "BFloat16Storage"):
-        for node in module.names.attributes.get(attr, ()):
-            if not isinstance(node.ctx, ast.Load):
-                continue
-            name = module.resolve(node)
-            if name == "torch.bfloat16":
-                yield Site(module, Kind.DTYPE, node, ast.unparse(node))
-            elif name and _TENSOR_TYPE.fullmatch(name):
-                yield Site(module, Kind.TENSOR_TYPE, node, ast.unparse(node))
-            elif name == "triton.language.bfloat16":
-                yield Site(module, Kind.KERNEL, node, ast.unparse(node))
-            elif attr == "bfloat16":
-                yield from _method(module, node, name)
-    yield from _imported_dtypes(module)
-
-
-def _method(module: Module, node: ast.Attribute, name: str | None) -> Iterator[Site]:
-    """`x.bfloat16()`: on a value, not on an imported module (`jnp.bfloat16(...)`)."""
-    call = module.parent(node)
-    if not isinstance(call, ast.Call) or call.func is not node or call.args or call.keywords:
-        return
-    root = node.value
-    while isinstance(root, ast.Attribute):
-        root = root.value
-    if isinstance(root, ast.Name) and name is not None and module.is_imported(root):
-        return
-    yield Site(module, Kind.METHOD, call, ".bfloat16()")
-
-
-def _imported_dtypes(module: Module) -> Iterator[Site]:
-    """`from torch import bfloat16 as bf16`: every read of the name, which may not look like bfloat16 at all."""
-    for scope in [*module.names.scopes.values()]:
-        for name, bound in [*scope.bindings.items()]:
-            if any(isinstance(binding, ast.alias) and binding.name == "bfloat16" for binding in bound):
-                module.ensure(name)
-    pending = [module.names.root]
-    while pending:
-        scope = pending.pop()
-        pending.extend(scope.children)
-        for name, reads in scope.loads.items():
-            owner = scope.owner(name)
-            bound = owner.bindings[name] if owner else []
-            imported = any(isinstance(b, ast.alias) and b.name == "bfloat16" for b in bound)
-            if imported or (name == "bfloat16" and owner is None):
-                for node in reads:
-                    if module.resolve(node) == "torch.bfloat16":
-                        yield Site(module, Kind.DTYPE, node, node.id)
-
-
-def _calls(module: Module) -> Iterator[Site]:
-    for probe in PROBES:
-        for call in module.names.calls.get(probe, ()):
-            yield Site(module, Kind.PROBE, call, ast.unparse(call.func))
-    for call in module.names.calls.get("getattr", ()):
-        if len(call.args) >= 2 and module.resolve(call.args[0]) == "torch":
-            yield Site(module, Kind.LOOKUP, call, "getattr")
-    for call in module.names.calls.get("load_state_dict", ()):
-        for keyword in call.keywords:
-            if keyword.arg == "assign" and isinstance(keyword.value, ast.Constant) and keyword.value.value is True:
-                yield Site(module, Kind.CHECKPOINT, call, "assign=True")
-
-
-def _words(module: Module) -> Iterator[Site]:
-    for node in module.names.strings:
-        above = module.parent(node)
-        if isinstance(above, ast.Expr | ast.JoinedStr) or not isinstance(node.value, str):
-            continue
-        if _TENSOR_TYPE.fullmatch(node.value) and isinstance(above, ast.Call):
-            yield Site(module, Kind.TENSOR_TYPE, node, repr(node.value))
-        elif _WORD.fullmatch(node.value):
-            yield Site(module, Kind.WORD, node, repr(node.value))
-        elif node.value == "auto" and isinstance(above, ast.keyword) and above.arg in ("torch_dtype", "dtype"):
-            yield Site(module, Kind.CHECKPOINT, node, f'{above.arg}="auto"')
-
-
-def is_flag(name: str) -> bool:
-    """Whether a name is that of a switch for bfloat16: bf16, use_bf16, bf16_full_eval, enable_bfloat16."""
-    words = _WORDS.findall(name.lower())
-    return ("bf16" in words or "bfloat16" in words) and _SWITCH.issuperset(words) and not name.startswith("_")
-
-
-def _flags(module: Module) -> Iterator[Site]:
-    """Flags that are set to True, in a keyword, an attribute, an item, a map or a default."""
-    for keyword in module.names.keywords:
-        if keyword.arg and is_flag(keyword.arg):
-            yield Site(module, Kind.FLAG, keyword, keyword.arg, keyword.value)
-    for attr, nodes in module.names.attributes.items():
-        if is_flag(attr):
-            for node in nodes:
-                yield from _assigned_flag(module, node, attr)
-    for constant in module.names.strings:
-        # `--bf16/--no-bf16` is one switch.
-        if isinstance(constant.value, str) and is_flag(constant.value.split("/")[0]) and len(constant.value) < 40:
-            yield from _flag_by_string(module, constant)
-    for parameter in module.names.parameters:
-        if is_flag(parameter.arg):
-            arguments = module.parent(parameter)
-            default = dict(defaults(arguments)).get(parameter) if isinstance(arguments, ast.arguments) else None
-            if default is not None:
-                yield Site(module, Kind.FLAG, parameter, parameter.arg, default)
-    yield from _named_flags(module)
-
-
-def _assigned_flag(module: Module, node: ast.expr, name: str) -> Iterator[Site]:
-    value = module.assigned_value(node)
-    if value is not None:
-        yield Site(module, Kind.FLAG, node, name, value)
-
-
-def _named_flags(module: Module) -> Iterator[Site]:
-    """`use_bf16 = True` and, in a dataclass, `bf16: bool = True` or `= field(default=True)`."""
-    pending = [module.names.root]
-    while pending:
-        scope = pending.pop()
-        pending.extend(scope.children)
-        for name, nodes in scope.bindings.items():
-            if is_flag(name):
-                for node in nodes:
-                    if isinstance(node, ast.Name):
-                        yield from _assigned_flag(module, node, name)
-
-
-def _flag_by_string(module: Module, constant: ast.Constant) -> Iterator[Site]:
-    above = module.parent(constant)
-    name = str(constant.value)
-    if isinstance(above, ast.Dict):
-        for key, value in zip(above.keys, above.values, strict=True):
-            if key is constant:
-                yield Site(module, Kind.FLAG, constant, repr(name), value)
-    elif isinstance(above, ast.Subscript) and above.slice is constant:
-        target: ast.AST = above
-        outer = module.parent(above)
-        if (
-            isinstance(outer, ast.Subscript)
-            and isinstance(outer.slice, ast.Constant)
-            and outer.slice.value == "enabled"
-        ):
-            target = outer
-        value_set = module.assigned_value(target)
-        if value_set is not None:
-            yield Site(module, Kind.FLAG, constant, repr(name), value_set)
-    elif isinstance(above, ast.Call) and constant in above.args:
-        if name.startswith("-"):
-            for keyword in above.keywords:
-                if keyword.arg == "default":
-                    yield Site(module, Kind.FLAG, constant, repr(name), keyword.value)
-        elif called(above) in ("setdefault", "setattr") and above.args[-1] is not constant:
-            yield Site(module, Kind.FLAG, constant, repr(name), above.args[-1])
-
-
-_FLASH_FLAGS = ("use_flash_attention_2", "use_flash_attention", "use_flash_attn", "use_flash_attn_2")
-_FLASH_PACKAGES = frozenset({"flash_attn", "flash_attn_interface", "flash_attn_2_cuda", "flash_attn_3"})
-
-
-def _attention(module: Module) -> Iterator[Site]:
-    """Where flash attention is asked for by a word or a flag, and where its package is imported."""
-    if "flash" not in module.text:
-        return
-    for node in module.names.strings:
-        above = module.parent(node)
-        if isinstance(node.value, str) and FLASH_WORDS.fullmatch(node.value) and not isinstance(above, ast.Expr):
-            yield Site(module, Kind.ATTENTION, node, repr(node.value))
-    for keyword in module.names.keywords:
-        if keyword.arg in _FLASH_FLAGS and _is_true(keyword.value):
-            yield Site(module, Kind.ATTENTION, keyword, keyword.arg, keyword.value)
-    for attr in _FLASH_FLAGS:
-        for attribute in module.names.attributes.get(attr, ()):
-            value = module.assigned_value(attribute)
-            if value is not None and _is_true(value):
-                yield Site(module, Kind.ATTENTION, attribute, attr, value)
-    if "flash_attn" not in module.text or not _FLASH_PACKAGES.isdisjoint(PurePath(module.path).parts):
-        return  # or the package itself
-    first = min(_package_imports(module), key=lambda statement: statement.lineno, default=None)
-    if first is not None:
-        yield Site(module, Kind.PACKAGE, first, "flash_attn")
-
-
-def _is_true(value: ast.expr) -> bool:
-    return isinstance(value, ast.Constant) and value.value is True
-
-
-def _package_imports(module: Module) -> Iterator[ast.Import | ast.ImportFrom]:
-    for node in module.names.parents:
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and not node.level:
-            # Its padding is plain PyTorch.
-            names = [node.module or ""] if node.module != "flash_attn.bert_padding" else []
-        else:
-            continue
-        if any(name.split(".")[0] in _FLASH_PACKAGES for name in names):
-            yield node

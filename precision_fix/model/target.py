@@ -4,34 +4,42 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from precision_fix.model.vocabulary.precision import STYLES
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A precision and how it is spelt: `dtype` for torch, `method` on a tensor, `short` in most configs."""
+    """A precision and how it is spelt: `dtype` for torch, `method` on a tensor, `short` in most configs.
+
+    `offered` are the words by which programs offer it, the best first.
+    """
 
     dtype: str
     method: str
     tensor: str
     short: str
     gguf: str
-    accelerate: str
-    lightning_mixed: str
-    lightning_true: str
-    composer: str
+    offered: tuple[str, ...]
+
+    def pick(self, words: tuple[str, str]) -> str:
+        """The one of a pair of the vocabulary, of which the first is for float32."""
+        return words[self.dtype == "float16"]
 
     def word(self, old: str) -> str | None:
         """The word for this precision in the style of `old`, a word for bfloat16; None if `old` is no such word."""
-        styles = {
-            "bfloat16": self.dtype,
-            "torch.bfloat16": f"torch.{self.dtype}",
-            "bf16": self.short,
-            "amp_bf16": self.composer,
-            "bf16-mixed": self.lightning_mixed,
-            "bf16-true": self.lightning_true,
-        }
-        return styles.get(old)
+        words = STYLES.get(old)
+        return self.pick(words) if words is not None else None
+
+    def word_like(self, old: str) -> str | None:
+        """The same for a word in other capitals, in which the new one is written too; None where there is none."""
+        new = self.word(old) or self.word(old.lower())
+        if new is None or old.islower() or old in STYLES:
+            return new
+        return new.upper() if old.isupper() else None
 
 
-FLOAT32 = Target("float32", "float", "FloatTensor", "fp32", "f32", "no", "32-true", "32-true", "fp32")
-FLOAT16 = Target("float16", "half", "HalfTensor", "fp16", "f16", "fp16", "16-mixed", "16-true", "amp_fp16")
+_FULL = ("no", "float32", "torch.float32", "fp32", "f32", "32-true", "32", "full", "float", "FP32", "none")
+_HALF = ("float16", "torch.float16", "fp16", "16-true", "half")
+FLOAT32 = Target("float32", "float", "FloatTensor", "fp32", "f32", _FULL)
+FLOAT16 = Target("float16", "half", "HalfTensor", "fp16", "f16", _HALF)
 TARGETS = {"float32": FLOAT32, "float16": FLOAT16}

@@ -71,8 +71,8 @@ class Worklist:
             self._seen.add(alike)
             self._pending.append(held)
 
-    def end(self, fate: Fate, node: ast.AST) -> None:
-        self._ends[End(fate, node, self.module, self.held.origin)] = None
+    def end(self, fate: Fate, node: ast.AST, guessed: bool = False) -> None:
+        self._ends[End(fate, node, self.module, self.held.origin, guessed)] = None
 
     def may_be(self, key: str | int | None) -> bool:
         """Whether what is read under a key may be what is held; None is any key."""

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from precision_fix.engine.scan import FileScan
+from precision_fix.model import newlines
 from precision_fix.model.finding import Action, Finding
 from precision_fix.sources import PYTHON, format_of_named
 from precision_fix.sources.text import Undecodable, decode
 
 _CONTEXT = 3
-_END = re.compile(r"\r\n|\r|\n")
 _WORD = re.compile(r"\w+|\s+|.", re.DOTALL)
 # Beyond this many words, a changed block is taken as one piece: comparing costs their square.
 _MOST_WORDS = 2000
@@ -95,15 +95,6 @@ def text_of(file: FileScan, data: bytes) -> str:
         return data.decode("utf-8", "replace")
 
 
-def lines_of(text: str) -> list[str]:
-    """The lines of a text as `ast` and editors count them, each with its end."""
-    lines, position = [], 0
-    for end in _END.finditer(text):
-        lines.append(text[position : end.end()])
-        position = end.end()
-    return [*lines, text[position:]] if position < len(text) else lines
-
-
 def blocks(old: list[str], new: list[str]) -> list[Block]:
     """The lines that differ."""
     if len(old) == len(new):
@@ -143,7 +134,7 @@ def _pairs_that_differ(old: list[str], new: list[str]) -> Iterator[Block]:
 def line_after(file: FileScan) -> Callable[[int], int]:
     """A function from the number of a line before to its number after; both from 1."""
     before, after = texts(file)
-    changed = blocks(lines_of(before), lines_of(after))
+    changed = blocks(newlines.with_ends(before), newlines.with_ends(after))
 
     def moved(line: int) -> int:
         shift = 0
@@ -161,7 +152,7 @@ def line_after(file: FileScan) -> Callable[[int], int]:
 def hunks(file: FileScan) -> list[Hunk]:
     """The pieces of a file's diff. Each change of the file is with the piece that it lies in, or lies nearest to."""
     before, after = texts(file)
-    old, new = lines_of(before), lines_of(after)
+    old, new = newlines.with_ends(before), newlines.with_ends(after)
     groups: list[list[Block]] = []
     for block in blocks(old, new):
         if groups and block.start - groups[-1][-1].end <= 2 * _CONTEXT:
@@ -211,7 +202,7 @@ def _bare(line: str) -> str:
 
 def replacements(before: str, after: str) -> list[Replacement]:
     """The least pieces of the text before, in whole words, that must be replaced to give the text after."""
-    old, new = lines_of(before), lines_of(after)
+    old, new = newlines.with_ends(before), newlines.with_ends(after)
     starts, new_starts = _starts(old), _starts(new)
     result = []
     for block in blocks(old, new):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from precision_fix import __version__
+from precision_fix.engine.hidden import Hidden
 from precision_fix.engine.scan import FileScan
 from precision_fix.model.finding import Action, Finding
 from precision_fix.model.problem import Problem, shown
@@ -47,6 +48,7 @@ def data(run: Run) -> dict[str, Any]:
         "rules": {code: _rule(run, code) for code in run.codes},
         "files": [_file(run, file, addresses) for file in run.files],
         "problems": [_problem(problem, addresses) for problem in run.problems],
+        "left_out": [_hidden(each) for each in run.scan.hidden],
     }
 
 
@@ -98,6 +100,16 @@ def _hunks(file: FileScan, pieces: list[Hunk]) -> Iterator[dict[str, Any]]:
             "findings": [number[id(finding)] for finding in piece.findings],
             "diff": "".join(f"{line.mark}{line.text}\n" for line in piece.lines),
         }
+
+
+def _hidden(hidden: Hidden) -> dict[str, Any]:
+    return {
+        "by": hidden.by or None,
+        "paths": [shown(path) for path in hidden.paths],
+        "places": hidden.places,
+        "files": hidden.files,
+        "all": hidden.whole,
+    }
 
 
 def _problem(problem: Problem, addresses: Addresses) -> dict[str, Any]:

@@ -100,6 +100,9 @@ class Run:
             parts.append(f"{count(len(self.manual), 'place')} {'needs' if len(self.manual) == 1 else 'need'} a hand")
         if self.kept:
             parts.append(f"{len(self.kept):,} left on purpose")
+        left_out = sum(each.places for each in self.scan.hidden)
+        if left_out:
+            parts.append(f"{count(left_out, 'place')} left out unread")
         if self.problems:
             parts.append(f"{count(len(self.problems), 'file')} failed")
         return f"{count(self.scan.looked_at, 'file')} read: {', '.join(parts)}."

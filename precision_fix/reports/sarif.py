@@ -18,10 +18,11 @@ from typing import Any
 
 from precision_fix import __version__
 from precision_fix.engine.scan import FileScan
+from precision_fix.model import newlines
 from precision_fix.model.finding import Action, Finding
 from precision_fix.model.problem import count, shown
 from precision_fix.reports.address import Addresses, visible
-from precision_fix.reports.hunks import lines_of, replacements, texts
+from precision_fix.reports.hunks import replacements, texts
 from precision_fix.reports.run import Run, explained
 from precision_fix.rules import rule
 from precision_fix.rules.examples import example
@@ -134,7 +135,7 @@ class _Log:
         """A line of a file, as it is now; empty where the bytes were not asked for."""
         if path not in self._lines:
             file = self._files[path]
-            self._lines[path] = lines_of(texts(file)[not self._run.dry])
+            self._lines[path] = newlines.with_ends(texts(file)[not self._run.dry])
         lines = self._lines[path]
         return lines[number - 1] if number <= len(lines) else ""
 
@@ -240,7 +241,7 @@ class _Regions:
     def __init__(self, text: str) -> None:
         self._text = text
         self._starts = [0]
-        for line in lines_of(text):
+        for line in newlines.with_ends(text):
             self._starts.append(self._starts[-1] + len(line))
 
     def region(self, start: int, end: int) -> dict[str, int]:

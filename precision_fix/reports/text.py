@@ -42,6 +42,7 @@ class _Report:
         self._kept()
         self._manual()
         self._unused()
+        self._hidden()
         self._problems()
         self._summary()
 
@@ -98,6 +99,16 @@ class _Report:
     def _unused(self) -> None:
         for file, line in self.run.unused_keeps:
             self._add(f"{shown(file.path)}:{line}: this `# precision-fix: keep` keeps nothing: remove it", "yellow")
+
+    def _hidden(self) -> None:
+        hidden = self.run.scan.hidden
+        if hidden:
+            self._add("Left out, though it speaks of bfloat16:", "bold yellow")
+            for each in hidden[: None if self.run.verbose else _MOST_LINES]:
+                self._add(f"  {each}")
+            if len(hidden) > _MOST_LINES and not self.run.verbose:
+                self._add(f"  and {len(hidden) - _MOST_LINES} more (-v lists them)", "dim")
+            self._add()
 
     def _problems(self) -> None:
         if self.run.problems:

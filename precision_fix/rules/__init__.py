@@ -12,7 +12,7 @@ from functools import cache
 from typing import TypeVar
 
 from precision_fix.errors import PrecisionFixError
-from precision_fix.model.rule import AnyRule, order
+from precision_fix.model.rule import AnyRule, LineRule, Rule, SettingRule, in_order
 
 _Shape = TypeVar("_Shape", bound=AnyRule)
 
@@ -37,15 +37,14 @@ def _rule(code: str) -> AnyRule:
 
 
 def rules() -> tuple[AnyRule, ...]:
-    """All rules, in the order in which they are asked."""
-    return tuple(_rule(code) for code in sorted(codes(), key=order))
+    """All rules, shape by shape in the order in which they are asked."""
+    return (*rules_of(Rule), *rules_of(SettingRule), *rules_of(LineRule))
 
 
 def rules_of(shape: type[_Shape]) -> tuple[_Shape, ...]:
     """The rules of one shape, in the order in which they are asked. Only they are imported."""
     mine = (code for code, name in _modules().items() if name.split(".")[-2] == shape.folder)
-    found = (_rule(code) for code in sorted(mine, key=order))
-    return tuple(rule for rule in found if isinstance(rule, shape))
+    return in_order(rule for rule in map(_rule, mine) if isinstance(rule, shape))
 
 
 def rule(code: str) -> AnyRule:

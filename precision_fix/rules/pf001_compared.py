@@ -6,7 +6,7 @@ import ast
 
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, keep
-from precision_fix.model.rule import Rule
+from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 
 _HARMLESS = frozenset({Fate.COMPARED, Fate.TEXT, Fate.KEY, Fate.SIZE})
@@ -22,6 +22,7 @@ class RULE(Rule):
         "a size table would give a float32 tensor two bytes, a half-precision path would be taken for a full one."
     )
     kinds = frozenset({Kind.DTYPE, Kind.TENSOR_TYPE})
+    stage = Stage.LEFT
 
     def judge(self, site: Site) -> Verdict | None:
         kept_for_size = Fate.SIZE in site.fates and isinstance(site.parent, ast.Assign)

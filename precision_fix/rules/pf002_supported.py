@@ -8,7 +8,7 @@ import re
 from precision_fix.model.context import container, receiver
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, keep
-from precision_fix.model.rule import Rule
+from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 
 _SUPPORTED = re.compile(r"(?i)support|allow|valid|accept|permit|known|available|compatible|eligible|(?:^|_)(?:un|dis)")
@@ -23,6 +23,8 @@ class RULE(Rule):
         "bfloat16."
     )
     kinds = frozenset({Kind.DTYPE, Kind.TENSOR_TYPE})
+    stage = Stage.LEFT
+    before = ("PF001",)
 
     def judge(self, site: Site) -> Verdict | None:
         sequence = container(site)

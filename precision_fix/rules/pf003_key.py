@@ -7,7 +7,7 @@ import ast
 from precision_fix.model.context import container, is_record
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, keep
-from precision_fix.model.rule import Rule
+from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 from precision_fix.model.syntax import key_of
 
@@ -28,6 +28,8 @@ class RULE(Rule):
         "is turned round: two names for one dtype would leave one name."
     )
     kinds = frozenset({Kind.DTYPE, Kind.TENSOR_TYPE, Kind.WORD})
+    stage = Stage.LEFT
+    before = ("PF002",)
 
     def judge(self, site: Site) -> Verdict | None:
         above = site.parent

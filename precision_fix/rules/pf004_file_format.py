@@ -7,7 +7,7 @@ import ast
 from precision_fix.model.context import receiver
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, keep
-from precision_fix.model.rule import Rule
+from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 
 # The dtype tags of the safetensors header (safetensors README, "Format") and of GGUF.
@@ -22,6 +22,8 @@ class RULE(Rule):
         "computes in; read as another type they are garbage."
     )
     kinds = frozenset({Kind.DTYPE, Kind.WORD, Kind.TENSOR_TYPE})
+    stage = Stage.LEFT
+    before = ("PF003",)
 
     def judge(self, site: Site) -> Verdict | None:
         if site.kind is Kind.WORD:

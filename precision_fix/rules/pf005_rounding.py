@@ -6,7 +6,7 @@ import ast
 
 from precision_fix.model.finding import Verdict, keep
 from precision_fix.model.module import Module
-from precision_fix.model.rule import Rule
+from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 from precision_fix.model.syntax import is_direct_argument
 
@@ -22,6 +22,8 @@ class RULE(Rule):
         "reads the bits. Both compute nothing in bfloat16, and neither means the same with another dtype."
     )
     kinds = frozenset({Kind.DTYPE, Kind.METHOD})
+    stage = Stage.LEFT
+    before = ("PF004",)
 
     def judge(self, site: Site) -> Verdict | None:
         cast = _cast(site)

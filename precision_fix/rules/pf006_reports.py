@@ -7,7 +7,7 @@ import ast
 from precision_fix.model.context import says_bfloat16, tests_around
 from precision_fix.model.finding import Verdict, keep
 from precision_fix.model.module import Module
-from precision_fix.model.rule import Rule
+from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 from precision_fix.model.syntax import is_direct_argument
 
@@ -21,6 +21,8 @@ class RULE(Rule):
         "caller what the caller asked for."
     )
     kinds = frozenset({Kind.DTYPE})
+    stage = Stage.LEFT
+    before = ("PF005",)
 
     def judge(self, site: Site) -> Verdict | None:
         test = next(tests_around(site), None)

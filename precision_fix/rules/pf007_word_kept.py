@@ -14,7 +14,7 @@ from precision_fix.model.context import (
 )
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, keep
-from precision_fix.model.rule import Rule
+from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 from precision_fix.model.syntax import called
 
@@ -27,6 +27,8 @@ class RULE(Rule):
         "leads to is a place of its own, and is rewritten there."
     )
     kinds = frozenset({Kind.WORD})
+    stage = Stage.LEFT
+    before = ("PF004",)
 
     def judge(self, site: Site) -> Verdict | None:
         if Fate.COMPARED in site.fates or Fate.KEY in site.fates:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 
 from precision_fix.model.finding import Verdict, keep
-from precision_fix.model.rule import Rule
+from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 
 
@@ -17,6 +17,7 @@ class RULE(Rule):
         "`including_emulation=False` already tells the truth."
     )
     kinds = frozenset({Kind.PROBE})
+    stage = Stage.LEFT
 
     def judge(self, site: Site) -> Verdict | None:
         assert isinstance(site.node, ast.Call)

@@ -7,7 +7,7 @@ import re
 
 from precision_fix.model.finding import Verdict, keep
 from precision_fix.model.module import Function
-from precision_fix.model.rule import Rule
+from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 
 _PROBE = re.compile(r"(?:^|_)(?:probe|self_?check|self_?test|is_fast|works)(?:$|_)")
@@ -18,6 +18,8 @@ class RULE(Rule):
     title = "tries whether bfloat16 works"
     why = "The code finds out by itself whether bfloat16 works. With another dtype it would learn nothing."
     kinds = frozenset({Kind.DTYPE, Kind.METHOD})
+    stage = Stage.LEFT
+    before = ("PF006",)
 
     def judge(self, site: Site) -> Verdict | None:
         node: ast.AST = site.node

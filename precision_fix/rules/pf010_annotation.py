@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from precision_fix.model.context import is_annotation
 from precision_fix.model.finding import Verdict, keep
-from precision_fix.model.rule import Rule
+from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 
 
@@ -16,6 +16,8 @@ class RULE(Rule):
         "Nothing runs in it."
     )
     kinds = frozenset({Kind.DTYPE, Kind.TENSOR_TYPE, Kind.WORD})
+    stage = Stage.LEFT
+    before = ("PF009", "PF007")
 
     def judge(self, site: Site) -> Verdict | None:
         return keep("part of an annotation") if is_annotation(site) else None

@@ -6,7 +6,7 @@ import re
 
 from precision_fix.model.context import receiver
 from precision_fix.model.finding import Verdict, manual, rewrite
-from precision_fix.model.rule import Rule
+from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 
 # Parameters that tell what something is, not what it shall become.
@@ -22,6 +22,7 @@ class RULE(Rule):
         "compilers refuse it."
     )
     kinds = frozenset({Kind.DTYPE})
+    stage = Stage.CHANGED
 
     def judge(self, site: Site) -> Verdict | None:
         name = receiver(site)

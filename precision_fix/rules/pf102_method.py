@@ -6,7 +6,7 @@ import ast
 
 from precision_fix.model.edit import Rename
 from precision_fix.model.finding import Verdict, rewrite
-from precision_fix.model.rule import Rule
+from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 
 
@@ -15,6 +15,7 @@ class RULE(Rule):
     title = "casts with .bfloat16()"
     why = "The method casts a tensor, or all of a module's parameters, as `.to(torch.bfloat16)` does."
     kinds = frozenset({Kind.METHOD})
+    stage = Stage.CHANGED
 
     def judge(self, site: Site) -> Verdict | None:
         assert isinstance(site.node, ast.Call) and isinstance(site.node.func, ast.Attribute)

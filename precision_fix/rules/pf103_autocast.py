@@ -5,7 +5,7 @@ from __future__ import annotations
 from precision_fix.model.autocast import autocast_call, enabled_position, is_off, takes_kwargs
 from precision_fix.model.edit import SetArgument
 from precision_fix.model.finding import Verdict, rewrite
-from precision_fix.model.rule import Rule
+from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 
 
@@ -18,6 +18,8 @@ class RULE(Rule):
         "well."
     )
     kinds = frozenset({Kind.DTYPE})
+    stage = Stage.CHANGED
+    before = ("PF101",)
 
     def judge(self, site: Site) -> Verdict | None:
         call = autocast_call(site)

@@ -6,7 +6,7 @@ import ast
 
 from precision_fix.model.edit import Rename, Replace, Respell
 from precision_fix.model.finding import Verdict, rewrite
-from precision_fix.model.rule import Rule
+from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 
 
@@ -15,6 +15,7 @@ class RULE(Rule):
     title = "a tensor type"
     why = "`torch.cuda.BFloat16Tensor` is the old spelling of a dtype and a device in one; it creates and casts."
     kinds = frozenset({Kind.TENSOR_TYPE})
+    stage = Stage.CHANGED
 
     def judge(self, site: Site) -> Verdict | None:
         name = site.module.target.tensor

@@ -6,7 +6,7 @@ import ast
 
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, keep, rewrite
-from precision_fix.model.rule import Rule
+from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 
 
@@ -18,6 +18,8 @@ class RULE(Rule):
         "the value changes. A map whose values only give sizes stays as it is."
     )
     kinds = frozenset({Kind.DTYPE})
+    stage = Stage.CHANGED
+    before = ("PF103",)
 
     def judge(self, site: Site) -> Verdict | None:
         if not isinstance(site.parent, ast.Dict):

@@ -9,7 +9,7 @@ from precision_fix.model.finding import Verdict, guards, held, keep
 from precision_fix.model.guard import accepted, guards_kernel, is_equality_assertion
 from precision_fix.model.kernels import cannot_run
 from precision_fix.model.needs import needs_it
-from precision_fix.model.rule import Rule
+from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 
 
@@ -21,6 +21,8 @@ class RULE(Rule):
         "alone it would fail. The guard of a compiled kernel stays, with what reaches it: that takes nothing else."
     )
     kinds = frozenset({Kind.DTYPE})
+    stage = Stage.CHANGED
+    before = ("PF105",)
 
     def judge(self, site: Site) -> Verdict | None:
         above = site.parent

@@ -7,7 +7,7 @@ import ast
 from precision_fix.model.edit import Respell
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, keep, rewrite
-from precision_fix.model.rule import Rule
+from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 
 
@@ -16,6 +16,7 @@ class RULE(Rule):
     title = 'getattr(torch, "bfloat16")'
     why = "A long way to write torch.bfloat16; where its value chooses a precision, the name changes."
     kinds = frozenset({Kind.LOOKUP})
+    stage = Stage.CHANGED
 
     def judge(self, site: Site) -> Verdict | None:
         assert isinstance(site.node, ast.Call)

@@ -3,34 +3,15 @@
 from __future__ import annotations
 
 import ast
-import re
 
 from precision_fix.model.context import receiver
 from precision_fix.model.edit import Respell
 from precision_fix.model.finding import Verdict, keep, rewrite
 from precision_fix.model.module import Function
-from precision_fix.model.rule import Rule
+from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
+from precision_fix.model.vocabulary import precision
 
-_PRECISION = re.compile(r"(?i)dtype|precision|data_type|torch_type|compute_type|weight_type|amp_type")
-_DESCRIBES = frozenset(
-    {
-        "src",
-        "source",
-        "orig",
-        "original",
-        "from",
-        "save",
-        "store",
-        "stored",
-        "storage",
-        "file",
-        "expected",
-        "checkpoint",
-        "ckpt",
-    }
-    | {"name", "names", "str", "tag", "choices", "options", "kv", "wire"}
-)
 # Languages for kernels, in which a dtype's word is part of a program that is compiled.
 _LANGUAGES = ("tilelang", "cutlass", "helion", "cute")
 # Libraries with a bfloat16 of their own, which computes where they do.
@@ -42,11 +23,12 @@ class RULE(Rule):
     title = "a word that names a dtype"
     why = '`torch_dtype="bfloat16"` and its like choose a precision just as torch.bfloat16 does.'
     kinds = frozenset({Kind.WORD})
+    stage = Stage.CHANGED
 
     def judge(self, site: Site) -> Verdict | None:
         assert isinstance(site.node, ast.Constant)
         name = receiver(site)
-        if name is None or not _PRECISION.search(name) or _DESCRIBES.intersection(name.lower().split("_")):
+        if name is None or not _chooses(name.lower()):
             return keep("a word whose reader the file does not show")
         if _in_decorator(site):
             return keep("registers something under this word")
@@ -60,6 +42,11 @@ class RULE(Rule):
         if new is None:
             return keep("a word that is no dtype of its own")
         return rewrite(f"{name} chooses a precision", Respell(site.node, site.word, new))
+
+
+def _chooses(name: str) -> bool:
+    # A cache of keys and values is often kept in another precision than the one that is computed in.
+    return precision.is_precision(name) and not precision.describes(name) and "kv" not in name.split("_")
 
 
 def _beside(site: Site) -> str | None:

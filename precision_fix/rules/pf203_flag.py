@@ -11,7 +11,7 @@ from precision_fix.model.edit import Replace
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, keep, rewrite
 from precision_fix.model.flow import follow
-from precision_fix.model.rule import Rule
+from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 from precision_fix.model.syntax import called
 
@@ -28,6 +28,7 @@ class RULE(Rule):
         "what it leads to is rewritten there."
     )
     kinds = frozenset({Kind.FLAG})
+    stage = Stage.CHANGED
 
     def judge(self, site: Site) -> Verdict | None:
         values = list(_turning_on(site.value)) if site.value is not None else []

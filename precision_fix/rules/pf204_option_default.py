@@ -9,7 +9,7 @@ from precision_fix.model.context import receiver
 from precision_fix.model.edit import Respell
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, keep, manual, rewrite
-from precision_fix.model.rule import Rule
+from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 from precision_fix.model.syntax import called, defaults, key_of
 
@@ -26,6 +26,8 @@ class RULE(Rule):
         '"fp32"]. Where it offers no word for float32 the default stays.'
     )
     kinds = frozenset({Kind.WORD})
+    stage = Stage.CHANGED
+    before = ("PF202",)
 
     def judge(self, site: Site) -> Verdict | None:
         assert isinstance(site.node, ast.Constant)
@@ -75,7 +77,7 @@ def _is_compared(site: Site, call: ast.Call) -> bool:
 
 def _chosen(site: Site, offered: list[str], *, is_compared: bool = False) -> Verdict:
     assert isinstance(site.node, ast.Constant)
-    new = next((word for word in _spellings(site) if word in offered), None)
+    new = next((word for word in site.module.target.offered if word in offered), None)
     if new is None and is_compared:
         return keep(_LEADS)
     if new is None:
@@ -120,13 +122,6 @@ def _without_choices(site: Site, call: ast.Call) -> Verdict | None:
         return keep(_LEADS)
     assert isinstance(site.node, ast.Constant)
     return rewrite("the default chooses a precision", Respell(site.node, site.word, new))
-
-
-def _spellings(site: Site) -> list[str]:
-    target = site.module.target
-    if target.dtype == "float32":
-        return ["no", "float32", "fp32", "f32", "32-true", "32", "full", "float", "FP32"]
-    return [target.dtype, target.short, target.lightning_true, "half"]
 
 
 def _words(node: ast.expr | None) -> list[str] | None:

@@ -5,17 +5,14 @@ from __future__ import annotations
 import ast
 import re
 
-from precision_fix.model.attention import ADVICE, PACKED
 from precision_fix.model.context import container, receiver, tests_around
 from precision_fix.model.edit import Replace, Respell
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, keep, manual, rewrite
-from precision_fix.model.rule import Rule
+from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 from precision_fix.model.syntax import called
-
-# transformers: modeling_utils.py, `attn_implementation`; configuration_utils.py, `_attn_implementation`.
-_TAKES_SDPA = re.compile(r"(?:^|_)attn_impl(?:ementation)?(?:_internal)?$|(?:^|_)attention_implementation$")
+from precision_fix.model.vocabulary.attention import ADVICE, PACKED, TAKES_SDPA
 
 _DECLARES = frozenset({"add_argument", "option", "add_option"})
 # A name for flash attention itself, an entry of a table of names, what a test looks for.
@@ -35,6 +32,7 @@ class RULE(Rule):
         "or a menu that only names it stays."
     )
     kinds = frozenset({Kind.ATTENTION})
+    stage = Stage.CHANGED
 
     def judge(self, site: Site) -> Verdict | None:
         if site.value is not None:
@@ -49,7 +47,7 @@ class RULE(Rule):
             return keep("a word whose reader the file does not show")
         if any(_PACKED.search(ast.unparse(test)) for test in tests_around(site)):
             return manual(PACKED)
-        if _TAKES_SDPA.search(name.lower()):
+        if TAKES_SDPA.search(name.lower()):
             return rewrite("flash attention needs compute capability 8.0", Respell(site.node, site.word, "sdpa"))
         if "attn" in name.lower() or "attention" in name.lower():
             if _SPEAKS_TRANSFORMERS.search(site.module.text):

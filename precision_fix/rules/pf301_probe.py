@@ -6,7 +6,7 @@ import ast
 
 from precision_fix.model.edit import Replace
 from precision_fix.model.finding import Verdict, rewrite
-from precision_fix.model.rule import Rule
+from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 
 
@@ -19,6 +19,7 @@ class RULE(Rule):
         "passes it on. With False the author's own fallback is taken."
     )
     kinds = frozenset({Kind.PROBE})
+    stage = Stage.CHANGED
 
     def judge(self, site: Site) -> Verdict | None:
         assert isinstance(site.node, ast.Call)

@@ -8,7 +8,7 @@ from precision_fix.model.edit import CallOn
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, keep, manual, rewrite
 from precision_fix.model.module import Module
-from precision_fix.model.rule import Rule
+from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 from precision_fix.model.syntax import called, is_direct_argument
 
@@ -22,6 +22,7 @@ class RULE(Rule):
         "stays: a cast is a copy, and the writes would be lost."
     )
     kinds = frozenset({Kind.DTYPE})
+    stage = Stage.STORED
     runtime = True
 
     def judge(self, site: Site) -> Verdict | None:

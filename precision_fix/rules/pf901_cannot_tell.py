@@ -5,7 +5,7 @@ from __future__ import annotations
 from precision_fix.model.context import container
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, manual
-from precision_fix.model.rule import Rule
+from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 
 
@@ -18,6 +18,7 @@ class RULE(Rule):
         "edit correctness."
     )
     kinds = frozenset({Kind.DTYPE, Kind.TENSOR_TYPE})
+    stage = Stage.REPORTED
     runtime = True
 
     def judge(self, site: Site) -> Verdict | None:

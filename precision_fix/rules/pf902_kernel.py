@@ -5,14 +5,15 @@ from __future__ import annotations
 import ast
 import re
 
-from precision_fix.model.calls import Role, role
+from precision_fix.model.calls import role
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, held, manual
 from precision_fix.model.kernels import is_kernel
 from precision_fix.model.module import Module
-from precision_fix.model.rule import Rule
+from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 from precision_fix.model.syntax import called
+from precision_fix.model.vocabulary.callees import Role
 
 # "must only use bfloat16", "only supports bf16", "requires bfloat16"; but not "only use bfloat16 if ...".
 _DEMAND = re.compile(
@@ -30,6 +31,8 @@ class RULE(Rule):
         "of the project: eager or SDPA attention, another quantization."
     )
     kinds = frozenset({Kind.DTYPE, Kind.METHOD, Kind.KERNEL})
+    stage = Stage.REPORTED
+    before = ("PF901",)
 
     def judge(self, site: Site) -> Verdict | None:
         if site.kind is Kind.KERNEL:

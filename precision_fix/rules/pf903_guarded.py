@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, held
-from precision_fix.model.rule import Rule
+from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 
 
@@ -17,6 +17,8 @@ class RULE(Rule):
         "raise."
     )
     kinds = frozenset({Kind.DTYPE, Kind.METHOD})
+    stage = Stage.REPORTED
+    before = ("PF902",)
 
     def judge(self, site: Site) -> Verdict | None:
         target = site.module.target.dtype

@@ -8,7 +8,7 @@ import re
 from precision_fix.model.autocast import OTHER_DEVICES, autocast_call, device_of
 from precision_fix.model.context import under_short_weights
 from precision_fix.model.finding import Verdict, keep, manual
-from precision_fix.model.rule import Rule
+from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 
 _SHORT = re.compile(r"float8_|e4m3|e5m2|(?:^|_)fp8(?:$|_(?!autocast))")
@@ -23,6 +23,8 @@ class RULE(Rule):
         "ours to change."
     )
     kinds = frozenset({Kind.DTYPE})
+    stage = Stage.REPORTED
+    before = ("PF903",)
     runtime = True
 
     def judge(self, site: Site) -> Verdict | None:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import ast
-import re
 
 from precision_fix.model.context import receiver
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, keep, manual
-from precision_fix.model.rule import Rule
+from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
-
-_DTYPE = re.compile(r"(?i)dtype|precision|torch_type|data_type")
+from precision_fix.model.vocabulary.precision import is_precision
 
 
 class RULE(Rule):
@@ -23,6 +21,7 @@ class RULE(Rule):
         "used."
     )
     kinds = frozenset({Kind.LOOKUP})
+    stage = Stage.REPORTED
     runtime = True
 
     def judge(self, site: Site) -> Verdict | None:
@@ -35,6 +34,6 @@ class RULE(Rule):
             return None
         if site.fates and site.fates <= {Fate.COMPARED, Fate.TEXT}:
             return keep("only compared")
-        if _DTYPE.search(text) or _DTYPE.search(receiver(site) or ""):
+        if is_precision(text.lower()) or is_precision((receiver(site) or "").lower()):
             return manual(f"the dtype is named at run time, by {text}")
         return None

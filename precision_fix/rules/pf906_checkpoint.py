@@ -7,7 +7,7 @@ import re
 
 from precision_fix.model.finding import Verdict, manual
 from precision_fix.model.module import Module
-from precision_fix.model.rule import Rule
+from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 from precision_fix.model.syntax import called
 
@@ -22,6 +22,7 @@ class RULE(Rule):
         "may be bfloat16 whatever the code says. The runtime casts up while it loads."
     )
     kinds = frozenset({Kind.CHECKPOINT})
+    stage = Stage.REPORTED
     runtime = True
 
     def judge(self, site: Site) -> Verdict | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 
 from precision_fix.model.finding import Verdict, manual
-from precision_fix.model.rule import Rule
+from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 
 
@@ -18,6 +18,7 @@ class RULE(Rule):
         "needed."
     )
     kinds = frozenset({Kind.PROBE})
+    stage = Stage.REPORTED
 
     def judge(self, site: Site) -> Verdict | None:
         negated = False

@@ -5,8 +5,10 @@ from __future__ import annotations
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, held
 from precision_fix.model.guard import stands_in_for_others
-from precision_fix.model.rule import Rule
+from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
+
+_MAY_NEED = (Fate.KERNEL, Fate.NEVER, Fate.REFUSED, Fate.HANDED, Fate.LOST)
 
 
 class RULE(Rule):
@@ -18,14 +20,17 @@ class RULE(Rule):
         "another backend."
     )
     kinds = frozenset({Kind.DTYPE, Kind.METHOD})
+    stage = Stage.REPORTED
+    before = ("PF904",)
     runtime = True
 
     def judge(self, site: Site) -> Verdict | None:
         module = site.module
         if not stands_in_for_others(module, site.node, module.target.dtype):
             return None
-        out_of_sight = (end for end in site.ends if end.fate is Fate.RETURNED)
-        need = next(out_of_sight, None) or next(site.meets(Fate.KERNEL, Fate.NEVER, Fate.REFUSED, Fate.HANDED, Fate.LOST), None)
+        # Nobody is seen to whom the dtype itself is given.
+        unseen = (end for end in site.ends if end.fate is Fate.RETURNED)
+        need = next(unseen, None) or next(site.meets(*_MAY_NEED), None)
         if need is None:
             return None  # nothing that follows takes a half precision alone
         return held(

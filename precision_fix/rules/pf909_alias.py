@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import ast
-import re
 
 from precision_fix.model.context import receiver
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, manual
-from precision_fix.model.rule import Rule
+from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
-
-_SAYS_SO = re.compile(r"(?i)bf16|bfloat16")
+from precision_fix.model.vocabulary.precision import speaks
 
 
 class RULE(Rule):
@@ -22,10 +20,12 @@ class RULE(Rule):
         "everywhere, and `x.dtype == BF16` would no longer ask what it says. Replace the name where it casts."
     )
     kinds = frozenset({Kind.DTYPE})
+    stage = Stage.REPORTED
+    before = ("PF908",)
     runtime = True
 
     def judge(self, site: Site) -> Verdict | None:
-        if not isinstance(site.parent, ast.Assign | ast.AnnAssign) or not _SAYS_SO.search(receiver(site) or ""):
+        if not isinstance(site.parent, ast.Assign | ast.AnnAssign) or not speaks(receiver(site) or ""):
             return None
         if Fate.COMPARED in site.fates and Fate.CHOOSES in site.fates:
             return manual("this name is compared with as well: replace it where it casts")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ast
 
-from precision_fix.model.attention import ADVICE
 from precision_fix.model.finding import Verdict, keep, manual
-from precision_fix.model.rule import Rule
+from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
+from precision_fix.model.vocabulary.attention import ADVICE
 
 
 class RULE(Rule):
@@ -20,6 +20,7 @@ class RULE(Rule):
         "SDPA attention (torch.nn.functional.scaled_dot_product_attention)."
     )
     kinds = frozenset({Kind.PACKAGE})
+    stage = Stage.REPORTED
 
     def judge(self, site: Site) -> Verdict | None:
         for above in site.module.ancestors(site.node):

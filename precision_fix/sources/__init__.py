@@ -15,9 +15,9 @@ from typing import Protocol, cast
 
 from precision_fix.model.selection import ALL, Selection
 from precision_fix.model.target import Target
+from precision_fix.model.vocabulary import needles
 from precision_fix.sources import sift
 from precision_fix.sources.analysis import Analysis
-from precision_fix.sources.words import ATTENTION, BFLOAT16, ELSEWHERE, FLASH
 
 
 class Source(Protocol):
@@ -37,18 +37,19 @@ class Source(Protocol):
 class Format:
     """A kind of file: the module that reads it, and what a file must hold to be worth reading.
 
-    A file above `limit` bytes is data and not a config, whatever it holds, unless it was named.
+    A file above `limit` bytes is data and not a config, whatever it holds, unless it was named. Of Python that is
+    said: no larger file is given to the parser, which takes a hundred times its size of memory.
     """
 
     module: str
     needles: tuple[bytes, ...]
-    limit: int | None = None
+    limit: int
     flash: tuple[bytes, ...] = ()
 
     def may_hold_a_site(self, data: bytes) -> bool:
         """Decides over most files of a tree without decoding them; `flash` is looked for where that word is."""
-        return any(needle in data for needle in self.needles) or (
-            bool(self.flash) and b"flash" in data and any(needle in data for needle in self.flash)
+        return any(each in data for each in self.needles) or (
+            bool(self.flash) and b"flash" in data and any(each in data for each in self.flash)
         )
 
     def source(self) -> Source:
@@ -60,7 +61,7 @@ class _Notebook(Format):
 
     def may_hold_a_site(self, data: bytes) -> bool:
         text = sift.without_pictures(data)
-        return sift.speaks_of_bfloat16(text) or any(needle in text for needle in self.needles)
+        return sift.speaks_of_bfloat16(text) or any(each in text for each in self.needles)
 
 
 @cache
@@ -85,16 +86,15 @@ def _bytes(*words: str) -> tuple[bytes, ...]:
     return tuple(word.encode() for word in words)
 
 
-PYTHON = Format("python", _bytes(*BFLOAT16, *ELSEWHERE), flash=_bytes(*FLASH))
-# What may stand in a config: bfloat16 in a library's own spelling too, and an attention that needs capability 8.0.
-_IN_CONFIGS = _bytes(*BFLOAT16, "Bfloat16", "BFLOAT16", "BFLOAT_16", "flash_att", "flash-att", "attn_impl")
 _MIB = 1 << 20
+PYTHON = Format("python", _bytes(*needles.BFLOAT16, *needles.ELSEWHERE), 16 * _MIB, _bytes(*needles.FLASH))
+_IN_CONFIGS = _bytes(*needles.CONFIGS)
 _YAML = Format("yaml_config", _IN_CONFIGS, 2 * _MIB)
 _JSON = Format("json_config", _IN_CONFIGS, 4 * _MIB)
 _TOML = Format("toml_config", _IN_CONFIGS, _MIB)
 _INI = Format("ini_config", _IN_CONFIGS, _MIB)
-_LAUNCH = Format("launch", _bytes(*BFLOAT16, *ATTENTION), _MIB)
-_NATIVE = Format("native", _bytes("bfloat16", "bf16", "BFloat16"), 4 * _MIB)
+_LAUNCH = Format("launch", _bytes(*needles.LAUNCH), _MIB)
+_NATIVE = Format("native", _bytes(*needles.NATIVE), 4 * _MIB)
 NOTEBOOK = _Notebook("notebook", sift.fewest((*PYTHON.needles, *_LAUNCH.needles, *_IN_CONFIGS)), 200 * _MIB)
 # By the suffix, or by the whole name.
 _FORMATS: dict[str, Format] = {
@@ -142,6 +142,13 @@ def format_of_named(path: str, data: bytes) -> Format | None:
     if known is not None or not data.startswith(b"#!"):
         return known
     return _LAUNCH if _SHELL.match(data) else PYTHON
+
+
+def most_of(format_: Format | None, explicit: bool) -> int:
+    """The most that is read of a file, in bytes; `explicit` says that it was named."""
+    if format_ is None or (explicit and format_ is not PYTHON):
+        return NOTEBOOK.limit
+    return format_.limit
 
 
 _SHELL = re.compile(rb"#![^\n]*\b(?:ba|da|z|k)?sh\b")

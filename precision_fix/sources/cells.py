@@ -16,6 +16,7 @@ from functools import cached_property
 from itertools import accumulate
 from typing import Any
 
+from precision_fix.model import newlines
 from precision_fix.model.edit import Splice
 from precision_fix.sources.analysis import Unparsable
 from precision_fix.sources.jsontext import string
@@ -94,7 +95,7 @@ class Cell:
         first = self.pieces[0]
         if len(self.pieces) > 1:
             return file[first.end : self.pieces[1].start]
-        line = file[file.rfind("\n", 0, first.start) + 1 : first.start - 1]
+        line = file[newlines.start_of(file, first.start) : first.start - 1]
         return f'",\n{line}"' if line.isspace() else '", "'
 
 
@@ -117,7 +118,8 @@ def read(file: str) -> Notebook:
     try:
         document = json.loads(file)
     except json.JSONDecodeError as error:
-        raise Unparsable(_what_it_is(file) or f"does not parse, line {error.lineno}: {error.msg}") from None
+        line = newlines.number(file, error.pos)
+        raise Unparsable(_what_it_is(file) or f"does not parse, line {line}: {error.msg}") from None
     except RecursionError:
         raise Unparsable("is nested too deeply for a notebook") from None
     except ValueError as error:  # a number of more digits than Python takes
@@ -160,7 +162,7 @@ def _what_it_is(file: str) -> str | None:
         return "is no notebook but a page of HTML"
     conflict = _MERGE.search(file)
     if conflict:
-        return f"holds a merge conflict, line {file.count(chr(10), 0, conflict.start()) + 1}"
+        return f"holds a merge conflict, line {newlines.number(file, conflict.start())}"
     return None
 
 

@@ -8,6 +8,7 @@ import re
 import tokenize
 from collections.abc import Iterable, Iterator
 
+from precision_fix.model import newlines
 from precision_fix.model.finding import BY_COMMENT, Action, Verdict, keep
 
 _KEEP = re.compile(r"(?:#|//)\s*precision-fix:\s*keep\b(?:\s*\[([^\]]*)\])?", re.IGNORECASE)
@@ -66,5 +67,4 @@ def _outside(text: str, values: Iterable[tuple[int, int]]) -> Iterator[tuple[int
     spans = list(values)
     for found in _KEEP.finditer(text):
         if not any(start <= found.start() < end for start, end in spans):
-            before = text[: found.start()]
-            yield before.count("\n") + before.replace("\r\n", "").count("\r") + 1, found[0]
+            yield newlines.number(text, found.start()), found[0]

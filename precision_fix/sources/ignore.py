@@ -27,6 +27,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from precision_fix import door
+from precision_fix.sources.repository import exclude_file, worktree_of
+
+_MOST_BYTES = 1 << 20
 _GLOB = re.compile(r"[*?\[\\]")
 _STARS = re.compile(r"(?<![^/])\*{3,}(?![^/])")  # git takes three stars between slashes for two
 _NOT_LITERAL = re.compile(r"[*?/]|\\.?")
@@ -205,36 +209,11 @@ def is_ignored(chain: Chain | None, path: str, is_directory: bool) -> bool:
 
 
 def read(path: str) -> Patterns:
-    """The patterns of an ignore file. Raises OSError."""
-    with open(path, "rb") as file:
-        data = file.read()
+    """The patterns of an ignore file of at most 1 MiB. Raises OSError, for a link too: git reads none here."""
+    data = door.read(path, _MOST_BYTES)
     # fsdecode, so that a pattern meets a name that is not UTF-8 in the same spelling.
     text = os.fsdecode(data.removeprefix(b"\xef\xbb\xbf"))
     return Patterns(line.removesuffix("\r") for line in text.split("\n"))
-
-
-def exclude_file(worktree: str) -> str | None:
-    """The `info/exclude` of the repository that `worktree` is the top of, when there is such a file.
-
-    In a linked work tree `.git` is a file that names a directory, which names the shared one in `commondir`.
-    """
-    git = os.path.join(worktree, ".git")
-    if os.path.isfile(git):
-        target = _first_line(git)
-        if not target.startswith("gitdir:"):
-            return None
-        git = os.path.join(worktree, target.removeprefix("gitdir:").strip())
-        git = os.path.join(git, _first_line(os.path.join(git, "commondir")))
-    exclude = os.path.join(git, "info", "exclude")
-    return exclude if os.path.isfile(exclude) else None
-
-
-def _first_line(path: str) -> str:
-    try:
-        with open(path, "rb") as file:
-            return os.fsdecode(file.readline(4096)).strip()
-    except OSError:
-        return ""
 
 
 def above(real: str, cut: int) -> Chain | None:
@@ -245,11 +224,9 @@ def above(real: str, cut: int) -> Chain | None:
     git.
     """
     directories = [real]
-    while not os.path.lexists(os.path.join(directories[-1], ".git")):
-        parent = os.path.dirname(directories[-1])
-        if parent == directories[-1]:
-            return None
-        directories.append(parent)
+    top = worktree_of(real)
+    while top is not None and directories[-1] != top:
+        directories.append(os.path.dirname(directories[-1]))
     directories.reverse()
     found: list[tuple[str, Patterns]] = []
     for directory, below in itertools.pairwise(directories):

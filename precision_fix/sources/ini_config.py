@@ -9,14 +9,16 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from precision_fix.model import newlines
 from precision_fix.model.selection import ALL, Selection
 from precision_fix.model.setting import Form
 from precision_fix.model.target import Target
+from precision_fix.model.vocabulary.truth import off_like
 from precision_fix.sources import json_config, settings
 from precision_fix.sources.analysis import Analysis
 from precision_fix.sources.comments import Keeps
 from precision_fix.sources.jsontext import Scalar
-from precision_fix.sources.spelling import off_like, within_quotes
+from precision_fix.sources.spelling import within_quotes
 
 _SECTION = re.compile(r"[ \t]*\[([^\]\n\r]*)\]")
 # A value ends before a comment, which begins behind a blank.
@@ -61,7 +63,7 @@ def _is_json(text: str) -> bool:
 def _scalars(text: str) -> Iterator[Scalar]:
     section: tuple[str, ...] = ()
     position = 0
-    for line in re.split(r"(?<=\n)|(?<=\r)(?!\n)", text):
+    for line in newlines.with_ends(text):
         head = _SECTION.match(line)
         found = _LINE.match(line, _VARIABLE.match(line).end())  # type: ignore[union-attr]
         if head:

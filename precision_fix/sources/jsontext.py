@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from json import decoder
 from typing import NamedTuple
 
+from precision_fix.model import newlines
 from precision_fix.model.setting import Key
 from precision_fix.sources.analysis import Unparsable
 
@@ -114,7 +115,7 @@ def _skip_comments(text: str, position: int) -> int:
 def unparsable(text: str, position: int, what: str) -> Unparsable:
     """What to raise for a text that is wrong at a position."""
     what = what if position < len(text) else "the text ends too early"
-    return Unparsable(f"does not parse, line {text.count(chr(10), 0, position) + 1}: {what}")
+    return Unparsable(f"does not parse, line {newlines.number(text, position)}: {what}")
 
 
 def string(text: str, position: int) -> tuple[str, int]:

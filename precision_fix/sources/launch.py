@@ -15,6 +15,7 @@ from precision_fix.model.rule import Lines
 from precision_fix.model.selection import ALL, Selection
 from precision_fix.model.setting import Declared, Document, Key, Setting
 from precision_fix.model.target import Target
+from precision_fix.model.vocabulary.truth import off_like
 from precision_fix.sources.analysis import Analysis, Unparsable
 from precision_fix.sources.asking import Said, about_line, about_setting
 from precision_fix.sources.commands import Program
@@ -25,7 +26,6 @@ from precision_fix.sources.positions import Positions
 from precision_fix.sources.programs import declared
 from precision_fix.sources.project import libraries_near
 from precision_fix.sources.shell import Command, Word, commands
-from precision_fix.sources.spelling import off_like
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from precision_fix.model.attention import needs_flash_attention
 from precision_fix.model.setting import Form, plain
-from precision_fix.model.site import is_flag
-from precision_fix.model.words import says
+from precision_fix.model.sites import is_flag
+from precision_fix.model.vocabulary import attention, precision
+from precision_fix.model.vocabulary.truth import TRUE, TRUTH
 from precision_fix.sources.commands import (
     OPTION,
     Program,
@@ -31,15 +31,6 @@ def _all(names: str) -> frozenset[str]:
     return frozenset(names.split())
 
 
-# The names under which an attention is chosen.
-ATTENTION = re.compile(
-    r"attn_impl(?:ementation)?|attention_(?:backend|implementation|type)|flash_attn|attn_type|attn_backend"
-)
-ATTENTION_SWITCH = re.compile(
-    r"(?:use_|enable_)?(?:custom_)?flash_attn(?:ention)?(?:_?2)?|(?:use_)?flash_attention(?:_?2)?"
-)
-TRUE = frozenset({"true", "1", "yes", "on", "y", "t"})
-_TRUTH = TRUE | {"false", "0", "no", "off", "n", "f"}
 _OVERRIDE = re.compile(r"(?:\+\+|\+)?([A-Za-z_][\w./@-]*)=")
 # `--model_args pretrained=m,dtype=bfloat16`: settings within a value.
 _PARTS = re.compile(r"(?:^|,)([A-Za-z_]\w*)=([^,=]*)(?=,|$)")
@@ -258,8 +249,8 @@ class _Finder:
             return None
         if OPTION.match(following.text):
             return key, None
-        takes_word = ATTENTION.fullmatch(plain(key)) is not None
-        is_switch = is_flag(plain(key)) or (not takes_word and ATTENTION_SWITCH.fullmatch(plain(key)) is not None)
+        takes_word = attention.CHOOSES.fullmatch(plain(key)) is not None
+        is_switch = is_flag(plain(key)) or (not takes_word and attention.SWITCH.fullmatch(plain(key)) is not None)
         return key, None if is_switch and not _is_truth(following.text) else following
 
     def _may_spread(self, word: Word) -> bool:
@@ -342,7 +333,7 @@ class _Finder:
         if not readers and _speaks(name, value) and not variable.options:
             each = Found(Form.ASSIGNED, name, value, value, line, 0, [], {})
             each.why = _kept_because(variable, name)
-            if variable.exported or says(value.text):
+            if variable.exported or precision.says(value.text):
                 self.found.append(each)
 
 
@@ -355,17 +346,16 @@ def _kept_because(variable: _Variable, name: str) -> str:
 def _speaks(key: str, value: Word | None) -> bool:
     """Whether an option speaks of bfloat16 or of flash attention, and turns it on."""
     name = plain(key).rpartition(".")[2]
-    if value is not None and says(value.text):
+    if value is not None and precision.says(value.text, name):
         return True
-    if value is not None and ATTENTION.fullmatch(name) and needs_flash_attention(value.text):
+    if value is not None and attention.CHOOSES.fullmatch(name) and attention.needs_flash_attention(value.text):
         return True
     on = value is None or value.text.lower() in TRUE
-    mentions = re.search(r"(?i)bf16|bfloat16", name)
-    return on and bool(mentions or ATTENTION_SWITCH.fullmatch(name))
+    return on and bool(precision.speaks(name) or precision.is_switch(name) or attention.SWITCH.fullmatch(name))
 
 
 def _is_truth(text: str) -> bool:
-    return text.lower() in _TRUTH or whole_variable(Word(text, (), 0, 0)) is not None
+    return text.lower() in TRUTH or whole_variable(Word(text, (), 0, 0)) is not None
 
 
 def _all_options(given: list[Word]) -> dict[str, object]:

@@ -12,19 +12,19 @@ from precision_fix.model.module import Module
 from precision_fix.model.rule import AnyRule
 from precision_fix.model.site import Kind, Site
 from precision_fix.model.syntax import called
+from precision_fix.model.vocabulary.libraries import LIBRARIES
+from precision_fix.model.vocabulary.needles import BFLOAT16
 from precision_fix.rules import rule
-from precision_fix.sources.words import BFLOAT16
 
 Answer = tuple[Site, AnyRule, Verdict]
 
 # A command begins with what starts programs, perhaps behind variables that are set for it.
+_STARTERS = "|".join(re.escape(each) for library in LIBRARIES for each in library.targets if each[-1] != ".")
 _COMMAND = re.compile(
-    r"\s*(?:[A-Za-z_]\w*=\S*\s+)*(?:\S*/)?(?:python[\d.]*|accelerate|torchrun|deepspeed|vllm|sglang|llamafactory-cli|swift|"
-    r"litgpt|tune|axolotl|srun|bash|sh|nohup|uv|poetry|mpirun|horovodrun|ray|\{?sys\.executable\}?|[\w./-]+\.(?:py|sh))\s"
+    rf"\s*(?:[A-Za-z_]\w*=\S*\s+)*(?:\S*/)?(?:python[\d.]*|{_STARTERS}|torchrun|swift|srun|bash|sh|nohup|uv|poetry|"
+    r"mpirun|horovodrun|ray|\{?sys\.executable\}?|[\w./-]+\.(?:py|sh))\s"
 )
-_PROGRAM = re.compile(
-    r"(?:\S*/)?(?:python[\d.]*|accelerate|torchrun|deepspeed|vllm|sglang|llamafactory-cli|[\w./-]+\.py)"
-)
+_PROGRAM = re.compile(rf"(?:\S*/)?(?:python[\d.]*|{_STARTERS}|torchrun|[\w./-]+\.py)")
 _OPTION = re.compile(r"--[A-Za-z][\w.-]*(?:=\S+)?")
 # What shows a text to a person: there it is no command.
 _SHOWS = frozenset(

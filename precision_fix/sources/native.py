@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 
+from precision_fix.model import newlines
 from precision_fix.model.finding import Finding, keep
 from precision_fix.model.rule import Lines
 from precision_fix.model.selection import ALL, Selection
@@ -41,9 +42,9 @@ def analyse(path: str, text: str, target: Target, selection: Selection = ALL) ->
     keeps = Keeps(text, [])
     per_reason: Counter[tuple[str, str]] = Counter()
     found: list[Finding] = []
-    lines = re.split(r"\r\n|\r|\n", code)
-    plain = {"".join(line.split()) for line in lines}
-    for number, line in enumerate(lines, start=1):
+    every = newlines.split(code)
+    plain = {"".join(line.split()) for line in every}
+    for number, line in enumerate(every, start=1):
         site = _SITE.search(line)
         answer = about_line(line, Lines.NATIVE) if site else None
         if site and "".join(_SITE.sub("float", line).split()) in plain:

@@ -14,10 +14,12 @@ from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from pathlib import Path
 
+from precision_fix.model import newlines
 from precision_fix.model.edit import Splice, spliced
 from precision_fix.model.finding import Action, Finding
 from precision_fix.model.selection import ALL, Selection
 from precision_fix.model.target import Target
+from precision_fix.model.vocabulary.precision import CORE
 from precision_fix.sources import NOTEBOOK, cells, format_of, magics, python
 from precision_fix.sources.analysis import Analysis, Stretch, Unparsable
 from precision_fix.sources.cells import Cell
@@ -26,7 +28,7 @@ from precision_fix.sources.positions import Positions
 
 # NAME=VALUE or NAME VALUE; a value with blanks would be another one to a shell.
 _VARIABLE = re.compile(r"(\w+)[= ](\S+)\s*")
-_MENTION = re.compile(r"\w*(?:bfloat16|bf16)\w*", re.IGNORECASE)
+_MENTION = re.compile(rf"\w*{CORE}\w*", re.IGNORECASE)
 
 
 def parse(text: str) -> object:
@@ -184,8 +186,8 @@ class _Found:
     def _place(self, offset: int) -> tuple[int, int]:
         """Line and column in the file, by counting on from the last that was asked for."""
         position, line, start = self._known if self._known[0] <= offset else (0, 1, 0)
-        line += self.file.count("\n", position, offset)
-        start = max(self.file.rfind("\n", position, offset) + 1, start)
+        line += newlines.count(self.file, position, offset)
+        start = max(newlines.start_of(self.file, offset, position), start)
         self._known = (offset, line, start)
         return line, offset - start + 1
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
 from functools import cached_property
 
-_END = re.compile(r"\r\n|\r|\n")
+from precision_fix.model import newlines
 
 
 class Positions:
@@ -17,7 +16,7 @@ class Positions:
 
     @cached_property
     def _starts(self) -> list[int]:
-        return [0, *(end.end() for end in _END.finditer(self._text))]
+        return newlines.starts(self._text)
 
     def start(self, line: int) -> int:
         """The offset at which a line begins."""

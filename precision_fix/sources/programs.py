@@ -14,13 +14,14 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
+from precision_fix import door
 from precision_fix.model.setting import Declared, Takes, plain
+from precision_fix.model.vocabulary.precision import GENERAL
 
 _MOST_FILES = 80
 _MOST_BYTES = 1_000_000
 _MARKS = (".git", "pyproject.toml", "setup.py", "setup.cfg", "requirements.txt")
 _IMPORT = re.compile(rb"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import[ \t]+\(?([\w, \t]*)|import[ \t]+([\w., \t]+))", re.M)
-_BFLOAT16 = ("bf16", "bfloat16", "torch.bfloat16")
 _TRUTH_TYPES = re.compile(r"(?i)str2bool|str_to_bool|string_to_bool|strtobool|boolean|parse_bool|to_bool|bool_arg|eval")
 # These read a dataclass field that is a bool as `--bf16`, `--bf16 True` or `--bf16 False`
 # (transformers: hf_argparser.py, _parse_dataclass_field; trl: scripts/utils.py, TrlParser).
@@ -106,7 +107,7 @@ def _with_words(found: Declared, option: str, files: list[_File]) -> Declared:
     if found.offered or found.takes is not Takes.WORD:
         return found
     compared = {word for each in files for word in each.compared.get(option, ())}
-    offered = compared if compared.intersection(_BFLOAT16) else set()
+    offered = compared if compared.intersection(GENERAL) else set()
     if not offered and re.search("dtype|precision", option):
         offered = {word for each in files for table in each.tables for word in table}
     return replace(found, offered=tuple(sorted(offered)))
@@ -128,7 +129,7 @@ def _program(file: Path, top: Path) -> list[_File]:
     while pending and len(seen) <= _MOST_FILES:
         current = pending.pop(0)
         try:
-            data = current.read_bytes()[:_MOST_BYTES]
+            data = door.start(current, _MOST_BYTES)
         except OSError:
             continue
         found.append(_read(data))
@@ -192,7 +193,7 @@ def _read(data: bytes) -> _File:
             _parameters(node, found)
         elif isinstance(node, ast.Dict):
             words = _strings(node.keys)
-            if any(word in _BFLOAT16 for word in words):
+            if any(word in GENERAL for word in words):
                 found.tables.append(words)
         elif isinstance(node, ast.Compare):
             _compared(node, found)

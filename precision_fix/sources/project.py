@@ -7,7 +7,8 @@ import re
 from functools import cache
 from pathlib import Path
 
-from precision_fix.model.libraries import LIBRARIES
+from precision_fix import door
+from precision_fix.model.vocabulary.libraries import LIBRARIES
 
 _NAMES = ("pyproject.toml", "setup.cfg", "setup.py", "environment.yml", "environment.yaml")
 _KNOWN = frozenset(package for library in LIBRARIES for package in library.packages)
@@ -45,8 +46,7 @@ def _in(folder: Path) -> tuple[frozenset[str], bool]:
 
 def _required(file: Path) -> frozenset[str]:
     try:
-        with file.open(encoding="utf-8", errors="replace") as opened:
-            text = opened.read(_MOST)
+        text = door.start(file, _MOST).decode("utf-8", "replace")
     except OSError:
         return frozenset()
     return _KNOWN & {found[1].lower().replace("_", "-") for found in _REQUIREMENT.finditer(text)}

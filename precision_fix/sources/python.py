@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 
+from precision_fix.model import newlines
 from precision_fix.model.around import ALONE, Around
 from precision_fix.model.blocks import Blocks, NotApart, long_strings, occurrences, parsed
 from precision_fix.model.edit import Edit
@@ -20,13 +21,15 @@ from precision_fix.model.moves import Move, Place
 from precision_fix.model.moves import left as groups_left
 from precision_fix.model.rule import Rule
 from precision_fix.model.selection import ALL, Selection
-from precision_fix.model.site import PROBES, Kind, Site, is_flag, sites
+from precision_fix.model.site import Kind, Site
+from precision_fix.model.sites import PROBES, is_flag, sites
 from precision_fix.model.target import Target
+from precision_fix.model.vocabulary.needles import BFLOAT16, ELSEWHERE, FLASH
+from precision_fix.model.vocabulary.precision import QUIET_WORDS, STYLES, TAG
 from precision_fix.rules import rules_of
 from precision_fix.sources.analysis import Analysis, Left, Stretch, Unparsable
 from precision_fix.sources.comments import Keeps
 from precision_fix.sources.launch_strings import Answer, launch_lines
-from precision_fix.sources.words import BFLOAT16, ELSEWHERE, FLASH
 
 # libcst's native parser recurses: an expression nested more deeply than this is not given to it.
 _MAX_DEPTH = 100
@@ -169,7 +172,7 @@ def _mentions(text: str) -> Iterator[int]:
         # A long string that is a map of JSON is a config.
         if marks % 2 and not _JSON.match(text, hidden[marks - 1] + 3):
             continue
-        start = max(text.rfind("\n", 0, position), text.rfind("\r", 0, position)) + 1
+        start = newlines.start_of(text, position)
         found = _TOKEN.search(text, max(start, position - 40))
         while found and found.end() <= position:
             found = _TOKEN.search(text, found.end())
@@ -179,7 +182,8 @@ def _mentions(text: str) -> Iterator[int]:
 
 _TOKEN = re.compile(r"\w+")
 _JSON = re.compile(r"\s*\{\s*\"")
-_WHOLE = frozenset({"bfloat16", "bf16", "BF16", "BFloat16Tensor", "BFloat16Storage", "amp_bf16", *PROBES})
+_SPELT = (*STYLES, *QUIET_WORDS, TAG, "BFloat16Tensor", "BFloat16Storage", *PROBES)
+_WHOLE = frozenset(part for word in _SPELT for part in _TOKEN.findall(word))
 _SET = re.compile(r"\s*[=:\"'\].]")
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
-from precision_fix.model import words
+from precision_fix import door
 from precision_fix.model.blocks import Blocks, occurrences
 from precision_fix.model.context import receiver
 from precision_fix.model.edit import Edit, GiveValue, Rename, Respell
@@ -25,8 +25,9 @@ from precision_fix.model.setting import Setting, plain
 from precision_fix.model.site import Kind, Site
 from precision_fix.model.syntax import called
 from precision_fix.model.target import TARGETS
+from precision_fix.model.vocabulary import precision
+from precision_fix.model.vocabulary.needles import BFLOAT16
 from precision_fix.sources.programs import project_of
-from precision_fix.sources.words import BFLOAT16
 
 _MOST_FILES = 4_000
 _MOST_BYTES = 1_000_000
@@ -37,7 +38,7 @@ _LISTS = re.compile(rb"[\[({,]\s*(?:['\"](?:torch\.)?(?:bfloat16|bf16)['\"]|torc
 _REFUSES = re.compile(rb"\bassert\b|\bnot in\b|\bLiteral\[")
 _COMPARES = re.compile(rb"==\s*['\"](?:torch\.)?(?:bfloat16|bf16)['\"]")
 _ATTENTION = re.compile(rb"['\"]flash_attention_2['\"]\s*:")
-_WORDS = frozenset({"bf16", "bfloat16", "torch.bfloat16"})
+_WORDS = frozenset(precision.GENERAL)
 # So many things are called this that one is meant only where the reader shows.
 _COMMON = frozenset({"dtype", "precision", "torch_dtype"})
 _BECOMES = ("bfloat16", *(name for each in TARGETS.values() for name in (each.dtype, each.method)))
@@ -96,7 +97,7 @@ def check_setting(setting: Setting, verdict: Verdict, *, anybody: bool = False) 
     if verdict.change.value == "sdpa":
         table = _without_sdpa(setting.document.path)
         return change(_EAGER.format(table), GiveValue("eager")) if table else verdict
-    if not words.says(setting.value):
+    if not precision.says(setting.value, setting.name):
         return verdict
     target = str(setting.beside("target") or "")
     tests = _around(setting.document.path).by_name.get(plain(setting.name), ())
@@ -229,11 +230,12 @@ def _python(top: Path) -> Iterator[tuple[str, bytes]]:
             count += 1
             if count > _MOST_FILES:
                 return
+            file = os.path.join(folder, name)  # noqa: PTH118 - for each file of a project
             try:
-                with Path(folder, name).open("rb") as file:
-                    yield file.name, file.read(_MOST_BYTES)
+                data = door.start(file, _MOST_BYTES)
             except OSError:
                 continue
+            yield file, data
 
 
 def _parse_part(data: bytes) -> ast.Module:

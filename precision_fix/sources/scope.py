@@ -19,20 +19,22 @@ class Choice:
     """The rules that count, by file; small, since it goes to every worker of a pool.
 
     `codes` are those of the rules, None for all; `per_file` has patterns, relative to the directory `base`, and the
-    codes that do not count in the files that they name.
+    codes that do not count in the files that they name. `without` is what the command line alone selects, where a
+    settings file of the project has a say.
     """
 
     codes: frozenset[str] | None = None
     per_file: tuple[tuple[str, frozenset[str]], ...] = ()
     base: str = ""
+    without: Selection | None = None
 
     def of(self, path: str) -> Selection:
         """The rules that count in one file."""
         if not self.per_file:
-            return ALL if self.codes is None else Selection(self.codes)
+            return ALL if self.codes is None else Selection(self.codes, without=self.without)
         relative = below(self.base, os.path.realpath(path))
         ignored = frozenset(code for pattern, codes in self.per_file if _names(pattern, relative) for code in codes)
-        return Selection(self.codes, ignored)
+        return Selection(self.codes, ignored, self.without)
 
 
 @cache
@@ -57,13 +59,15 @@ class Scope:
     """What holds for the files that one file of settings is the closest to.
 
     `base` is the absolute directory that `exclude` is relative to, with a separator at its end. `force_exclude` says
-    that files which are named are left out, where they would be left out if they were found.
+    that files which are named are left out, where they would be left out if they were found. `file` is the name of
+    that file of settings for messages; empty where the command line named it, or there is none.
     """
 
     base: str
     exclude: Patterns | None = None
     force_exclude: bool = False
     choice: Choice = Choice()
+    file: str = ""
 
 
 class Scopes(Protocol):
@@ -75,5 +79,8 @@ class Scopes(Protocol):
     def inside(self, directory: str, scope: Scope) -> Scope:
         """What holds in a directory with a file that may be one of settings, below one for which `scope` holds."""
 
-    def leaves_out(self, file: str) -> bool:
-        """Is this file excluded, or a directory above it?"""
+    def left_out_by(self, file: str) -> str | None:
+        """The settings that exclude this file, or a directory above it; None where it counts.
+
+        The empty name stands for the command line, and for what the walk never enters.
+        """

@@ -6,13 +6,14 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from precision_fix.model import words
-from precision_fix.model.attention import needs_flash_attention
+from precision_fix.model import newlines
 from precision_fix.model.edit import GiveValue, Splice
 from precision_fix.model.finding import Action, Finding, manual
 from precision_fix.model.selection import Selection
-from precision_fix.model.setting import Document, Form, Setting
+from precision_fix.model.setting import Document, Form, Setting, plain
 from precision_fix.model.target import Target
+from precision_fix.model.vocabulary import attention, precision
+from precision_fix.model.vocabulary.truth import ON
 from precision_fix.sources.analysis import Analysis
 from precision_fix.sources.asking import about_setting
 from precision_fix.sources.comments import Keeps
@@ -55,7 +56,7 @@ def judge(
             else:
                 analysis.splices.append(Splice(scalar.start, scalar.end, new))
         by_runtime = rule.runtime and verdict.action is Action.MANUAL
-        token = setting.word if words.says(setting.value) else setting.shown
+        token = setting.word if precision.says(setting.value, setting.name) else setting.shown
         analysis.findings.append(
             Finding(path, line, column, rule.code, verdict.action, token, verdict.reason, by_runtime)
         )
@@ -82,32 +83,33 @@ def _settings(
 def may_speak(text: str, comment: str | tuple[str, ...]) -> bool:
     """Whether a word for bfloat16 stands anywhere but in a line that is a comment; cheap, before anything is parsed."""
     for found in _MENTION.finditer(text):
-        start = max(text.rfind("\n", 0, found.start()), text.rfind("\r", 0, found.start())) + 1
+        start = newlines.start_of(text, found.start())
         if not text[start : found.start()].lstrip(" \t").startswith(comment):
             return True
     return False
 
 
-_MENTION = re.compile(r"(?i:(?<![a-z0-9])b(?:f|float)_?16(?![a-z0-9]))|flash|precision-fix:")
+_QUIET = "".join(f"|{re.escape(word)}" for word in (*precision.QUIET_WORDS, *precision.QUIET_SWITCHES))
+_MENTION = re.compile(rf"(?i:(?<![a-z0-9]){precision.CORE}(?![a-z0-9]))|flash|precision-fix:{_QUIET}")
 
 
 def speaks(scalar: Scalar) -> bool:
     """Whether a scalar may be a setting of which there is something to say; the rules decide."""
     value = scalar.value
     if isinstance(value, str):
+        name = plain(next((key for key in reversed(scalar.keys) if isinstance(key, str)), ""))
         return (
-            words.says(value)
-            or needs_flash_attention(value)
-            or words.is_default(value)
-            or words.is_optimizer(str(scalar.keys[-1]) if scalar.keys else "", value)
-            or (_names_bfloat16(scalar) and (value.lower() in _ON or words.is_filled_in(value)))
+            precision.says(value, name)
+            or attention.needs_flash_attention(value)
+            or precision.is_default(value)
+            or precision.is_optimizer(str(scalar.keys[-1]) if scalar.keys else "", value)
+            or (_names_bfloat16(scalar) and (value.lower() in ON or precision.is_filled_in(value)))
         )
     return value is True and (_names_bfloat16(scalar) or _SWITCHES.search(str(scalar.keys[-2:])) is not None)
 
 
-_ON = frozenset({"true", "yes", "on", "1", "auto", "full"})
 _SWITCHES = re.compile(r"flash_?att|autocast|mixed_precision|\bamp\b")
 
 
 def _names_bfloat16(scalar: Scalar) -> bool:
-    return any(isinstance(key, str) and words.names_bfloat16(key.lower().replace("-", "_")) for key in scalar.keys[-2:])
+    return any(isinstance(key, str) and precision.names_bfloat16(plain(key)) for key in scalar.keys[-2:])

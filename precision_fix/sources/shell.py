@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from precision_fix.model import newlines
 from precision_fix.model.edit import Splice
 from precision_fix.sources.analysis import Unparsable
 
@@ -326,7 +327,7 @@ class _Reader:
         raise Unparsable(self._unclosed("${", opened))
 
     def _unclosed(self, what: str, position: int) -> str:
-        line = self.text.count("\n", 0, position) + 1
+        line = newlines.number(self.text, position)
         return f"does not read as a shell script, line {line}: {what} is not closed"
 
 

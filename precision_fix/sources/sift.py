@@ -39,4 +39,4 @@ def fewest(words: Iterable[bytes]) -> tuple[bytes, ...]:
     Within JSON a quote is escaped; and three letters stand in many an id by chance.
     """
     weaker = (b"flash" if b"flash" in word else word.lstrip(b"\"'").replace(b'"', rb"\"") for word in words)
-    return tuple(sorted({word for word in weaker if len(word) > 3 and b"16" not in word}))
+    return tuple(sorted({word for word in weaker if len(word) > 3 and not speaks_of_bfloat16(word)}))

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from precision_fix.model import newlines
 from precision_fix.model.selection import ALL, Selection
 from precision_fix.model.setting import Key
 from precision_fix.model.target import Target
@@ -104,6 +105,6 @@ def _scalars(value: object, keys: _Keys) -> Iterator[tuple[_Keys, object]]:
 
 def _explain(message: str, text: str) -> str:
     found = _LINE.search(message)
-    line = found[1] if found and found[1] else len(text.splitlines()) or 1
+    line = found[1] if found and found[1] else len(newlines.with_ends(text)) or 1
     what = _LINE.sub("", message)
     return f"does not parse, line {line}: {what[:1].lower()}{what[1:]}"

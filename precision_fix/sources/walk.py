@@ -9,16 +9,18 @@ environment, its site-packages.
 Links are not followed. One that leads elsewhere in the tree would bring up the same file twice, and one
 that leads out of it would take the edits out of the tree. A path that is named may itself be a link.
 
-Where a git repository begins, the rules from further up end, as in git. A file that is tracked though a
-pattern covers it is part of the project, as it is for git: CogVideo ignores `**/sat` and keeps half of its
-code there.
+Where a git repository begins, the rules from further up end, as in git. That is so below an ignored
+directory too: ComfyUI ignores `/custom_nodes/`, into which each node is cloned as a project of its own. A
+file that is tracked though a pattern covers it is part of the project, as it is for git: CogVideo ignores
+`**/sat` and keeps half of its code there. What else an ignored directory holds is only kept in mind, see
+`aside`, and so is what the settings exclude.
 
 A file is not asked about here: matching 5,000 names against .gitignore takes longer than finding them,
 and most files hold nothing of interest. `Found.ignored` answers when somebody wants to know.
 """
 
 # A pathlib object for each of 50,000 names costs more than the rest of the walk.
-# ruff: noqa: PTH110, PTH112, PTH113, PTH114, PTH116, PTH118, PTH120, PTH206
+# ruff: noqa: PTH110, PTH112, PTH116, PTH118, PTH120
 from __future__ import annotations
 
 import os
@@ -26,18 +28,15 @@ import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from precision_fix.model.problem import Problem, reason
 from precision_fix.sources import ignore
+from precision_fix.sources.aside import Aside, Asides
 from precision_fix.sources.ignore import Chain, Patterns
-from precision_fix.sources.scope import NAMES, Scope, Scopes
-
-_PACKAGES = frozenset(("site-packages", "dist-packages"))
-_CACHES = frozenset(("__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".ipynb_checkpoints")) | frozenset(
-    (".tox", ".nox", ".eggs")
-)
-_SETTINGS = frozenset(NAMES)
-SKIPPED = frozenset((".git", ".hg", ".svn", ".precision-fix", ".venv", "node_modules")) | _CACHES | _PACKAGES
+from precision_fix.sources.listing import SKIPPED, SKIPPED_IN_ENVIRONMENT, Listing, listing
+from precision_fix.sources.repository import Repository, exclude_file, worktree_of
+from precision_fix.sources.scope import Scope, Scopes
 
 
 @dataclass(slots=True)
@@ -54,10 +53,13 @@ class Found:
     explicit: bool
     _chain: Chain | None = None
     scope: Scope | None = None
+    _repository: Repository | None = None
 
     def ignored(self) -> bool:
-        """Does .gitignore (or an exclude pattern) leave this file out? Never, when it was named."""
-        return ignore.is_ignored(self._chain, self.path, False)
+        """Does .gitignore leave this file out? Never, when it was named, or is tracked."""
+        return ignore.is_ignored(self._chain, self.path, False) and not (
+            self._repository is not None and self._repository.tracks(self.path)
+        )
 
 
 def walk(
@@ -68,28 +70,32 @@ def walk(
     problems: list[Problem],
     extend_exclude: Sequence[str] = (),
     exclude_base: Path | None = None,
-    links_out: list[str] | None = None,
     scopes: Scopes | None = None,
+    asides: Asides | None = None,
 ) -> Iterator[Found]:
     """Yield each file once, in the order of `paths`; of a directory the files by name, then what lies below.
 
     What cannot be read or does not exist is added to `problems` and passed over.
     `extend_exclude` holds patterns as in .gitignore, and they have the last word; those with a slash are
     relative to `exclude_base` (the directory of the configuration file), or to each directory named when
-    that lies elsewhere. `links_out` collects links that lead out of the tree that is walked. `scopes` tells
-    which files the settings of the project leave out; `extend_exclude` has the word before them.
+    that lies elsewhere. `scopes` tells which files the settings of the project leave out; `extend_exclude` has
+    the word before them. `asides` is told of what the settings, and git, leave out.
     """
+    asides = Asides() if asides is None else asides
     named = _named(paths, problems)
     extra = Patterns(extend_exclude) if extend_exclude else None
     for real, (path, mode) in named.items():
         if stat.S_ISDIR(mode):
-            tree = _Tree(path, real, suffixes, prefixes, problems, named, links_out, scopes)
+            tree = _Tree(path, real, suffixes, prefixes, problems, named, scopes, asides)
             yield from tree.walk(extra, exclude_base)
         elif stat.S_ISREG(mode):
             root = os.path.dirname(real)
             scope = scopes.closest(root) if scopes is not None else None
-            if scopes is None or scope is None or not (scope.force_exclude and scopes.leaves_out(real)):
+            by = scopes.left_out_by(real) if scopes is not None and scope is not None and scope.force_exclude else None
+            if by is None:
                 yield Found(path, root, True, None, scope)
+            elif by:
+                asides.of_settings(by).add(path)
         else:
             problems.append(Problem(path, "neither a file nor a directory, left alone"))
 
@@ -110,8 +116,18 @@ def _named(paths: Sequence[Path], problems: list[Problem]) -> dict[str, tuple[st
     return named
 
 
-# A directory as the walk writes it, and what holds in it: .gitignore, the settings, what they exclude.
-_Pending = tuple[str, Chain | None, Scope | None, Chain | None]
+class _Folder(NamedTuple):
+    """A directory as the walk writes it, and what holds in it: .gitignore, the settings, what these exclude.
+
+    With `aside`, what is found there is left out, unless it is tracked.
+    """
+
+    path: str
+    chain: Chain | None
+    scope: Scope | None
+    excluded: Chain | None
+    repository: Repository | None
+    aside: Aside | None = None
 
 
 class _Tree:
@@ -125,8 +141,8 @@ class _Tree:
         prefixes: tuple[str, ...],
         problems: list[Problem],
         named: dict[str, tuple[str, int]],
-        links_out: list[str] | None,
-        scopes: Scopes | None = None,
+        scopes: Scopes | None,
+        asides: Asides,
     ) -> None:
         # What is found in "." is shown as `a.py`, not as `./a.py`.
         self.prefix = "" if path == os.curdir else os.path.join(path, "")
@@ -137,139 +153,135 @@ class _Tree:
         self.problems = problems
         # What was named itself has, or had, its own turn.
         self.elsewhere = {other for other in named if other != real and other.startswith(self.real_prefix)}
-        self.links_out = links_out
         self.scopes = scopes
-        self.skipped = SKIPPED - _PACKAGES if _in_environment(real) else SKIPPED
+        self.asides = asides
+        self.skipped = SKIPPED_IN_ENVIRONMENT if _in_environment(real) else SKIPPED
+        self.said: Chain | None = None
 
     def walk(self, extra: Patterns | None, exclude_base: Path | None) -> Iterator[Found]:
-        prefix, real, scopes = self.prefix, self.real, self.scopes
-        scope = scopes.closest(real) if scopes is not None else None
-        said = None if extra is None else self._exclude_chain(extra, exclude_base)
-        excluded = self._excluded(scope, said)
-        tracked = self._tracked_all_the_same()
-        top = ignore.above(real, len(prefix))
-        pending: list[_Pending] = [(prefix, top, scope, excluded)]
+        real = self.real
+        self.said = None if extra is None else self._exclude_chain(extra, exclude_base)
+        scope = self.scopes.closest(real) if self.scopes is not None else None
+        chain = ignore.above(real, len(self.prefix))
+        pending = [_Folder(self.prefix, chain, scope, self._excluded(scope), self._repository_above())]
         while pending:
-            directory, chain, scope, excluded = pending.pop()
-            is_top = directory == prefix
-            scanned = self._scan(directory, is_top)
-            if scanned is None:
-                continue
-            files, directories, has_git, has_ignore, has_settings = scanned
-            if has_git:
-                exclude = ignore.exclude_file(directory)
-                chain = self._read(exclude, directory, None) if exclude is not None else None
-            if has_ignore:
-                below = self._read(directory + ".gitignore", directory, chain)
-                # Virtual environments and caches hide themselves with a lone `*`; this one was named.
-                if not (is_top and below is not None and below.patterns.only_everything):
-                    chain = below
-            if has_settings and scopes is not None and scope is not None and not is_top:
-                scope = scopes.inside(self.real_prefix + directory[len(prefix) :], scope)
-                excluded = self._excluded(scope, said)
-            for name in sorted(files):
-                path = directory + name
-                if self.elsewhere and self._is_elsewhere(path):
-                    continue
-                if excluded is None or not ignore.is_ignored(excluded, path, False):
-                    yield Found(path, real, False, None if path in tracked else chain, scope)
-                tracked.discard(path)
-            for name in sorted(directories, reverse=True):
-                path = directory + name
-                if (
-                    not ignore.is_ignored(chain, path, True)
-                    and not ignore.is_ignored(excluded, path, True)
-                    and not (self.elsewhere and self._is_elsewhere(path))
-                ):
-                    pending.append((path + os.sep, chain, scope, excluded))
-        yield from self._only_tracked(tracked, said)
+            folder = pending.pop()
+            found = self._list(folder)
+            if found is not None:
+                folder = self._inside(folder, found)
+                yield from self._files(folder, found)
+                pending += self._folders(folder, found)
 
-    def _only_tracked(self, tracked: set[str], said: Chain | None) -> Iterator[Found]:
-        """Files that git tracks in directories that it ignores, which were not entered."""
-        for path in sorted(tracked):
-            if ignore.is_ignored(said, path, False) or not os.path.isfile(path) or os.path.islink(path):
-                continue
-            real = self.real_prefix + path[len(self.prefix) :]
-            scope = self.scopes.closest(os.path.dirname(real)) if self.scopes is not None else None
-            if self.scopes is None or not self.scopes.leaves_out(real):
-                yield Found(path, self.real, False, None, scope)
+    def _repository_above(self) -> Repository | None:
+        worktree = worktree_of(self.real)
+        if worktree is None:
+            return None
+        lead = self.real_prefix[len(os.path.join(worktree, "")) :]
+        return Repository(worktree, len(self.prefix), lead, self.problems)
 
-    def _tracked_all_the_same(self) -> set[str]:
-        """The files that git tracks though a pattern of .gitignore covers them; none where there is no git."""
-        if not os.path.exists(os.path.join(self.real, ".git")):
-            return set()
-        import subprocess
-
-        command = ["git", "-C", self.real, "ls-files", "-z", "--cached", "--ignored", "--exclude-standard"]
+    def _list(self, folder: _Folder) -> Listing | None:
+        """What a directory holds; None where it is left out."""
+        path, aside = folder.path, folder.aside
+        # What is tracked is found among however many others.
+        most = None if aside is None or self._has_tracked(folder, path[:-1]) else aside.names_left
         try:
-            listed = subprocess.run(command, capture_output=True, timeout=20, check=True).stdout
-        except (OSError, subprocess.SubprocessError):
-            return set()
-        names = (os.fsdecode(name).replace("/", os.sep) for name in listed.split(b"\0"))
-        return {
-            self.prefix + name for name in names if self._is_meant(name) and self.skipped.isdisjoint(name.split(os.sep))
-        }
-
-    def _is_meant(self, path: str) -> bool:
-        return path.endswith(self.suffixes) or path.rpartition(os.sep)[2].startswith(self.prefixes)
-
-    def _scan(self, directory: str, is_top: bool) -> tuple[list[str], list[str], bool, bool, bool] | None:
-        """Names of files and of directories to enter; is there a .git, a .gitignore, a file of settings?
-
-        None: leave it out.
-        """
-        suffixes, skipped, links_out = self.suffixes, self.skipped, self.links_out
-        prefixes = self.prefixes
-        files: list[str] = []
-        directories: list[str] = []
-        has_git = has_ignore = has_settings = is_environment = False
-        try:
-            with os.scandir(directory or os.curdir) as entries:
-                for entry in entries:
-                    name = entry.name
-                    if entry.is_dir(follow_symlinks=False):
-                        if name not in skipped:
-                            directories.append(name)
-                            is_environment |= name == "conda-meta"
-                        elif name == ".git":
-                            has_git = True
-                    elif name == ".gitignore":
-                        has_ignore = entry.is_file(follow_symlinks=False)  # git reads no link here
-                    elif name == "pyvenv.cfg":
-                        is_environment = True
-                    elif name == ".git":
-                        has_git = True
-                    elif name in _SETTINGS and not has_settings:
-                        has_settings = True
-                        if name.endswith(suffixes) and entry.is_file(follow_symlinks=False):
-                            files.append(name)
-                    elif (name.endswith(suffixes) or name.startswith(prefixes)) and entry.is_file(
-                        follow_symlinks=False
-                    ):
-                        files.append(name)
-                    elif links_out is not None and entry.is_symlink() and self._leads_out(entry.path):
-                        links_out.append(directory + name)
+            found = listing(path, self.suffixes, self.prefixes, self.skipped, most=most)
         except OSError as error:
-            shown = directory.rstrip(os.sep) or directory or os.curdir
-            self.problems.append(Problem(shown, f"the directory cannot be read: {reason(error)}"))
+            if most is None:
+                shown = path.rstrip(os.sep) or path or os.curdir
+                self.problems.append(Problem(shown, f"the directory cannot be read: {reason(error)}"))
             return None
-        if is_environment and not is_top:
+        if aside is not None and most is not None:
+            aside.count(found.names, is_all=found.is_all)
+        return None if found.is_environment and path != self.prefix else found
+
+    def _inside(self, folder: _Folder, found: Listing) -> _Folder:
+        """The folder with what its own files say of it."""
+        if folder.aside is not None and folder.aside.by:
+            return folder  # excluded by settings, whatever lies there
+        path = folder.path
+        if found.has_git:
+            exclude = exclude_file(path)
+            chain = self._read(exclude, path, None) if exclude is not None else None
+            repository = Repository(self._real(path), len(path), "", self.problems)
+            folder = folder._replace(chain=chain, repository=repository, aside=None)
+        if found.has_ignore and folder.aside is None:
+            below = self._read(path + ".gitignore", path, folder.chain)
+            # Virtual environments and caches hide themselves with a lone `*`; this one was named.
+            if not (path == self.prefix and below is not None and below.patterns.only_everything):
+                folder = folder._replace(chain=below)
+        if found.has_settings and self.scopes is not None and folder.scope is not None and path != self.prefix:
+            scope = self.scopes.inside(self._real(path), folder.scope)
+            folder = folder._replace(scope=scope, excluded=self._excluded(scope))
+        return folder
+
+    def _files(self, folder: _Folder, found: Listing) -> Iterator[Found]:
+        directory, chain, scope, excluded, repository, aside = folder
+        for name in sorted(found.files):
+            path = directory + name
+            if self.elsewhere and self._is_elsewhere(path):
+                continue
+            if excluded is not None and ignore.is_ignored(excluded, path, False):
+                self._leave_out(folder, path)
+            elif aside is None:
+                yield Found(path, self.real, False, chain, scope, repository)
+            elif repository is not None and repository.tracks(path):
+                yield Found(path, self.real, False, None, scope)
+            else:
+                aside.add(path)
+
+    def _folders(self, folder: _Folder, found: Listing) -> Iterator[_Folder]:
+        for name in sorted(found.directories, reverse=True):
+            path = folder.path + name
+            if self.elsewhere and self._is_elsewhere(path):
+                continue
+            below = folder._replace(path=path + os.sep)
+            if ignore.is_ignored(folder.excluded, path, True):
+                aside = self._aside_of_settings(folder, path)
+                if aside is not None and aside.may_enter():
+                    # All of it is excluded, by that file alone.
+                    yield below._replace(excluded=None, repository=None, aside=aside)
+            elif folder.aside is not None or ignore.is_ignored(folder.chain, path, True):
+                yield from self._ignored(below, path)
+            else:
+                yield below
+
+    def _ignored(self, folder: _Folder, path: str) -> Iterator[_Folder]:
+        """What is entered all the same of a directory that is ignored: a project of its own, what is tracked."""
+        aside = folder.aside
+        if (aside is None or not aside.by) and os.path.lexists(os.path.join(path, ".git")):
+            yield folder._replace(chain=None, repository=None, aside=None)
+            return
+        aside = self.asides.of_git(path) if aside is None else aside
+        if self._has_tracked(folder, path) or aside.may_enter():
+            yield folder._replace(aside=aside)
+
+    def _has_tracked(self, folder: _Folder, path: str) -> bool:
+        return folder.repository is not None and folder.repository.tracks_below(path)
+
+    def _leave_out(self, folder: _Folder, path: str) -> None:
+        aside = self._aside_of_settings(folder, path, is_directory=False)
+        if aside is not None:
+            aside.add(path)
+
+    def _aside_of_settings(self, folder: _Folder, path: str, *, is_directory: bool = True) -> Aside | None:
+        """Where to note what is excluded; None where the command line, which the user knows, excludes it."""
+        if folder.scope is None or not folder.scope.file or ignore.is_ignored(self.said, path, is_directory):
             return None
-        return files, directories, has_git, has_ignore, has_settings
+        return self.asides.of_settings(folder.scope.file)
+
+    def _real(self, path: str) -> str:
+        return self.real_prefix + path[len(self.prefix) :]
 
     def _is_elsewhere(self, path: str) -> bool:
-        return self.real_prefix + path[len(self.prefix) :] in self.elsewhere
+        return self._real(path) in self.elsewhere
 
-    def _leads_out(self, link: str) -> bool:
-        target = os.path.realpath(link)
-        return target != self.real and not target.startswith(self.real_prefix)
-
-    def _excluded(self, scope: Scope | None, said: Chain | None) -> Chain | None:
-        """What is excluded where this scope holds: `said` by the command line, which has the first word, or by it."""
+    def _excluded(self, scope: Scope | None) -> Chain | None:
+        """What is excluded where this scope holds: by the command line, which has the first word, or by it."""
         if scope is None or scope.exclude is None:
-            return said
+            return self.said
         below = self._exclude_chain(scope.exclude, scope.base)
-        return below if said is None else replace(said, above=below)
+        return below if self.said is None else replace(self.said, above=below)
 
     def _exclude_chain(self, patterns: Patterns, base: Path | str | None) -> Chain:
         base_real = os.path.join(os.path.realpath(base), "") if base is not None else self.real_prefix

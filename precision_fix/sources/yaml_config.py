@@ -13,14 +13,16 @@ from dataclasses import dataclass
 import yaml
 from yaml.resolver import Resolver
 
+from precision_fix.model import newlines
 from precision_fix.model.selection import ALL, Selection
 from precision_fix.model.setting import Key
 from precision_fix.model.target import Target
+from precision_fix.model.vocabulary.truth import off_like
 from precision_fix.sources import settings
 from precision_fix.sources.analysis import Analysis, Unparsable
 from precision_fix.sources.comments import Keeps
 from precision_fix.sources.jsontext import Scalar
-from precision_fix.sources.spelling import off_like, within_quotes
+from precision_fix.sources.spelling import within_quotes
 
 # Written in C where PyYAML was built with libyaml, as its wheels are.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -98,12 +100,12 @@ class _Reader:
         except yaml.MarkedYAMLError as error:
             raise Unparsable(self._explain(error)) from None
         except yaml.reader.ReaderError as error:
-            line = self._text.count("\n", 0, max(error.position, 0)) + 1
+            line = self._line(max(error.position, 0))
             raise Unparsable(f"does not parse, line {line}: {error.reason}") from None
 
     def _enter(self, event: yaml.CollectionStartEvent) -> None:
         if len(self._open) == _MAX_DEPTH:
-            line = event.start_mark.line + 1 if event.start_mark else 1
+            line = self._line(event.start_mark.index if event.start_mark else 0)
             raise Unparsable(f"does not parse, line {line}: nested more than {_MAX_DEPTH} levels deep")
         is_key = bool(self._open) and self._open[-1].key is None
         if is_key:
@@ -131,9 +133,13 @@ class _Reader:
             key = self._open[-1].key
             self._open[-1].key = key + 1 if isinstance(key, int) else None
 
+    def _line(self, index: int) -> int:
+        # The marks of YAML count more ends of lines than editors.
+        return newlines.number(self._text, index)
+
     def _explain(self, error: yaml.MarkedYAMLError) -> str:
         mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else 1
+        line = self._line(mark.index if mark else 0)
         what = "looks like a template" if _TEMPLATE.search(self._text) else error.problem or error.context
         return f"does not parse, line {line}: {what}"
 

@@ -11,6 +11,7 @@ import pytest
 
 from precision_fix.engine import atomic
 from precision_fix.engine.atomic import CannotReplace, NoRoom
+from precision_fix.engine.folder import Tree
 from tests.files.trees import give_to_nobody, python, snapshot
 
 
@@ -129,7 +130,9 @@ def test_full_disk_or_interrupt_at_any_step(tmp_path: Path, monkeypatch: pytest.
             with monkeypatch.context() as patched:
                 real = getattr(os, name)
 
-                def fail(*arguments: object, real: object = real, error: BaseException = error) -> None:
+                def fail(
+                    *arguments: object, real: object = real, error: BaseException = error, **within: object
+                ) -> None:
                     if real is REAL_CLOSE:
                         REAL_CLOSE(arguments[0])  # type: ignore[arg-type]
                     raise error
@@ -152,11 +155,12 @@ def test_leftovers_are_swept_and_nothing_else(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     before = snapshot(tmp_path)
     killed = python(
-        "os.replace = lambda *a: os.kill(os.getpid(), 9)\natomic.replace(Path(sys.argv[1]), b'new')",
+        "os.replace = lambda *a, **k: os.kill(os.getpid(), 9)\natomic.replace(Path(sys.argv[1]), b'new')",
         path,
         check=False,
     )
     assert killed.returncode == -signal.SIGKILL
     assert len(snapshot(tmp_path)) == len(before) + 1
-    atomic.sweep([tmp_path, tmp_path / "none"])
+    with Tree(tmp_path) as tree:
+        atomic.sweep(tree, [tmp_path, tmp_path / "none"])
     assert snapshot(tmp_path) == before

@@ -32,6 +32,7 @@ CALLS = (
     "fsync",
     "replace",
     "rename",
+    "link",
     "unlink",
     "mkdir",
     "rmdir",
@@ -41,6 +42,7 @@ CALLS = (
 )
 WRITES = frozenset(("write", "fsync", "mkdir", "ftruncate"))
 CRASHED = 77
+SCENARIOS = ("first run of a user", "first run", "second run", "second run after an edit", "undo")
 BEFORE = {"a.py": b"a1" * 40, "b.py": b"", "sub/c.py": b"c1" * 40}
 FIRST = {"a.py": b"a2", "b.py": b"b2", "sub/c.py": b"c2" * 99}
 SECOND = {"a.py": b"a3" * 5, "b.py": b"b3" * 7, "sub/c.py": b""}
@@ -132,16 +134,20 @@ def place() -> Iterator[Path]:
 
 @pytest.mark.parametrize("torn", [False, True])
 @pytest.mark.parametrize("spoil", [die_at, fill_disk_at])
-@pytest.mark.parametrize("scenario", ["first run", "second run", "second run after an edit", "undo"])
-def test_at_every_single_step(place: Path, scenario: str, spoil: Callable[[int, bool], None], torn: bool) -> None:
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_at_every_single_step(
+    place: Path, scenario: str, spoil: Callable[[int, bool], None], torn: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     steps = 0
     while True:
         steps += 1
         root = place / str(steps)
+        if scenario == "first run of a user":
+            monkeypatch.setenv("XDG_STATE_HOME", str(place / f"state{steps}"))
         put(root, BEFORE)
         original = dict(BEFORE)
         came_from, goes_to = [BEFORE], FIRST
-        if scenario != "first run":
+        if not scenario.startswith("first run"):
             run(root, FIRST)
             came_from, goes_to = [FIRST], SECOND
         if scenario == "second run after an edit":

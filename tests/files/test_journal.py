@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from precision_fix.engine import log
 from precision_fix.engine.atomic import CannotReplace, NoRoom
 from precision_fix.engine.journal import Journal, journal_root
-from precision_fix.engine.record import VERSION
+from precision_fix.engine.log import VERSION
 from precision_fix.engine.undo import undo
 from precision_fix.errors import PrecisionFixError
 from tests.files.trees import give_to_nobody, python, snapshot
@@ -57,17 +58,17 @@ def test_the_original_is_on_the_disk_before_the_file_changes(tmp_path: Path, mon
     seen: list[tuple[bytes, bytes]] = []
     real = os.replace
 
-    def look(source: str, target: str) -> None:
+    def look(source: str, target: str, **within: int) -> None:
         place = tmp_path / ".precision-fix"
         seen.append(((place / "originals").read_bytes(), (place / "log").read_bytes()))
-        real(source, target)
+        real(source, target, **within)
 
     monkeypatch.setattr(os, "replace", look)
     patch(tmp_path, path, b"after")
     ((originals, log),) = seen
     assert originals == b"before"
     header, event = map(json.loads, log.splitlines())
-    assert header == {"journal": VERSION}
+    assert header["journal"] == VERSION
     assert event["patch"] == "a.py"
     assert (tmp_path / ".precision-fix/.gitignore").read_text() == "*\n"
 
@@ -84,9 +85,9 @@ def test_what_reaches_the_disk_before_what(tmp_path: Path, monkeypatch: pytest.M
         calls.append("sync " + ("temporary" if name.endswith(".tmp") else name))
         fsync(descriptor)
 
-    def traced_replace(source: str, target: Path) -> None:
-        calls.append(f"replace {target.name}")
-        replace(source, target)
+    def traced_replace(source: str, target: str, **within: int) -> None:
+        calls.append(f"replace {target}")
+        replace(source, target, **within)
 
     monkeypatch.setattr(os, "fsync", traced_fsync)
     monkeypatch.setattr(os, "replace", traced_replace)
@@ -136,9 +137,9 @@ def test_a_file_that_changes_at_the_last_moment(tmp_path: Path, monkeypatch: pyt
     files = make(tmp_path, a=b"1", b=b"2")
     real = os.replace
 
-    def edit(source: str, target: str) -> None:
+    def edit(source: str, target: str, **within: int) -> None:
         files["b"].write_bytes(b"edited")
-        real(source, target)
+        real(source, target, **within)
 
     with Journal.open(tmp_path) as journal:
         journal.stage(files["a"], b"1", b"new")
@@ -248,11 +249,14 @@ def test_a_tree_that_takes_no_journal_is_not_changed(tmp_path: Path) -> None:
     assert done.stdout == f"{root}/.precision-fix: {said}\n"
 
 
-def test_a_newer_journal_is_refused(tmp_path: Path) -> None:
+def test_a_newer_journal_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = make(tmp_path, a=b"1")["a"]
-    patch(tmp_path, path, b"2")
-    log = tmp_path / ".precision-fix/log"
-    log.write_bytes(log.read_bytes().replace(b'{"journal":1}', b'{"journal":2}'))
+    with monkeypatch.context() as newer:
+        newer.setattr(log, "VERSION", VERSION + 1)
+        patch(tmp_path, path, b"2")
+    # How its later lines are stamped is the newer version's own affair.
+    lines = tmp_path / ".precision-fix/log"
+    lines.write_bytes(lines.read_bytes() + b'{"done":[],"seal":"x"}\n{"done":[]}\n')
     before = snapshot(tmp_path)
     for attempt in (lambda: Journal.open(tmp_path), lambda: undo(tmp_path)):
         with pytest.raises(PrecisionFixError, match="written by a newer precision-fix: upgrade"):
@@ -263,17 +267,17 @@ def test_a_newer_journal_is_refused(tmp_path: Path) -> None:
 def test_a_torn_end_is_cut_off_and_a_damaged_middle_is_not(tmp_path: Path) -> None:
     files = make(tmp_path, a=b"1", b=b"1")
     patch(tmp_path, files["a"], b"2")
-    log = tmp_path / ".precision-fix/log"
+    path = tmp_path / ".precision-fix/log"
     for torn in (b'{"patch":"torn.py","bef', b'{"patch":"torn.py"}\n{"pat', b"\0" * 70, b"\0\n\0\n{}\n"):
-        log.write_bytes(log.read_bytes() + torn)
+        path.write_bytes(path.read_bytes() + torn)
         patch(tmp_path, files["b"], files["b"].read_bytes() + b"+")
-        assert torn not in log.read_bytes()
-        assert all(json.loads(line) for line in log.read_bytes().splitlines())
+        assert torn not in path.read_bytes()
+        assert all(json.loads(line) for line in path.read_bytes().splitlines())
     undo(tmp_path)
     assert snapshot(tmp_path) == {"a.py": b"1", "b.py": b"1"}
     patch(tmp_path, files["a"], b"2")
-    log.write_bytes(log.read_bytes().replace(b'"before"', b'"bef'))
-    with pytest.raises(PrecisionFixError, match="the journal is damaged in line 2"):
+    path.write_bytes(path.read_bytes().replace(b'"before"', b'"bef'))
+    with pytest.raises(PrecisionFixError, match="is damaged in line 2 of its log, so it is not used"):
         undo(tmp_path)
 
 
@@ -319,7 +323,7 @@ def test_what_did_not_come_through_is_not_noted_as_done(tmp_path: Path) -> None:
     """Or undo would call a file edited since it was changed, which never was changed."""
     path = make(tmp_path, a=b"1")["a"]
     python(
-        "os.replace = lambda *a: os._exit(0)\n"
+        "os.replace = lambda *a, **k: os._exit(0)\n"
         "path = Path(sys.argv[1])\n"
         "with Journal.open(path.parent) as j: j.patch(path, b'1', b'2')\n",
         path,

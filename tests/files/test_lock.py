@@ -14,6 +14,7 @@ import pytest
 
 from precision_fix.engine import lock as module
 from precision_fix.engine.lock import lock
+from precision_fix.engine.place import NotOurs
 from precision_fix.errors import PrecisionFixError
 from tests.files.trees import PRELUDE, environment, snapshot
 
@@ -38,12 +39,13 @@ def holder(root: Path) -> subprocess.Popen[str]:
 
 
 def test_nothing_is_left_behind(tmp_path: Path) -> None:
-    with lock(tmp_path) as directory:
+    with lock(tmp_path) as folder:
+        directory = folder.path
         assert directory == tmp_path / ".precision-fix"
         assert (directory / ".gitignore").read_bytes() == b"*\n"
     assert snapshot(tmp_path) == {}
-    with lock(tmp_path) as directory:
-        (directory / "log").write_bytes(b"{}\n")
+    with lock(tmp_path) as folder:
+        (folder.path / "log").write_bytes(b"{}\n")
     assert set(snapshot(tmp_path)) >= {".precision-fix/log", ".precision-fix/.gitignore"}
 
 
@@ -61,12 +63,12 @@ def test_the_second_run_waits(tmp_path: Path) -> None:
     first = holder(tmp_path)
     threading.Timer(0.3, lambda: first.communicate("\n")).start()
     begun = time.monotonic()
-    with lock(tmp_path, timeout=20) as directory:
+    with lock(tmp_path, timeout=20) as folder:
         assert time.monotonic() - begun > 0.2
         # The first removed the directory on its way out; what we hold is not a lock on something that is
         # gone.
-        assert (directory / "lock").read_text().strip() == str(os.getpid())
-        assert (directory / ".gitignore").read_bytes() == b"*\n"
+        assert (folder.path / "lock").read_text().strip() == str(os.getpid())
+        assert (folder.path / ".gitignore").read_bytes() == b"*\n"
 
 
 def test_a_killed_run_holds_nothing(tmp_path: Path) -> None:
@@ -83,8 +85,8 @@ def test_many_at_once_never_overlap(tmp_path: Path) -> None:
     script = PRELUDE + (
         "root = Path(sys.argv[1])\n"
         "for _ in range(25):\n"
-        "    with lock.lock(root, timeout=60) as directory:\n"
-        "        assert (directory / '.gitignore').read_bytes() == b'*\\n'\n"
+        "    with lock.lock(root, timeout=60) as folder:\n"
+        "        assert (folder.path / '.gitignore').read_bytes() == b'*\\n'\n"
         "        os.close(os.open(root / 'inside', os.O_CREAT | os.O_EXCL))\n"
         "        os.unlink(root / 'inside')\n"
     )
@@ -103,8 +105,8 @@ def test_hidden_from_git_though_the_last_run_was_just_tidying_up(
         real(descriptor)
 
     monkeypatch.setattr(module, "_take", tidied)
-    with lock(tmp_path) as directory:
-        assert (directory / ".gitignore").read_bytes() == b"*\n"
+    with lock(tmp_path) as folder:
+        assert (folder.path / ".gitignore").read_bytes() == b"*\n"
 
 
 def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,8 +114,8 @@ def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyP
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(module, "_take", none_here)
-    with lock(tmp_path, timeout=0) as directory:
-        assert directory.is_dir()
+    with lock(tmp_path, timeout=0) as folder:
+        assert folder.path.is_dir()
 
 
 def test_what_stands_in_the_way(tmp_path: Path) -> None:
@@ -122,11 +124,11 @@ def test_what_stands_in_the_way(tmp_path: Path) -> None:
     root = tmp_path / "root"
     root.mkdir()
     (root / ".precision-fix").symlink_to(elsewhere)
-    with pytest.raises(PrecisionFixError, match="is a link"), lock(root):
+    with pytest.raises(NotOurs, match="is a link, so it is not used"), lock(root):
         pass
     (root / ".precision-fix").unlink()
     (root / ".precision-fix").write_text("a file")
-    with pytest.raises(PrecisionFixError, match="in the way of the journal"), lock(root):
+    with pytest.raises(NotOurs, match="is no directory, so it is not used"), lock(root):
         pass
     with pytest.raises(PrecisionFixError, match="none: no such directory"), lock(tmp_path / "none"):
         pass

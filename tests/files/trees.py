@@ -57,5 +57,8 @@ from precision_fix.model.problem import Problem
 from precision_fix.sources.walk import walk
 def unprivileged():
     if os.getuid() == 0:
+        import tempfile
+        os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp()
+        os.chown(os.environ["XDG_STATE_HOME"], {NOBODY}, {NOBODY})
         os.setgid({NOBODY}); os.setuid({NOBODY})
 """

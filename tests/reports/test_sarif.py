@@ -15,10 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from precision_fix.engine.scan import FileScan, Scan
+from precision_fix.model import newlines
 from precision_fix.model.finding import Action, Finding
 from precision_fix.model.problem import Problem
 from precision_fix.model.target import FLOAT32
-from precision_fix.reports.hunks import lines_of, replacements
+from precision_fix.reports.hunks import replacements
 from precision_fix.reports.run import Run
 from precision_fix.reports.sarif import MOST, render
 from tests.reports.runs import BY_COMMENT, CAST, LONGER, MANUAL, TREE, any_run, change, run_of, run_on
@@ -115,7 +116,7 @@ def test_a_region_counts_utf_16_units(tmp_path: Path) -> None:
 def fixed(text: str, fix: Log) -> str:
     """A text with a fix carried out, by the words of the standard: lines, and columns in UTF-16 units."""
     starts = [0]
-    for line in lines_of(text):
+    for line in newlines.with_ends(text):
         starts.append(starts[-1] + len(line))
 
     def offset(line: int, column: int) -> int:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-from itertools import pairwise
+from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
 
 import pytest
 
 from precision_fix.errors import PrecisionFixError
 from precision_fix.model.finding import Action
-from precision_fix.model.rule import AnyRule, LineRule, Rule, SettingRule, order
+from precision_fix.model.rule import AnyRule, LineRule, Rule, SettingRule, Stage, in_order
 from precision_fix.rules import codes, rules, rules_of
 from precision_fix.rules import rule as by_code
 from precision_fix.rules.examples import example
@@ -105,9 +106,75 @@ def test_every_rule_is_of_one_shape() -> None:
     assert sorted(each.code for shape in shapes for each in shape) == list(codes())
 
 
-def test_the_order_is_total() -> None:
-    places = [order(each.code) for each in rules()]
-    assert all(first < second for first, second in pairwise(places)), "no two rules share a place"
+SHAPES = (Rule, SettingRule, LineRule)
+
+
+def asked_of(rule: AnyRule) -> set[object]:
+    """The kinds of place that a rule is asked about."""
+    return set(getattr(rule, "kinds", ()) or getattr(rule, "forms", ()) or {getattr(rule, "lines", None)})
+
+
+def declared(rules: Sequence[AnyRule]) -> set[tuple[str, str]]:
+    """The pairs of rules of which the first is declared to be asked sooner, also by way of others."""
+    pairs = {(one.code, two.code) for one in rules for two in rules if one.stage < two.stage}
+    pairs |= {(rule.code, later) for rule in rules for later in rule.before}
+    pairs |= {(sooner, rule.code) for rule in rules for sooner in rule.after}
+    while more := {(a, d) for a, b in pairs for c, d in pairs if b == c} - pairs:
+        pairs |= more
+    return pairs
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.__name__)
+def test_rules_that_may_be_asked_of_one_place_have_an_order(shape: type[AnyRule]) -> None:
+    """Otherwise a new rule could be silent where it is meant to speak, and nobody would know."""
+    rules = rules_of(shape)
+    pairs = declared(rules)
+    together = [(one.code, two.code) for one, two in combinations(rules, 2) if asked_of(one) & asked_of(two)]
+    assert [pair for pair in together if pair not in pairs] == [], "say in one of each pair which comes first"
+
+
+@every_rule
+def test_a_rule_comes_before_and_after_others_of_its_shape(rule: AnyRule) -> None:
+    shape = next(each for each in SHAPES if isinstance(rule, each))
+    assert {*rule.before, *rule.after} <= {each.code for each in rules_of(shape)}
+
+
+def rule_called(name: str, at: Stage = Stage.LEFT, *, first: str = "", last: str = "") -> AnyRule:
+    class Made(AnyRule):
+        code = name
+        stage = at
+        before = (last,) if last else ()
+        after = (first,) if first else ()
+
+    return Made()
+
+
+def order(*rules: AnyRule) -> list[str]:
+    return [each.code for each in in_order(rules)]
+
+
+def test_rules_are_asked_as_they_declare() -> None:
+    one, two, three = rule_called("1"), rule_called("2"), rule_called("3", Stage.STORED)
+    assert order(three, two, one) == ["1", "2", "3"]
+    assert order(one, two, rule_called("0", first="2")) == ["1", "2", "0"]
+    assert order(one, two, rule_called("9", last="2")) == ["1", "9", "2"]
+    assert order(one, two, rule_called("9", first="1", last="2")) == ["1", "9", "2"]
+    assert order(one, rule_called("2", Stage.CHANGED), rule_called("9", Stage.STORED)) == ["1", "9", "2"]
+    assert order(one, rule_called("2", last="of another shape")) == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        (rule_called("1", last="2"), rule_called("2", last="1")),
+        (rule_called("1", first="3"), rule_called("2", first="1"), rule_called("3", first="2")),
+        (rule_called("1"), rule_called("2", Stage.STORED, last="1")),
+        (rule_called("1", last="1"),),
+    ],
+)
+def test_a_circle_is_named(rules: tuple[AnyRule, ...]) -> None:
+    with pytest.raises(ValueError, match=r"1.*each of these is to be asked before another"):
+        in_order(rules)
 
 
 def test_the_most_general_rules_are_asked_last() -> None:

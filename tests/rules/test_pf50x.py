@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from precision_fix.model.libraries import LIBRARIES, Library, Words
+from precision_fix.model.vocabulary.libraries import LIBRARIES, Library, Words
 from tests.tools import check_kept, check_not_a_site, check_reported, check_rewritten, findings, plant, rewritten
 
 TRAINER = "trainer:\n  accelerator: gpu\n  devices: 1\n"

@@ -427,7 +427,7 @@ def test_notebooks_without_code(text: str) -> None:
 def test_a_large_notebook_by_name_and_not(tmp_path: Path) -> None:
     path = tmp_path / "a.ipynb"
     path.write_text(notebook("import torch", "x.to(torch.bfloat16)"))
-    os.truncate(path, (NOTEBOOK.limit or 0) + 1)
+    os.truncate(path, NOTEBOOK.limit + 1)
     assert scan_file(str(path), False, FLOAT32, with_text=False) is None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from precision_fix.model.finding import Verdict, keep
-from precision_fix.model.rule import LineRule, Lines
+from precision_fix.model.rule import LineRule, Lines, Stage
 
 _ASKS = re.compile(
     r"[!=]=|\bcase\b|\bis_same|\b(?:STD_)?TORCH_CHECK|\bAT_DISPATCH|\bDISPATCH_|\bCHECK_|\bstatic_assert\b|\bassert\b"
@@ -22,6 +22,7 @@ class RULE(LineRule):
         "names; a float32 tensor takes its own branch."
     )
     lines = Lines.NATIVE
+    stage = Stage.LEFT
 
     def judge(self, line: str) -> Verdict | None:
         return keep("asks which dtype it is") if _ASKS.search(line) else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from precision_fix.model.finding import Verdict, manual
-from precision_fix.model.rule import LineRule, Lines
+from precision_fix.model.rule import LineRule, Lines, Stage
 
 _PTX = re.compile(r"\b(?:mma|wgmma|wmma|tcgen05|ldmatrix)\b[\w.:]*\.bf16|\bmma_\w*bf16|\bfragment<[^;]*bf16")
 _INTRINSIC = re.compile(r"\b__\w*(?:2|_)bfloat16\w*\(|\b__bfloat16\w*\(|\b__low2bfloat16\w*|\b__h\w+2?\(")
@@ -22,6 +22,7 @@ class RULE(LineRule):
         "that has a float variant is taken by itself."
     )
     lines = Lines.NATIVE
+    stage = Stage.REPORTED
 
     def judge(self, line: str) -> Verdict | None:
         if _PTX.search(line):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 
 from precision_fix.model.finding import Verdict, manual
-from precision_fix.model.rule import LineRule, Lines
+from precision_fix.model.rule import LineRule, Lines, Stage
+from precision_fix.model.vocabulary.precision import CORE, WORD
 
 _CHOOSES = re.compile(
-    r"torch\.bfloat16|\.bfloat16\(\)|[\"']?\b(?:\w*bf16\w*|\w*bfloat16\w*)[\"']?\s*[:=]\s*(?:\{[^}]*)?[\"']?(?:enabled[\"']?\s*:\s*)?"
+    rf"torch\.bfloat16|\.bfloat16\(\)|[\"']?\b\w*{CORE}\w*[\"']?\s*[:=]\s*(?:\{{[^}}]*)?[\"']?(?:enabled[\"']?\s*:\s*)?"
     r"(?:true|True|auto|yes|on)\b"
-    r"|\b(?:\w*dtype|\w*precision)\b[\"']?\s*[:=]\s*[\"']?(?:torch\.)?(?:bf16(?:-mixed|-true)?|bfloat16)\b"
+    rf"|\b(?:\w*dtype|\w*precision)\b[\"']?\s*[:=]\s*[\"']?(?:{WORD.pattern})\b"
 )
 
 
@@ -22,6 +23,7 @@ class RULE(LineRule):
         "no launch line, and is what it will be only when the script runs. Change it by hand."
     )
     lines = Lines.WRITTEN
+    stage = Stage.REPORTED
 
     def judge(self, line: str) -> Verdict | None:
         return manual("chooses bfloat16 in a here-document: change it there by hand") if _CHOOSES.search(line) else None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from precision_fix.model import words
 from precision_fix.model.finding import Verdict, keep
-from precision_fix.model.readers import answer
-from precision_fix.model.rule import SettingRule
+from precision_fix.model.readers import answer, switch_beside
+from precision_fix.model.rule import SettingRule, Stage
 from precision_fix.model.setting import Form, Setting
+from precision_fix.model.vocabulary import precision
 
 # What stands beside a dtype where it tells of bytes: safetensors' header, GGUF's list of tensors.
 _LAYOUT = frozenset({"data_offsets", "shape", "offset", "offsets", "nbytes"})
@@ -24,6 +24,7 @@ class RULE(SettingRule):
         "people, a record of what was measured: nothing is computed in it. A setting that follows another stays too."
     )
     forms = frozenset({Form.KEY, Form.OPTION, Form.VARIABLE})
+    stage = Stage.LEFT
 
     def judge(self, setting: Setting) -> Verdict | None:
         if setting.value is None:
@@ -31,8 +32,8 @@ class RULE(SettingRule):
         found = answer(setting)
         if found is not None and found.value is None:
             return keep(found.why)
-        switch = words.switch_beside(setting)
-        if switch is not None and words.says(setting.value):
+        switch = switch_beside(setting)
+        if switch is not None and precision.says(setting.value, setting.name):
             return keep(f"counts only where {switch} is on")
         near = (*setting.document.mapping(setting.keys[:-1]), *setting.names[:-1])
         if not _LAYOUT.isdisjoint(near):
@@ -40,4 +41,5 @@ class RULE(SettingRule):
         folder = setting.document.path.replace("\\", "/").split("/")[-2:-1]
         if not _RECORD.isdisjoint(part for name in (*near, *folder) for part in name.split("_")):
             return keep("tells in what something was measured")
-        return keep("tells how something is stored or called") if words.describes(setting) else None
+        describes = precision.describes(setting.name, setting.names[:-1])
+        return keep("tells how something is stored or called") if describes else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from precision_fix.model.finding import Verdict, keep
-from precision_fix.model.rule import SettingRule
+from precision_fix.model.rule import SettingRule, Stage
 from precision_fix.model.setting import Form, Setting
 
 _OFFERS = frozenset({"choices", "options", "enum", "values", "allowed", "supported", "examples"})
@@ -17,6 +17,8 @@ class RULE(SettingRule):
         "and whoever chooses must find the word."
     )
     forms = frozenset({Form.KEY})
+    stage = Stage.LEFT
+    before = ("PF011",)
 
     def judge(self, setting: Setting) -> Verdict | None:
         is_item = isinstance(setting.keys[-1], int) if setting.keys else False

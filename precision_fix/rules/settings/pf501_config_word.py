@@ -5,7 +5,7 @@ from __future__ import annotations
 from precision_fix.model.edit import GiveValue
 from precision_fix.model.finding import Verdict, change
 from precision_fix.model.readers import replacement
-from precision_fix.model.rule import SettingRule
+from precision_fix.model.rule import SettingRule, Stage
 from precision_fix.model.setting import Form, Setting
 
 
@@ -17,6 +17,7 @@ class RULE(SettingRule):
         "float32 is in the style of what stands there: `bf16` becomes `fp32`, `torch.bfloat16` becomes `torch.float32`."
     )
     forms = frozenset({Form.KEY, Form.VARIABLE})
+    stage = Stage.CHANGED
 
     def judge(self, setting: Setting) -> Verdict | None:
         found = replacement(setting)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from precision_fix.model.edit import GiveValue
 from precision_fix.model.finding import Verdict, change
 from precision_fix.model.readers import answer
-from precision_fix.model.rule import SettingRule
+from precision_fix.model.rule import SettingRule, Stage
 from precision_fix.model.setting import Form, Setting
 
 
@@ -18,6 +18,8 @@ class RULE(SettingRule):
         "what the project requires."
     )
     forms = frozenset({Form.KEY, Form.VARIABLE})
+    stage = Stage.CHANGED
+    before = ("PF501",)
 
     def judge(self, setting: Setting) -> Verdict | None:
         found = answer(setting)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import re
 
-from precision_fix.model import words
 from precision_fix.model.edit import GiveValue
 from precision_fix.model.finding import Verdict, change, keep, manual
 from precision_fix.model.readers import answer
-from precision_fix.model.rule import SettingRule
+from precision_fix.model.rule import SettingRule, Stage
 from precision_fix.model.setting import Form, Setting, Takes
+from precision_fix.model.vocabulary import precision
 
 # Whose precision this is, a file keeps or another library decides.
 _STORES = re.compile(r"(?:^|_)(?:save|saved|store|storage|output|out|export|quant_storage)(?:_|$)")
-_GGUF = ("outtype", "cache_type_k", "cache_type_v", "ctk", "ctv")
 
 
 class RULE(SettingRule):
@@ -26,9 +25,10 @@ class RULE(SettingRule):
         "program reads there is no word that is sure to be taken: that is reported."
     )
     forms = frozenset({Form.OPTION})
+    stage = Stage.CHANGED
 
     def judge(self, setting: Setting) -> Verdict | None:
-        if not words.says(setting.word):
+        if not precision.says(setting.word, setting.name):
             return None
         by_program = _offered(setting)
         if by_program is not None:
@@ -38,19 +38,13 @@ class RULE(SettingRule):
         known = answer(setting)
         if known is not None and known.value is None:
             return keep(known.why)
-        if known is not None and known.library is not None and isinstance(known.value, str):
-            return change(f"the word that {known.reader} reads", GiveValue(known.value))
-        if setting.names[-2:] == ("trainer", "precision"):
-            return change("Lightning's word", GiveValue(setting.target.lightning_true))
-        if setting.name in _GGUF:
-            return change("GGUF's word", GiveValue(setting.target.gguf))
-        if setting.name.endswith("mixed_precision"):
-            return change("Accelerate's word, which its users take over", GiveValue(setting.target.accelerate))
-        if not (words.is_precision(setting.name) or setting.name == "outtype"):
+        if known is not None and isinstance(known.value, str):
+            return change(f"the word that {known.reader or 'the usual reader'} reads", GiveValue(known.value))
+        if not precision.is_precision(setting.name):
             return manual(f"{setting.name} is given the word; whether it chooses a precision is not to be seen")
         if _STORES.search(setting.name):
             return manual("the precision of what is stored, it seems")
-        new = words.other_word(setting.word, setting.target)
+        new = setting.target.word_like(setting.word)
         if setting.word.lower() == "bf16" or new is None:
             return manual(f"which word for {setting.target.dtype} the program takes is not to be seen: see its --help")
         return change("torch's own name of the dtype", GiveValue(new))
@@ -69,11 +63,7 @@ def _offered(setting: Setting) -> Verdict | None:
     if declared is None or declared.takes is not Takes.WORD or setting.word not in declared.offered:
         return None
     target = setting.target
-    if target.dtype == "float32":
-        spelt = ["no", "float32", "torch.float32", "fp32", "f32", "32-true", "32", "full", "float", "FP32", "none"]
-    else:
-        spelt = [target.dtype, f"torch.{target.dtype}", target.short, target.lightning_true, "half"]
-    new = next((word for word in spelt if word in declared.offered), None)
+    new = next((word for word in target.offered if word in declared.offered), None)
     if new is None:
         return manual(f"the program offers no word for {target.dtype}")
     return change("the program's own word", GiveValue(new))

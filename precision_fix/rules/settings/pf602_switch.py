@@ -8,18 +8,14 @@ from dataclasses import replace
 from precision_fix.model.edit import GiveName, GiveValue, TakeOut
 from precision_fix.model.finding import Verdict, change, manual
 from precision_fix.model.readers import answer, is_on
-from precision_fix.model.rule import SettingRule
+from precision_fix.model.rule import SettingRule, Stage
 from precision_fix.model.setting import Form, Setting, Takes
+from precision_fix.model.vocabulary import precision
 
-_NAME = re.compile(r"bf16|bfloat16")
 _OFF = re.compile(r"(?:^|_)(?:no|disable|without|not|skip|allow)(?:_|$)")
-# How each reads a switch that stands alone: the Trainer and those that build on it take a word behind it, and some of
-# them turn bfloat16 on where nothing is said (TRL: trainer/sft_config.py). The others know the switch alone.
-_TAKE_A_WORD = frozenset({"the Trainer of transformers", "LLaMA-Factory"})
-_ALONE = frozenset({"Megatron-LM", "sd-scripts"})
+# What is the Trainer's own, beyond names that any training script may use as well. It and those that build on it take a
+# word behind a switch, and some of them turn bfloat16 on where nothing is said (TRL: trainer/sft_config.py).
 _TRAINER = frozenset({"per_device_train_batch_size", "per_device_eval_batch_size", "save_strategy", "eval_strategy"})
-# ComfyUI: comfy/cli_args.py.
-_COMFYUI = frozenset({"bf16_unet", "bf16_vae", "bf16_text_enc"})
 
 
 class RULE(SettingRule):
@@ -32,16 +28,16 @@ class RULE(SettingRule):
         "known it stays, and is reported."
     )
     forms = frozenset({Form.OPTION})
+    stage = Stage.CHANGED
+    before = ("PF601",)
 
     def judge(self, setting: Setting) -> Verdict | None:
-        if not _NAME.search(setting.name) or not is_on(setting):
+        name = setting.name
+        if not (precision.speaks(name) or precision.is_switch(name)) or not is_on(setting) or _OFF.search(name):
             return None
-        if _OFF.search(setting.name):
-            return None
-        reason = f"{setting.name} turns bfloat16 on"
-        if setting.name in _COMFYUI:
-            name = str(setting.keys[-1]).replace("bf16", setting.target.short)
-            return change(reason, GiveName(name))
+        reason = f"{name} turns bfloat16 on"
+        if name in precision.ALIKE:
+            return change(reason, GiveName(str(setting.keys[-1]).replace("bf16", setting.target.short)))
         declared = setting.declared
         takes = declared.takes if declared is not None else Takes.UNKNOWN
         if declared is not None and takes in (Takes.PAIR, Takes.NOTHING) and setting.value is None:
@@ -53,9 +49,9 @@ class RULE(SettingRule):
         # That a project uses a library does not say that this program is one of its.
         known = answer(replace(setting, document=replace(setting.document, libraries=frozenset())))
         if known is not None and known.library is not None and known.value is False:
-            if known.reader in _TAKE_A_WORD and _is_certain(setting):
+            if known.library.alone is False and _is_certain(setting):
                 return change(reason, GiveValue(False))
-            if known.reader in _ALONE:
+            if known.library.alone:
                 return change(reason, TakeOut())
         return manual("turns bfloat16 on: take it out, or say False, whichever the program understands")
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
-from precision_fix.model import words
 from precision_fix.model.edit import GiveValue
 from precision_fix.model.finding import Verdict, change, keep, manual
 from precision_fix.model.readers import answer
-from precision_fix.model.rule import SettingRule
+from precision_fix.model.rule import SettingRule, Stage
 from precision_fix.model.setting import Form, Setting
-
-_PRECISION = re.compile(r"dtype|precision|data_type|compute_type|weight_type|amp")
+from precision_fix.model.vocabulary import precision
 
 
 class RULE(SettingRule):
@@ -23,6 +19,7 @@ class RULE(SettingRule):
         "an option reads is the option's (PF601)."
     )
     forms = frozenset({Form.ASSIGNED})
+    stage = Stage.CHANGED
 
     def judge(self, setting: Setting) -> Verdict | None:
         known = answer(setting) if "_" in setting.name else None
@@ -31,6 +28,8 @@ class RULE(SettingRule):
         if known is not None and setting.name.startswith("accelerate"):
             new = known.value if isinstance(known.value, str) else False
             return change("Accelerate reads it", GiveValue(new))
-        if words.says(setting.word) and _PRECISION.search(setting.name):
+        if precision.says(setting.word, setting.name) and (
+            precision.is_precision(setting.name) or precision.is_mixed(setting.name)
+        ):
             return manual("what reads the variable, and in which words, is not to be seen")
         return None

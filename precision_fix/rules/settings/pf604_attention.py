@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
-from precision_fix.model.attention import ADVICE, PACKED, needs_flash_attention
 from precision_fix.model.edit import GiveValue, TakeOut
 from precision_fix.model.finding import Verdict, change, manual
 from precision_fix.model.readers import is_on
-from precision_fix.model.rule import SettingRule
+from precision_fix.model.rule import SettingRule, Stage
 from precision_fix.model.setting import Form, Setting, Takes
-
-# These take transformers' word (transformers: modeling_utils.py; LLaMA-Factory: extras/constants.py, AttentionFunction;
-# ms-swift: model/utils.py, AttnImpl).
-_SDPA = re.compile(r"(?:^|_)attn_impl(?:ementation)?$")
-_SWITCH = re.compile(r"(?:use_|enable_)?flash_(?:attn|attention)(?:_?2)?")
-# Several examples in one row are told apart by flash attention alone.
-_PACKING = frozenset({"packing", "padding_free", "packing_samples"})
+from precision_fix.model.vocabulary import attention
 
 
 class RULE(SettingRule):
@@ -28,25 +19,23 @@ class RULE(SettingRule):
         "option is reported."
     )
     forms = frozenset({Form.OPTION})
+    stage = Stage.CHANGED
+    before = ("PF602",)
 
     def judge(self, setting: Setting) -> Verdict | None:
-        if _SWITCH.fullmatch(setting.name) and is_on(setting):
+        if attention.SWITCH.fullmatch(setting.name) and is_on(setting):
             return _switch(setting)
-        if not needs_flash_attention(setting.word):
+        if not attention.needs_flash_attention(setting.word):
             return None
-        if any(keys[-1] in _PACKING and is_set(value) for keys, value in setting.document.values.items()):
-            return manual(PACKED)
+        if attention.packed(setting.document.values):
+            return manual(attention.PACKED)
         declared = setting.declared
         if declared is not None and declared.offered and "sdpa" not in declared.offered:
-            return manual(f"flash attention does not run here, and the program offers no sdpa: {ADVICE}")
+            return manual(f"flash attention does not run here, and the program offers no sdpa: {attention.ADVICE}")
         is_factory = setting.name == "flash_attn" and setting.word == "fa2"
-        if _SDPA.search(setting.name) or is_factory:
+        if attention.TAKES_SDPA.search(setting.name) or is_factory:
             return change("flash attention does not run here; sdpa does", GiveValue("sdpa"))
-        return manual(f"flash attention does not run here: {ADVICE}")
-
-
-def is_set(value: object) -> bool:
-    return value is True or (isinstance(value, str) and value.lower() == "true")
+        return manual(f"flash attention does not run here: {attention.ADVICE}")
 
 
 def _switch(setting: Setting) -> Verdict:
@@ -58,4 +47,4 @@ def _switch(setting: Setting) -> Verdict:
         return change(reason, TakeOut())
     if declared is not None and declared.takes is Takes.TRUTH:
         return change(reason, GiveValue(False))
-    return manual(f"{reason}: {ADVICE}")
+    return manual(f"{reason}: {attention.ADVICE}")

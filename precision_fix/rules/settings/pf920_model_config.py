@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from precision_fix.model.attention import needs_flash_attention
 from precision_fix.model.finding import Verdict, manual
-from precision_fix.model.rule import SettingRule
+from precision_fix.model.rule import SettingRule, Stage
 from precision_fix.model.setting import Document, Form, Setting
+from precision_fix.model.vocabulary.attention import needs_flash_attention
 
 _OWN = ("architectures", "transformers_version", "diffusers_version", "class_name")
 # By these alone it may as well be the config of a trainer, which has a model_type of its own.
@@ -23,6 +23,7 @@ class RULE(SettingRule):
         "library that is not told otherwise loads the model in that dtype; the runtime casts what is loaded."
     )
     forms = frozenset({Form.KEY})
+    stage = Stage.REPORTED
     runtime = True
 
     def judge(self, setting: Setting) -> Verdict | None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from precision_fix.model import words
 from precision_fix.model.finding import Verdict, manual
 from precision_fix.model.readers import answer
-from precision_fix.model.rule import SettingRule
+from precision_fix.model.rule import SettingRule, Stage
 from precision_fix.model.setting import Form, Setting
+from precision_fix.model.vocabulary import precision
 
 
 class RULE(SettingRule):
@@ -17,6 +17,8 @@ class RULE(SettingRule):
         "program says what else it takes."
     )
     forms = frozenset({Form.KEY})
+    stage = Stage.REPORTED
+    before = ("PF921",)
 
     def judge(self, setting: Setting) -> Verdict | None:
         last = setting.keys[-1] if setting.keys else ""
@@ -25,7 +27,8 @@ class RULE(SettingRule):
             if isinstance(before, str) and before.startswith("-"):
                 return manual(f"{before} of a command line: give its program's word for float32")
             return None
-        if not last.startswith("-") or not (words.says(setting.value) or words.names_bfloat16(setting.name)):
+        says = precision.says(setting.value, setting.name) or precision.names_bfloat16(setting.name)
+        if not last.startswith("-") or not says:
             return None
         known = answer(setting)
         if known is not None and isinstance(known.value, str):

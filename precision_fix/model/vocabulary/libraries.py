@@ -1,26 +1,30 @@
-"""The words of the libraries: how each names its precision in a config, on a command line or in the environment.
+"""The words of the libraries: how each names its precision in a config, on a command line, in Python.
 
-`LIBRARIES` is data: one row a library, with the document or the file of its repository that says so. `model.readers`
-looks a setting up in it.
+`LIBRARIES` is data: one row a library, with the document or the file of its repository that says so. What is looked for
+in files is made of it (`vocabulary.precision`, `vocabulary.needles`), and `model.readers` looks a setting up in it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 # bfloat16's words as most readers know them, and their words for float32 and float16.
 _TORCH = {"bfloat16": ("float32", "float16"), "torch.bfloat16": ("torch.float32", "torch.float16")}
 _SHORT = {"bf16": ("fp32", "fp16")}
 _ANY = {**_TORCH, **_SHORT}
+_LIGHTNING = {
+    "bf16-mixed": ("32-true", "16-mixed"),
+    "bf16-true": ("32-true", "16-true"),
+    "bf16": ("32-true", "16-mixed"),
+}
 
 
-@dataclass(frozen=True, slots=True)
-class Words:
+class Words(NamedTuple):
     """A setting that takes a word. `words` has each word for bfloat16, with those for float32 and float16.
 
     A word in `own` is this library's alone, and says by itself who reads it; `usual` says that whoever reads a setting
-    of this name most likely hands it on to this library.
+    of this name, or of one that ends in it (`train_mixed_precision`), most likely hands it on to this library.
     """
 
     names: tuple[str, ...]
@@ -30,16 +34,18 @@ class Words:
     usual: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Switch:
-    """A setting that turns bfloat16 on. `also` are the words that do so beside true."""
+class Switch(NamedTuple):
+    """A setting that turns bfloat16 on. `also` are the words that do so beside true.
+
+    `alike` says that each has its like for other precisions, named with `fp32` where it says `bf16`.
+    """
 
     names: tuple[str, ...]
     also: frozenset[str] = frozenset()
+    alike: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Follows:
+class Follows(NamedTuple):
     """A setting that stays: `why` says whom it follows, or what it stores."""
 
     names: tuple[str, ...]
@@ -47,12 +53,13 @@ class Follows:
     values: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Library:
+class Library(NamedTuple):
     """One row. What `packages` the library comes in, and what shows that it reads a file or a command line.
 
     `beside` are keys of the same mapping or at the top of the file; `files` patterns of file names; `targets` what a
-    `_target_` or a command begins with.
+    `_target_`, a command or a called name of Python begins with; `callees` the last names of its functions and classes
+    that people import in many ways, by which it is guessed. `alone` tells how its command lines read a switch: True
+    where it stands alone, False where a word follows it, None where that is not known.
     """
 
     name: str
@@ -62,6 +69,8 @@ class Library:
     beside: frozenset[str] = frozenset()
     files: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
+    callees: frozenset[str] = frozenset()
+    alone: bool | None = None
 
 
 def _set(words: str) -> frozenset[str]:
@@ -73,15 +82,8 @@ LIBRARIES: tuple[Library, ...] = (
         "Lightning",
         "lightning/fabric/utilities/types.py or connector.py, _PRECISION_INPUT; docs: common/precision_basic",
         (
-            Words(
-                ("precision",),
-                {
-                    "bf16-mixed": ("32-true", "16-mixed"),
-                    "bf16-true": ("32-true", "16-true"),
-                    "bf16": ("32-true", "16-mixed"),
-                },
-                own=_set("bf16-mixed bf16-true"),
-            ),
+            Words(("trainer.precision",), _LIGHTNING, own=_set("bf16-mixed bf16-true"), usual=True),
+            Words(("precision",), _LIGHTNING, own=_set("bf16-mixed bf16-true")),
         ),
         packages=_set("lightning pytorch-lightning lightning-fabric litgpt nemo-toolkit"),
         beside=_set(
@@ -89,6 +91,20 @@ LIBRARIES: tuple[Library, ...] = (
             " limit_val_batches log_every_n_steps enable_checkpointing num_sanity_val_steps"
         ),
         targets=("lightning.", "pytorch_lightning.", "lightning_fabric.", "litgpt"),
+        callees=_set("Trainer Fabric"),
+    ),
+    Library(
+        "NeMo",
+        "NeMo: nemo/utils/trainer_utils.py, resolve_trainer_cfg (_FLASH_PRECISION_ALIASES)",
+        (
+            Words(
+                ("precision",),
+                {"bf16-flash": ("32-true", "fp16-flash"), "bf16-automodel": ("32-true", "fp16-automodel")},
+                own=_set("bf16-flash bf16-automodel"),
+            ),
+        ),
+        packages=_set("nemo-toolkit"),
+        targets=("nemo.",),
     ),
     Library(
         "Accelerate",
@@ -144,6 +160,7 @@ LIBRARIES: tuple[Library, ...] = (
             " gradient_checkpointing save_strategy"
         ),
         targets=("trl",),
+        alone=False,
     ),
     Library(
         "transformers",
@@ -177,6 +194,7 @@ LIBRARIES: tuple[Library, ...] = (
         packages=_set("llamafactory llmtuner"),
         beside=_set("finetuning_type template stage cutoff_len lora_target"),
         targets=("llamafactory-cli",),
+        alone=False,
     ),
     Library(
         "torchtune",
@@ -231,6 +249,7 @@ LIBRARIES: tuple[Library, ...] = (
             Switch(("full_bf16",)),
         ),
         beside=_set("network_dim network_module save_precision cache_latents max_train_steps"),
+        alone=True,
     ),
     Library(
         "diffusion-pipe",
@@ -268,5 +287,16 @@ LIBRARIES: tuple[Library, ...] = (
             "tensor_model_parallel_size pipeline_model_parallel_size use_mcore_models transformer_impl micro_batch_size"
             " global_batch_size max_position_embeddings position_embedding_type swiglu"
         ),
+        alone=True,
+    ),
+    Library(
+        "ComfyUI",
+        "ComfyUI: comfy/cli_args.py",
+        (Switch(("bf16_unet", "bf16_vae", "bf16_text_enc"), alike=True),),
+    ),
+    Library(
+        "llama.cpp",
+        "llama.cpp: convert_hf_to_gguf.py (--outtype); common/arg.cpp (--cache-type-k, -ctk)",
+        (Words(("outtype", "cache_type_k", "cache_type_v", "ctk", "ctv"), {"bf16": ("f32", "f16")}, usual=True),),
     ),
 )

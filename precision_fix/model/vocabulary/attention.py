@@ -1,0 +1,54 @@
+"""Attention backends that need what bfloat16 needs: compute capability 8.0 and a half precision.
+
+flash-attention's README ("CUDA toolkit ... Ampere, Ada, or Hopper GPUs", "Datatype fp16 and bf16"); the words are those
+of transformers (modeling_utils.py, `attn_implementation`), LLaMA-Factory (extras/constants.py), ms-swift
+(model/utils.py), Megatron-LM (`--attention-backend`), vLLM and SGLang (`--attention-backend`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+#: What a user can do where an edit cannot.
+ADVICE = "use eager or SDPA attention"
+#: Why it stays where several examples are packed into one row: flash attention alone tells them apart.
+PACKED = f"the examples are packed, which needs flash attention: turn packing off, then {ADVICE}"
+#: transformers' words for it, as `attn_implementation` takes them.
+FLASH_WORDS = re.compile(r"flash_attention_[23]|kernels-community/(?:vllm-)?flash-attn[23]?(?:@[\w.]+)?(?::\w+)?")
+_OTHERS = re.compile(
+    r"flash_attn(?:_[23])?|fa[23]|FLASH_ATTN(?:_VLLM_V1)?|flash(?:attention|attn)?[23]?", re.IGNORECASE
+)
+
+
+#: Names of settings that take transformers' word, for which `sdpa` is another (transformers: modeling_utils.py and
+#: configuration_utils.py; accelerate: utils/dataclasses.py; ms-swift: AttnImpl).
+TAKES_SDPA = re.compile(r"(?:^|_)attn_impl(?:ementation)?(?:_internal)?$|(?:^|_)attention_implementation$")
+#: Names under which a launch line chooses an attention, in whatever words.
+CHOOSES = re.compile(
+    r"attn_impl(?:ementation)?|attention_(?:backend|implementation|type)|flash_attn|attn_type|attn_backend"
+)
+#: Names of settings that turn it on, and of flags in Python: there a bare `flash_attention=True` may be torch's own.
+SWITCH = re.compile(r"(?:use_|enable_)?(?:custom_)?flash_?(?:attn|attention)(?:_?2)?")
+FLAGS = ("use_flash_attention_2", "use_flash_attention", "use_flash_attn", "use_flash_attn_2")
+#: The packages that have it.
+PACKAGES = frozenset({"flash_attn", "flash_attn_interface", "flash_attn_2_cuda", "flash_attn_3"})
+#: Settings that pack several examples into one row (TRL, ms-swift: packing; axolotl: sample_packing, for either set).
+PACKS = frozenset({"packing", "padding_free", "packing_samples", "sample_packing", "eval_sample_packing"})
+#: What a file must hold where one of these stands in it.
+CONFIG_NEEDLES = ("flash_att", "flash-att", "attn_impl")
+LAUNCH_NEEDLES = ("flash_att", "flash-att", "FLASH_ATT", "fa2", "backend flash", "backend=flash")
+PYTHON_NEEDLES = (
+    *('"flash_attention_', "'flash_attention_", '"kernels-community/', "'kernels-community/"),
+    *("use_flash_att", "from flash_attn", "import flash_attn"),
+)
+
+
+def packed(values: Mapping[tuple[str | int, ...], object]) -> bool:
+    """Whether one of these settings, by their keys, packs several examples into one row."""
+    return any(keys and keys[-1] in PACKS and str(value).lower() == "true" for keys, value in values.items())
+
+
+def needs_flash_attention(word: str) -> bool:
+    """Whether a word asks for flash-attn 2 or later, in the words of any of these programs."""
+    return bool(FLASH_WORDS.fullmatch(word) or _OTHERS.fullmatch(word))

@@ -1,0 +1,173 @@
+"""The words for bfloat16, the names of settings that take one, and the names of switches, whoever reads them.
+
+What a library alone says stands in its row (`libraries`), and counts here as well: the patterns are made of both.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from precision_fix.model.vocabulary.libraries import LIBRARIES, Switch, Words
+
+#: What every library that reads torch's names knows, with the words for float32 and float16 in the same style.
+GENERAL = {
+    "bfloat16": ("float32", "float16"),
+    "torch.bfloat16": ("torch.float32", "torch.float16"),
+    "bf16": ("fp32", "fp16"),
+}
+#: The names in which bfloat16 is spoken of.
+NAMES = frozenset({"bf16", "bfloat16"})
+#: torch's name for the dtype as every pattern here takes it, in any case: `bf16`, `bfloat_16`.
+CORE = r"b(?:f|float)_?16"
+_CORE = re.compile(CORE, re.IGNORECASE)
+
+
+def _all(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+def _rows() -> Iterator[tuple[str, str, tuple[str, str]]]:
+    """Each name of the table with each of its words, and what that becomes."""
+    for library in LIBRARIES:
+        for row in library.settings:
+            for name in row.names if isinstance(row, Words) else ():
+                for word, becomes in row.words.items() if isinstance(row, Words) else ():
+                    yield name.rpartition(".")[2], word, becomes
+
+
+def _styles() -> dict[str, tuple[str, str]]:
+    found = dict(GENERAL)
+    for _, word, becomes in _rows():
+        if speaks(word):
+            found.setdefault(word, becomes)
+    return found
+
+
+def _under() -> dict[str, frozenset[str]]:
+    found: dict[str, frozenset[str]] = {}
+    for name, word, _ in _rows():
+        if not speaks(word):
+            found[name] = found.get(name, frozenset()) | {word}
+    return found
+
+
+def _shape(word: str) -> str:
+    """The pattern of a word: its bfloat16 in any spelling, and dashes for underscores."""
+    parts = (re.sub(r"\\?[_-]", "[_-]", re.escape(part)) for part in _CORE.split(word))
+    return CORE.join(parts)
+
+
+def _pattern(words: Iterable[str]) -> str:
+    return "|".join(dict.fromkeys([rf"(?:torch\.)?{CORE}", *map(_shape, words)]))
+
+
+def speaks(text: str) -> bool:
+    """Whether bfloat16 is named anywhere in a word or a name: `bf16-flash`, `use_bf16`."""
+    return _CORE.search(text) is not None
+
+
+#: Words by which bfloat16 is known whatever setting they stand in, and what each becomes in its own style.
+STYLES = _styles()
+#: A word of a library that does not name bfloat16 counts under its own names alone.
+_UNDER = _under()
+#: A word that says bfloat16 and nothing else.
+WORD = re.compile(_pattern(STYLES), re.IGNORECASE)
+#: The switches of the libraries by their whole names; what says less than that (`enabled`) says nothing alone.
+_SWITCHES = frozenset(
+    name
+    for library in LIBRARIES
+    for row in library.settings
+    if isinstance(row, Switch)
+    for name in row.names
+    if "." not in name
+)
+#: Switches that have their like for other precisions: `bf16_vae`, `fp32_vae`.
+ALIKE = frozenset(
+    name for each in LIBRARIES for row in each.settings if isinstance(row, Switch) and row.alike for name in row.names
+)
+#: Names of settings that do not name bfloat16, and turn it on all the same.
+QUIET_SWITCHES = tuple(sorted(name for name in _SWITCHES if not speaks(name)))
+#: Words that do not name bfloat16.
+QUIET_WORDS = tuple(sorted(frozenset().union(*_UNDER.values())))
+#: The tag of file formats; no reader of a precision writes it so.
+TAG = "BF16"
+_FILLED_IN = re.compile(r"\$\{[^{}]*\}|\{\{[^{}]*\}\}|\$\w+")
+_WITHIN = re.compile(rf"(?<![A-Za-z0-9])(?:{WORD.pattern})(?![A-Za-z0-9])", re.IGNORECASE)
+
+_PRECISION = re.compile(r"dtype|precision|data_type|torch_type|compute_type|weight_type|amp_type")
+_PARTS = re.compile(r"[a-z0-9]+")
+# What the name of a switch for bfloat16 may say besides. Another word makes it a name for something else: store_bf16,
+# is_bf16.
+_SWITCH = _all(
+    "use enable enabled do with to in full pure half mixed precision amp autocast eval evaluate train training"
+    " inference infer model compute params param weights grad grads gradient gradients reduce allreduce accumulate"
+    " optimizer states unet vae clip text encoder transformer cuda torch"
+)
+#: Names that stand for mixed precision, as a switch or with a word.
+MIXED = frozenset({"mixed_precision", "amp", "autocast"})
+# Anywhere in a name, or in one of a section above it: the value tells how something is stored.
+_STORED = _all(
+    "save saved saving store stored storage file checkpoint ckpt checkpointer export source src orig original expected"
+    " from"
+)
+# At the end of a name: the value is no more than a name, or is offered.
+_CALLED = _all("name names title label id tag text help description url key str wire format suffix choices options")
+
+
+def says(value: object, name: str = "") -> bool:
+    """Whether a value is a word for bfloat16, and nothing more; `name`, in plain spelling, is what it is given to."""
+    if not isinstance(value, str):
+        return False
+    return WORD.fullmatch(value) is not None or (bool(_UNDER) and value in _UNDER.get(name, ()))
+
+
+def spelt(value: str, name: str = "") -> bool:
+    """Whether a string of a program is such a word. There it is compared as it is written, capitals too."""
+    return value in STYLES or value == TAG or (bool(_UNDER) and value in _UNDER.get(name, ()))
+
+
+def is_filled_in(value: object) -> bool:
+    """Whether all of a value comes from elsewhere: `${dtype}`, `{{ dtype }}`, `$DTYPE`."""
+    return isinstance(value, str) and _FILLED_IN.fullmatch(value.strip()) is not None
+
+
+def is_default(value: object) -> bool:
+    """Whether it comes from elsewhere, and bfloat16 stands in what fills it in: `${oc.env:DTYPE,bfloat16}`."""
+    return is_filled_in(value) and _WITHIN.search(str(value)) is not None
+
+
+def is_optimizer(name: str, value: object) -> bool:
+    """Whether an optimizer is chosen that wants weights in bfloat16: `optimizer: adamw_bf16`."""
+    is_word = isinstance(value, str) and value.isascii() and value.replace("-", "_").isidentifier()
+    return name in ("optimizer", "optimizer_type", "optim") and is_word and names_bfloat16(str(value).replace("-", "_"))
+
+
+def is_switch(name: str) -> bool:
+    """Whether a setting of this name, set to true, turns bfloat16 on: `bf16`, `use_bfloat16`, `bf16_full_eval`."""
+    if name in _SWITCHES:
+        return True
+    parts = frozenset(_PARTS.findall(name.lower())) if " " not in name else frozenset()
+    return bool(parts & NAMES) and parts <= NAMES | _SWITCH
+
+
+def names_bfloat16(name: str) -> bool:
+    """Whether a name has bfloat16 for one of its parts, or is that of a switch for it."""
+    return not NAMES.isdisjoint(name.split("_")) or name in _SWITCHES
+
+
+def is_precision(name: str) -> bool:
+    """Whether a setting of this name takes a dtype or a precision."""
+    return _PRECISION.search(name) is not None
+
+
+def is_mixed(name: str) -> bool:
+    """Whether one part of a name stands for mixed precision: `train_amp`."""
+    return name in MIXED or not MIXED.isdisjoint(name.split("_"))
+
+
+def describes(name: str, above: Iterable[str] = ()) -> bool:
+    """Whether the names say that the value tells of something stored, or is no more than a name."""
+    parts = name.split("_")
+    within = (part for each in above for part in each.split("_"))
+    return parts[-1] in _CALLED or not _STORED.isdisjoint(parts) or not _STORED.isdisjoint(within)
