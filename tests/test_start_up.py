@@ -13,7 +13,7 @@ from tests.tools import REPOSITORY, modules_after
 
 PACKAGE = REPOSITORY / "precision_fix"
 # Each layer may import itself and those after it.
-LAYERS = ("notebook", "cli", "api", "reports", "engine", "sources", "rules", "model", "errors", "door")
+LAYERS = ("notebook", "cli", "api", "reports", "engine", "project", "sources", "rules", "model", "errors", "door")
 APART = ("gpu", "plan", "runtime", "drawing")
 # What `import precision_fix.auto` and `precision_fix.audit` lead to; the package itself, which imports on demand.
 OF_RUNTIME = ("audit", "auto")

@@ -13,8 +13,19 @@ class CannotEdit(ValueError):
     """The edits would not give a sound file, which is therefore left as it is; the message says why, in one line."""
 
 
-def render(source: Source, path: str, text: str, analysis: Analysis, target: Target, selection: Selection = ALL) -> str:
-    """The edited text. Raises CannotEdit where it would not parse, or where something would be left to edit."""
+def render(
+    source: Source,
+    path: str,
+    text: str,
+    analysis: Analysis,
+    target: Target,
+    selection: Selection = ALL,
+    some_stay: bool = False,
+) -> str:
+    """The edited text. Raises CannotEdit where it would not parse, or where something would be left to edit.
+
+    `some_stay` says that places are left because they move with those of other files, which this one does not show.
+    """
     try:
         splices = [*analysis.splices]
         for stretch in analysis.stretches:
@@ -29,6 +40,6 @@ def render(source: Source, path: str, text: str, analysis: Analysis, target: Tar
         # What libcst says goes over several lines.
         what = " ".join(str(error).split()[:30])
         raise CannotEdit(f"cannot be edited safely, left as it is ({what})") from error
-    if left:
+    if left and not some_stay:
         raise CannotEdit(f"cannot be edited safely, left as it is ({len(left)} edits would be left to make)")
     return edited

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -26,8 +26,20 @@ class Around(Protocol):
     def users(self, module: Module, name: str) -> Sequence[Module]:
         """The other files that import a name of a module, or the module itself."""
 
+    def begin(self) -> None:
+        """Another file is judged now."""
+
     def shown(self, path: str) -> str:
         """A path as the project's people know it."""
+
+    def own(self, path: str, text: str, hits: Iterable[int]) -> Module:
+        """The module of a file that is judged, with its blocks at these places. Raises NotApart."""
+
+    def read_whole(self, path: str) -> None:
+        """Parse another file as a whole from now on: one of its blocks does not parse apart."""
+
+    def keyed(self, name: str) -> Iterable[tuple[Module, ast.expr]]:
+        """Where Python reads a setting of this name from a config or a namespace of options."""
 
 
 class _Alone:
@@ -47,6 +59,18 @@ class _Alone:
 
     def shown(self, path: str) -> str:
         return path
+
+    def begin(self) -> None:
+        pass
+
+    def own(self, path: str, text: str, hits: Iterable[int]) -> Module:
+        raise NotImplementedError  # there are no others to share it with
+
+    def read_whole(self, path: str) -> None:
+        raise NotImplementedError
+
+    def keyed(self, name: str) -> Iterable[tuple[Module, ast.expr]]:
+        return ()
 
 
 ALONE: Around = _Alone()

@@ -25,7 +25,7 @@ def moves_with(site: Site, verdict: Verdict) -> tuple[Place, ...]:
     call = _taking(site)
     if call is not None:
         line, column = place_of(site.module, call)
-        found.append(Place(site.module.path, line, -column))
+        found.append(Place(site.module.real, line, -column))
     return tuple(dict.fromkeys(found))
 
 
@@ -34,7 +34,7 @@ def _tokens(module: Module, guard: ast.AST) -> Iterator[Place]:
     for node in ast.walk(guard):
         named = isinstance(node, ast.Attribute) or (isinstance(node, ast.Name) and module.is_imported(node))
         if named and module.resolve(node) == "torch.bfloat16":
-            yield Place(module.path, *place_of(module, node))
+            yield Place(module.real, *place_of(module, node))
 
 
 def _taking(site: Site) -> ast.Call | None:

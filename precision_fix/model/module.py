@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 from precision_fix.model import newlines
 from precision_fix.model.around import ALONE, Around
-from precision_fix.model.blocks import Blocks, reads
+from precision_fix.model.blocks import Blocks, NotApart, reads
 from precision_fix.model.scope import Definition, Names, Scope, build, grow
 from precision_fix.model.target import Target
 
@@ -48,9 +49,18 @@ class Module:
         if self._blocks is None or name in self._ensured:
             return
         self._ensured.add(name)
-        positions = [*reads(self.text, name)]
+        self.take([*reads(self.text, name)])
+
+    def take(self, positions: Iterable[int]) -> None:
+        """Have the blocks parsed that these positions fall into. Raises NotApart."""
+        if self._blocks is None:
+            return
+        positions = [*positions]
         for block, around in self._blocks.missing(positions):
-            statements = self._blocks.parse(block, around, positions)
+            try:
+                statements = self._blocks.parse(block, around, positions)
+            except NotApart:
+                raise NotApart(self.path) from None
             holder = around.node if around is not None else self.tree
             assert holder is not None, "a class is parsed before its methods are"
             grow(self.names, statements, holder)
@@ -62,6 +72,11 @@ class Module:
         for statement in statements:
             if isinstance(statement, ast.ClassDef):
                 blocks.class_node(statement)
+
+    @cached_property
+    def real(self) -> str:
+        """The absolute path."""
+        return os.path.abspath(self.path)  # noqa: PTH100 - links stay as they are
 
     @cached_property
     def lines(self) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import lru_cache
 
+from precision_fix.model.around import ALONE, Around
 from precision_fix.model.target import Target
 
 Key = str | int
@@ -69,6 +70,7 @@ class Document:
     values: Mapping[tuple[Key, ...], object] = field(default_factory=dict)
     command: tuple[str, ...] = ()
     libraries: frozenset[str] = frozenset()
+    around: Around = field(default=ALONE, compare=False, repr=False)
     _mappings: dict[tuple[Key, ...], dict[str, object]] = field(default_factory=dict, compare=False, repr=False)
 
     def mapping(self, keys: tuple[Key, ...]) -> Mapping[str, object]:

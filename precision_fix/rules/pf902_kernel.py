@@ -58,6 +58,8 @@ class RULE(Rule):
 def _said_by_author(site: Site) -> bool:
     """A comment above the statement or its branch, or a message in that branch, says so."""
     statement = site.statement
+    if isinstance(site.parent, ast.Compare):
+        return False  # the message of a guard: whether something behind it needs it, is asked there
     around = site.module.parent(statement)
     said = site.module.comments_above(statement)
     if isinstance(around, ast.If):

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from precision_fix.model.around import ALONE, Around
 from precision_fix.model.edit import GiveName, GiveValue, Splice, TakeOut
 from precision_fix.model.finding import Action, Finding, Verdict, manual
 from precision_fix.model.rule import Lines
@@ -16,7 +17,7 @@ from precision_fix.model.selection import ALL, Selection
 from precision_fix.model.setting import Declared, Document, Key, Setting
 from precision_fix.model.target import Target
 from precision_fix.model.vocabulary.truth import off_like
-from precision_fix.sources.analysis import Analysis, Unparsable
+from precision_fix.sources.analysis import Analysis, Left, Unparsable
 from precision_fix.sources.asking import Said, about_line, about_setting
 from precision_fix.sources.commands import Program
 from precision_fix.sources.comments import Keeps
@@ -43,13 +44,20 @@ class Place:
     extent: tuple[int, int] | None = None
 
 
-def analyse(path: str, text: str, target: Target, selection: Selection = ALL) -> Analysis:
+def analyse(
+    path: str,
+    text: str,
+    target: Target,
+    selection: Selection = ALL,
+    around: Around = ALONE,
+    left: Left | None = None,
+) -> Analysis:
     """Find the settings of a script and judge them. Raises Unparsable."""
     analysis = Analysis()
     dialect, lines = read(path, text)
     keeps = Keeps(text, [(word.start, word.end) for each in lines for word in each.words])
     positions = Positions(text)
-    places = _places(path, text, found(lines, dialect), target)
+    places = _places(path, text, found(lines, dialect), target, around)
     for place in (*places, *_written(lines)):
         verdict = keeps.heed(place.verdict, place.code, _kept_on(place, positions))
         if not selection.takes(place.code):
@@ -93,7 +101,7 @@ def parse(text: str) -> object:
     return text
 
 
-def settings_in(text: str, target: Target, *, path: str = "") -> list[Place]:
+def settings_in(text: str, target: Target, *, path: str = "", around: Around = ALONE) -> list[Place]:
     """The settings of a shell text, in their order. Text that does not read as shell has none.
 
     `path` is the file that the text is of: programs are looked for near it.
@@ -102,10 +110,12 @@ def settings_in(text: str, target: Target, *, path: str = "") -> list[Place]:
         in_shell = commands(text)
     except Unparsable:
         return []
-    return _places(path, text, found(in_shell), target)
+    return _places(path, text, found(in_shell), target, around)
 
 
-def settings_of(words: Sequence[str], index: int, target: Target, *, path: str = "") -> list[Place]:
+def settings_of(
+    words: Sequence[str], index: int, target: Target, *, path: str = "", around: Around = ALONE
+) -> list[Place]:
     """What is said of one word of a command that is given as a list of words: an option, with its value or alone.
 
     The verdict's `change` tells what is to be done; the offsets of the place mean nothing.
@@ -115,16 +125,16 @@ def settings_of(words: Sequence[str], index: int, target: Target, *, path: str =
         for n, text in enumerate(words)
     ]
     settings = [each for each in found([Command(line, listed=True)]) if each.index == index and not each.remote]
-    return _places(path, "", settings, target)
+    return _places(path, "", settings, target, around)
 
 
-def _places(path: str, text: str, settings: Sequence[Found], target: Target) -> list[Place]:
+def _places(path: str, text: str, settings: Sequence[Found], target: Target, around: Around) -> list[Place]:
     places: dict[int, Place] = {}
     taken: dict[int, list[Found]] = {}
     lines: dict[int, Line] = {}
     for each in settings:
         at = each.value if each.remote else each.option
-        place = _judged(path, each, at or each.option, target)
+        place = _judged(path, each, at or each.option, target, around)
         if place is None:
             continue
         offset = place.offset
@@ -144,12 +154,12 @@ def _places(path: str, text: str, settings: Sequence[Found], target: Target) -> 
     return [places[offset] for offset in sorted(places)]
 
 
-def _judged(path: str, each: Found, at: Word, target: Target) -> Place | None:
+def _judged(path: str, each: Found, at: Word, target: Target, around: Around) -> Place | None:
     value = each.value.text if each.value is not None else None
     answers: list[Said] = []
     for program in each.programs or [Program()]:
         values: dict[tuple[Key, ...], object] = {tuple(name.split(".")): value for name, value in each.options.items()}
-        document = Document(path, values, program.command, libraries_near(path) if path else frozenset())
+        document = Document(path, values, program.command, libraries_near(path) if path else frozenset(), around)
         keys = tuple(each.key.split("."))
         setting = Setting(each.form, keys, value, document, target, _declared(path, program, each))
         answers += filter(None, [about_setting(setting)])

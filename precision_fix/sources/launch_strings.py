@@ -107,7 +107,7 @@ def _answers(
 ) -> Iterator[Answer]:
     from precision_fix.sources.launch import settings_in
 
-    places = settings_in(text, module.target, path=module.path)
+    places = settings_in(text, module.target, path=module.path, around=module.around)
     splices = [splice for place in places if place.verdict.action is Action.REWRITE for splice in place.splices]
     edits: tuple[Edit, ...] = (edit(spliced(text, splices)),) if splices else ()
     for place in places:
@@ -162,7 +162,7 @@ def _listed(module: Module, node: ast.Constant, value: str) -> Iterator[Answer]:
     from precision_fix.sources.launch import settings_of
 
     texts = [each.value if isinstance(each, ast.Constant) and isinstance(each.value, str) else "$_" for each in words]
-    for place in settings_of(texts, index, module.target, path=module.path):
+    for place in settings_of(texts, index, module.target, path=module.path, around=module.around):
         verdict = place.verdict
         if verdict.action is Action.REWRITE:
             verdict = _respelt(node, value, verdict)
@@ -213,7 +213,7 @@ def _json(module: Module, node: ast.Constant, value: str) -> Iterator[Answer]:
         return
     from precision_fix.sources import json_config
 
-    analysis = json_config.analyse(module.path, value, module.target)
+    analysis = json_config.analyse(module.path, value, module.target, around=module.around)
     edits: tuple[Edit, ...] = (Respell(node, value, spliced(value, analysis.splices)),) if analysis.splices else ()
     lines = value.split("\n")
     for finding in analysis.findings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import warnings
 from bisect import bisect_right
@@ -31,6 +32,8 @@ from precision_fix.sources.analysis import Analysis, Left, Stretch, Unparsable
 from precision_fix.sources.comments import Keeps
 from precision_fix.sources.launch_strings import Answer, launch_lines
 
+# How many files around one may turn out not to parse apart before it is judged by itself.
+_MOST_READ_ANEW = 12
 # libcst's native parser recurses: an expression nested more deeply than this is not given to it.
 _MAX_DEPTH = 100
 
@@ -77,7 +80,7 @@ def _told(module: Module, answers: Sequence[Answer], keeps: Keeps, selection: Se
         # A word may be a flag's name as well: one place, one finding, and a change counts for more.
         if (line, column) not in decided or verdict.action is Action.REWRITE:
             action = verdict.action if selection.takes(rule.code) else Action.KEEP
-            place = Place(module.path, line, column)
+            place = Place(module.real, line, column)
             move = Move(place, action, verdict.part, moves_with(site, verdict), rule.code == "PF103")
             decided[line, column] = finding, verdict.edits, move
     analysis.moves = [move for _, _, move in decided.values() if move.counts]
@@ -151,11 +154,21 @@ def _depth(node: ast.AST) -> int:
 
 def _understand(path: str, text: str, hits: set[int], target: Target, around: Around) -> tuple[Module, list[Answer]]:
     """Judge the sites in the blocks of a text that speak of them; where one does not parse apart, in all of it."""
+    for _ in range(_MOST_READ_ANEW if around is not ALONE else 0):
+        try:
+            return _answers(around.own(path, text, hits))
+        except NotApart as apart:
+            # Another file that does not parse apart is read as a whole, and then this one is judged anew.
+            if apart.args in ((), (path,)):
+                parse(text)
+                around.read_whole(os.path.abspath(path))  # noqa: PTH100
+            else:
+                around.read_whole(os.path.abspath(apart.args[0]))  # noqa: PTH100
     try:
         blocks = Blocks(text)
-        return _answers(Module(path, text, parsed(blocks.take(hits)), target, blocks, around))
+        return _answers(Module(path, text, parsed(blocks.take(hits)), target, blocks))
     except NotApart:
-        return _answers(Module(path, text, parse(text), target, None, around))
+        return _answers(Module(path, text, parse(text), target))
 
 
 def _answers(module: Module) -> tuple[Module, list[Answer]]:
