@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from precision_fix.model.around import ALONE, Around
 from precision_fix.model.edit import spliced
 from precision_fix.model.selection import ALL, Selection
 from precision_fix.model.target import Target
@@ -20,6 +21,7 @@ def render(
     analysis: Analysis,
     target: Target,
     selection: Selection = ALL,
+    around: Around = ALONE,
     some_stay: bool = False,
 ) -> str:
     """The edited text. Raises CannotEdit where it would not parse, or where something would be left to edit.
@@ -35,7 +37,9 @@ def render(
             splices += stretch.place(edit.splices(stretch.code, stretch.edits))
         edited = spliced(text, splices)
         source.parse(edited)
-        left = source.analyse(path, edited, target, selection).edits
+        left = source.analyse(path, edited, target, selection, around).edits
+        # For the other files it still is what it was.
+        around.let_go(path)
     except (ValueError, AssertionError) as error:
         # What libcst says goes over several lines.
         what = " ".join(str(error).split()[:30])

@@ -331,7 +331,7 @@ def scan_bytes(
         if with_text:
             result.before = data
         if with_text and analysis.edits:
-            result.after = text.encode(render(source, path, text.text, analysis, target, selection, bool(left)))
+            result.after = text.encode(render(source, path, text.text, analysis, target, selection, around, bool(left)))
     except (Undecodable, Unparsable, CannotEdit) as error:
         return FileScan(path, problem=Problem(path, str(error)))
     except RecursionError:

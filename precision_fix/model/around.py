@@ -20,6 +20,12 @@ class Around(Protocol):
     def definition(self, module: Module, dotted: str) -> tuple[Module, Definition] | None:
         """The function or class that a resolved name of a module stands for, where another file defines it."""
 
+    def named(self, module: Module, name: str) -> Sequence[tuple[Module, ast.FunctionDef | ast.AsyncFunctionDef]]:
+        """The functions and methods of a name, where they are so few that a call by it means one of them: a guess."""
+
+    def value(self, module: Module, dotted: str) -> ast.expr | None:
+        """What another file assigns to a name, where it does so once."""
+
     def family(self, module: Module, cls: ast.ClassDef) -> Sequence[tuple[Module, ast.ClassDef]]:
         """A class with its bases and what is derived from it."""
 
@@ -35,8 +41,14 @@ class Around(Protocol):
     def own(self, path: str, text: str, hits: Iterable[int]) -> Module:
         """The module of a file that is judged, with its blocks at these places. Raises NotApart."""
 
+    def let_go(self, path: str) -> None:
+        """The text of a file that was judged is not what the others see."""
+
     def read_whole(self, path: str) -> None:
         """Parse another file as a whole from now on: one of its blocks does not parse apart."""
+
+    def tables(self) -> Iterable[tuple[Module, ast.Dict]]:
+        """The maps with a key "flash_attention_2"."""
 
     def keyed(self, name: str) -> Iterable[tuple[Module, ast.expr]]:
         """Where Python reads a setting of this name from a config or a namespace of options."""
@@ -49,6 +61,12 @@ class _Alone:
         return ()
 
     def definition(self, module: Module, dotted: str) -> tuple[Module, Definition] | None:
+        return None
+
+    def named(self, module: Module, name: str) -> Sequence[tuple[Module, ast.FunctionDef | ast.AsyncFunctionDef]]:
+        return ()
+
+    def value(self, module: Module, dotted: str) -> ast.expr | None:
         return None
 
     def family(self, module: Module, cls: ast.ClassDef) -> Sequence[tuple[Module, ast.ClassDef]]:
@@ -66,8 +84,14 @@ class _Alone:
     def own(self, path: str, text: str, hits: Iterable[int]) -> Module:
         raise NotImplementedError  # there are no others to share it with
 
+    def let_go(self, path: str) -> None:
+        pass
+
     def read_whole(self, path: str) -> None:
         raise NotImplementedError
+
+    def tables(self) -> Iterable[tuple[Module, ast.Dict]]:
+        return ()
 
     def keyed(self, name: str) -> Iterable[tuple[Module, ast.expr]]:
         return ()

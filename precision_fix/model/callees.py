@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass
 
-from precision_fix.model.classes import class_around, constructed, is_own, method
+from precision_fix.model.classes import COMMON, class_around, constructed, is_own, method
 from precision_fix.model.module import Function, Module
 from precision_fix.model.scope import Definition
 
@@ -45,6 +45,28 @@ def callee(module: Module, call: ast.Call, node: ast.AST | None, keyword: str | 
             return Callee(home, cls=definition, field=field) if field else None
         home, definition, shift = built[0], built[1], 1
     return _parameter(home, definition, keyword, None if index is None else index + shift)
+
+
+def guessed(module: Module, call: ast.Call, node: ast.AST | None, keyword: str | None) -> list[Callee]:
+    """The same for a method of what nobody knows: by its last name, where the project has few of that name."""
+    if not isinstance(call.func, ast.Attribute) or call.func.attr in COMMON or _is_of_import(module, call.func):
+        return []
+    index = next((i for i, argument in enumerate(call.args) if argument is node), None)
+    found = []
+    for home, function in module.around.named(module, call.func.attr):
+        names = [each.arg for each in (*function.args.posonlyargs, *function.args.args)]
+        shift = 1 if names[:1] in (["self"], ["cls"]) else 0
+        entered = _parameter(home, function, keyword, None if index is None else index + shift)
+        if entered is not None and entered.by_keyword is None:
+            found.append(entered)
+    return found
+
+
+def _is_of_import(module: Module, func: ast.Attribute) -> bool:
+    base: ast.expr = func
+    while isinstance(base, ast.Attribute):
+        base = base.value
+    return isinstance(base, ast.Name) and module.is_imported(base)
 
 
 def _parameter(module: Module, function: _Function, keyword: str | None, index: int | None) -> Callee | None:

@@ -310,7 +310,8 @@ class Follower(Handed):
             self.end(guard, compare)
         # A variable that holds now a word and now a dtype: a comparison with the one says nothing of the other.
         elif self.compares_other_things(node, compare):
-            return
+            if self.is_word:
+                self.end(Fate.ASKED, compare)
         elif isinstance(node, ast.Name | ast.Attribute) and falls_to_float16(self.module, compare, node):
             self.end(Fate.FALLS, compare)
         else:

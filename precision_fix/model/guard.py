@@ -77,6 +77,15 @@ def judged_by(module: Module, compare: ast.Compare, subject: ast.AST) -> Fate | 
     return None
 
 
+def refused_by(annotation: ast.expr | None) -> bool:
+    """Whether a `Literal[...]` takes a word for bfloat16 and none for float32."""
+    if annotation is None or "Literal[" not in ast.unparse(annotation):
+        return False
+    words = {each.value for each in ast.walk(annotation) if isinstance(each, ast.Constant)}
+    taken = {word for word in words if isinstance(word, str)}
+    return bool(taken & {"bf16", "bfloat16", "torch.bfloat16"}) and not {word.lower() for word in taken} & FULL_WORDS
+
+
 _WORDS = frozenset({"bf16", "torch.bfloat16", "'bfloat16'"})
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 
 from precision_fix.model import calls
-from precision_fix.model.bindings import Bindings
 from precision_fix.model.callees import Callee, callee
+from precision_fix.model.callees import guessed as guessed_callees
 from precision_fix.model.fate import Fate
+from precision_fix.model.guard import refused_by
 from precision_fix.model.held import Shape
 from precision_fix.model.module import Module
+from precision_fix.model.options import DECLARES, DECORATES, FIELDS, Options
 from precision_fix.model.syntax import called
 from precision_fix.model.vocabulary.callees import Role
 
@@ -21,7 +23,7 @@ _COPIES = frozenset({"copy", "deepcopy", "replace", "cast"})
 _AS_MAP = frozenset({"vars", "asdict", "dict", "to_dict"})
 
 
-class Handed(Bindings):
+class Handed(Options):
     """The part of a follower that knows of calls."""
 
     def keyword(self, node: ast.AST, keyword: ast.keyword) -> None:
@@ -32,7 +34,9 @@ class Handed(Bindings):
             self._spread(call)
         elif called(call) == "dict" and isinstance(call.func, ast.Name):
             self.same(call, Shape.MAP, keyword.arg)
-        else:
+        elif keyword.arg == "default" and called(call) in FIELDS:
+            self.same(call)
+        elif keyword.arg != "default" or called(call) not in DECLARES | DECORATES or not self.option(call):
             self.argument(node, call, keyword.arg)
 
     def _spread(self, call: ast.Call) -> None:
@@ -140,6 +144,8 @@ class Handed(Bindings):
         found = callee(self.module, call, node, keyword)
         if found is not None and self._enter(found, call, self.held.shape):
             return
+        for each in guessed_callees(self.module, call, node, keyword) if found is None else ():
+            self._enter(each, call, self.held.shape)
         if self.held.tensor:
             self.end(Fate.HANDED, call)
         elif self.held.shape is Shape.VALUE:
@@ -154,11 +160,18 @@ class Handed(Bindings):
         self.within(found.module)
         try:
             if found.field is not None and found.cls is not None:
+                declared = _declared(found.cls, found.field)
+                if self.is_word and declared is not None and refused_by(declared.annotation):
+                    self.end(Fate.REFUSED, declared.target)
+                    return True
                 self.field(found.cls, found.field, shape)
                 self.push(call, Shape.OBJECT, found.field, module=module, tensor=held.tensor, origin=held.origin)
                 return True
             if found.parameter is None:
                 return False
+            if self.is_word and refused_by(found.parameter.annotation):
+                self.end(Fate.REFUSED, found.parameter)
+                return True
             if not [*found.module.scope_of(found.parameter).readers(found.parameter.arg)]:
                 return False
             if found.by_keyword:
@@ -183,6 +196,11 @@ class Handed(Bindings):
             found = callee(self.module, call, node, keyword)
             if found is None or not self._enter(found, call, Shape.OBJECT):
                 self.end(Fate.HANDED, call)
+
+
+def _declared(cls: ast.ClassDef, name: str) -> ast.AnnAssign | None:
+    fields = (each for each in cls.body if isinstance(each, ast.AnnAssign))
+    return next((each for each in fields if isinstance(each.target, ast.Name) and each.target.id == name), None)
 
 
 _FATE_OF_ROLE = {

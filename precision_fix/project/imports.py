@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from precision_fix import door
-from precision_fix.model.vocabulary.needles import BFLOAT16
 
 _MARKS = (".git", "pyproject.toml", "setup.py", "setup.cfg", "requirements.txt")
 _HIGHEST = 8
@@ -20,8 +19,9 @@ _ELSEWHERE = frozenset({"node_modules", "site-packages", "dist-packages", "venv"
 _IMPORT = re.compile(
     rb"(?:^|\n)[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import[ \t]*(?:\(([^)]*)\)|([^\n]*))|import[ \t]+([^\n#;]+))"
 )
+_DEFINED = re.compile(rb"def ([A-Za-z]\w*)\(")
 _NAME = re.compile(rb"(\*|\w+)(?:\s+as\s+\w+)?")
-_SPEAKS = tuple(word.encode() for word in BFLOAT16)
+_ATTENDS = b"flash_attention_2"
 
 
 def top_of(folder: Path) -> Path:
@@ -36,22 +36,26 @@ def top_of(folder: Path) -> Path:
 class Imports:
     """By what is imported, under its own name, the files that do; by the module of a `*`, those that take all of it.
 
-    `speaking` are the files that name bfloat16; `whole` is False where there were more files than are looked through.
+    `by_definition` has the files that define a function of a name, `attending` those that name flash attention.
+    `whole` is False where there were more files than are looked through.
     """
 
     files: dict[str, None] = field(default_factory=dict)
     by_name: dict[str, list[str]] = field(default_factory=dict)
+    by_definition: dict[str, list[str]] = field(default_factory=dict)
     by_star: dict[str, list[str]] = field(default_factory=dict)
-    speaking: list[str] = field(default_factory=list)
+    attending: list[str] = field(default_factory=list)
     whole: bool = True
 
     def add(self, path: str, data: bytes) -> None:
         self.files[path] = None
-        if any(word in data for word in _SPEAKS):
-            self.speaking.append(path)
+        if _ATTENDS in data:
+            self.attending.append(path)
         names, stars = imported(data)
         for name in names:
             self.by_name.setdefault(name, []).append(path)
+        for name in set(_DEFINED.findall(data)):
+            self.by_definition.setdefault(name.decode(), []).append(path)
         for name in stars:
             self.by_star.setdefault(name, []).append(path)
 

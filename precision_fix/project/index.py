@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
 from precision_fix import door
 from precision_fix.model.blocks import Blocks, NotApart, parsed, reads
-from precision_fix.model.module import Module
+from precision_fix.model.classes import COMMON
+from precision_fix.model.module import Function, Module
 from precision_fix.model.scope import Definition
 from precision_fix.model.target import Target
 from precision_fix.project.imports import Imports, look_through
@@ -21,6 +23,7 @@ _MOST_BYTES = 4 << 20
 # Modules that are kept parsed between two files.
 _MOST_KEPT = 300
 _MOST_STEPS = 8
+_MOST_ALIKE = 2
 # A base of half a library: what its attributes are called says nothing.
 _MOST_RELATIVES = 60
 
@@ -36,6 +39,7 @@ class Project:
         self._given = imports
         self._modules: dict[str, Module | None] = {}
         self._whole: set[str] = set()
+        self._mentions: dict[str, Sequence[str]] = {}
         self._readers: dict[tuple[str, str], Readers] = {}
         self._families: dict[tuple[str, str], Sequence[tuple[Module, ast.ClassDef]]] = {}
 
@@ -82,6 +86,9 @@ class Project:
         self._modules[real] = module
         return module
 
+    def let_go(self, path: str) -> None:
+        self._modules.pop(os.path.abspath(path), None)  # noqa: PTH100
+
     def _parsed(self, path: str, text: str, hits: Iterable[int], whole: bool) -> Module:
         if whole:
             return Module(path, text, parsed(text), self.target, None, self)
@@ -125,6 +132,25 @@ class Project:
                 inner = next((e for e in bound.body if isinstance(e, Definition) and e.name == rest[1]), None)
                 return (home, inner) if inner is not None else None
         return None
+
+    def named(self, module: Module, name: str) -> Sequence[tuple[Module, ast.FunctionDef | ast.AsyncFunctionDef]]:
+        paths = [path for path in self.imports.by_definition.get(name, ()) if self._may_see(module.real, path)]
+        found = []
+        for path in paths if len(paths) <= _MOST_ALIKE else ():
+            home = self._load(path)
+            if home is not None:
+                home.ensure(name)
+                defined = home.names.definitions.get(name, ())
+                found += [(home, each) for each in defined if isinstance(each, Function)]
+        return found if len(found) <= _MOST_ALIKE else ()
+
+    def value(self, module: Module, dotted: str) -> ast.expr | None:
+        found = self._origin(module.real, dotted)
+        home = self._load(found[0]) if found is not None and len(found[1]) == 1 else None
+        if found is None or home is None:
+            return None
+        bindings = home.names.root.bindings.get(found[1][0], ())
+        return home.assigned_value(bindings[0]) if len(bindings) == 1 else None
 
     def _origin(self, path: str, dotted: str, steps: int = 0) -> tuple[str, tuple[str, ...]] | None:
         """The file that binds a name for the first time, past those that hand it on, and what is left of the name."""
@@ -249,13 +275,44 @@ class Project:
                     if isinstance(each, ast.ClassDef) and any(_last(base) == cls.name for base in each.bases):
                         yield other, each
 
-    # Keys of configs.
+    # Keys of configs and of tables.
+
+    @cached_property
+    def _tables(self) -> Sequence[tuple[Module, ast.Dict]]:
+        return [*self._find_tables()]
+
+    def tables(self) -> Sequence[tuple[Module, ast.Dict]]:
+        return self._tables
+
+    def _find_tables(self) -> Iterator[tuple[Module, ast.Dict]]:
+        for path in self.imports.attending:
+            module = None if is_test(self.shown(path)) else self._load(path)
+            if module is not None:
+                module.ensure("flash_attention_2")
+                for node in [*module.names.strings]:
+                    table = module.parent(node) if node.value == "flash_attention_2" else None
+                    if isinstance(table, ast.Dict) and node in table.keys:
+                        yield module, table
+
+    def _mentioning(self, name: str) -> Sequence[str]:
+        """The files that hold a name, from their bytes."""
+        if name not in self._mentions:
+            found = []
+            asks = re.compile(rb"\b%b[\"'\])]*\s*(?:==|(?:not )?in )" % re.escape(name.encode()))
+            for path in self.imports.files:
+                try:
+                    data = b"" if is_test(self.shown(path)) else door.start(path, _MOST_BYTES)
+                    # Nearly every file speaks of a dtype; what is of interest is where one is asked for.
+                    if name.encode() in data and (name not in COMMON or asks.search(data)):
+                        found.append(path)
+                except OSError:
+                    continue
+            self._mentions[name] = found
+        return self._mentions[name]
 
     def keyed(self, name: str) -> Iterator[tuple[Module, ast.expr]]:
         """Where the program reads a setting of this name: `config["name"]`, `.get("name")`, `config.name`."""
-        for path in self.imports.speaking:
-            if is_test(self.shown(path)):
-                continue
+        for path in self._mentioning(name):
             module = self._load(path)
             if module is None or next(reads(module.text, name), None) is None:
                 continue
@@ -264,6 +321,7 @@ class Project:
                 if isinstance(reader.ctx, ast.Load):
                     yield module, reader
             yield from ((module, each) for each in _items(module, name))
+            yield from ((module, each) for each in _unexplained(module, name))
 
 
 def _items(module: Module, name: str) -> Iterator[ast.expr]:
@@ -275,6 +333,15 @@ def _items(module: Module, name: str) -> Iterator[ast.expr]:
             first = node.args[0] if node.args else None
             if isinstance(first, ast.Constant) and first.value == name:
                 yield node
+
+
+def _unexplained(module: Module, name: str) -> Iterator[ast.expr]:
+    """Reads of a variable of that name that a caller gives, or nobody seen."""
+    for scope in [*module.names.scopes.values()]:
+        for read in scope.loads.get(name, ()):
+            owner = scope.owner(name)
+            if owner is None or any(isinstance(bound, ast.arg) for bound in owner.bindings[name]):
+                yield read
 
 
 def _aliases(module: Module) -> Iterator[tuple[str, ast.alias]]:

@@ -63,7 +63,9 @@ def _said_by_author(site: Site) -> bool:
     around = site.module.parent(statement)
     said = site.module.comments_above(statement)
     if isinstance(around, ast.If):
-        strings = (node.value for each in around.body for node in ast.walk(each) if isinstance(node, ast.Constant))
+        # What an assertion says is told of the assertion.
+        rest = (each for each in around.body if not isinstance(each, ast.Assert))
+        strings = (node.value for each in rest for node in ast.walk(each) if isinstance(node, ast.Constant))
         said = "\n".join(
             [said, site.module.comments_above(around), *(text for text in strings if isinstance(text, str))]
         )

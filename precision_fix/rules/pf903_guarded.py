@@ -16,7 +16,7 @@ class RULE(Rule):
         "float32: something behind it needs a half precision. Rewriting the value alone would make the program "
         "raise."
     )
-    kinds = frozenset({Kind.DTYPE, Kind.METHOD})
+    kinds = frozenset({Kind.DTYPE, Kind.METHOD, Kind.WORD})
     stage = Stage.REPORTED
     before = ("PF902",)
 

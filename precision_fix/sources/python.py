@@ -15,7 +15,7 @@ from precision_fix.model import newlines
 from precision_fix.model.around import ALONE, Around
 from precision_fix.model.blocks import Blocks, NotApart, long_strings, occurrences, parsed
 from precision_fix.model.edit import Edit
-from precision_fix.model.finding import Action, Finding, Verdict, manual
+from precision_fix.model.finding import Action, Finding, manual
 from precision_fix.model.linked import moves_with, place_of
 from precision_fix.model.module import Module
 from precision_fix.model.moves import Move, Place
@@ -113,18 +113,8 @@ def _judge(site: Site) -> Answer | None:
                 return site, rule, manual("inside an f-string, whose parts this version of Python does not place")
             if any(_depth(edit.node) > _MAX_DEPTH for edit in verdict.edits):
                 return site, rule, manual("nested too deeply to edit safely")
-            return site, rule, _checked(site, verdict)
+            return site, rule, verdict
     return None
-
-
-def _checked(site: Site, verdict: Verdict) -> Verdict:
-    """The verdict, unless the project's own code refuses what a place would become."""
-    if verdict.action is not Action.REWRITE:
-        return verdict
-    # Only a run that changes something reads the project's other files.
-    from precision_fix.sources.refusals import check_site
-
-    return check_site(site, verdict)
 
 
 def _is_where_it_says(module: Module, node: ast.AST) -> bool:

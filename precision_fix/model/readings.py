@@ -1,0 +1,72 @@
+"""What the readers of a word make of it: the words that they know, and which of those all of them take for float32."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+
+from precision_fix.model.fate import Fate
+from precision_fix.model.held import End
+from precision_fix.model.module import Module
+from precision_fix.model.target import Target
+
+_TESTED = (Fate.COMPARED, Fate.ASKED, Fate.FALLS, Fate.REFUSED, Fate.ASSERTED)
+# Whatever else is done with a word, another reader than those that are seen may take it.
+_SEEN = frozenset({*_TESTED, Fate.KEY, Fate.TEXT, Fate.STORED, Fate.RETURNED})
+
+
+def known(ends: Iterable[End]) -> set[str]:
+    """The words that the readers compare with, or look up."""
+    return {word for end in ends for word in _words(end)}
+
+
+def common_word(ends: Iterable[End], target: Target) -> str | None:
+    """The word that every reader knows for the target precision; None where one does not, or not all are seen."""
+    ends = [*ends]
+    if not ends or not {end.fate for end in ends} <= _SEEN or any(end.fate is Fate.REFUSED for end in ends):
+        return None
+    maps = [set(_words(end)) for end in ends if end.fate is Fate.KEY]
+    tested = {word for end in ends if end.fate in _TESTED for word in _words(end)}
+    if not maps and not tested:
+        return None
+    sets = [*maps, *([tested] if any(end.fate in _TESTED for end in ends) else [])]
+    return next((word for word in target.offered if all(word in each for each in sets)), None)
+
+
+def _words(end: End) -> Iterator[str]:
+    node = end.node
+    if isinstance(node, ast.Compare):
+        for part in (node.left, *node.comparators):
+            yield from _strings(end.module, part)
+    elif end.fate is Fate.KEY:
+        table = node.value if isinstance(node, ast.Subscript) else None
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            table = node.func.value
+        yield from _keys(end.module, table)
+
+
+def _strings(module: Module, node: ast.expr) -> Iterator[str]:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+    elif isinstance(node, ast.List | ast.Tuple | ast.Set):
+        for item in node.elts:
+            yield from _strings(module, item)
+    elif isinstance(node, ast.Name):
+        value = _value_of(module, node)
+        if isinstance(value, ast.List | ast.Tuple | ast.Set):
+            yield from _strings(module, value)
+
+
+def _keys(module: Module, table: ast.expr | None) -> Iterator[str]:
+    if isinstance(table, ast.Name):
+        table = _value_of(module, table)
+    if isinstance(table, ast.Dict):
+        yield from (key.value for key in table.keys if isinstance(key, ast.Constant) and isinstance(key.value, str))
+
+
+def _value_of(module: Module, name: ast.Name) -> ast.expr | None:
+    bindings = module.bindings(name)
+    dotted = module.imported(bindings[0]) if len(bindings) == 1 else None
+    if dotted is not None:
+        return module.around.value(module, dotted)
+    return module.assigned_value(bindings[0]) if len(bindings) == 1 else None
