@@ -154,7 +154,7 @@ class Bindings(Worklist):
         family = module.around.family(module, cls)
         names, nodes = {each.name for _, each in family}, {each for _, each in family}
         others = {each: None for each, _ in family if each is not module}
-        for each in names:
+        for each in names if name not in COMMON else ():
             others.update(dict.fromkeys(module.around.users(module, each)))
         for other in others:
             other.ensure(name)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ast
+from collections import deque
 from collections.abc import Iterable
 
 from precision_fix.model.fate import Fate
 from precision_fix.model.held import End, Held, Shape
 from precision_fix.model.module import Module
 
-# A way that goes on for longer ends in LOST, which a rule sees.
-_MOST_STEPS = 3_000
+# A way that goes on for longer ends in LOST, which a rule sees. What is nearest comes first; a tensor goes nearly
+# everywhere in the end.
+_MOST_STEPS = 2_000
+_MOST_STEPS_OF_TENSORS = 250
 
 
 class Worklist:
@@ -22,7 +25,7 @@ class Worklist:
     def __init__(self, is_word: bool = False, *, tensors: bool = False) -> None:
         self.is_word = is_word
         self.tensors = tensors
-        self._pending: list[Held] = []
+        self._pending: deque[Held] = deque()
         self._seen: set[Held] = set()
         self._ends: dict[End, None] = {}
 
@@ -34,8 +37,8 @@ class Worklist:
         steps = 0
         while self._pending:
             steps += 1
-            held = self._pending.pop()
-            if steps > _MOST_STEPS:
+            held = self._pending.popleft()
+            if steps > (_MOST_STEPS_OF_TENSORS if self.tensors else _MOST_STEPS):
                 self._ends[End(Fate.LOST, held.node, held.module)] = None
                 break
             self.step(held)

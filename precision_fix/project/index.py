@@ -38,6 +38,7 @@ class Project:
         self.target = target
         self._given = imports
         self._modules: dict[str, Module | None] = {}
+        self._users: dict[tuple[str, str], Sequence[Module]] = {}
         self._whole: set[str] = set()
         self._mentions: dict[str, Sequence[str]] = {}
         self._readers: dict[tuple[str, str], Readers] = {}
@@ -68,11 +69,15 @@ class Project:
         self._modules.clear()
         self._readers.clear()
         self._families.clear()
+        self._users.clear()
 
     def read_whole(self, path: str) -> None:
         """Parse a file as a whole from now on: one of its blocks does not parse apart."""
         self._whole.add(path)
-        self._forget()
+        self._modules.pop(path, None)
+        self._readers.clear()
+        self._families.clear()
+        self._users.clear()
 
     def own(self, path: str, text: str, hits: Iterable[int]) -> Module:
         """The module of a file that is judged, with the blocks at these places. Raises NotApart."""
@@ -224,7 +229,12 @@ class Project:
                 yield other
 
     def users(self, module: Module, name: str) -> Sequence[Module]:
-        path = module.real
+        key = module.real, name
+        if key not in self._users:
+            self._users[key] = self._find_users(*key)
+        return self._users[key]
+
+    def _find_users(self, path: str, name: str) -> Sequence[Module]:
         found = []
         for other in self._importing(path, name):
             for _, alias in _aliases(other):
