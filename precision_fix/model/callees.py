@@ -49,7 +49,9 @@ def callee(module: Module, call: ast.Call, node: ast.AST | None, keyword: str | 
 
 def guessed(module: Module, call: ast.Call, node: ast.AST | None, keyword: str | None) -> list[Callee]:
     """The same for a method of what nobody knows: by its last name, where the project has few of that name."""
-    if not isinstance(call.func, ast.Attribute) or call.func.attr in COMMON or _is_of_import(module, call.func):
+    if not isinstance(call.func, ast.Attribute) or _is_of_import(module, call.func):
+        return []
+    if call.func.attr in COMMON and (keyword is None or keyword in COMMON):
         return []
     index = next((i for i, argument in enumerate(call.args) if argument is node), None)
     found = []

@@ -25,6 +25,7 @@ _LEAVES = frozenset(
     | {"numel", "stride", "nelement", "element_size", "is_contiguous", "type_as", "numpy", "argmax", "argmin", "eq"}
     | {"ne", "lt", "gt", "le", "ge", "isnan", "isinf", "get_device", "backward", "tobytes", "zero_grad"}
 )
+_FLOATS = frozenset({"float32", "float64", "float16", "bfloat16"})
 
 
 class Follower(Handed):
@@ -149,7 +150,9 @@ class Follower(Handed):
         if attribute.attr == "dtype":
             self.push(attribute, Shape.VALUE)
         elif attribute.attr == "data_ptr":
-            self.end(Fate.KERNEL, attribute)
+            # Near the cast it is handed to a kernel; further off it tells tensors apart.
+            if self.held.origin is None or self.module.function(self.held.origin) is self.module.function(attribute):
+                self.end(Fate.KERNEL, attribute)
         elif isinstance(call, ast.Call) and call.func is attribute:
             self.method_of_tensor(attribute.attr, call)
         elif attribute.attr not in _TELLS_OF and isinstance(attribute.ctx, ast.Load):
@@ -164,7 +167,7 @@ class Follower(Handed):
             is_dtype = any("dtype" in ast.unparse(value) for value in given) or any(
                 k.arg == "dtype" for k in call.keywords
             )
-            if dtypes or (is_dtype and name != "view"):
+            if dtypes & _FLOATS or (is_dtype and not dtypes and name != "view"):
                 return
         if name not in _LEAVES:
             self.same(call)

@@ -9,16 +9,24 @@ from precision_fix.model.context import receiver
 from precision_fix.model.readings import common_word
 from precision_fix.model.site import Site
 from precision_fix.model.syntax import called, defaults, key_of
+from precision_fix.model.vocabulary.precision import GENERAL
 
 OPTIONS = frozenset({"add_argument", "option", "Option", "Argument", "argument", "add_option", "Dropdown", "Radio"})
 
 
 def is_given(site: Site) -> bool:
     """Whether the word is set, as a default or a value, and not itself a part of a test, a list or a table's key."""
-    above = site.parent
+    node, above = site.node, site.parent
+    while isinstance(above, ast.IfExp) and node is not above.test:
+        node, above = above, site.module.parent(above)
     if isinstance(above, ast.keyword | ast.arguments | ast.Assign | ast.AnnAssign):
         return True
-    return isinstance(above, ast.Dict) and any(value is site.node for value in above.values)
+    return isinstance(above, ast.Dict) and any(value is node for value in above.values)
+
+
+def of_library(site: Site) -> bool:
+    """Whether it is a library's own word, or given under a library's own name: what that makes of it is known."""
+    return site.word not in GENERAL or (receiver(site) or "").lower().endswith("mixed_precision")
 
 
 def word_of_readers(site: Site) -> str | None:

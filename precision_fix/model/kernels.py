@@ -50,7 +50,9 @@ def near_kernel(module: Module, node: ast.AST) -> bool:
     around: ast.AST = module.function(node) or module.tree
     for inner in ast.walk(around):
         if isinstance(inner, ast.Call):
-            if isinstance(inner.func, ast.Subscript) or is_kernel(module.resolve(inner.func)):
+            # `kernel[grid](...)`; a layer of a list, `self.blocks[i](x)`, is none.
+            launches = isinstance(inner.func, ast.Subscript) and isinstance(inner.func.value, ast.Name)
+            if launches or is_kernel(module.resolve(inner.func)):
                 return True
         elif isinstance(inner, ast.Import | ast.ImportFrom):
             names = [alias.name for alias in inner.names] if isinstance(inner, ast.Import) else [inner.module or ""]

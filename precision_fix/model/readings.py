@@ -29,7 +29,10 @@ def common_word(ends: Iterable[End], target: Target) -> str | None:
     tested = {word for end in ends if end.fate in _TESTED for word in _words(end)}
     if not maps and not tested:
         return None
-    sets = [*maps, *([tested] if any(end.fate in _TESTED for end in ends) else [])]
+    # A test for other words alone lets any new one pass by as it let the old one.
+    sets = [*maps, *([tested] if any(end.fate in _TESTED and end.fate is not Fate.ASKED for end in ends) else [])]
+    if not sets:
+        return None
     return next((word for word in target.offered if all(word in each for each in sets)), None)
 
 
@@ -60,6 +63,8 @@ def _strings(module: Module, node: ast.expr) -> Iterator[str]:
 def _keys(module: Module, table: ast.expr | None) -> Iterator[str]:
     if isinstance(table, ast.Name):
         table = _value_of(module, table)
+    if isinstance(table, ast.Call) and isinstance(table.func, ast.Name) and table.func.id == "dict":
+        yield from (keyword.arg for keyword in table.keywords if keyword.arg)
     if isinstance(table, ast.Dict):
         yield from (key.value for key in table.keys if isinstance(key, ast.Constant) and isinstance(key.value, str))
 

@@ -74,10 +74,13 @@ class Project:
     def read_whole(self, path: str) -> None:
         """Parse a file as a whole from now on: one of its blocks does not parse apart."""
         self._whole.add(path)
-        self._modules.pop(path, None)
-        self._readers.clear()
-        self._families.clear()
-        self._users.clear()
+        self._drop(path)
+
+    def _drop(self, path: str) -> None:
+        if self._modules.pop(path, None) is not None:
+            self._readers.clear()
+            self._families.clear()
+            self._users.clear()
 
     def own(self, path: str, text: str, hits: Iterable[int]) -> Module:
         """The module of a file that is judged, with the blocks at these places. Raises NotApart."""
@@ -87,12 +90,13 @@ class Project:
             known.path = path
             known.take(hits)
             return known
+        self._drop(real)
         module = self._parsed(path, text, hits, real in self._whole)
         self._modules[real] = module
         return module
 
     def let_go(self, path: str) -> None:
-        self._modules.pop(os.path.abspath(path), None)  # noqa: PTH100
+        self._drop(os.path.abspath(path))  # noqa: PTH100
 
     def _parsed(self, path: str, text: str, hits: Iterable[int], whole: bool) -> Module:
         if whole:

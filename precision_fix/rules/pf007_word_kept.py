@@ -14,7 +14,7 @@ from precision_fix.model.context import (
 )
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, keep, manual
-from precision_fix.model.given import is_given, offered, word_of_readers
+from precision_fix.model.given import is_given, of_library, offered, word_of_readers
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 from precision_fix.model.syntax import called
@@ -32,7 +32,10 @@ class RULE(Rule):
     before = ("PF004",)
 
     def judge(self, site: Site) -> Verdict | None:
-        if offered(site) is None and (Fate.COMPARED in site.fates or Fate.KEY in site.fates):
+        tested = [
+            end for end in site.meets(Fate.COMPARED, Fate.KEY) if end.module is site.module or not of_library(site)
+        ]
+        if tested and offered(site) is None:
             out = next(site.meets(Fate.CHOOSES, Fate.LOST), None) if is_given(site) else None
             if out is not None:
                 where = out.where(site.module)

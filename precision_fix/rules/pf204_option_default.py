@@ -47,8 +47,9 @@ def _chosen(site: Site, words: list[str]) -> Verdict:
 
 
 def _without_choices(site: Site) -> Verdict | None:
-    new = word_of_readers(site) or site.module.target.word(site.word)
-    if new is None or Fate.COMPARED in site.fates:
+    known = word_of_readers(site)
+    new = known or site.module.target.word(site.word)
+    if new is None or (known is None and Fate.COMPARED in site.fates):
         return keep(_LEADS)
     assert isinstance(site.node, ast.Constant)
     return rewrite("the default chooses a precision", Respell(site.node, site.word, new))
