@@ -31,7 +31,7 @@ def of_library(site: Site) -> bool:
 
 def word_of_readers(site: Site) -> str | None:
     """What the word becomes where all its readers are seen, and each of them knows it."""
-    return common_word(site.ends, site.module.target) if is_given(site) else None
+    return common_word(site.word, site.ends, site.module.target) if is_given(site) else None
 
 
 def offered(site: Site) -> list[str] | None:

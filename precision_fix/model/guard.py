@@ -8,6 +8,7 @@ import re
 from precision_fix.model.fate import Fate
 from precision_fix.model.kernels import cannot_run, near_kernel
 from precision_fix.model.module import Module
+from precision_fix.model.syntax import called
 
 
 def accepted(module: Module, node: ast.AST) -> frozenset[str] | None:
@@ -26,8 +27,14 @@ def accepted(module: Module, node: ast.AST) -> frozenset[str] | None:
 def _guards(module: Module, node: ast.AST, *, negated: bool) -> bool:
     """Whether the program goes on only where the comparison holds (or, negated, where it does not)."""
     test, above = node, module.parent(node)
-    while isinstance(above, ast.BoolOp | ast.UnaryOp):
-        if isinstance(above, ast.UnaryOp):
+    while isinstance(above, ast.BoolOp | ast.UnaryOp | ast.GeneratorExp | ast.ListComp):
+        if isinstance(above, ast.GeneratorExp | ast.ListComp):
+            # `all(p.dtype == dtype for p in ...)`.
+            call = module.parent(above)
+            if not isinstance(call, ast.Call) or called(call) != "all":
+                return False
+            above = call
+        elif isinstance(above, ast.UnaryOp):
             negated = not negated
         test, above = above, module.parent(above)
     if isinstance(above, ast.Call) and isinstance(above.func, ast.Attribute):
@@ -71,6 +78,8 @@ def judged_by(module: Module, compare: ast.Compare, subject: ast.AST) -> Fate | 
         return Fate.ASSERTED if lets == frozenset({"bfloat16"}) else Fate.REFUSED
     if lets is not None and lets & _WORDS and not {word.lower() for word in lets} & FULL_WORDS:
         return Fate.REFUSED
+    if lets is None and _is_asked_of(compare, subject) and _guards(module, compare, negated=False):
+        return Fate.ASSERTED  # what others are to be of: it moves by itself
     refused = excluded(module, compare)
     if refused & FULL_WORDS if module.target.dtype == "float32" else module.target.dtype in refused:
         return Fate.NEVER if cannot_run(module, compare) else Fate.REFUSED
@@ -84,6 +93,14 @@ def refused_by(annotation: ast.expr | None) -> bool:
     words = {each.value for each in ast.walk(annotation) if isinstance(each, ast.Constant)}
     taken = {word for word in words if isinstance(word, str)}
     return bool(taken & {"bf16", "bfloat16", "torch.bfloat16"}) and not {word.lower() for word in taken} & FULL_WORDS
+
+
+def _is_asked_of(compare: ast.Compare, subject: ast.AST) -> bool:
+    """`x.dtype == dtype`, asked with the variable."""
+    sides = (compare.left, *compare.comparators)
+    others = [side for side in sides if side is not subject]
+    is_equal = len(compare.ops) == 1 and isinstance(compare.ops[0], ast.Eq) and isinstance(subject, ast.Name)
+    return is_equal and all(isinstance(side, ast.Attribute) and side.attr == "dtype" for side in others)
 
 
 _WORDS = frozenset({"bf16", "torch.bfloat16", "'bfloat16'"})
@@ -111,25 +128,12 @@ def guards_kernel(module: Module, node: ast.AST) -> bool:
     test = statement.test if isinstance(statement, ast.Assert | ast.If) else statement
     if _LAYOUT.search(ast.unparse(test)):
         return True
-    if not _is_of_tensor(node if isinstance(node, ast.Compare) else module.parent(node)):
-        return False
     if isinstance(statement, ast.Assert):
         said: ast.AST | None = statement.msg
     else:
         said = statement.body[-1] if isinstance(statement, ast.If) else None
     strings = (part.value for part in ast.walk(said) if isinstance(part, ast.Constant)) if said is not None else ()
     return any(isinstance(text, str) and _NEEDS.search(text) for text in strings)
-
-
-def _is_of_tensor(compare: ast.AST | None) -> bool:
-    """Whether it is a tensor's dtype that is compared, not a setting of the class or a variable."""
-    sides = (compare.left, *compare.comparators) if isinstance(compare, ast.Compare) else ()
-    return any(
-        isinstance(side, ast.Attribute)
-        and side.attr == "dtype"
-        and not (isinstance(side.value, ast.Name) and side.value.id in ("self", "cls"))
-        for side in sides
-    )
 
 
 def passing(module: Module, test: ast.AST, *, negated: bool = False) -> frozenset[str] | None:

@@ -20,20 +20,37 @@ def known(ends: Iterable[End]) -> set[str]:
     return {word for end in ends for word in _words(end)}
 
 
-def common_word(ends: Iterable[End], target: Target) -> str | None:
-    """The word that every reader knows for the target precision; None where one does not, or not all are seen."""
+def common_word(word: str, ends: Iterable[End], target: Target) -> str | None:
+    """What every reader knows for the target precision, best in the style of the word that stands there.
+
+    None where one of them does not, or where not all are seen.
+    """
     ends = [*ends]
     if not ends or not {end.fate for end in ends} <= _SEEN or any(end.fate is Fate.REFUSED for end in ends):
         return None
     maps = [set(_words(end)) for end in ends if end.fate is Fate.KEY]
     tested = {word for end in ends if end.fate in _TESTED for word in _words(end)}
+    asked = [end for end in ends if end.fate in (Fate.COMPARED, Fate.FALLS)]
+    if asked and all(_else_is(end, target.dtype) for end in asked):
+        tested.update(target.offered)  # whatever is another word
     if not maps and not tested:
         return None
     # A test for other words alone lets any new one pass by as it let the old one.
     sets = [*maps, *([tested] if any(end.fate in _TESTED and end.fate is not Fate.ASKED for end in ends) else [])]
     if not sets:
         return None
-    return next((word for word in target.offered if all(word in each for each in sets)), None)
+    alike = (target.word(word), *target.offered)
+    return next((new for new in alike if new is not None and all(new in each for each in sets)), None)
+
+
+def _else_is(end: End, dtype: str) -> bool:
+    """`torch.bfloat16 if word == "bf16" else torch.float32`."""
+    above = end.module.parent(end.node)
+    if not isinstance(above, ast.IfExp | ast.If) or above.test is not end.node or not isinstance(end.node, ast.Compare):
+        return False
+    orelse = above.orelse if isinstance(above.orelse, list) else [above.orelse]
+    names = {end.module.dtype_name(node) for each in orelse for node in ast.walk(each) if isinstance(node, ast.expr)}
+    return isinstance(end.node.ops[0], ast.Eq | ast.In) and names - {None} == {dtype}
 
 
 def _words(end: End) -> Iterator[str]:

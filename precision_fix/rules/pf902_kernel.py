@@ -8,6 +8,7 @@ import re
 from precision_fix.model.calls import role
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, held, manual
+from precision_fix.model.held import End
 from precision_fix.model.kernels import is_kernel
 from precision_fix.model.module import Module
 from precision_fix.model.rule import Rule, Stage
@@ -44,15 +45,22 @@ class RULE(Rule):
         tensor = _tensor(site)
         if tensor is not None and _is_handed_over(site.module, tensor):
             return manual("an output buffer of something that the file does not show")
-        end = next(site.meets(Fate.KERNEL), None)
-        if end is not None:
-            return held(f"the tensor goes to an operator that takes nothing else ({end.where(site.module)})")
-        never = {end.origin: end for end in site.results if end.fate is Fate.NEVER}
-        made = {end.origin for end in site.results}
-        if never and never.keys() >= made - {None}:
-            end = next(iter(never.values()))
+        end = _need(site)
+        if end is None:
+            return None
+        if end.fate is Fate.NEVER:
             return held(f"goes to a kernel that does not run on this GPU ({end.where(site.module)})")
-        return None
+        return held(f"the tensor goes to an operator that takes nothing else ({end.where(site.module)})")
+
+
+def _need(site: Site) -> End | None:
+    """The kernel that all goes to that is made with the site; where other things are made as well, those decide."""
+    made = {end.origin for end in site.results} - {None}
+    needs = {end.origin: end for end in site.results if end.fate in (Fate.KERNEL, Fate.NEVER) and end.origin in made}
+    here = next((end for origin, end in needs.items() if end.fate is Fate.KERNEL and origin in site.chain), None)
+    if here is not None or not needs:
+        return here
+    return next(iter(needs.values())) if needs.keys() >= made else None
 
 
 def _said_by_author(site: Site) -> bool:
