@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test lint score promises bench bench-configs bench-runtime bench-storage clones frameworks hooks page gpu clean
+.PHONY: demo test lint score promises bench bench-configs bench-runtime bench-storage clones frameworks hooks page gpu trust clean
 
 # The two commands of the README. Both install what they need into .venv, and nothing elsewhere.
 
@@ -58,9 +58,24 @@ page: $(VENV)/ready
 gpu: $(VENV)/ready
 	$(RUN) -m pytest tests/runtime/test_gpu.py
 
+# 10,000 mutated files on each Python that is at hand: below ~/.pyenv, or on PATH. Those of .trees/ are taken too.
+PYTHONS := 3.10 3.11 3.12 3.13
+trust: $(VENV)/ready $(foreach version,$(PYTHONS),trust-$(version))
+	$(RUN) -m pytest tests/trust
+
+trust-%:
+	@python=$$(ls -d $(HOME)/.pyenv/versions/$*.*/bin/python 2>/dev/null | tail -1); \
+	python=$${python:-$$(command -v python$*)}; \
+	if [ -z "$$python" ]; then echo "no Python $* here"; exit 0; fi; \
+	{ [ -e .venv-$*/ready ] || { "$$python" -m venv .venv-$* && \
+	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check --editable . && \
+	touch .venv-$*/ready; }; } && \
+	.venv-$*/bin/python -m tests.trust.fuzz --count 10000
+
 clones: $(VENV)/ready
 	$(RUN) -m tests.bench.trees ComfyUI fish-speech
 	$(RUN) -m tests.bench.clones --comfyui .trees/ComfyUI --fish-speech .trees/fish-speech $(CLONES)
+	$(RUN) -m tests.bench.programs $(PROGRAMS)
 
 $(VENV)/ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -68,4 +83,4 @@ $(VENV)/ready: pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) .trees .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-3.* .trees .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,10 +1,10 @@
 """Run projects that hard-code bfloat16 on GPUs without bfloat16 units (compute capability below 8.0)."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
-
+# Nothing is imported here: with `python -m` the current folder is still on the path (see safe_path).
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from precision_fix import audit as audit
     from precision_fix.api import detect, patch, scan, undo
     from precision_fix.runtime.storage import store_in_bfloat16
@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 __all__ = ["__version__", "audit", "detect", "patch", "scan", "store_in_bfloat16", "undo"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     """Import the jobs when they are asked for: `import precision_fix.auto` must not pay for the codemod."""
     if name == "audit":
         import importlib

@@ -17,8 +17,7 @@ from precision_fix.engine.undo import UndoResult
 from precision_fix.engine.undo import undo as _undo
 from precision_fix.errors import PrecisionFixError
 from precision_fix.gpu import detect
-
-Pathish = str | os.PathLike[str]
+from precision_fix.model.named import Pathish, check
 
 
 class Scan(_Scan):
@@ -59,12 +58,14 @@ def scan(*paths: Pathish, to: str | None = None, isolated: bool = False) -> Scan
     """Every place of bfloat16 in files and directories, with what would be done and why. Writes nothing.
 
     Settings files of the project count as on the command line, unless `isolated`; without `to` and such a file,
-    bfloat16 becomes float32. Raises PrecisionFixError for a precision that is not offered, and for wrong settings.
+    bfloat16 becomes float32. Raises PrecisionFixError for a path that is not there, for a precision that is not
+    offered, and for wrong settings.
     """
     return _scan_for(paths, Project(Settings(to=to), isolated=isolated))
 
 
 def _scan_for(paths: Sequence[Pathish], project: Project) -> Scan:
+    check(paths)
     target = target_named(_run(paths, project).to or "float32")
     found = _scan([Path(path) for path in paths], target, with_text=True, project=project)
     return Scan(found.target, found.files, found.problems, found.looked_at, found.hidden)
@@ -84,9 +85,10 @@ def patch(
     """Rewrite files and directories in place for the GPU that is named, or else the lowest visible one.
 
     Settings files count as for `scan`, and may name the GPU where none is there. Changes nothing at compute capability
-    8.0 and above. Raises PrecisionFixError without a GPU or a name, for a name or a precision that is not known, for
-    wrong settings, and when a change cannot be journaled.
+    8.0 and above. Raises PrecisionFixError, before anything is written, for a path that is not there, without a GPU
+    or a name, for a name or a precision that is not known, and for wrong settings; and when no journal can be kept.
     """
+    check(paths)
     project = Project(Settings(to=to, gpu=gpu), isolated=isolated)
     chosen = _run(paths, project)
     decision = decide(chosen.gpu, gpu_by=chosen.gpu_by)
@@ -101,6 +103,8 @@ def patch(
 
 def undo(path: Pathish) -> UndoResult:
     """Every byte back as it was, for a file or all files below a directory. Raises PrecisionFixError."""
+    if not os.fspath(path):
+        check([path])  # pathlib takes it for the current directory
     return _undo(Path(path))
 
 

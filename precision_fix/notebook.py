@@ -52,7 +52,7 @@ def load_ipython_extension(shell: Any) -> None:
         try:
             runtime.install(quiet=True)
         except PrecisionFixError as error:
-            _say(f"{error}: nothing is changed")
+            _say(f"the runtime is NOT in force: {error}")
     else:
         # Without torch there is nothing to replace, and its import takes seconds that nobody has asked for.
         runtime.arm()
@@ -94,7 +94,9 @@ def _state() -> State:
 
 def _command(arguments: list[str]) -> None:
     from precision_fix.cli import app
+    from precision_fix.cli.streams import DONE
 
+    DONE.reset()
     # A diff is bytes, which the stdout of a kernel does not take.
     out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="backslashreplace", write_through=True)
     try:
@@ -103,10 +105,12 @@ def _command(arguments: list[str]) -> None:
     except SystemExit:
         pass  # how typer ends; the report has said it
     except PrecisionFixError as error:
-        _say(str(error))
+        _say(DONE.before(str(error)))
     finally:
         print(out.buffer.getvalue().decode("utf-8", "backslashreplace"), end="")
 
 
 def _say(message: str) -> None:
-    print(f"precision-fix: {message}", file=sys.stderr)
+    from precision_fix.cli.terminal import say
+
+    say(message)

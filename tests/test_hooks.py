@@ -89,7 +89,7 @@ def test_settings_decide_on_the_gpu_where_the_input_is_empty(job: Job) -> None:
 
 @pytest.mark.parametrize(
     "inputs",
-    [{"paths": "nowhere"}, {"gpu": "t44"}, {"args": "--nonsense"}, {"paths": '"'}, {"to": "fp16"}],
+    [{"paths": "nowhere"}, {"gpu": "t44"}, {"args": "--nonsense"}, {"paths": '"'}, {"to": "int8"}],
     ids=lambda inputs: next(iter(inputs)),
 )
 def test_a_mistake_fails_whatever_the_inputs_say(job: Job, inputs: dict[str, str]) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from precision_fix.model.finding import Action, Finding
-from precision_fix.model.vocabulary import needles, precision, truth
+from precision_fix.model.vocabulary import needles, spellings, truth
 from precision_fix.model.vocabulary.libraries import LIBRARIES, Library, Switch, Words
 from tests.tools import REPOSITORY, environment, findings, rewritten
 
@@ -158,7 +158,7 @@ def test_a_row_is_all_that_a_new_library_takes() -> None:
     assert "False" not in said
 
 
-@pytest.mark.parametrize("word", [*precision.STYLES, *precision.QUIET_WORDS])
+@pytest.mark.parametrize("word", [*spellings.STYLES, *spellings.QUIET_WORDS])
 def test_a_word_is_found_by_its_bytes(word: str) -> None:
     for kind in (needles.BFLOAT16, needles.CONFIGS, needles.LAUNCH):
         assert needles.missed([word], kind) == ()

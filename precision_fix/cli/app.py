@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import importlib
 import os
-import sys
 from collections.abc import Sequence
 
 import typer
 
+from precision_fix.cli.terminal import say as say
+from precision_fix.cli.words import COMMANDS
+from precision_fix.errors import PrecisionFixError
+from precision_fix.model.problem import shown
+
 app = typer.Typer(name="precision-fix", no_args_is_help=True, pretty_exceptions_enable=False)
 
-COMMANDS = ("gpus", "patch", "plan", "rule", "run", "undo")
 _DEFAULT = "patch"
 HELP = {"help_option_names": ["-h", "--help"]}
 
@@ -28,6 +31,8 @@ def _group() -> None:
 def arguments(argv: Sequence[str]) -> list[str]:
     """The arguments with the default command put in: what is no command is a path, or an option of it."""
     first = argv[0] if argv else "--help"
+    if first != "run":  # what follows it is the program's own
+        _check_options(argv)
     if "_PRECISION_FIX_COMPLETE" in os.environ or first in ("--install-completion", "--show-completion"):
         from precision_fix.cli.completion import prepare
 
@@ -39,10 +44,13 @@ def arguments(argv: Sequence[str]) -> list[str]:
     return list(argv) if first in COMMANDS else [_DEFAULT, *(argv or ["--help"])]
 
 
+def _check_options(argv: Sequence[str]) -> None:
+    """A file may be called `--x\\n::error::`, and a pattern bring it here: typer would print it as it is."""
+    for word in argv[: argv.index("--") if "--" in argv else None]:
+        name = word.partition("=")[0]
+        if word.startswith("-") and shown(name) != name:
+            raise PrecisionFixError(f"{name}: no such option (a path that begins with a dash comes after --)")
+
+
 def _load(name: str) -> None:
     importlib.import_module(f"precision_fix.cli.{name}")
-
-
-def say(message: str) -> None:
-    """A message to the person, on stderr: stdout is for diffs and data."""
-    print(f"precision-fix: {message}", file=sys.stderr)

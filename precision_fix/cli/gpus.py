@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
 
 from precision_fix.cli.app import HELP, app, say
+from precision_fix.cli.terminal import put, put_json
 
 
 @app.command("gpus", context_settings=HELP)
@@ -18,12 +18,12 @@ def gpus(as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.
     found = detect()
     kernels = missing_kernels(found.gpus) if found.gpus else None
     if as_json:
-        print(json.dumps(_data(found, kernels), indent=2))
+        put_json(_data(found, kernels))
         return
     for problem in found.problems:
         say(problem)
     for line in found.lines:
-        print(line)
+        put(line)
     if kernels:
         say(kernels)
 

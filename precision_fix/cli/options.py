@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
 if TYPE_CHECKING:
-    from precision_fix.engine.settings import Project
+    pass
 
 _PANEL = "Settings (also in precision-fix.toml and pyproject.toml)"
 
@@ -139,39 +139,3 @@ ExitZero: TypeAlias = Annotated[
     bool,
     typer.Option("--exit-zero", help="End with 0 though a dry run found something; files that failed still give 1."),
 ]
-
-
-def project(
-    *,
-    to: str | None,
-    gpu: str | None,
-    select: Sequence[str] | None,
-    ignore: Sequence[str] | None,
-    extend_exclude: Sequence[str] | None,
-    force_exclude: bool,
-    config: Path | None,
-    isolated: bool,
-) -> Project:
-    """The settings of this run. Raises PrecisionFixError for a code that no rule has, or a file that cannot be read."""
-    from precision_fix.engine.settings import Project, Settings
-
-    codes: dict[str, tuple[str, ...]] = {}
-    if select or ignore:
-        from precision_fix.engine.settings_file import option_codes
-
-        codes = {
-            name: option_codes(f"--{name}", values)
-            for name, values in (("select", select), ("ignore", ignore))
-            if values
-        }
-    options = Settings(
-        select=codes.get("select"),
-        ignore=codes.get("ignore", ()),
-        extend_exclude=tuple(
-            pattern.removeprefix("./") for each in extend_exclude or () for pattern in each.split(",") if pattern
-        ),
-        force_exclude=force_exclude,
-        to=to,
-        gpu=gpu,
-    )
-    return Project(options, config=config, isolated=isolated)

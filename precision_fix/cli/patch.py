@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from precision_fix.cli import options, stdin
-from precision_fix.cli.app import HELP, app, say
+from precision_fix.cli import job, options
+from precision_fix.cli.app import HELP, app
 from precision_fix.cli.order import Ordered, words
-from precision_fix.cli.terminal import emit, progress
-from precision_fix.errors import PrecisionFixError
-
-if TYPE_CHECKING:
-    from precision_fix.engine.scan import Scan
-    from precision_fix.engine.settings import Project
-    from precision_fix.model.target import Target
-    from precision_fix.reports.outputs import Output
-    from precision_fix.reports.run import Run
 
 _EPILOG = (
     "Other commands: run PROGRAM, undo PATH, plan CHECKPOINT..., gpus, rule [CODE]; each has --help. "
@@ -40,7 +29,7 @@ def _version(asked: bool) -> None:
 def patch(
     context: typer.Context,
     paths: Annotated[
-        list[Path], typer.Argument(help="Files and directories of the project; - is stdin.", show_default=False)
+        list[str], typer.Argument(help="Files and directories of the project; - is stdin.", show_default=False)
     ],
     diff: options.Diff = False,
     check: options.Check = False,
@@ -61,112 +50,22 @@ def patch(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
 ) -> None:
     """Rewrite bfloat16 to float32 in a project, where the GPU has no bfloat16, by what each place means."""
-    from precision_fix.engine.decide import ADVICE, decide, target_named
-    from precision_fix.engine.scan import Scan
-    from precision_fix.reports.run import Run
-
-    dry = diff or check
-    from_stdin = stdin.asked_for(paths, stdin_filename)
-    fixes = from_stdin and not dry
-    wanted = _wanted(context)
-    _check_stdout(wanted, "--diff" if diff else "the text" if fixes else "")
-    project = options.project(
-        to=to,
+    code = job.patch(
+        paths,
+        diff=diff,
+        check=check,
         gpu=gpu,
+        to=to,
         select=select,
         ignore=ignore,
         extend_exclude=extend_exclude,
         force_exclude=force_exclude,
         config=config,
         isolated=isolated,
+        stdin_filename=stdin_filename,
+        verbose=verbose,
+        asked=list(words(context)),
+        statistics=statistics,
+        exit_zero=exit_zero,
     )
-    decided = project.for_run((stdin_filename or Path()) if from_stdin else _first(paths))
-    target = target_named(decided.to or "float32")
-    decision = decide(decided.gpu, gpu_by=decided.gpu_by, to_by=decided.to_by)
-    if not decision.known and not dry:
-        raise PrecisionFixError(ADVICE)
-    say(decision.line(target))
-    data = sys.stdin.buffer.read() if from_stdin else b""
-    run = Run(Scan(target), paths, decision, dry=dry or from_stdin, verbose=verbose)
-    if decision.needed:
-        name = str(stdin_filename or stdin.NAME) if from_stdin else None
-        with_text = not check or any(output.needs_text for output in wanted)
-        run.scan = _scanned(paths, target, project, name, data, with_text=with_text)
-        for line in project.remarks(decided):
-            say(line)
-        if not run.dry:
-            from precision_fix.engine.patch import write
-
-            run.written = write(run.scan, paths, on_wait=say)
-    if fixes:
-        stdin.give_fixed(run.scan, data)
-    _report(run, wanted, diff=diff, statistics=statistics, quiet=fixes)
-    found = dry and run.says_something and not exit_zero
-    failed = (2 if from_stdin else 1) if run.problems else 0
-    raise typer.Exit(failed or int(found))
-
-
-def _check_stdout(wanted: list[Output], taken: str) -> None:
-    printed = next((output.format for output in wanted if output.file is None), None)
-    if taken and printed is not None and not (taken == "--diff" and printed == "text"):
-        raise PrecisionFixError(f"{taken} and {printed} cannot both go to stdout: give {printed} an --output-file")
-
-
-def _first(paths: list[Path]) -> Path:
-    found = next((path for path in paths if path.exists()), None)
-    if found is None:
-        raise PrecisionFixError(f"{', '.join(map(str, paths))}: no such file or directory")
-    return found
-
-
-def _scanned(
-    paths: list[Path], target: Target, project: Project, name: str | None, data: bytes, *, with_text: bool
-) -> Scan:
-    """Scan the paths, or a text of that name."""
-    from precision_fix.engine.scan import scan, scan_text
-
-    if target.dtype == "float16":
-        say(
-            "float16 overflows above 65504: models that were trained in bfloat16 may give inf and NaN; float32 does not"
-        )
-    if name is not None:
-        return scan_text(name, data, target, project)
-    with progress() as told:
-        return scan(paths, target, with_text=with_text, progress=told, project=project)
-
-
-def _wanted(context: typer.Context) -> list[Output]:
-    """The reports that are asked for. Most runs ask for none, and need not import what makes them."""
-    asked = list(words(context))
-    if not asked:
-        return []
-    from precision_fix.reports.outputs import outputs
-
-    return outputs(asked)
-
-
-def _report(run: Run, wanted: list[Output], *, diff: bool, statistics: bool, quiet: bool) -> None:
-    """The reports in files first: a reader of stdout may go away early. `quiet` leaves out what nobody asked for."""
-    files = [output for output in wanted if output.file is not None]
-    printed = [output for output in wanted if output.file is None and output.format != "text"]
-    if files:
-        _write(run, files)
-    if run.needed and diff:
-        from precision_fix.engine.diff import unified
-
-        sys.stdout.buffer.writelines(unified(run.scan))
-        sys.stdout.buffer.flush()
-    # The text comes on top of files, unless one of them is the text, and unless another report has stdout.
-    in_file = any(output.format == "text" for output in files) and len(files) == len(wanted)
-    if run.needed and not printed and not quiet and (statistics or not in_file):
-        from precision_fix.reports import text
-
-        emit(sys.stderr if diff else sys.stdout, text.statistics(run) if statistics else text.lines(run))
-    if printed:
-        _write(run, printed)
-
-
-def _write(run: Run, wanted: list[Output]) -> None:
-    from precision_fix.reports.outputs import write
-
-    write(run, wanted, say=say)
+    raise typer.Exit(code)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 from pathlib import Path
@@ -11,8 +10,11 @@ from typing import Annotated
 import typer
 
 from precision_fix.cli.app import HELP, app, say
-from precision_fix.cli.terminal import emit
+from precision_fix.cli.streams import DONE
+from precision_fix.cli.terminal import emit, put_json
+from precision_fix.cli.words import check
 from precision_fix.errors import PrecisionFixError
+from precision_fix.model.problem import reason
 
 _EPILOG = "Exit codes: 0 everything was read, whether it fits or not; 1 a file could not be read; 2 usage error."
 
@@ -34,6 +36,7 @@ def plan(
     html: Annotated[Path | None, typer.Option("--html", help="Write it as a page.", metavar="FILE")] = None,
 ) -> None:
     """Show what checkpoints hold and what fits the GPU, in float32, float16 and bfloat16; only headers are read."""
+    check(paths, "plan")
     from precision_fix.model.programs import program_in
     from precision_fix.plan.find import is_project
     from precision_fix.plan.planning import make_plan
@@ -53,10 +56,11 @@ def plan(
         try:
             html.write_text(page(found), encoding="utf-8")
         except OSError as error:
-            raise PrecisionFixError(f"--html {html}: cannot be written: {error.strerror}") from error
+            raise PrecisionFixError(f"--html {html}: cannot be written: {reason(error)}") from error
         say(f"wrote {html}")
+    DONE.code = 1 if found.problems else 0
     if as_json:
-        print(json.dumps(found.data(), indent=2))
+        put_json(found.data())
     else:
         from precision_fix.plan.text import lines
 
@@ -64,7 +68,7 @@ def plan(
             say("no checkpoints here (safetensors, GGUF, .pt, .pth, .ckpt, .bin)")
         unicode, width = _terminal()
         emit(sys.stdout, lines(found, unicode=unicode, width=width))
-    raise typer.Exit(1 if found.problems else 0)
+    raise typer.Exit(DONE.code)
 
 
 def _terminal() -> tuple[bool, int | None]:

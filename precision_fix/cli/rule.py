@@ -1,14 +1,18 @@
-"""`precision-fix rule [CODE]`: what a rule does and why, with its before and after."""
+"""`precision-fix rule [CODE]`: what a rule does and why, with its before and after; or what all said of a line."""
 
 from __future__ import annotations
 
+import sys
 import textwrap
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from precision_fix.cli.app import HELP, app
-from precision_fix.cli.options import complete_code
+from precision_fix.cli.options import To, complete_code
+from precision_fix.cli.terminal import emit
+from precision_fix.errors import PrecisionFixError
 
 
 @app.command("rule", context_settings=HELP)
@@ -17,8 +21,22 @@ def rule(
         str | None,
         typer.Argument(help="A code such as PF101; without one, all are listed.", autocompletion=complete_code),
     ] = None,
+    why: Annotated[
+        str | None,
+        typer.Option(
+            "--why",
+            help="Explain a place: which rules were asked, what each said, what the value reaches.",
+            metavar="FILE:LINE[:COLUMN]",
+        ),
+    ] = None,
+    to: To = None,
 ) -> None:
-    """Explain a rule, or list them all."""
+    """Explain a rule, or list them all; or explain what is said of a line of a file."""
+    if why is not None:
+        if code is not None:
+            raise PrecisionFixError("rule CODE and --why: choose one of them")
+        _explain(why, to)
+        return
     from precision_fix.rules import rule as by_code
     from precision_fix.rules import rules
     from precision_fix.rules.examples import example
@@ -33,3 +51,15 @@ def rule(
     print(f"\nBefore:\n\n{textwrap.indent(shown.before.strip(), '    ')}")
     same = shown.before == shown.after
     print("\nIt stays as it is." if same else f"\nAfter:\n\n{textwrap.indent(shown.after.strip(), '    ')}")
+
+
+def _explain(where: str, to: str | None) -> None:
+    from precision_fix.engine.decide import target_named
+    from precision_fix.engine.settings import Project, Settings
+    from precision_fix.engine.why import explain, line_named
+    from precision_fix.reports.why import lines
+
+    line = line_named(where)
+    project = Project(Settings(to=to))
+    target = target_named(project.for_run(Path(line.path)).to or "float32")
+    emit(sys.stdout, [("", each) for each in lines(explain(line, target, project))])

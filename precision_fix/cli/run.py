@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-import signal
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from precision_fix import safe_path
+from precision_fix.cli import give_signals_back, streams
 from precision_fix.cli.app import HELP, app
 from precision_fix.cli.options import complete_gpu, complete_to
+from precision_fix.errors import PrecisionFixError
 
 # What follows the program's name is the program's, whatever it looks like.
 _AS_IT_IS = {"allow_interspersed_args": False, "ignore_unknown_options": True, **HELP}
@@ -30,19 +32,34 @@ def run(
         typer.Option("--gpu", help="Decide for this GPU: t4, 7.5.", metavar="NAME", autocompletion=complete_gpu),
     ] = None,
     to: Annotated[
-        str | None, typer.Option("--to", help="What bfloat16 becomes: float32 or float16.", autocompletion=complete_to)
+        str | None,
+        typer.Option(
+            "--to", help="What bfloat16 becomes: float32 or float16 (fp32, fp16).", autocompletion=complete_to
+        ),
     ] = None,
     storage: Annotated[
-        str | None, typer.Option("--storage", help="Keep weights in: float32, bfloat16, or auto, as it fits.")
+        str | None, typer.Option("--storage", help="Keep weights in: float32, bfloat16 (bf16), or auto, as it fits.")
     ] = None,
 ) -> None:
     """Run a program, and its children, in float32 where the GPU has no bfloat16, without editing it."""
+    from precision_fix.runtime import gate
     from precision_fix.runtime.launch import run_program
 
-    options = (("PRECISION_FIX_GPU", gpu), ("PRECISION_FIX_TO", to), ("PRECISION_FIX_STORAGE", storage))
-    for name, value in options:
-        if value is not None:
-            os.environ[name] = value
-    # Ctrl-C is the program's own again.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    # A wrong word must not start a program that runs for hours, and unprotected.
+    try:
+        wanted = gate.asked(gpu=gpu, to=to, storage=storage, options=True)
+    except PrecisionFixError as error:
+        raise PrecisionFixError(f"{error}; the program was not started") from None
+    given = (
+        ("PRECISION_FIX_GPU", gpu, wanted.gpu),
+        ("PRECISION_FIX_TO", to, wanted.target),
+        ("PRECISION_FIX_STORAGE", storage, wanted.storage),
+    )
+    for name, option, word in given:
+        if option is not None:
+            os.environ[name] = word
+    # Signals are the program's own again, and so are its streams and the path that its modules come from.
+    give_signals_back()
+    streams.give_back()
+    safe_path.as_given()
     raise typer.Exit(run_program(program, module=module, audit=audit, fail=fail, json_path=json))

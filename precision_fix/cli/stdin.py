@@ -6,23 +6,33 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from precision_fix.cli.app import say
+from precision_fix.cli.terminal import say
 from precision_fix.engine.scan import Scan
 from precision_fix.errors import PrecisionFixError
 from precision_fix.model.finding import Action
-from precision_fix.model.problem import shown
+from precision_fix.model.problem import reason, shown
 
 NAME = "-"
 
 
-def asked_for(paths: Sequence[Path], filename: Path | None) -> bool:
+def asked_for(paths: Sequence[str], filename: Path | None) -> bool:
     """Whether the text is on stdin. Raises PrecisionFixError where the arguments do not fit together."""
-    named = any(str(path) == NAME for path in paths)
+    named = NAME in paths
     if named and len(paths) > 1:
         raise PrecisionFixError("- is the text on stdin, and stands alone: name the files in another run")
     if filename is not None and not named:
         raise PrecisionFixError("--stdin-filename is for the text on stdin: give - as the path")
     return named
+
+
+def read() -> bytes:
+    """The whole text. Raises PrecisionFixError where there is none."""
+    if sys.stdin is None:
+        raise PrecisionFixError("-: stdin is closed: there is no text to read")
+    try:
+        return sys.stdin.buffer.read()
+    except OSError as error:
+        raise PrecisionFixError(f"-: stdin cannot be read: {reason(error)}") from None
 
 
 def give_fixed(found: Scan, data: bytes) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TextIO
+
+from precision_fix.model.problem import as_json, as_line, shown
 
 Told = Callable[[int, int], None]
 
@@ -26,17 +28,43 @@ def progress() -> Iterator[Told | None]:
         yield lambda done, total: bar.update(task, completed=done, total=total, visible=total > 300)
 
 
-def emit(stream: TextIO, lines: list[tuple[str, str]]) -> None:
-    """Print lines, each in its style; plain where the stream is no terminal or NO_COLOR is set."""
+def emit(stream: TextIO, lines: Iterable[tuple[str, str]], *, told: Callable[[str], str] = as_line) -> None:
+    """Print lines, each in its style; plain where the stream is no terminal or NO_COLOR is set. `told` makes of each
+    what is safe to print."""
     if stream.isatty() and not os.environ.get("NO_COLOR"):
         from rich.console import Console
         from rich.text import Text
 
         console = Console(file=stream, highlight=False, soft_wrap=True)
         for style, line in lines:
-            console.print(Text(line, style=style))
+            console.print(Text(told(line), style=style))
         return
     for _, line in lines:
-        print(
-            line.encode(stream.encoding or "utf-8", "backslashreplace").decode(stream.encoding or "utf-8"), file=stream
-        )
+        _put(told(line), stream)
+
+
+def put(line: str) -> None:
+    """Print a line on stdout."""
+    _put(as_line(line), sys.stdout)
+
+
+def _put(line: str, stream: TextIO) -> None:
+    """With what the encoding there lacks as escapes."""
+    encoding = stream.encoding or "utf-8"
+    print(line.encode(encoding, "backslashreplace").decode(encoding), file=stream)
+
+
+def put_json(data: object) -> None:
+    """Print it as JSON."""
+    import json
+
+    print(as_json(json.dumps(data, indent=2)))
+
+
+def say(message: str) -> None:
+    """A message to the person, on stderr: stdout is for diffs and data."""
+    # None under pythonw, and in a kernel without one; print() would take stdout instead.
+    if sys.stderr is None:
+        return
+    with suppress(OSError, ValueError):
+        print(f"precision-fix: {shown(message)}", file=sys.stderr)

@@ -8,24 +8,33 @@ from typing import Annotated
 import typer
 
 from precision_fix.cli.app import HELP, app, say
+from precision_fix.cli.streams import DONE
+from precision_fix.cli.terminal import put
+from precision_fix.cli.words import check
 
 
 @app.command("undo", context_settings=HELP)
 def undo(
-    paths: Annotated[list[Path], typer.Argument(help="Files or directories that were patched.", show_default=False)],
+    paths: Annotated[list[str], typer.Argument(help="Files or directories that were patched.", show_default=False)],
 ) -> None:
     """Put back every file that was patched at or below a path. A file edited since is left, and named."""
     from precision_fix.engine.undo import undo as take_back
     from precision_fix.model.problem import count
 
-    refused = 0
+    # A journal may know of a path that is gone, and then says what became of it; among others it is a slip of the pen.
+    if len(paths) > 1 or not paths[0].strip():
+        check(paths, "undo")
+    restored = 0
     for path in paths:
-        result = take_back(path, on_wait=say)
+        result = take_back(Path(path), on_wait=say)
+        restored += len(result.restored)
+        if result.refused:
+            DONE.code = 1
+        DONE.words = f"{count(restored, 'file')} restored" if restored else ""
         for problem in result.refused:
             say(str(problem))
-        refused += len(result.refused)
-        print(
+        put(
             f"{path}: {count(len(result.restored), 'file')} restored"
             + (f", {len(result.refused)} left" if result.refused else "")
         )
-    raise typer.Exit(1 if refused else 0)
+    raise typer.Exit(DONE.code)

@@ -19,7 +19,7 @@ A killed run leaves temporary files, never half a file. `sweep` removes them; th
 anything else, and does not hold the name of the file, which may be too long for an addition.
 """
 
-# ruff: noqa: PTH101
+# ruff: noqa: PTH101, PTH120
 from __future__ import annotations
 
 import contextlib
@@ -102,7 +102,7 @@ class Replacement:
         """Let the new content take the file's name. Raises CannotReplace."""
         assert self._temporary is not None
         try:
-            self._tree.folder(self.path.parent).replace(self._temporary, self.path.name)
+            self._tree.beside(self.path).replace(self._temporary, self.path.name)
         except OSError as error:
             # Never NoRoom: that says that nothing was changed yet.
             raise CannotReplace(self.path, f"cannot be replaced: {reason(error)}") from None
@@ -112,7 +112,7 @@ class Replacement:
         """Remove the temporary file, when it has not been applied."""
         if self._temporary is not None:
             with contextlib.suppress(OSError):
-                self._tree.folder(self.path.parent).remove(self._temporary)
+                self._tree.beside(self.path).remove(self._temporary)
             self._temporary = None
 
 
@@ -156,16 +156,16 @@ def replace_all(tree: Tree, contents: Mapping[Path, bytes], still_ours: Callable
     finally:
         for replacement in waiting:
             replacement.discard()
-        for directory in dict.fromkeys(path.parent for path in replaced):
+        for path in _one_of_each_directory(replaced):
             with contextlib.suppress(OSError):
-                tree.folder(directory).sync()
+                tree.beside(path).sync()
     return Outcome(replaced, failed)
 
 
 def check(tree: Tree, path: Path) -> tuple[Folder, os.stat_result]:
     """The directory and the status of a file that may be replaced. Raises CannotReplace when it may not."""
     try:
-        folder = tree.folder(path.parent)
+        folder = tree.beside(path)
         status = folder.status(path.name)
         if not stat.S_ISREG(status.st_mode):
             kind = "a link" if stat.S_ISLNK(status.st_mode) else "no regular file"
@@ -194,16 +194,20 @@ def write_all(descriptor: int, data: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def sweep(tree: Tree, directories: Iterable[Path]) -> None:
-    """Remove the temporary files of killed runs. Only for the holder of the lock: others may be writing
-    theirs."""
-    for directory in dict.fromkeys(directories):
+def sweep(tree: Tree, paths: Iterable[Path]) -> None:
+    """Remove the temporary files of killed runs beside these files. Only for the holder of the lock: others may be
+    writing theirs."""
+    for path in _one_of_each_directory(paths):
         with contextlib.suppress(OSError):
-            folder = tree.folder(directory)
+            folder = tree.beside(path)
             for name in folder.names():
                 if _TEMPORARY.fullmatch(name):
                     with contextlib.suppress(OSError):
                         folder.remove(name)
+
+
+def _one_of_each_directory(paths: Iterable[Path]) -> Iterable[Path]:
+    return {os.path.dirname(str(path)): path for path in paths}.values()
 
 
 def _copy_metadata(folder: Folder, name: str, status: os.stat_result, descriptor: int, temporary: str) -> None:

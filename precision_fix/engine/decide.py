@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from precision_fix.dtypes import dtype_named
 from precision_fix.errors import PrecisionFixError
 from precision_fix.model.target import TARGETS, Target
 
@@ -77,6 +78,6 @@ def decide(gpu: str | None, *, gpu_by: str = "", to_by: str = "") -> Decision:
 def target_named(name: str) -> Target:
     """Raises PrecisionFixError for a precision that bfloat16 cannot be turned into."""
     try:
-        return TARGETS[name]
+        return TARGETS[dtype_named(name)]
     except KeyError:
         raise PrecisionFixError(f"--to {name}: choose one of {', '.join(TARGETS)}") from None

@@ -8,20 +8,34 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from precision_fix.engine.scan import Scan
+from precision_fix.engine.guard import problem_of
+from precision_fix.engine.scan import FileScan, Scan
 
 
 def unified(scan: Scan) -> Iterator[bytes]:
-    """The diff of each changed file. Bytes, since a file may be in any encoding."""
+    """The diff of each changed file. Bytes, since a file may be in any encoding.
+
+    A file on which this fails is left out, and becomes a problem of the scan.
+    """
     base = top_of(Path.cwd())
     for file in scan.changed:
-        name = name_below(base, file.path, file.tree)
-        old, new = _quoted(f"a/{name}"), _quoted(f"b/{name}")
-        yield b"diff --git " + old + b" " + new + b"\n--- " + old + b"\n+++ " + new + b"\n"
-        for line in _hunks(_lines(file.before), _lines(file.after)):
-            yield line
-            if not line.endswith(b"\n"):
-                yield b"\n\\ No newline at end of file\n"
+        try:
+            lines = list(_of(file, base))
+        except Exception as error:
+            file.problem = problem_of(file.path, error, "left out of the diff")
+            scan.problems.append(file.problem)
+        else:
+            yield from lines
+
+
+def _of(file: FileScan, base: Path) -> Iterator[bytes]:
+    name = name_below(base, file.path, file.tree)
+    old, new = _quoted(f"a/{name}"), _quoted(f"b/{name}")
+    yield b"diff --git " + old + b" " + new + b"\n--- " + old + b"\n+++ " + new + b"\n"
+    for line in _hunks(_lines(file.before), _lines(file.after)):
+        yield line
+        if not line.endswith(b"\n"):
+            yield b"\n\\ No newline at end of file\n"
 
 
 # Edits are short: behind one, both texts go on alike within so many lines, and for so many.

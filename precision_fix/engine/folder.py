@@ -5,7 +5,7 @@ the use goes elsewhere. What is done in a directory that is held open goes into 
 leads by then. Where the system has no such calls (Windows), paths stand in for them, and this promise is not made.
 """
 
-# ruff: noqa: PTH116
+# ruff: noqa: PTH116, PTH118, PTH120, PTH206
 from __future__ import annotations
 
 import contextlib
@@ -35,18 +35,23 @@ class Folder:
     Every method raises OSError: NotPlain where something else lies than what is asked for.
     """
 
-    def __init__(self, path: Path, descriptor: int | None) -> None:
-        self.path = path
+    def __init__(self, path: str, descriptor: int | None) -> None:
+        self._path = path
         self._descriptor = descriptor
+
+    @property
+    def path(self) -> Path:
+        """Where it was when it was opened."""
+        return Path(self._path)
 
     @classmethod
     def at(cls, path: Path) -> Folder:
         """The directory at a path, which the caller vouches for: links on the way to it are followed."""
-        return cls(path, _open_directory(str(path), 0, None) if _CAN else None)
+        return cls(str(path), _open_directory(str(path), 0, None) if _CAN else None)
 
     def enter(self, name: str) -> Folder:
         """A directory right in this one. Raises NotPlain for a link, and NotADirectoryError."""
-        path = self.path / name
+        path = os.path.join(self._path, name)
         if self._descriptor is None:
             _check_directory(os.lstat(path), path)
             return Folder(path, None)
@@ -74,7 +79,7 @@ class Folder:
 
     def owner(self) -> int:
         """The user that the directory belongs to; 0 on systems without."""
-        return (os.fstat(self._descriptor) if self._descriptor is not None else os.stat(self.path)).st_uid
+        return (os.fstat(self._descriptor) if self._descriptor is not None else os.stat(self._path)).st_uid
 
     def status(self, name: str) -> os.stat_result:
         """Of what lies there, also of a link itself."""
@@ -101,9 +106,12 @@ class Folder:
             raise
         return descriptor
 
-    def check_own(self, name: str) -> None:
-        """Raises NotPlain, unless this is a regular file without a second name, whose owner is the directory's."""
-        self._check_own(self.status(name), name)
+    def check_own(self, name: str) -> os.stat_result:
+        """Its status. Raises NotPlain, unless it is a regular file without a second name, whose owner is the
+        directory's."""
+        status = self.status(name)
+        self._check_own(status, name)
+        return status
 
     def _check_own(self, status: os.stat_result, name: str) -> None:
         if stat.S_ISLNK(status.st_mode):
@@ -116,7 +124,7 @@ class Folder:
             why = "belongs to another user"
         else:
             return
-        raise NotPlain(errno.EINVAL, why, str(self.path / name))
+        raise NotPlain(errno.EINVAL, why, os.path.join(self._path, name))
 
     def read_own(self, name: str, most: int) -> bytes:
         """The content of such a file, of at most `most` bytes."""
@@ -127,7 +135,7 @@ class Folder:
         finally:
             os.close(descriptor)
         if too_large or len(data) > most:
-            raise NotPlain(errno.EFBIG, f"is larger than {most >> 20} MiB", str(self.path / name))
+            raise NotPlain(errno.EFBIG, f"is larger than {most >> 20} MiB", os.path.join(self._path, name))
         return data
 
     def open_to_read(self, name: str) -> int:
@@ -144,7 +152,7 @@ class Folder:
 
     def names(self) -> list[str]:
         """What lies in it."""
-        return os.listdir(self.path if self._descriptor is None else self._descriptor)
+        return os.listdir(self._path if self._descriptor is None else self._descriptor)
 
     def replace(self, old: str, new: str) -> None:
         """Let the file `old` take the name `new`."""
@@ -175,7 +183,7 @@ class Folder:
                 os.fsync(self._descriptor)
 
     def _at(self, name: str) -> str:
-        return name if self._descriptor is not None else str(self.path / name)
+        return name if self._descriptor is not None else os.path.join(self._path, name)
 
 
 class Tree:
@@ -187,29 +195,35 @@ class Tree:
     def __init__(self, root: Path) -> None:
         """Raises OSError."""
         self._root = Folder.at(root)
+        self._top = str(root)
         self._last: Folder | None = None
+        self._where = ""
 
-    def folder(self, path: Path) -> Folder:
-        """The directory at a path at or below the root, open until the next one is asked for.
+    def beside(self, path: Path) -> Folder:
+        """The directory of a file below the root, open until that of another file is asked for.
 
         Raises NotPlain where the way leads through a link, and OSError.
         """
-        if path == self._root.path:
+        # Texts, for this is asked six times for each file, and a Path is slow to compare.
+        where = os.path.dirname(str(path)) or os.curdir
+        if where == self._top:
             return self._root
-        if self._last is None or self._last.path != path:
+        if self._last is None or where != self._where:
             self._leave()
-            self._last = self._reach(path)
+            self._last, self._where = self._reach(os.path.relpath(where, self._top)), where
         return self._last
 
-    def _reach(self, path: Path) -> Folder:
+    def _reach(self, below: str) -> Folder:
         here = self._root
-        for part in path.relative_to(self._root.path).parts:
+        for part in below.split(os.sep):
+            if part == os.pardir:
+                raise NotPlain(errno.EXDEV, "lies outside of the tree", os.path.join(self._top, below))
             try:
-                below = here.enter(part)
+                next_ = here.enter(part)
             finally:
                 if here is not self._root:
                     here.close()
-            here = below
+            here = next_
         return here
 
     def _leave(self) -> None:
@@ -242,8 +256,8 @@ def _open_directory(path: str, flags: int, within: int | None) -> int:
         return os.open(path, _DIRECTORY | only_enter | flags, dir_fd=within)
 
 
-def _check_directory(status: os.stat_result, path: Path) -> None:
+def _check_directory(status: os.stat_result, path: str) -> None:
     if stat.S_ISLNK(status.st_mode) or getattr(status, "st_reparse_tag", 0) == _JUNCTION:
-        raise NotPlain(errno.ELOOP, "is a link", str(path))
+        raise NotPlain(errno.ELOOP, "is a link", path)
     if not stat.S_ISDIR(status.st_mode):
-        raise NotADirectoryError(errno.ENOTDIR, "is no directory", str(path))
+        raise NotADirectoryError(errno.ENOTDIR, "is no directory", path)

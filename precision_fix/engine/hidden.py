@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from precision_fix import door
 from precision_fix.model.finding import Action
 from precision_fix.model.problem import count, shown
+from precision_fix.model.vocabulary.spellings import CORE
 from precision_fix.sources import NOTEBOOK, Source, format_of, sift
 from precision_fix.sources.aside import Aside, Asides
 
@@ -29,11 +30,13 @@ if TYPE_CHECKING:
     from precision_fix.sources.analysis import Analysis, Left
     from precision_fix.sources.walk import Found
 
-_WORDS = re.compile(rb"(?i)bf(?:loat)?16")
+_WORDS = re.compile(CORE.encode(), re.IGNORECASE)
 # Of one file, and of all that one settings file, or one line of .gitignore, leaves out.
 _MOST_OF_FILE = 4 << 20
 _MOST_IN_ALL = 64 << 20
 _MOST_NAMED = 4
+# More of them in one folder are told together.
+_MOST_APART = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,24 +55,26 @@ class Hidden:
     def __str__(self) -> str:
         """One line, with what to do to have it read."""
         if not self.places:
-            return f"{self._ignored()} holds too much to be looked through: name it to have it read"
+            holds = "which git ignores, holds" if len(self.paths) == 1 else "which git ignores, hold"
+            return f"{self._named()}, {holds} too much to look through: name it to have it read"
         least = "" if self.whole else "at least "
-        places = f"{least}{count(self.places, 'place')} in {count(self.files, 'file')}"
+        places = f"{least}{count(self.places, 'place')} in {count(self.files, 'file')} that speak of bfloat16"
         if self.by:
-            return f"{self.by} leaves out {places} (--isolated leaves no settings count)"
-        return f"{self._ignored()}: {places}; to read {'it' if len(self.paths) == 1 else 'them'}: {self.command}"
+            return f"{self.by} leaves out {places} (--isolated heeds no such file)"
+        return (
+            f"git ignores {self._named()}: {places}; to read {'it' if len(self.paths) == 1 else 'them'}: {self.command}"
+        )
 
     @property
     def command(self) -> str:
-        """What reads them all the same, for a shell."""
-        if self.by:
-            return ""
-        named = " ".join(shlex.quote(shown(path)) for path in self.paths[:_MOST_NAMED])
-        return f"precision-fix {named}{' ...' if len(self.paths) > _MOST_NAMED else ''}"
+        """What reads them all the same, for a shell; empty where that is no matter of a path."""
+        some = [shlex.quote(shown(path)) for path in self.paths[:_MOST_NAMED]]
+        more = ["..."] if len(self.paths) > _MOST_NAMED else []
+        return " ".join(("precision-fix", *some, *more)) if some else ""
 
-    def _ignored(self) -> str:
-        first = shown(self.paths[0])
-        return f"git ignores {first}" + (f" and {len(self.paths) - 1} more beside it" if len(self.paths) > 1 else "")
+    def _named(self) -> str:
+        more = len(self.paths) - _MOST_NAMED
+        return ", ".join(map(shown, self.paths[:_MOST_NAMED])) + (f" and {more} more" if more > 0 else "")
 
 
 def judged(
@@ -120,19 +125,21 @@ class LeftOut:
     def _by_git(self) -> Iterator[Hidden]:
         """By the folder in which they lie: `/custom_nodes/*` ignores each node by itself."""
         groups: defaultdict[str, list[tuple[str, Counter[str], bool]]] = defaultdict(list)
+        unknown: list[str] = []
         for aside in self.asides:
             if not aside.by:
                 groups[os.path.dirname(aside.path)].append((aside.path, *_searched(aside)))  # noqa: PTH120
         for path, number in self._ignored.items():
             groups[os.path.dirname(path)].append((path, Counter({path: number}), True))  # noqa: PTH120
         for group in groups.values():
-            speak = [(path, places) for path, places, _ in group if places.total()]
-            if speak:
-                paths = tuple(sorted(path for path, _ in speak))
-                places = sum((each for _, each in speak), Counter[str]())
-                yield Hidden("", paths, places.total(), len(places), all(whole for _, _, whole in group))
-            for path in sorted(path for path, places, whole in group if not whole and not places.total()):
-                yield Hidden("", (path,), 0, 0, False)
+            speak = sorted((each for each in group if each[1].total()), key=lambda each: each[0])
+            for some in [speak] if len(speak) > _MOST_APART else [[each] for each in speak]:
+                places = sum((each[1] for each in some), Counter[str]())
+                paths, whole = tuple(each[0] for each in some), all(each[2] for each in some)
+                yield Hidden("", paths, places.total(), len(places), whole)
+            unknown += [path for path, places, whole in group if not whole and not places.total()]
+        if unknown:
+            yield Hidden("", tuple(sorted(unknown)), 0, 0, False)
 
 
 def _searched(aside: Aside) -> tuple[Counter[str], bool]:

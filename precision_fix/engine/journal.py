@@ -226,14 +226,14 @@ def settle(tree: Tree, root: Path, record: Record) -> None:
     so. Raises PrecisionFixError when the journal cannot be written.
     """
     # Beside every file we know of, for an undo leaves no trace in the log before it is through.
-    atomic.sweep(tree, ((root / name).parent for name in record.entries))
+    atomic.sweep(tree, (root / name for name in record.entries))
     if not record.unfinished:
         return
     untouched: list[str] = []
     for patch in record.unfinished:
         path = root / patch.path
         with contextlib.suppress(OSError):
-            if digest(tree.folder(path.parent).start(path.name, patch.size + 1)) == patch.before:
+            if digest(tree.beside(path).start(path.name, patch.size + 1)) == patch.before:
                 untouched.append(patch.path)
     record.finish(untouched)
 

@@ -28,7 +28,7 @@ LARGEST = 128 << 20
 _FIRST = bytes(32)
 _MARK = b',"stamp":"'
 _DIGEST = re.compile("[0-9a-f]{64}")
-_NOT_MADE = "was not made by this user on this machine"
+_NOT_MADE = "was made by somebody else, on another machine or by an old version"
 _GREATEST = 1 << 50  # bytes, of a file and of all originals
 
 

@@ -24,15 +24,20 @@ class Written:
 
 
 def write(
-    scan: Scan, paths: Iterable[str | os.PathLike[str]] = (), *, on_wait: Callable[[str], None] | None = None
+    scan: Scan,
+    paths: Iterable[str | os.PathLike[str]] = (),
+    *,
+    on_wait: Callable[[str], None] | None = None,
+    into: Written | None = None,
 ) -> Written:
     """Make the changes of a scan that was made with its text; each tree by itself, all of a tree or nothing of it.
 
     `paths` are those that were scanned: what a killed run or undo left there is cleared up, though nothing changes.
     `on_wait` gets a line when another run is waited for, and for a journal that is not believed.
+    `into` takes what was done, and holds it though a later tree fails.
     Raises PrecisionFixError when a journal cannot be written, the disk is full, or another run holds the tree.
     """
-    written = Written()
+    written = Written() if into is None else into
 
     def say(line: str) -> None:
         if line not in written.notes:

@@ -29,6 +29,8 @@ from precision_fix.engine.stamp import Key
 from precision_fix.errors import PrecisionFixError
 from precision_fix.model.problem import Problem, reason, shown
 
+# Bytes. Behind a file as large as the file system takes, no original could be put.
+_LARGEST = 1 << 40
 _FILES = ("lock", "log", "log.new", "originals")
 
 
@@ -113,7 +115,8 @@ def check_files(folder: Folder) -> None:
     """Raises NotPlain when a file of a journal is not what only we can have made; OSError."""
     for name in _FILES:
         with contextlib.suppress(FileNotFoundError):
-            folder.check_own(name)
+            if folder.check_own(name).st_size > _LARGEST:
+                raise NotPlain(0, "is larger than 1 TiB", str(folder.path / name))
     with contextlib.suppress(FileNotFoundError):
         if not stat.S_ISREG(folder.status(".gitignore").st_mode):
             raise NotPlain(0, "is no regular file", str(folder.path / ".gitignore"))

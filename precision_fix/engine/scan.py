@@ -5,17 +5,15 @@ from __future__ import annotations
 import errno
 import gc
 import os
-import signal
-import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from precision_fix import door
+from precision_fix.engine.guard import problem_of
 from precision_fix.engine.hidden import Hidden, LeftOut, judged
 from precision_fix.engine.render import CannotEdit, render
 from precision_fix.model.around import ALONE, Around
@@ -147,7 +145,10 @@ def scan_text(name: str, data: bytes, target: Target, project: Project) -> Scan:
         found: FileScan | None = FileScan(name, problem=Problem(name, "is no kind of file that is read"))
     elif format_.may_hold_a_site(data):
         selection = project.closest(str(Path(real).parent)).choice.of(real)
-        found = scan_bytes(name, data, target, True, format_, selection)
+        try:
+            found = scan_bytes(name, data, target, True, format_, selection)
+        except BaseException as error:
+            found = FileScan(name, problem=problem_of(name, error))
     else:
         found = None
     if found is not None:
@@ -182,7 +183,7 @@ def _again(file: FileScan, found: Found, target: Target, left: Left) -> None:
     path, explicit, choice, root = _item(found)
     format_ = format_of_named(path, file.before) if explicit else format_of(path)
     assert format_ is not None, "it was read before"
-    with _without_collector():
+    with without_collector():
         selection, around = choice.of(path), around_of(root, target)
         again = scan_bytes(path, file.before, target, True, format_, selection, around, left)
     if again is not None:
@@ -202,20 +203,27 @@ def around_of(root: str, target: Target) -> Around:
 
 # Of each file: its path, whether it is read whatever it is, the rules that count, and the folder it was found below.
 _Item = tuple[str, bool, Choice, str]
-_Job = tuple[list[_Item], Target, bool]
 _EVERYTHING = Choice()
 
 
 def _scan_all(found: list[Found], target: Target, with_text: bool) -> Iterator[tuple[int, list[FileScan]]]:
-    chunks = [found[i : i + _CHUNK] for i in range(0, len(found), _CHUNK)]
-    jobs: list[_Job] = [([_item(each) for each in chunk], target, with_text) for chunk in chunks]
+    items = [_item(each) for each in found]
+    one = partial(scan_one, target=target, with_text=with_text)
     workers = min(_processors(), len(found) // (_WORTH_A_POOL // 2))
-    # A fork among threads may find their locks taken for ever.
-    if workers < 2 or threading.active_count() > 1:
-        for job in jobs:
-            yield len(job[0]), _scan_chunk(job)
+    if workers > 1:
+        from precision_fix.engine import pool
+
+        yield from pool.run(items, one, _lost, workers)
         return
-    yield from _in_processes(jobs, workers)
+    for start in range(0, len(items), _CHUNK):
+        chunk = items[start : start + _CHUNK]
+        with without_collector():
+            scans = [scan for item in chunk if (scan := one(item)) is not None]
+        yield len(chunk), scans
+
+
+def _lost(item: _Item, why: str) -> FileScan:
+    return FileScan(item[0], problem=Problem(item[0], why))
 
 
 def _item(found: Found) -> _Item:
@@ -225,57 +233,12 @@ def _item(found: Found) -> _Item:
     return found.path, found.explicit and not found.scope.force_exclude, found.scope.choice, found.root
 
 
-def _in_processes(jobs: list[_Job], workers: int) -> Iterator[tuple[int, list[FileScan]]]:
-    import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor
-    from concurrent.futures.process import BrokenProcessPool
-
-    # A forked worker has what is imported already, and brings in the sources and the rules that its files need.
-    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_interrupts) as pool:
-        futures = [pool.submit(_scan_chunk, job) for job in jobs]
-        for job, future in zip(jobs, futures, strict=True):
-            try:
-                yield len(job[0]), future.result()
-            except BrokenProcessPool:
-                yield len(job[0]), _apart(job)
-
-
-def _leave_interrupts() -> None:
-    """Ctrl-C reaches every process of a terminal; the parent alone answers it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _apart(job: _Job) -> list[FileScan]:
-    """Scan in a process apart, halving what takes it down, until the one file is found that does."""
-    import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor
-    from concurrent.futures.process import BrokenProcessPool
-
-    files, target, with_text = job
-    try:
-        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-            return pool.submit(_scan_chunk, job).result()
-    except BrokenProcessPool:
-        path, half = files[0][0], len(files) // 2
-        if not half:
-            return [FileScan(path, problem=Problem(path, "crashes the parser, left as it is"))]
-        return _apart((files[:half], target, with_text)) + _apart((files[half:], target, with_text))
-
-
 def _processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _scan_chunk(job: _Job) -> list[FileScan]:
-    files, target, with_text = job
-    with _without_collector():
-        scans = (scan_file(path, explicit, target, with_text, choice, root) for path, explicit, choice, root in files)
-        return [file for file in scans if file is not None]
-
-
 @contextmanager
-def _without_collector() -> Iterator[None]:
+def without_collector() -> Iterator[None]:
     """Syntax trees hold no circles, and looking for some is most of the price of building them."""
     was_on = gc.isenabled()
     gc.disable()
@@ -284,6 +247,15 @@ def _without_collector() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
+
+
+def scan_one(item: _Item, target: Target, with_text: bool) -> FileScan | None:
+    """Scan one file, and raise nothing but what ends the run."""
+    path, explicit, choice, root = item
+    try:
+        return scan_file(path, explicit, target, with_text, choice, root)
+    except BaseException as error:
+        return FileScan(path, problem=problem_of(path, error))
 
 
 def scan_file(
@@ -334,7 +306,6 @@ def scan_bytes(
             result.after = text.encode(render(source, path, text.text, analysis, target, selection, around, bool(left)))
     except (Undecodable, Unparsable, CannotEdit) as error:
         return FileScan(path, problem=Problem(path, str(error)))
-    except RecursionError:
-        # Python's parser takes deeper trees than the walks over them, and how deep differs from version to version.
-        return FileScan(path, problem=Problem(path, "nested too deeply to be understood, left as it is"))
+    except RecursionError as error:
+        return FileScan(path, problem=problem_of(path, error))
     return result if result.findings or result.unused_keeps or result.hidden else None

@@ -134,7 +134,7 @@ class _Undoing:
     def _is_original(self, path: Path, entry: Entry) -> bool:
         """True: it holds its original; False: what we made of it. Raises CannotReplace for anything else."""
         try:
-            folder = self.tree.folder(path.parent)
+            folder = self.tree.beside(path)
         except NotPlain:
             raise CannotReplace(path, "a link leads out of the tree now, left alone") from None
         except OSError as error:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from precision_fix.gpu.model import NoAnswer, one_line
+from precision_fix.safe_path import neutral_folder
 
 #: Begins the one line in which a helper answers, so that chatter on its standard output does no harm.
 ANSWER = "precision-fix-answer:"
@@ -39,10 +40,34 @@ class Output(NamedTuple):
 
 
 def environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """This process's environment, with the variables that choose GPUs as `environ` has them."""
+    """This process's environment, with the variables that choose GPUs as `environ` has them.
+
+    Without the folders that are named from the current one, or are that by an empty entry: a helper starts in another.
+    """
     copy = {name: value for name, value in os.environ.items() if name not in _ABOUT_CUDA}
     copy.update((name, environ[name]) for name in _ABOUT_CUDA if name in environ)
+    for name in ("PYTHONPATH", "PATH", "LD_LIBRARY_PATH"):
+        if copy.get(name):
+            copy[name] = os.pathsep.join(_folders(copy[name]))
     return copy
+
+
+def _folders(path: str) -> list[str]:
+    return [folder for folder in path.split(os.pathsep) if Path(folder).is_absolute()]
+
+
+def find_program(name: str, folders: Sequence[str] = ()) -> str | None:
+    """The program that PATH names, or else one of these folders; never one in the current folder.
+
+    shutil.which takes an empty entry of PATH for that, and on Windows looks there first.
+    """
+    import shutil
+
+    for folder in [*_folders(os.environ.get("PATH", "")), *folders]:
+        found = shutil.which(os.path.join(folder, name))  # noqa: PTH118
+        if found is not None:
+            return found
+    return None
 
 
 def run(command: Sequence[str], env: Mapping[str, str], seconds: float) -> Output:
@@ -53,6 +78,7 @@ def run(command: Sequence[str], env: Mapping[str, str], seconds: float) -> Outpu
         done = subprocess.run(
             command,
             env=dict(env),
+            cwd=neutral_folder(),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",
@@ -78,8 +104,9 @@ def ask_helper(
 
     if not sys.executable:
         raise NoAnswer("this Python does not know its own program, so it cannot start a helper")
-    script = str(Path(__file__).with_name(helper))
-    output = run([sys.executable, *options, script, *arguments], env, seconds)
+    script = str(Path(__file__).absolute().with_name(helper))
+    # Since Python 3.11 this keeps the folder of the script off the path as well.
+    output = run([sys.executable, *options, script, *arguments], {**env, "PYTHONSAFEPATH": "1"}, seconds)
     for line in output.stdout.splitlines():
         if line.startswith(ANSWER):
             answer = json.loads(line.removeprefix(ANSWER))

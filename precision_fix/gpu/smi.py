@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 
 from precision_fix.gpu import process
 from precision_fix.gpu.model import ComputeCapability, Device, Gpu, NoAnswer, one_line
@@ -36,16 +35,10 @@ def read(environ: Mapping[str, str]) -> tuple[list[Device], list[str]]:
 
 
 def _program() -> str:
-    import shutil
-
-    found = shutil.which("nvidia-smi")
-    if found is not None:
-        return found
-    for folder in FOLDERS:
-        path = Path(folder, "nvidia-smi")
-        if path.exists():
-            return str(path)
-    raise NoAnswer("nvidia-smi: there is no such program")
+    found = process.find_program("nvidia-smi", FOLDERS)
+    if found is None:
+        raise NoAnswer("nvidia-smi: there is no such program")
+    return found
 
 
 def _query(program: str) -> tuple[list[Device], list[str]]:

@@ -106,6 +106,7 @@ class Bindings(Worklist):
     def field(self, cls: ast.ClassDef, attr: str, shape: Shape) -> None:
         """An attribute of a class: its own methods read it, those of its family, and who holds one of them."""
         module = self.module
+        self.held = self.held._replace(within=None)
         family = module.around.family(module, cls)
         names = {each.name for _, each in family}
         nodes = {each for _, each in family}
@@ -131,6 +132,11 @@ class Bindings(Worklist):
             self.field(cls, function.name, shape)
             return
         found = False
+        if self.held.within is function:
+            for call, module in self.entered.get(function, {}).items():
+                self.held = self.held._replace(within=None)
+                self.same(call, shape, key, module=module)
+            return
         for module, call in self._calls_of(function, cls):
             found = True
             self.same(call, shape, key, module=module)

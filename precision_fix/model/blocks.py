@@ -155,8 +155,10 @@ class Blocks:
         block.methods = [*_joined(text, starts, block.end, _METHOD_DEFINES, _METHOD_INDENT)]
         self._classes[text.count("\n", 0, block.start) + 1] = block
         out = [text[block.start : starts[0]]]
+        # A class has to have a body.
+        bare = not any(method.plain or _holds(places, method) for method in block.methods)
         for method in block.methods:
-            if method.plain or _holds(places, method):
+            if method.plain or _holds(places, method) or (bare and method is block.methods[0]):
                 method.taken = True
                 out.append(text[method.start : method.end])
             else:

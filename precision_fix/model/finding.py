@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from precision_fix.model.edit import Change, Edit
+
+if TYPE_CHECKING:
+    from precision_fix.model.hearing import Hearing
 
 # The reason of what a `# precision-fix: keep` keeps.
 BY_COMMENT = "kept by a comment"
@@ -47,6 +51,7 @@ class Finding:
 
     `runtime` says that `import precision_fix.auto` can take care of what an edit cannot. `cell` is the place as
     a person finds it in a notebook ("cell 3, line 2"), whose file is not made of lines that anybody looks at.
+    `hearings` is what was asked about it, where somebody wants to know.
     """
 
     path: str
@@ -58,6 +63,7 @@ class Finding:
     reason: str = ""
     runtime: bool = False
     cell: str = ""
+    hearings: tuple[Hearing, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def by_comment(self) -> bool:

@@ -9,7 +9,7 @@ from precision_fix.model.context import receiver
 from precision_fix.model.readings import common_word
 from precision_fix.model.site import Site
 from precision_fix.model.syntax import called, defaults, key_of
-from precision_fix.model.vocabulary.precision import GENERAL
+from precision_fix.model.vocabulary.spellings import GENERAL
 
 OPTIONS = frozenset({"add_argument", "option", "Option", "Argument", "argument", "add_option", "Dropdown", "Radio"})
 

@@ -174,6 +174,10 @@ class Handed(Options):
                 return True
             if not [*found.module.scope_of(found.parameter).readers(found.parameter.arg)]:
                 return False
+            function = found.module.function(found.parameter)
+            if function is not None:
+                self.entered.setdefault(function, {})[call] = module
+                self.held = self.held._replace(within=function)
             if found.by_keyword:
                 self.parameter(found.parameter, Shape.MAP, found.by_keyword)
             else:

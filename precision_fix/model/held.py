@@ -24,7 +24,8 @@ class Held(NamedTuple):
     """An expression of a module that holds the value.
 
     `key` says under which index, key or attribute, None where under any. `tensor` says that what is held was made with
-    the value: a tensor or a module of that precision; `origin` is the call that made it.
+    the value: a tensor or a module of that precision; `origin` is the call that made it. `within` is the function
+    that it came into as an argument, and so leaves only to those who gave it.
     """
 
     module: Module
@@ -33,6 +34,7 @@ class Held(NamedTuple):
     key: str | int | None = None
     tensor: bool = False
     origin: ast.AST | None = None
+    within: ast.AST | None = None
 
 
 @dataclass(frozen=True, slots=True)

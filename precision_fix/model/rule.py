@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import Enum, IntEnum, auto
-from typing import TYPE_CHECKING, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from precision_fix.model.finding import Verdict
 
@@ -48,6 +48,9 @@ class AnyRule:
     before: ClassVar[tuple[str, ...]] = ()
     after: ClassVar[tuple[str, ...]] = ()
     runtime: ClassVar[bool] = False
+
+    def judge(self, place: Any, /) -> Verdict | None:
+        raise NotImplementedError
 
 
 class Rule(AnyRule):

@@ -13,6 +13,7 @@ from precision_fix.model.setting import plain
 from precision_fix.model.site import Kind, Site
 from precision_fix.model.syntax import called, defaults
 from precision_fix.model.vocabulary import attention, precision
+from precision_fix.model.vocabulary.spellings import QUIET_WORDS
 
 _TENSOR_TYPE = re.compile(r"torch\.(?:cuda\.|cpu\.)?BFloat16(?:Tensor|Storage)")
 PROBES = ("is_bf16_supported", "is_torch_bf16_gpu_available", "is_torch_bf16_available")
@@ -99,7 +100,7 @@ def _words(module: Module) -> Iterator[Site]:
             yield Site(module, Kind.TENSOR_TYPE, node, repr(node.value))
         elif precision.spelt(node.value):
             yield Site(module, Kind.WORD, node, repr(node.value))
-        elif node.value in precision.QUIET_WORDS:
+        elif node.value in QUIET_WORDS:
             site = Site(module, Kind.WORD, node, repr(node.value))
             if precision.spelt(node.value, plain(receiver(site) or "")):
                 yield site

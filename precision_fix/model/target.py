@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from precision_fix.model.vocabulary.precision import STYLES
+from precision_fix.model.vocabulary.spellings import STYLES
 
 
 @dataclass(frozen=True, slots=True)

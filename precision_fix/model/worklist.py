@@ -28,6 +28,8 @@ class Worklist:
         self._pending: deque[Held] = deque()
         self._seen: set[Held] = set()
         self._ends: dict[End, None] = {}
+        # The calls by which what is followed came into a function.
+        self.entered: dict[ast.AST, dict[ast.Call, Module]] = {}
 
     def step(self, held: Held) -> None:
         raise NotImplementedError
@@ -54,7 +56,8 @@ class Worklist:
         tensor: bool = False,
         origin: ast.AST | None = None,
     ) -> None:
-        self._add(Held(module or self.module, node, shape, key, tensor, origin))
+        within = self.held.within if hasattr(self, "held") and module in (None, self.module) else None
+        self._add(Held(module or self.module, node, shape, key, tensor, origin, within))
 
     def same(
         self, node: ast.AST, shape: Shape | None = None, key: str | int | None = None, module: Module | None = None
@@ -65,7 +68,8 @@ class Worklist:
             shape, key = held.shape, held.key
         elif shape is held.shape and key is None:
             key = held.key
-        self._add(Held(module or self.module, node, shape, key, held.tensor, held.origin))
+        within = held.within if module is None or module is self.module else None
+        self._add(Held(module or self.module, node, shape, key, held.tensor, held.origin, within))
 
     def _add(self, held: Held) -> None:
         # Ways that meet go on as one.

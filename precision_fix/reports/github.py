@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from precision_fix.model.finding import Action, Finding
-from precision_fix.model.problem import count
+from precision_fix.model.problem import count, shown
 from precision_fix.reports.address import Addresses, visible
 from precision_fix.reports.run import Run, explained, in_short, lines_named
 
@@ -78,7 +78,8 @@ def _command(
 ) -> str:
     given = {"file": name, "line": line, "col": column, "title": title}
     properties = ",".join(f"{key}={_property(str(value))}" for key, value in given.items() if value)
-    return f"::{kind} {properties}::{_data(visible(text))}"
+    # Azure Pipelines looks for its own commands anywhere in a line.
+    return shown(f"::{kind} {properties}::{_data(visible(text))}")
 
 
 def _data(text: str) -> str:

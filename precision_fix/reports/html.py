@@ -73,6 +73,7 @@ class _Page:
         yield from self._head()
         yield "<main>"
         yield from self._problems()
+        yield from self._left_out()
         yield from self._summary()
         yield from self._manual()
         yield from self._unused_keeps()
@@ -112,6 +113,11 @@ class _Page:
             lines = (f"<li>{self._name(p.path)} {prose(p.message)}</li>" for p in self.run.problems)
             yield from _some(((line, 1) for line in lines), "file")
             yield "</ul>\n</section>"
+
+    def _left_out(self) -> Iterator[str]:
+        if self.run.scan.hidden:
+            lines = "".join(f"<li>{said(str(each))}</li>" for each in self.run.scan.hidden[:_MOST_FILES])
+            yield f'<section>\n<h2>Left out</h2>\n<ul class="places">{lines}</ul>\n</section>'
 
     def _summary(self) -> Iterator[str]:
         run = self.run

@@ -10,7 +10,7 @@ from precision_fix import __version__
 from precision_fix.engine.hidden import Hidden
 from precision_fix.engine.scan import FileScan
 from precision_fix.model.finding import Action, Finding
-from precision_fix.model.problem import Problem, shown
+from precision_fix.model.problem import Problem, as_json, shown
 from precision_fix.reports.address import Addresses
 from precision_fix.reports.hunks import Hunk, hunks
 from precision_fix.reports.run import Run
@@ -21,7 +21,7 @@ SCHEMA = f"urn:precision-fix:report:{VERSION}"
 
 
 def render(run: Run) -> str:
-    return json.dumps(data(run), indent=2) + "\n"
+    return as_json(json.dumps(data(run), indent=2)) + "\n"
 
 
 def data(run: Run) -> dict[str, Any]:

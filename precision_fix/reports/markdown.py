@@ -12,7 +12,7 @@ from html import escape
 
 from precision_fix.engine.scan import FileScan
 from precision_fix.model.finding import Action, Finding
-from precision_fix.model.problem import count, shown
+from precision_fix.model.problem import count, no_command, shown
 from precision_fix.reports.address import Addresses, visible
 from precision_fix.reports.hunks import Hunk, clipped, hunks
 from precision_fix.reports.run import Run, in_short, lines_named
@@ -31,7 +31,7 @@ _MOST_PLACES = 20
 def render(run: Run, *, taken: int = 0, most: int = MOST) -> str:
     """The report in no more than `most` bytes, of which `taken` are used already."""
     page = _Page(most - taken - _RESERVE, Addresses(run))
-    for section in (_head, _rules, _files, _problems, _manual, _unused_keeps, _changes, _kept):
+    for section in (_head, _rules, _files, _problems, _left_out, _manual, _unused_keeps, _changes, _kept):
         section(run, page)
     return page.text
 
@@ -111,6 +111,13 @@ def _problems(run: Run, page: _Page) -> None:
         page.always("\n")
 
 
+def _left_out(run: Run, page: _Page) -> None:
+    if run.scan.hidden:
+        page.add("## Left out\n\n")
+        page.add_all(_each(f"- {_text(str(each))}\n" for each in run.scan.hidden), "line")
+        page.always("\n")
+
+
 def _manual(run: Run, page: _Page) -> None:
     if run.manual:
         page.add("## Needs a hand\n\n")
@@ -179,7 +186,7 @@ def _hunk(hunk: Hunk) -> str:
     told = dict.fromkeys(
         f"- {_text(lines_named([f]))}: {f.code} {_code(f.token)} {_text(f.reason)}\n" for f in hunk.findings
     ) or ["- goes with the other changes of this file\n"]
-    body = "".join(f"{line.mark}{visible(clipped(line).text)}\n" for line in hunk.lines)
+    body = "".join(f"{no_command(line.mark + visible(clipped(line).text))}\n" for line in hunk.lines)
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", body)), default=0))
     return f"{''.join(told)}\n{fence}diff\n{hunk.header}\n{body}{fence}\n\n"
 

@@ -7,10 +7,12 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from precision_fix.errors import PrecisionFixError
 from precision_fix.model.problem import reason, shown
+from precision_fix.reports.guarded import guarded
 from precision_fix.reports.run import Run
 
 FORMATS = ("text", "json", "sarif", "github", "markdown", "html")
@@ -120,33 +122,38 @@ def _check_writable(file: Path) -> None:
 def write(run: Run, found: Iterable[Output], *, say: Callable[[str], None]) -> None:
     """Make the reports and put them where they go; `say` is told of each file.
 
-    Raises PrecisionFixError for a file that cannot be written.
+    Raises PrecisionFixError for files that cannot be written, when all the others are.
     """
+    failed: list[str] = []
     for output in found:
         if output.file is None:
             sys.stdout.flush()
             sys.stdout.buffer.write(_render(run, output.format))
             sys.stdout.buffer.flush()
         else:
-            _write_file(run, output, output.file)
-            say(f"{output.format} report written to {shown(str(output.file))}")
+            try:
+                _write_file(run, output, output.file)
+            except OSError as error:
+                failed.append(f"the {output.format} report could not be written to {output.file}: {reason(error)}")
+            else:
+                say(f"{output.format} report written to {shown(str(output.file))}")
+    if failed:
+        raise PrecisionFixError("; ".join(failed))
 
 
 def _write_file(run: Run, output: Output, file: Path) -> None:
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     # Several commands of a step share its summary.
     appends = bool(summary) and os.path.realpath(file) == os.path.realpath(summary or "")
-    try:
-        taken = file.stat().st_size if appends and file.exists() else 0
-        data = _render(run, output.format, taken)
-        with open(file, "ab" if appends else "wb") as stream:
-            stream.write(data)
-    except OSError as error:
-        raise PrecisionFixError(f"--output-file {shown(str(file))}: {reason(error)}") from None
+    taken = file.stat().st_size if appends and file.exists() else 0
+    data = _render(run, output.format, taken)
+    with open(file, "ab" if appends else "wb") as stream:
+        stream.write(data)
 
 
 def _render(run: Run, format_: str, taken: int = 0) -> bytes:
     """A report as bytes; `taken` is what its file holds already."""
     module = importlib.import_module(f"precision_fix.reports.{format_}")
-    text: str = module.render(run, taken=taken) if format_ == "markdown" else module.render(run)
+    render = partial(module.render, taken=taken) if format_ == "markdown" else module.render
+    text: str = guarded(run, render)
     return text.encode("utf-8", "backslashreplace")

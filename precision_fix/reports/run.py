@@ -43,6 +43,12 @@ class Run:
         """Whether the GPU lacks bfloat16; if not, nothing was looked for."""
         return self.decision is None or self.decision.needed
 
+    def forget(self) -> None:
+        """Ask the scan anew: a file of it has become a problem."""
+        for name in [*vars(self)]:
+            if isinstance(getattr(type(self), name, None), cached_property):
+                del vars(self)[name]
+
     @cached_property
     def problems(self) -> list[Problem]:
         return [*self.scan.problems, *(self.written.problems if self.written else ())]
@@ -102,7 +108,7 @@ class Run:
             parts.append(f"{len(self.kept):,} left on purpose")
         left_out = sum(each.places for each in self.scan.hidden)
         if left_out:
-            parts.append(f"{count(left_out, 'place')} left out unread")
+            parts.append(f"{count(left_out, 'place')} left out")
         if self.problems:
             parts.append(f"{count(len(self.problems), 'file')} failed")
         return f"{count(self.scan.looked_at, 'file')} read: {', '.join(parts)}."

@@ -20,7 +20,7 @@ from precision_fix import __version__
 from precision_fix.engine.scan import FileScan
 from precision_fix.model import newlines
 from precision_fix.model.finding import Action, Finding
-from precision_fix.model.problem import count, shown
+from precision_fix.model.problem import as_json, count, shown
 from precision_fix.reports.address import Addresses, visible
 from precision_fix.reports.hunks import replacements, texts
 from precision_fix.reports.run import Run, explained
@@ -37,7 +37,7 @@ _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sa
 
 
 def render(run: Run) -> str:
-    return json.dumps(data(run), indent=1) + "\n"
+    return as_json(json.dumps(data(run), indent=1)) + "\n"
 
 
 def data(run: Run) -> dict[str, Any]:

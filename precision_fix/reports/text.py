@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 
 from precision_fix.model.finding import Finding
-from precision_fix.model.problem import count, shown
+from precision_fix.model.problem import as_line, count, shown
 from precision_fix.model.programs import program_in
+from precision_fix.reports.paste import all_pasted, pasted
 from precision_fix.reports.run import Run, in_short
 from precision_fix.rules import rule
 
@@ -47,7 +47,8 @@ class _Report:
         self._summary()
 
     def _add(self, line: str = "", style: str = "") -> None:
-        self.lines.append((style, line))
+        # Names, and what is quoted from files, may hold anything.
+        self.lines.append((style, as_line(line)))
 
     def _changes(self) -> None:
         changes = self.run.changes
@@ -103,7 +104,7 @@ class _Report:
     def _hidden(self) -> None:
         hidden = self.run.scan.hidden
         if hidden:
-            self._add("Left out, though it speaks of bfloat16:", "bold yellow")
+            self._add("Left out:", "bold yellow")
             for each in hidden[: None if self.run.verbose else _MOST_LINES]:
                 self._add(f"  {each}")
             if len(hidden) > _MOST_LINES and not self.run.verbose:
@@ -121,7 +122,7 @@ class _Report:
         """Where something is decided only while the program runs, how to start it."""
         left = [finding for finding in self.run.manual if finding.runtime]
         if left:
-            program = shlex.quote(shown(str(program_in(self.run.paths) or "PROGRAM.py")))
+            program = pasted(program_in(self.run.paths) or "PROGRAM.py")
             places = "1 place is" if len(left) == 1 else f"{len(left)} places are"
             self._add(f"{places} decided while the program runs. Start it so, and that is taken care of:")
             self._add(f"    precision-fix run {program}")
@@ -151,8 +152,7 @@ class _Report:
             done = len(run.written.changed) if run.written else 0
             self._add(f"{looked}: {places} found, {count(done, 'file')} changed.", "bold green")
             self._runtime()
-            where = " ".join(shlex.quote(shown(str(path))) for path in run.paths if path.exists())
-            self._add(f"Take it back with: precision-fix undo {where}")
+            self._add(f"Take it back with: precision-fix undo {all_pasted(run.paths)}")
 
 
 def _in_cells(cells: dict[str, None]) -> str:

@@ -10,7 +10,7 @@ from precision_fix.model.finding import Verdict, manual, rewrite
 from precision_fix.model.readers import of_argument
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
-from precision_fix.model.vocabulary.precision import GENERAL, STYLES
+from precision_fix.model.vocabulary.spellings import GENERAL, STYLES
 
 
 class RULE(Rule):

@@ -55,7 +55,8 @@ class RULE(Rule):
 
 def _need(site: Site) -> End | None:
     """The kernel that all goes to that is made with the site; where other things are made as well, those decide."""
-    made = {end.origin for end in site.results} - {None}
+    made = {end.origin for end in site.results} | {e.node for e in site.results if e.fate is Fate.CHOOSES}
+    made -= {None}
     needs = {end.origin: end for end in site.results if end.fate in (Fate.KERNEL, Fate.NEVER) and end.origin in made}
     here = next((end for origin, end in needs.items() if end.fate is Fate.KERNEL and origin in site.chain), None)
     if here is not None or not needs:

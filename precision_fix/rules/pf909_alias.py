@@ -9,7 +9,7 @@ from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, manual
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
-from precision_fix.model.vocabulary.precision import speaks
+from precision_fix.model.vocabulary.spellings import speaks
 
 
 class RULE(Rule):

@@ -168,11 +168,18 @@ def _install_silently() -> None:
         install()
         audit.start_if_asked()
     except PrecisionFixError as error:
-        gate.say(f"{error}: nothing is changed")
+        _not_in_force(str(error))
     except Exception as error:
         with contextlib.suppress(Exception):
             uninstall()
-        gate.say(f"nothing is changed: {type(error).__name__}: {error}")
+        _not_in_force(f"{type(error).__name__}: {error}")
+    gate.say_wrong(gate.mistaken())
+
+
+def _not_in_force(why: str) -> None:
+    if _state.swap is None:
+        _state.decision = gate.Decision(False, "float32", why)
+    gate.say_wrong(f"NOT in force, the program runs as it is: {why}")
 
 
 def _replace(decision: gate.Decision) -> None:

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from precision_fix.runtime.gate import is_set
+from precision_fix.runtime.gate import is_set, tell
 from precision_fix.runtime.storage.storing import STORING
 
 BLIND_SPOTS = (
@@ -261,4 +261,4 @@ def start_if_asked() -> Audit | None:
 
 
 def _at_exit(seen: Audit) -> None:
-    print(seen.report().text(), file=sys.stderr)
+    tell(seen.report().text())

@@ -1,16 +1,19 @@
 """Whether to do anything, from the environment and the GPU, in one line with the reason.
 
 PRECISION_FIX=off|auto|force, PRECISION_FIX_GPU=t4|7.5|sm_75, PRECISION_FIX_TO=float32|float16,
-PRECISION_FIX_STORAGE=float32|bfloat16|auto, PRECISION_FIX_QUIET=1.
+PRECISION_FIX_STORAGE=float32|bfloat16|auto, PRECISION_FIX_QUIET=1. bf16, fp16, fp32, half and float are words for the
+dtypes.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from precision_fix.dtypes import dtype_named
 from precision_fix.errors import PrecisionFixError
 
 MODES = ("off", "auto", "force")
@@ -19,6 +22,23 @@ STORAGES = ("off", "float32", "bfloat16", "auto")
 
 #: Set, to the process id, by the process that has spoken; its children inherit it and stay quiet.
 _SAID = "PRECISION_FIX_SAID"
+#: Set, to the lines, by the process that has said what is wrong with the environment.
+_WRONG = "PRECISION_FIX_WRONG"
+_VARIABLES = ("PRECISION_FIX", *(f"PRECISION_FIX_{name}" for name in ("GPU", "TO", "STORAGE", "QUIET", "AUDIT")))
+_OTHERS = (
+    *(_SAID, _WRONG, "PRECISION_FIX_RUN", "PRECISION_FIX_DEBUG"),
+    "PRECISION_FIX_STORAGE_TRAIN",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What was asked for, by arguments and by the environment; every word is known. `gpu` is "" for the visible one."""
+
+    mode: str
+    target: str
+    storage: str
+    gpu: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +70,61 @@ def decide(
     storage: str | None = None,
 ) -> Decision:
     """Arguments win over the environment. Raises PrecisionFixError on a value that it does not know."""
+    return decided(asked(mode, gpu, to, storage, environ=environ))
+
+
+def asked(
+    mode: str | None = None,
+    gpu: str | None = None,
+    to: str | None = None,
+    storage: str | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    options: bool = False,
+) -> Wanted:
+    """Read the words, without asking the machine. Raises PrecisionFixError on one that is not known.
+
+    `options` is for the command line, which starts nothing that is not right: an error names the option, an empty word
+    is one too, and so are two words that contradict each other.
+    """
     environ = os.environ if environ is None else environ
-    decision = _decide(mode, gpu, to, environ)
-    storage = _one_of("PRECISION_FIX_STORAGE", storage, environ, STORAGES, "float32")
+    mode = _one_of("PRECISION_FIX", mode, environ, MODES, "auto")
+    target = _one_of(_named("to", to, options), to, environ, TARGETS, "float32")
+    storage = _one_of(_named("storage", storage, options), storage, environ, STORAGES, "float32")
+    name = (gpu if gpu is not None else environ.get("PRECISION_FIX_GPU", "")).strip()
+    if (name and mode != "off") or (options and gpu is not None):
+        from precision_fix.gpu import named
+
+        try:
+            named(name)
+        except PrecisionFixError as error:
+            raise PrecisionFixError(f"{_named('gpu', gpu, options)}: {error}") from None
+    if options and target != "float32" and storage not in ("off", "float32"):
+        raise PrecisionFixError(f"storage in {storage} computes in float32, not in {target}: leave out one of them")
+    return Wanted(mode, target, storage, name)
+
+
+def decided(wanted: Wanted) -> Decision:
+    """What comes of it on this machine."""
+    decision = _decide(wanted)
+    storage = wanted.storage
     return decide_storage(decision, storage) if decision.active and storage not in ("off", "float32") else decision
+
+
+def _named(name: str, value: str | None, options: bool) -> str:
+    return f"--{name}" if options and value is not None else f"PRECISION_FIX_{name.upper()}"
+
+
+def mistaken(environ: Mapping[str, str] | None = None) -> str:
+    """A line on variables that are called almost as ours, and do nothing; "" where there are none."""
+    environ = os.environ if environ is None else environ
+    odd = [name for name in environ if name.startswith("PRECISION_FIX") and name not in (*_VARIABLES, *_OTHERS)]
+    if not odd:
+        return ""
+    import difflib
+
+    near = {name: difflib.get_close_matches(name, _VARIABLES, 1, 0.85) for name in odd}
+    return "; ".join(f"{name} is not heeded: did you mean {close[0]}?" for name, close in near.items() if close)
 
 
 def decide_storage(decision: Decision, storage: str) -> Decision:
@@ -80,16 +151,14 @@ def _memory() -> int | None:
     return lowest.memory if lowest is not None else None
 
 
-def _decide(mode: str | None, gpu: str | None, to: str | None, environ: Mapping[str, str]) -> Decision:
-    mode = _one_of("PRECISION_FIX", mode, environ, MODES, "auto")
-    target = _one_of("PRECISION_FIX_TO", to, environ, TARGETS, "float32")
-    wanted = gpu or environ.get("PRECISION_FIX_GPU", "").strip() or None
+def _decide(wanted: Wanted) -> Decision:
+    mode, target = wanted.mode, wanted.target
     if mode == "off":
         return Decision(False, target, "")
-    if wanted is not None:
+    if wanted.gpu:
         from precision_fix.gpu import named
 
-        named_gpu = named(wanted)
+        named_gpu = named(wanted.gpu)
         decision = _by_gpu(f"{named_gpu.name} {named_gpu.capability}", named_gpu.native_bfloat16, mode, target)
         return replace(decision, memory=named_gpu.memory)
     if mode == "force":
@@ -98,10 +167,15 @@ def _decide(mode: str | None, gpu: str | None, to: str | None, environ: Mapping[
 
 
 def _one_of(name: str, value: str | None, environ: Mapping[str, str], allowed: tuple[str, ...], default: str) -> str:
-    value = (value if value is not None else environ.get(name, "")).strip().lower() or default
-    if value not in allowed:
-        raise PrecisionFixError(f"{name}={value!r} is none of {', '.join(allowed)}")
-    return value
+    """The word of an argument, or else of the environment. An empty variable says nothing; an empty option is wrong."""
+    given = value if value is not None else environ.get(name, "")
+    word = dtype_named(given)
+    if not word and not (name.startswith("--")):
+        return default
+    if word not in allowed:
+        said = f"{name} {given!r}" if name.startswith("--") else f"{name}={given!r}"
+        raise PrecisionFixError(f"{said} is none of {', '.join(allowed)}")
+    return word
 
 
 def _by_gpu(name: str, native: bool, mode: str, target: str) -> Decision:
@@ -130,5 +204,20 @@ def say(line: str, quiet: bool | None = None) -> None:
     if not line or quiet or said:
         return
     os.environ[_SAID] = str(os.getpid())
-    if sys.stderr is not None:  # None under pythonw
-        print(f"precision-fix: {line}", file=sys.stderr, flush=True)
+    tell(f"precision-fix: {line}")
+
+
+def say_wrong(line: str) -> None:
+    """What keeps the runtime from doing what was asked: once a program, children included, but never silent."""
+    said = os.environ.get(_WRONG, "").split("\n")
+    if line and line not in said:
+        os.environ[_WRONG] = "\n".join((*filter(None, said), line))
+        tell(f"precision-fix: {line}")
+
+
+def tell(text: str) -> None:
+    """Write to stderr if it takes it. A program is not stopped, nor left unprotected, because nobody can be told."""
+    # None under pythonw, and where it was closed; print() would take stdout instead.
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError, ValueError):
+            print(text, file=sys.stderr, flush=True)

@@ -48,17 +48,19 @@ def run_program(
     A name that is no file but a Python program on PATH (torchrun, accelerate) is run as that program.
     `audit` prints what ran in bfloat16 on stderr, or writes it as JSON to `json_path`; with `fail`, a program
     that ends well and ran anything in bfloat16 exits with 1. Raises PrecisionFixError where there is no such
-    program.
+    program, and where `json_path` cannot be a file, before anything is started.
     """
     if not argv:
         raise PrecisionFixError("run: name the program, as in: precision-fix run main.py")
+    if json_path is not None:
+        _check_writable(Path(json_path))
     if not module:
         argv = [_program(argv[0]), *argv[1:]]
     else:
         sys.path[0:1] = [str(Path.cwd())]
         _check_module(argv[0])
     sys.argv = list(argv)
-    from precision_fix.runtime import arm
+    from precision_fix.runtime import arm, gate
     from precision_fix.runtime.audit import Audit
 
     seen = Audit() if audit or fail or json_path is not None else None
@@ -73,11 +75,22 @@ def run_program(
         return code
     _join_threads()
     report = seen.stop()
-    if json_path is not None:
+    if json_path is None:
+        gate.tell(report.text())
+        return 1 if fail and code == 0 and report.hits else code
+    try:
         Path(json_path).write_text(report.json() + "\n", encoding="utf-8")
-    else:
-        print(report.text(), file=sys.stderr)
+    except OSError as error:
+        gate.tell(f"precision-fix: the audit could not be written to {json_path}: {error.strerror}; here it is:")
+        gate.tell(report.text())
+        return code or 2
     return 1 if fail and code == 0 and report.hits else code
+
+
+def _check_writable(file: Path) -> None:
+    place = file if file.exists() else file.parent
+    if file.is_dir() or not place.exists() or not os.access(place, os.W_OK):
+        raise PrecisionFixError(f"run: --json {file}: cannot be written there")
 
 
 def _program(name: str) -> str:
@@ -104,6 +117,8 @@ def _execute(argv: list[str], module: bool) -> int:
     """Run it, and turn what it raises into what the interpreter would do at its end: a traceback, an exit
     code.
     """
+    from precision_fix.runtime import gate
+
     try:
         if module:
             runpy.run_module(argv[0], run_name="__main__", alter_sys=True)
@@ -114,7 +129,7 @@ def _execute(argv: list[str], module: bool) -> int:
             return 0
         if isinstance(stop.code, int):
             return stop.code
-        print(stop.code, file=sys.stderr)
+        gate.tell(str(stop.code))
         return 1
     except BaseException as error:
         trace = error.__traceback__

@@ -35,6 +35,7 @@ class Analysis:
     """What the rules said of a text: findings in the order of their places, and the edits that follow from them.
 
     `moves` are the places that change together with others, in this file or elsewhere, or not at all.
+    `unanswered` are the places of which no rule knows a meaning; they are kept only while somebody listens.
     """
 
     findings: list[Finding] = field(default_factory=list)
@@ -42,6 +43,7 @@ class Analysis:
     splices: list[Splice] = field(default_factory=list)
     unused_keeps: list[int] = field(default_factory=list)
     moves: list[Move] = field(default_factory=list)
+    unanswered: list[Finding] = field(default_factory=list)
 
     @property
     def edits(self) -> list[Edit | Splice]:

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-# A folder of a hundred custom nodes holds fewer; one of 100,000 pictures is given up after some hundredths of a second.
+# A folder of a hundred custom nodes holds fewer.
 _MOST_FOLDERS = 2_000
-_MOST_NAMES = 40_000
+_MOST_NAMES = 20_000
 _MOST_FILES = 2_000
+# No folder of code holds so many, and one of 100,000 pictures costs no more than this.
+_MOST_NAMES_OF_FOLDER = 2_000
 
 
 @dataclass(slots=True)
@@ -26,8 +28,13 @@ class Aside:
     path: str = ""
     files: list[str] = field(default_factory=list)
     whole: bool = True
-    names_left: int = _MOST_NAMES
+    _names_left: int = _MOST_NAMES
     _folders_left: int = _MOST_FOLDERS
+
+    @property
+    def most_names(self) -> int:
+        """How many names of the next folder are read at most."""
+        return max(0, min(self._names_left, _MOST_NAMES_OF_FOLDER))
 
     def add(self, path: str) -> None:
         if len(self.files) < _MOST_FILES:
@@ -38,14 +45,14 @@ class Aside:
     def may_enter(self) -> bool:
         """Whether one more folder is looked into."""
         self._folders_left -= 1
-        if self._folders_left < 0 or self.names_left <= 0:
+        if self._folders_left < 0 or self._names_left <= 0:
             self.whole = False
             return False
         return True
 
     def count(self, names: int, *, is_all: bool) -> None:
         """A folder was looked into, and had so many names or, where it is not all of it, more."""
-        self.names_left -= names
+        self._names_left -= names
         self.whole = self.whole and is_all
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from precision_fix.model.finding import Verdict
+from precision_fix.model.hearing import ask
 from precision_fix.model.rule import AnyRule, LineRule, Lines, SettingRule
 from precision_fix.model.setting import Form, Setting
 from precision_fix.rules import rules_of
@@ -15,21 +16,17 @@ Said = tuple[AnyRule, Verdict]
 
 def about_setting(setting: Setting) -> Said | None:
     """The first rule that knows the meaning of a setting, and what it says, unless the project refuses the new word."""
-    for rule in _of_settings(setting.form):
-        verdict = rule.judge(setting)
-        if verdict is not None:
-            # PF501's word is that of no library: the project itself may be what reads it.
-            return rule, checked(setting, verdict, anybody=rule.code == "PF501")
-    return None
+    answer = ask(_of_settings(setting.form), setting)
+    if answer is None:
+        return None
+    rule, verdict = answer
+    # PF501's word is that of no library: the project itself may be what reads it.
+    return rule, checked(setting, verdict, anybody=rule.code == "PF501")
 
 
 def about_line(line: str, lines: Lines) -> Said | None:
     """The first rule that knows the meaning of a line of such text, and what it says."""
-    for rule in _of_lines(lines):
-        verdict = rule.judge(line)
-        if verdict is not None:
-            return rule, verdict
-    return None
+    return ask(_of_lines(lines), line)
 
 
 @cache

@@ -9,9 +9,11 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from precision_fix.model import hearing
 from precision_fix.model.around import ALONE, Around
 from precision_fix.model.edit import GiveName, GiveValue, Splice, TakeOut
-from precision_fix.model.finding import Action, Finding, Verdict, manual
+from precision_fix.model.finding import Action, Finding, Verdict, keep, manual
+from precision_fix.model.hearing import SILENT, Hearing, heard
 from precision_fix.model.rule import Lines
 from precision_fix.model.selection import ALL, Selection
 from precision_fix.model.setting import Declared, Document, Key, Setting
@@ -33,7 +35,8 @@ from precision_fix.sources.shell import Command, Word, commands
 class Place:
     """A setting of a launch line: the offset in the text where it is written, what is said of it and what is done.
 
-    `extent` is that of the command around it, where there is one.
+    `extent` is that of the command around it, where there is one. A place of which no rule knows a meaning has no code;
+    there are such only while somebody listens.
     """
 
     offset: int
@@ -42,6 +45,7 @@ class Place:
     verdict: Verdict
     splices: tuple[Splice, ...] = ()
     extent: tuple[int, int] | None = None
+    hearings: tuple[Hearing, ...] = ()
 
 
 def analyse(
@@ -63,7 +67,8 @@ def analyse(
         if not selection.takes(place.code):
             continue
         line, column = positions.of(place.offset)
-        analysis.findings.append(Finding(path, line, column, place.code, verdict.action, place.token, verdict.reason))
+        finding = Finding(path, line, column, place.code, verdict.action, place.token, verdict.reason)
+        (analysis.findings if place.code else analysis.unanswered).append(heard(finding, place.hearings))
         if verdict.action is Action.REWRITE:
             analysis.splices += place.splices
     analysis.findings.sort(key=lambda each: (each.line, each.column))
@@ -80,7 +85,7 @@ def _written(lines: Sequence[Command]) -> Iterator[Place]:
                 answer = about_line(line, Lines.WRITTEN)
                 if answer is not None:
                     offset = position + len(line) - len(line.lstrip())
-                    yield Place(offset, line.strip()[:40], answer[0].code, answer[1])
+                    yield Place(offset, line.strip()[:40], answer[0].code, answer[1], hearings=hearing.of(line))
                 position += len(line) + 1
 
 
@@ -157,14 +162,17 @@ def _places(path: str, text: str, settings: Sequence[Found], target: Target, aro
 def _judged(path: str, each: Found, at: Word, target: Target, around: Around) -> Place | None:
     value = each.value.text if each.value is not None else None
     answers: list[Said] = []
+    hearings: tuple[Hearing, ...] = ()
     for program in each.programs or [Program()]:
         values: dict[tuple[Key, ...], object] = {tuple(name.split(".")): value for name, value in each.options.items()}
         document = Document(path, values, program.command, libraries_near(path) if path else frozenset(), around)
         keys = tuple(each.key.split("."))
         setting = Setting(each.form, keys, value, document, target, _declared(path, program, each))
         answers += filter(None, [about_setting(setting)])
+        hearings += hearing.of(setting)
+    token = at.text if each.remote else each.option.text.partition("=")[0]
     if not answers:
-        return None
+        return Place(at.start, token, "", keep(SILENT), hearings=hearings) if hearings else None
     rule, verdict = answers[0]
     if any(other.change != verdict.change for _, other in answers):
         verdict = manual("programs that read it want different words")
@@ -179,9 +187,8 @@ def _judged(path: str, each: Found, at: Word, target: Target, around: Around) ->
             verdict = manual("written in a way that cannot be edited exactly")
         else:
             splices = made
-    token = at.text if each.remote else each.option.text.partition("=")[0]
     extent = min(word.start for word in each.line.words), max(word.end for word in each.line.words)
-    return Place(at.start, token, rule.code, verdict, splices, extent)
+    return Place(at.start, token, rule.code, verdict, splices, extent, hearings)
 
 
 def _declared(path: str, program: Program, each: Found) -> Declared | None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from precision_fix.model.setting import Form, plain
 from precision_fix.model.sites import is_flag
 from precision_fix.model.vocabulary import attention, precision
+from precision_fix.model.vocabulary.spellings import speaks
 from precision_fix.model.vocabulary.truth import TRUE, TRUTH
 from precision_fix.sources.commands import (
     OPTION,
@@ -351,7 +352,7 @@ def _speaks(key: str, value: Word | None) -> bool:
     if value is not None and attention.CHOOSES.fullmatch(name) and attention.needs_flash_attention(value.text):
         return True
     on = value is None or value.text.lower() in TRUE
-    return on and bool(precision.speaks(name) or precision.is_switch(name) or attention.SWITCH.fullmatch(name))
+    return on and bool(speaks(name) or precision.is_switch(name) or attention.SWITCH.fullmatch(name))
 
 
 def _is_truth(text: str) -> bool:

@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Callable, Iterator, Sequence
 
+from precision_fix.model import hearing
 from precision_fix.model.edit import Edit, GiveName, GiveValue, Replace, Respell, spliced
 from precision_fix.model.finding import Action, Verdict, manual
 from precision_fix.model.module import Module
@@ -111,7 +112,10 @@ def _answers(
     splices = [splice for place in places if place.verdict.action is Action.REWRITE for splice in place.splices]
     edits: tuple[Edit, ...] = (edit(spliced(text, splices)),) if splices else ()
     for place in places:
+        if not place.code:
+            continue
         site = Site(module, Kind.LAUNCH, node, place.token, within=raw[0] + place.offset)
+        hearing.give(site, place.hearings)
         mine = edits if place.verdict.action is Action.REWRITE else ()
         yield site, rule(place.code), Verdict(place.verdict.action, place.verdict.reason, mine)
         edits = () if mine else edits
@@ -163,10 +167,14 @@ def _listed(module: Module, node: ast.Constant, value: str) -> Iterator[Answer]:
 
     texts = [each.value if isinstance(each, ast.Constant) and isinstance(each.value, str) else "$_" for each in words]
     for place in settings_of(texts, index, module.target, path=module.path, around=module.around):
+        if not place.code:
+            continue
         verdict = place.verdict
         if verdict.action is Action.REWRITE:
             verdict = _respelt(node, value, verdict)
-        yield Site(module, Kind.LAUNCH, node, place.token), rule(place.code), verdict
+        site = Site(module, Kind.LAUNCH, node, place.token)
+        hearing.give(site, place.hearings)
+        yield site, rule(place.code), verdict
 
 
 def _starts(words: Sequence[ast.expr], outer: ast.AST | None) -> bool:
@@ -219,6 +227,7 @@ def _json(module: Module, node: ast.Constant, value: str) -> Iterator[Answer]:
     for finding in analysis.findings:
         offset = sum(len(line) + 1 for line in lines[: finding.line - 1]) + finding.column - 1
         site = Site(module, Kind.LAUNCH, node, finding.token, within=raw[0] + offset)
+        hearing.give(site, finding.hearings)
         mine = edits if finding.action is Action.REWRITE else ()
         yield site, rule(finding.code), Verdict(finding.action, finding.reason, mine)
         edits = () if mine else edits

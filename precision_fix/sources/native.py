@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 
-from precision_fix.model import newlines
+from precision_fix.model import hearing, newlines
 from precision_fix.model.around import ALONE, Around
 from precision_fix.model.finding import Finding, keep
 from precision_fix.model.rule import Lines
@@ -64,7 +65,8 @@ def analyse(
             continue
         per_reason[code, verdict.reason] += 1
         if per_reason[code, verdict.reason] <= _MOST:
-            found.append(Finding(path, number, site.start() + 1, code, verdict.action, site[0].strip(), verdict.reason))
+            finding = Finding(path, number, site.start() + 1, code, verdict.action, site[0].strip(), verdict.reason)
+            found.append(hearing.heard(finding, hearing.of(line)))
     analysis.findings = [_with_count(each, per_reason[each.code, each.reason]) for each in found]
     analysis.unused_keeps = keeps.unused
     return analysis
@@ -85,4 +87,4 @@ def _with_count(finding: Finding, count: int) -> Finding:
     if count <= _MOST:
         return finding
     reason = f"{finding.reason} ({count} lines of the file, of which the first {_MOST} are named)"
-    return Finding(finding.path, finding.line, finding.column, finding.code, finding.action, finding.token, reason)
+    return replace(finding, reason=reason)

@@ -20,7 +20,7 @@ from precision_fix.model.edit import Splice, spliced
 from precision_fix.model.finding import Action, Finding
 from precision_fix.model.selection import ALL, Selection
 from precision_fix.model.target import Target
-from precision_fix.model.vocabulary.precision import CORE
+from precision_fix.model.vocabulary.spellings import CORE
 from precision_fix.sources import NOTEBOOK, PYTHON, cells, format_of, magics, python
 from precision_fix.sources.analysis import Analysis, Left, Stretch, Unparsable
 from precision_fix.sources.cells import Cell
@@ -101,7 +101,9 @@ class _Found:
         self._result = Analysis()
 
     def analysis(self) -> Analysis:
-        self._result.findings = [finding for _, finding in sorted(self._findings, key=lambda each: each[0])]
+        found = [finding for _, finding in sorted(self._findings, key=lambda each: each[0])]
+        self._result.findings = [finding for finding in found if finding.code]
+        self._result.unanswered = [finding for finding in found if not finding.code]
         self._result.unused_keeps = [self._place(offset)[0] for offset in sorted(self._keeps)]
         return self._result
 
@@ -178,9 +180,12 @@ class _Found:
 
     def _add(self, sheet: _Sheet, analysis: Analysis, parse: Callable[[str], object]) -> None:
         lines = Positions(sheet.text)
-        for finding in analysis.findings:
+        for finding in (*analysis.findings, *analysis.unanswered):
             cell, character = sheet.at(lines.start(finding.line) + finding.column - 1)
             self._add_finding(cell, character, finding)
+            for heard in finding.hearings:
+                for end in heard.reached.ends if heard.reached is not None else ():
+                    end.cell = _in_cell(*sheet.at(lines.start(end.line)))
         for line in analysis.unused_keeps:
             cell, character = sheet.at(lines.start(line))
             self._keeps.append(cell.offset(character))
@@ -191,7 +196,7 @@ class _Found:
     def _add_finding(self, cell: Cell, character: int, finding: Finding) -> None:
         offset = cell.offset(character)
         line, column = self._place(offset)
-        where = f"cell {cell.number}, line {Positions(cell.text).of(character)[0]}"
+        where = _in_cell(cell, character)
         self._findings.append((offset, replace(finding, path=self.path, line=line, column=column, cell=where)))
 
     def _place(self, offset: int) -> tuple[int, int]:
@@ -212,6 +217,10 @@ class _Found:
             return sheet.place(placed)
 
         return place
+
+
+def _in_cell(cell: Cell, character: int) -> str:
+    return f"cell {cell.number}, line {Positions(cell.text).of(character)[0]}"
 
 
 def _head(code: str) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from precision_fix import door
 from precision_fix.model.setting import Declared, Takes, plain
-from precision_fix.model.vocabulary.precision import GENERAL
+from precision_fix.model.vocabulary.spellings import GENERAL
 
 _MOST_FILES = 80
 _MOST_BYTES = 1_000_000

@@ -11,11 +11,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 
-from precision_fix.model import newlines
+from precision_fix.model import hearing, newlines
 from precision_fix.model.around import ALONE, Around
 from precision_fix.model.blocks import Blocks, NotApart, long_strings, occurrences, parsed
 from precision_fix.model.edit import Edit
 from precision_fix.model.finding import Action, Finding, manual
+from precision_fix.model.hearing import SILENT, Hearing, heard
 from precision_fix.model.linked import moves_with, place_of
 from precision_fix.model.module import Module
 from precision_fix.model.moves import Move, Place
@@ -26,7 +27,7 @@ from precision_fix.model.site import Kind, Site
 from precision_fix.model.sites import PROBES, is_flag, sites
 from precision_fix.model.target import Target
 from precision_fix.model.vocabulary.needles import BFLOAT16, ELSEWHERE, FLASH
-from precision_fix.model.vocabulary.precision import QUIET_WORDS, STYLES, TAG
+from precision_fix.model.vocabulary.spellings import QUIET_WORDS, STYLES, TAG
 from precision_fix.rules import rules_of
 from precision_fix.sources.analysis import Analysis, Left, Stretch, Unparsable
 from precision_fix.sources.comments import Keeps
@@ -57,10 +58,13 @@ def analyse(
     hits = {*_mentions(text), *occurrences(text, ELSEWHERE), *(occurrences(text, FLASH) if "flash" in text else ())}
     if not hits:
         return Analysis(unused_keeps=keeps.unused)
-    module, answers = _understand(path, text, hits, target, around)
+    module, answers, silent = _understand(path, text, hits, target, around)
     if blocks:
         _check_blocks(module.tree, blocks)
     analysis = _told(module, answers, keeps, selection, left)
+    for site in silent if hearing.is_heard() else ():
+        finding = Finding(path, *_Places(module).of(site), "", Action.KEEP, site.token, SILENT)
+        analysis.unanswered.append(heard(finding, _heard(site)))
     analysis.unused_keeps = keeps.unused
     if around is ALONE:
         module.release()
@@ -77,12 +81,17 @@ def _told(module: Module, answers: Sequence[Answer], keeps: Keeps, selection: Se
         verdict = keeps.heed(verdict, rule.code, [line])
         by_runtime = rule.runtime and verdict.action is Action.MANUAL
         finding = Finding(module.path, line, column, rule.code, verdict.action, site.token, verdict.reason, by_runtime)
+        known = decided.get((line, column))
+        action = verdict.action if selection.takes(rule.code) else Action.KEEP
+        move = Move(
+            Place(module.real, line, column), action, verdict.part, moves_with(site, verdict), rule.code == "PF103"
+        )
         # A word may be a flag's name as well: one place, one finding, and a change counts for more.
-        if (line, column) not in decided or verdict.action is Action.REWRITE:
-            action = verdict.action if selection.takes(rule.code) else Action.KEEP
-            place = Place(module.real, line, column)
-            move = Move(place, action, verdict.part, moves_with(site, verdict), rule.code == "PF103")
-            decided[line, column] = finding, verdict.edits, move
+        chosen = (finding, verdict.edits, move) if known is None or verdict.action is Action.REWRITE else known
+        if mine := _heard(site):
+            others = known[0].hearings if known and chosen is not known else ()
+            chosen = heard(chosen[0], (*others, *mine)), chosen[1], chosen[2]
+        decided[line, column] = chosen
     analysis.moves = [move for _, _, move in decided.values() if move.counts]
     if left is None and module.around is ALONE:
         left = {(place.line, place.column): why for place, why in groups_left(analysis.moves).items()}
@@ -98,6 +107,17 @@ def _told(module: Module, answers: Sequence[Answer], keeps: Keeps, selection: Se
     return analysis
 
 
+def _heard(site: Site) -> tuple[Hearing, ...]:
+    """What was asked about a site, with what its value reaches: asked now, since the module is cut up later."""
+    hearings = hearing.of(site)
+    for each in hearings:
+        if each.place is site:
+            from precision_fix.model.reach import reached
+
+            each.reached = reached(site)
+    return hearings
+
+
 def _check_blocks(tree: ast.Module, blocks: Sequence[int]) -> None:
     for statement in tree.body:
         first = min([statement.lineno, *(each.lineno for each in getattr(statement, "decorator_list", ()))])
@@ -106,15 +126,15 @@ def _check_blocks(tree: ast.Module, blocks: Sequence[int]) -> None:
 
 
 def _judge(site: Site) -> Answer | None:
-    for rule in _rules_for(site.kind):
-        verdict = rule.judge(site)
-        if verdict is not None:
-            if not all(_is_where_it_says(site.module, edit.node) for edit in verdict.edits):
-                return site, rule, manual("inside an f-string, whose parts this version of Python does not place")
-            if any(_depth(edit.node) > _MAX_DEPTH for edit in verdict.edits):
-                return site, rule, manual("nested too deeply to edit safely")
-            return site, rule, verdict
-    return None
+    answer = hearing.ask(_rules_for(site.kind), site)
+    if answer is None:
+        return None
+    rule, verdict = answer
+    if not all(_is_where_it_says(site.module, edit.node) for edit in verdict.edits):
+        return site, rule, manual("inside an f-string, whose parts this version of Python does not place")
+    if any(_depth(edit.node) > _MAX_DEPTH for edit in verdict.edits):
+        return site, rule, manual("nested too deeply to edit safely")
+    return site, rule, verdict
 
 
 def _is_where_it_says(module: Module, node: ast.AST) -> bool:
@@ -142,8 +162,14 @@ def _depth(node: ast.AST) -> int:
     return deepest
 
 
-def _understand(path: str, text: str, hits: set[int], target: Target, around: Around) -> tuple[Module, list[Answer]]:
-    """Judge the sites in the blocks of a text that speak of them; where one does not parse apart, in all of it."""
+_Understood = tuple[Module, list[Answer], list[Site]]
+
+
+def _understand(path: str, text: str, hits: set[int], target: Target, around: Around) -> _Understood:
+    """Judge the sites in the blocks of a text that speak of them; where one does not parse apart, in all of it.
+
+    Gives the sites of which no rule knows a meaning as well.
+    """
     for _ in range(_MOST_READ_ANEW if around is not ALONE else 0):
         try:
             return _answers(around.own(path, text, hits))
@@ -161,10 +187,11 @@ def _understand(path: str, text: str, hits: set[int], target: Target, around: Ar
         return _answers(Module(path, text, parse(text), target))
 
 
-def _answers(module: Module) -> tuple[Module, list[Answer]]:
-    answers: list[Answer] = [answer for site in sites(module) if (answer := _judge(site)) is not None]
+def _answers(module: Module) -> _Understood:
+    judged = [(site, _judge(site)) for site in sites(module)]
+    answers: list[Answer] = [answer for _, answer in judged if answer is not None]
     answers += launch_lines(module)
-    return module, answers
+    return module, answers, [site for site, answer in judged if answer is None]
 
 
 def _mentions(text: str) -> Iterator[int]:

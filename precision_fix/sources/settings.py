@@ -6,14 +6,15 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from precision_fix.model import newlines
+from precision_fix.model import hearing, newlines
 from precision_fix.model.around import ALONE, Around
 from precision_fix.model.edit import GiveValue, Splice
 from precision_fix.model.finding import Action, Finding, manual
+from precision_fix.model.hearing import SILENT, heard
 from precision_fix.model.selection import Selection
 from precision_fix.model.setting import Document, Form, Setting, plain
 from precision_fix.model.target import Target
-from precision_fix.model.vocabulary import attention, precision
+from precision_fix.model.vocabulary import attention, precision, spellings
 from precision_fix.model.vocabulary.truth import ON
 from precision_fix.sources.analysis import Analysis
 from precision_fix.sources.asking import about_setting
@@ -44,7 +45,11 @@ def judge(
     positions = Positions(text)
     for scalar, setting in _settings(path, documents, target, form, around):
         answer = about_setting(setting)
+        token = setting.word if precision.says(setting.value, setting.name) else setting.shown
         if answer is None:
+            if hearing.is_heard():
+                finding = Finding(path, *positions.of(scalar.start), "", Action.KEEP, token, SILENT)
+                analysis.unanswered.append(heard(finding, hearing.of(setting)))
             continue
         rule, verdict = answer
         line, column = positions.of(scalar.start)
@@ -58,10 +63,8 @@ def judge(
             else:
                 analysis.splices.append(Splice(scalar.start, scalar.end, new))
         by_runtime = rule.runtime and verdict.action is Action.MANUAL
-        token = setting.word if precision.says(setting.value, setting.name) else setting.shown
-        analysis.findings.append(
-            Finding(path, line, column, rule.code, verdict.action, token, verdict.reason, by_runtime)
-        )
+        finding = Finding(path, line, column, rule.code, verdict.action, token, verdict.reason, by_runtime)
+        analysis.findings.append(heard(finding, hearing.of(setting)))
     analysis.findings.sort()
     analysis.unused_keeps = keeps.unused
     return analysis
@@ -91,8 +94,8 @@ def may_speak(text: str, comment: str | tuple[str, ...]) -> bool:
     return False
 
 
-_QUIET = "".join(f"|{re.escape(word)}" for word in (*precision.QUIET_WORDS, *precision.QUIET_SWITCHES))
-_MENTION = re.compile(rf"(?i:(?<![a-z0-9]){precision.CORE}(?![a-z0-9]))|flash|precision-fix:{_QUIET}")
+_QUIET = "".join(f"|{re.escape(word)}" for word in (*spellings.QUIET_WORDS, *spellings.QUIET_SWITCHES))
+_MENTION = re.compile(rf"(?i:(?<![a-z0-9]){spellings.CORE}(?![a-z0-9]))|flash|precision-fix:{_QUIET}")
 
 
 def speaks(scalar: Scalar) -> bool:

@@ -183,7 +183,7 @@ class _Tree:
         """What a directory holds; None where it is left out."""
         path, aside = folder.path, folder.aside
         # What is tracked is found among however many others.
-        most = None if aside is None or self._has_tracked(folder, path[:-1]) else aside.names_left
+        most = None if aside is None or self._has_tracked(folder, path[:-1]) else aside.most_names
         try:
             found = listing(path, self.suffixes, self.prefixes, self.skipped, most=most)
         except OSError as error:
@@ -193,6 +193,8 @@ class _Tree:
             return None
         if aside is not None and most is not None:
             aside.count(found.names, is_all=found.is_all)
+            if not found.is_all:
+                found.files.clear()  # data, and no code
         return None if found.is_environment and path != self.prefix else found
 
     def _inside(self, folder: _Folder, found: Listing) -> _Folder:

@@ -162,5 +162,5 @@ def test_leftovers_are_swept_and_nothing_else(tmp_path: Path) -> None:
     assert killed.returncode == -signal.SIGKILL
     assert len(snapshot(tmp_path)) == len(before) + 1
     with Tree(tmp_path) as tree:
-        atomic.sweep(tree, [tmp_path, tmp_path / "none"])
+        atomic.sweep(tree, [path, tmp_path / "none/b.py"])
     assert snapshot(tmp_path) == before

@@ -178,7 +178,7 @@ def test_a_lost_key_is_said_and_patching_goes_on(home: Path, tmp_path: Path) -> 
     with Journal.open(root) as journal:
         journal.patch(root / "a.py", b"1", b"2")
     (home / "key").unlink()
-    with pytest.raises(PrecisionFixError, match="was not made by this user on this machine"):
+    with pytest.raises(PrecisionFixError, match="was made by somebody else, on another machine or by an old version"):
         undo(root)
     said: list[str] = []
     with Journal.open(root, on_wait=said.append) as journal:

@@ -73,12 +73,12 @@ def test_a_clone_with_a_journal_of_its_own(tmp_path: Path) -> None:
         git("clone", "-q", str(source), str(clone))
         brought = snapshot(clone / ".precision-fix")
         said = patched(clone)
-        assert len(said) == 1 and "/.precision-fix: " in said[0] and ".precision-fix-" in said[0]
         assert (clone / "a.py").read_bytes() == AFTER
         result = undo(clone)
+        assert (clone / ".git/config").read_bytes() == config
         assert result.restored == [clone / "a.py"]
         assert [problem.path for problem in result.refused] == [f"{clone}/.precision-fix"]
-        assert (clone / ".git/config").read_bytes() == config
+        assert len(said) == 1 and "/.precision-fix: " in said[0] and ".precision-fix-" in said[0]
         assert snapshot(clone / ".precision-fix") == brought
         assert journals(clone) == [".precision-fix"]
         shutil.rmtree(clone)
@@ -87,7 +87,9 @@ def test_a_clone_with_a_journal_of_its_own(tmp_path: Path) -> None:
 def test_the_command_line_says_so_in_one_line(tmp_path: Path) -> None:
     root = plant(tmp_path / "tree", {"a.py": BEFORE})
     lay(root, old_style(change("a.py", BEFORE, AFTER), {"done": []}), BEFORE)
-    why = f"{root}/.precision-fix: was not made by this user on this machine, so it is not used"
+    why = (
+        f"{root}/.precision-fix: was made by somebody else, on another machine or by an old version, so it is not used"
+    )
     before = snapshot(root)
     run = command("undo", root)
     assert (run.returncode, run.stdout) == (2, b"")
@@ -105,7 +107,7 @@ def test_undo_of_what_is_not_believed(tmp_path: Path) -> None:
     for log in (old_style(change("a.py", BEFORE, AFTER)), b"{}\n", b"nonsense", b"\n" * 9, b'{"journal":2}\n'):
         lay(root, log, BEFORE)
         before = snapshot(root)
-        with pytest.raises(PrecisionFixError, match="was not made by this user"):
+        with pytest.raises(PrecisionFixError, match="was made by somebody else"):
             undo(root)
         assert snapshot(root) == before
 
@@ -116,9 +118,9 @@ def test_undo_beside_what_is_not_believed(tmp_path: Path) -> None:
     lay(root / "sub", old_style(change("b.py", BEFORE, AFTER)), BEFORE)
     result = undo(root)
     assert sorted(result.restored) == [root / "a.py", root / "sub/b.py"]
-    assert [str(problem) for problem in result.refused] == [
-        f"{root}/sub/.precision-fix: was not made by this user on this machine, so it is not used"
-    ]
+    (other,) = result.refused
+    assert other.path == f"{root}/sub/.precision-fix"
+    assert other.message == "was made by somebody else, on another machine or by an old version, so it is not used"
 
 
 FILES = ("lock", "log", "log.new", "originals", ".gitignore")
@@ -139,6 +141,7 @@ def test_nothing_is_written_through_a_link_in_a_journal(tmp_path: Path, name: st
     for round_ in range(2):
         with at_most(20):
             notes = patched(root)
+            assert victim.read_bytes() == b"precious", round_
             undo(root)
         assert (victim.read_bytes(), snapshot(place)) == (b"precious", before), round_
         assert len(notes) == 1 and f"its {name} " in notes[0]
@@ -163,7 +166,7 @@ def test_endless_and_waiting_files_in_a_journal(tmp_path: Path, name: str, what:
         (place / name).mkdir()
     else:
         with (place / name).open("wb") as file:
-            file.truncate(1 << 43)
+            file.truncate((1 << 44) - 4096)  # as large as ext4 takes
     with at_most(20):
         patched(root)
         assert (root / "a.py").read_bytes() == AFTER
@@ -266,8 +269,8 @@ def test_a_journal_of_another_user_above_the_tree(tmp_path: Path) -> None:
         os.chown(path, NOBODY, NOBODY)
     brought = snapshot(above / ".precision-fix")
     notes = patched(root)
-    assert notes == [f"{above}/.precision-fix: belongs to another user, so it is not used"]
     assert snapshot(above / ".precision-fix") == brought
+    assert notes == [f"{above}/.precision-fix: belongs to another user, so it is not used"]
     assert journals(root) == [".precision-fix"]
     assert (root / ".precision-fix/originals").stat().st_mode & 0o077 == 0
     assert undo(root).refused == []
@@ -444,6 +447,29 @@ def test_the_temporary_files_of_a_killed_undo_go_with_the_next_run(tmp_path: Pat
     assert (run.returncode, list(root.rglob("*.tmp"))) == (0, [])
     assert undo(root).refused == []
     assert snapshot(root) == {"a.py": BEFORE, "sub": None, "sub/b.py": BEFORE}
+
+
+def test_many_runs_at_once_beside_what_is_not_believed(tmp_path: Path) -> None:
+    """They find the same other place, and take turns."""
+    names = [f"{number}.py" for number in range(6)]
+    root = plant(tmp_path / "tree", dict.fromkeys(names, BEFORE))
+    lay(root, old_style())
+    children = []
+    for name in names:
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                with Journal.open(root) as journal:
+                    journal.patch(root / name, BEFORE, AFTER)
+                status = 0
+            finally:
+                os._exit(status)
+        children.append(child)
+    assert [os.waitpid(child, 0)[1] for child in children] == [0] * len(names)
+    assert len(journals(root)) == 2
+    assert undo(root).restored == [root / name for name in names]
+    assert journals(root) == [".precision-fix"]
 
 
 def test_a_store_is_never_written_though_it_is_named(tmp_path: Path) -> None:

@@ -35,13 +35,6 @@ FLAGS = ("use_flash_attention_2", "use_flash_attention", "use_flash_attn", "use_
 PACKAGES = frozenset({"flash_attn", "flash_attn_interface", "flash_attn_2_cuda", "flash_attn_3"})
 #: Settings that pack several examples into one row (TRL, ms-swift: packing; axolotl: sample_packing, for either set).
 PACKS = frozenset({"packing", "padding_free", "packing_samples", "sample_packing", "eval_sample_packing"})
-#: What a file must hold where one of these stands in it.
-CONFIG_NEEDLES = ("flash_att", "flash-att", "attn_impl")
-LAUNCH_NEEDLES = ("flash_att", "flash-att", "FLASH_ATT", "fa2", "backend flash", "backend=flash")
-PYTHON_NEEDLES = (
-    *('"flash_attention_', "'flash_attention_", '"kernels-community/', "'kernels-community/"),
-    *("use_flash_att", "from flash_attn", "import flash_attn"),
-)
 
 
 def packed(values: Mapping[tuple[str | int, ...], object]) -> bool:

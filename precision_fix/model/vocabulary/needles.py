@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from precision_fix.model.vocabulary import attention
-from precision_fix.model.vocabulary.precision import QUIET_SWITCHES, QUIET_WORDS, STYLES
+from precision_fix.model.vocabulary.spellings import QUIET_SWITCHES, QUIET_WORDS, STYLES
 
 
 def missed(words: Iterable[str], needles: tuple[str, ...]) -> tuple[str, ...]:
@@ -19,13 +18,16 @@ _USUAL = ("bfloat16", "bf16", "BFloat16", "BF16")
 #: bfloat16 in the spellings that people use, and what of the libraries' words these do not find.
 BFLOAT16 = (*_USUAL, *missed((*STYLES, *_QUIET), _USUAL))
 #: In a config, where capitals and underscores are as good, and attention stands under any name.
-CONFIGS = (*BFLOAT16, *missed(("Bfloat16", "BFLOAT16", "BFLOAT_16"), BFLOAT16), *attention.CONFIG_NEEDLES)
+CONFIGS = (*BFLOAT16, *missed(("Bfloat16", "BFLOAT16", "BFLOAT_16"), BFLOAT16), "flash_att", "flash-att", "attn_impl")
 #: On a launch line, an attention that needs what bfloat16 needs.
-LAUNCH = (*BFLOAT16, *attention.LAUNCH_NEEDLES)
+LAUNCH = (*BFLOAT16, *("flash_att", "flash-att", "FLASH_ATT", "fa2", "backend flash", "backend=flash"))
 #: In Python, a dtype that comes from elsewhere.
 ELSEWHERE = ("getattr(t", "assign=True", 'dtype="auto"', "dtype='auto'")
 #: In Python, the same attention; looked for where `flash` is.
-FLASH = attention.PYTHON_NEEDLES
+FLASH = (
+    *('"flash_attention_', "'flash_attention_", '"kernels-community/', "'kernels-community/"),
+    *("use_flash_att", "from flash_attn", "import flash_attn"),
+)
 #: In C++ and CUDA.
 NATIVE = ("bfloat16", "bf16", "BFloat16")
 #: Parts of strings and names by which a syntax tree keeps them.

@@ -1,60 +1,24 @@
 """The words for bfloat16, the names of settings that take one, and the names of switches, whoever reads them.
 
-What a library alone says stands in its row (`libraries`), and counts here as well: the patterns are made of both.
+What a library alone says stands in its row (`libraries`), and counts here as well: the patterns are made of both
+(`spellings`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
-from precision_fix.model.vocabulary.libraries import LIBRARIES, Switch, Words
-
-#: What every library that reads torch's names knows, with the words for float32 and float16 in the same style.
-GENERAL = {
-    "bfloat16": ("float32", "float16"),
-    "torch.bfloat16": ("torch.float32", "torch.float16"),
-    "bf16": ("fp32", "fp16"),
-}
-#: The names in which bfloat16 is spoken of.
-NAMES = frozenset({"bf16", "bfloat16"})
-#: torch's name for the dtype as every pattern here takes it, in any case: `bf16`, `bfloat_16`.
-CORE = r"b(?:f|float)_?16"
-_CORE = re.compile(CORE, re.IGNORECASE)
+from precision_fix.model.vocabulary.spellings import BFLOAT16, CORE, NAMES, STYLES, SWITCHES, TAG, UNDER
 
 
 def _all(words: str) -> frozenset[str]:
     return frozenset(words.split())
 
 
-def _rows() -> Iterator[tuple[str, str, tuple[str, str]]]:
-    """Each name of the table with each of its words, and what that becomes."""
-    for library in LIBRARIES:
-        for row in library.settings:
-            for name in row.names if isinstance(row, Words) else ():
-                for word, becomes in row.words.items() if isinstance(row, Words) else ():
-                    yield name.rpartition(".")[2], word, becomes
-
-
-def _styles() -> dict[str, tuple[str, str]]:
-    found = dict(GENERAL)
-    for _, word, becomes in _rows():
-        if speaks(word):
-            found.setdefault(word, becomes)
-    return found
-
-
-def _under() -> dict[str, frozenset[str]]:
-    found: dict[str, frozenset[str]] = {}
-    for name, word, _ in _rows():
-        if not speaks(word):
-            found[name] = found.get(name, frozenset()) | {word}
-    return found
-
-
 def _shape(word: str) -> str:
     """The pattern of a word: its bfloat16 in any spelling, and dashes for underscores."""
-    parts = (re.sub(r"\\?[_-]", "[_-]", re.escape(part)) for part in _CORE.split(word))
+    parts = (re.sub(r"\\?[_-]", "[_-]", re.escape(part)) for part in BFLOAT16.split(word))
     return CORE.join(parts)
 
 
@@ -62,36 +26,8 @@ def _pattern(words: Iterable[str]) -> str:
     return "|".join(dict.fromkeys([rf"(?:torch\.)?{CORE}", *map(_shape, words)]))
 
 
-def speaks(text: str) -> bool:
-    """Whether bfloat16 is named anywhere in a word or a name: `bf16-flash`, `use_bf16`."""
-    return _CORE.search(text) is not None
-
-
-#: Words by which bfloat16 is known whatever setting they stand in, and what each becomes in its own style.
-STYLES = _styles()
-#: A word of a library that does not name bfloat16 counts under its own names alone.
-_UNDER = _under()
 #: A word that says bfloat16 and nothing else.
 WORD = re.compile(_pattern(STYLES), re.IGNORECASE)
-#: The switches of the libraries by their whole names; what says less than that (`enabled`) says nothing alone.
-_SWITCHES = frozenset(
-    name
-    for library in LIBRARIES
-    for row in library.settings
-    if isinstance(row, Switch)
-    for name in row.names
-    if "." not in name
-)
-#: Switches that have their like for other precisions: `bf16_vae`, `fp32_vae`.
-ALIKE = frozenset(
-    name for each in LIBRARIES for row in each.settings if isinstance(row, Switch) and row.alike for name in row.names
-)
-#: Names of settings that do not name bfloat16, and turn it on all the same.
-QUIET_SWITCHES = tuple(sorted(name for name in _SWITCHES if not speaks(name)))
-#: Words that do not name bfloat16.
-QUIET_WORDS = tuple(sorted(frozenset().union(*_UNDER.values())))
-#: The tag of file formats; no reader of a precision writes it so.
-TAG = "BF16"
 _FILLED_IN = re.compile(r"\$\{[^{}]*\}|\{\{[^{}]*\}\}|\$\w+")
 _WITHIN = re.compile(rf"(?<![A-Za-z0-9])(?:{WORD.pattern})(?![A-Za-z0-9])", re.IGNORECASE)
 
@@ -119,12 +55,12 @@ def says(value: object, name: str = "") -> bool:
     """Whether a value is a word for bfloat16, and nothing more; `name`, in plain spelling, is what it is given to."""
     if not isinstance(value, str):
         return False
-    return WORD.fullmatch(value) is not None or (bool(_UNDER) and value in _UNDER.get(name, ()))
+    return WORD.fullmatch(value) is not None or (bool(UNDER) and value in UNDER.get(name, ()))
 
 
 def spelt(value: str, name: str = "") -> bool:
     """Whether a string of a program is such a word. There it is compared as it is written, capitals too."""
-    return value in STYLES or value == TAG or (bool(_UNDER) and value in _UNDER.get(name, ()))
+    return value in STYLES or value == TAG or (bool(UNDER) and value in UNDER.get(name, ()))
 
 
 def is_filled_in(value: object) -> bool:
@@ -145,7 +81,7 @@ def is_optimizer(name: str, value: object) -> bool:
 
 def is_switch(name: str) -> bool:
     """Whether a setting of this name, set to true, turns bfloat16 on: `bf16`, `use_bfloat16`, `bf16_full_eval`."""
-    if name in _SWITCHES:
+    if name in SWITCHES:
         return True
     parts = frozenset(_PARTS.findall(name.lower())) if " " not in name else frozenset()
     return bool(parts & NAMES) and parts <= NAMES | _SWITCH
@@ -153,7 +89,7 @@ def is_switch(name: str) -> bool:
 
 def names_bfloat16(name: str) -> bool:
     """Whether a name has bfloat16 for one of its parts, or is that of a switch for it."""
-    return not NAMES.isdisjoint(name.split("_")) or name in _SWITCHES
+    return not NAMES.isdisjoint(name.split("_")) or name in SWITCHES
 
 
 def is_precision(name: str) -> bool:

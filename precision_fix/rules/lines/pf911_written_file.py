@@ -6,7 +6,8 @@ import re
 
 from precision_fix.model.finding import Verdict, manual
 from precision_fix.model.rule import LineRule, Lines, Stage
-from precision_fix.model.vocabulary.precision import CORE, WORD
+from precision_fix.model.vocabulary.precision import WORD
+from precision_fix.model.vocabulary.spellings import CORE
 
 _CHOOSES = re.compile(
     rf"torch\.bfloat16|\.bfloat16\(\)|[\"']?\b\w*{CORE}\w*[\"']?\s*[:=]\s*(?:\{{[^}}]*)?[\"']?(?:enabled[\"']?\s*:\s*)?"

@@ -11,6 +11,7 @@ from precision_fix.model.readers import answer, is_on
 from precision_fix.model.rule import SettingRule, Stage
 from precision_fix.model.setting import Form, Setting, Takes
 from precision_fix.model.vocabulary import precision
+from precision_fix.model.vocabulary.spellings import ALIKE, speaks
 
 _OFF = re.compile(r"(?:^|_)(?:no|disable|without|not|skip|allow)(?:_|$)")
 # What is the Trainer's own, beyond names that any training script may use as well. It and those that build on it take a
@@ -33,10 +34,10 @@ class RULE(SettingRule):
 
     def judge(self, setting: Setting) -> Verdict | None:
         name = setting.name
-        if not (precision.speaks(name) or precision.is_switch(name)) or not is_on(setting) or _OFF.search(name):
+        if not (speaks(name) or precision.is_switch(name)) or not is_on(setting) or _OFF.search(name):
             return None
         reason = f"{name} turns bfloat16 on"
-        if name in precision.ALIKE:
+        if name in ALIKE:
             return change(reason, GiveName(str(setting.keys[-1]).replace("bf16", setting.target.short)))
         declared = setting.declared
         takes = declared.takes if declared is not None else Takes.UNKNOWN
