@@ -31,7 +31,7 @@ def used(text: str) -> Use:
         ("import logging\nlogging.info(d)", Role.TEXT),
         ("import itertools as it\nit.product(d)", Role.SEQUENCE),
         ("print(d)", Role.TEXT),
-        ("from flash_attn import anything\nanything(d)", Role.KERNEL),
+        ("from flash_attn import anything\nanything(d)", Role.NEVER),
         ("import torch\ntorch._scaled_mm(a, d)", Role.KERNEL),
     ],
 )

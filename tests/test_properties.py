@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from precision_fix.engine.render import CannotEdit, render
 from precision_fix.engine.scan import scan_bytes
+from precision_fix.model.blocks import NotApart
 from precision_fix.model.finding import Action, Finding
 from precision_fix.model.target import FLOAT16, FLOAT32
 from precision_fix.sources import python
@@ -74,14 +75,18 @@ def _encoded(text: str, encoding: str) -> bytes:
 
 @modest
 @given(examples())
-def test_the_outline_hides_nothing(module: Example) -> None:
+def test_the_blocks_hide_nothing(module: Example) -> None:
     assert _findings(module.before, whole=False) == _findings(module.before, whole=True)
+
+
+def _does_not_parse(text: str) -> ast.Module:
+    raise NotApart
 
 
 def _findings(text: str, *, whole: bool) -> list[Finding]:
     with pytest.MonkeyPatch.context() as patch:
         if whole:
-            patch.setattr(python, "outline", lambda text, hits: text)
+            patch.setattr(python, "parsed", _does_not_parse)
         return analyse("a.py", text, FLOAT32).findings
 
 
@@ -175,7 +180,7 @@ def _is_python(text: str) -> bool:
 @settings(max_examples=250, deadline=None)
 @given(tangled)
 def test_tangled_modules(text: str) -> None:
-    """The outline hides nothing, the result parses, and a second run finds nothing left to rewrite."""
+    """The blocks hide nothing, the result parses, and a second run finds nothing left to rewrite."""
     if not _is_python(text):
         return
     assert _findings(text, whole=False) == _findings(text, whole=True)
@@ -186,7 +191,7 @@ def test_tangled_modules(text: str) -> None:
     rewritten(text, to="float16")
 
 
-def test_the_outline_hides_no_read_of_an_imported_name() -> None:
+def test_the_blocks_hide_no_read_of_an_imported_name() -> None:
     text = "import torch\nfrom torch import bfloat16 as DTYPE\ndef f(x):\n    return x.to(DTYPE)\n"
     assert _findings(text, whole=True) != []
     assert _findings(text, whole=False) == _findings(text, whole=True)

@@ -14,7 +14,7 @@ from tests.tools import REPOSITORY, modules_after
 PACKAGE = REPOSITORY / "precision_fix"
 # Each layer may import itself and those after it.
 LAYERS = (
-    *("notebook", "cli", "api", "reports", "engine", "sources", "rules", "model"),
+    *("notebook", "cli", "api", "reports", "engine", "project", "sources", "rules", "model"),
     *("errors", "door", "dtypes", "safe_path"),
 )
 APART = ("gpu", "plan", "runtime", "drawing")

@@ -24,9 +24,10 @@ from precision_fix.sources.aside import Aside, Asides
 
 if TYPE_CHECKING:
     from precision_fix.engine.scan import FileScan
+    from precision_fix.model.around import Around
     from precision_fix.model.selection import Selection
     from precision_fix.model.target import Target
-    from precision_fix.sources.analysis import Analysis
+    from precision_fix.sources.analysis import Analysis, Left
     from precision_fix.sources.walk import Found
 
 _WORDS = re.compile(CORE.encode(), re.IGNORECASE)
@@ -76,16 +77,18 @@ class Hidden:
         return ", ".join(map(shown, self.paths[:_MOST_NAMED])) + (f" and {more} more" if more > 0 else "")
 
 
-def judged(source: Source, path: str, text: str, target: Target, selection: Selection) -> tuple[Analysis, int]:
+def judged(
+    source: Source, path: str, text: str, target: Target, selection: Selection, around: Around, left: Left | None
+) -> tuple[Analysis, int]:
     """What the selected rules say of a text, and how many places the settings of the project leave out of it."""
     if selection.without is None:
-        return source.analyse(path, text, target, selection), 0
-    everything = source.analyse(path, text, target, selection.without)
-    left = [finding for finding in everything.findings if not selection.takes(finding.code)]
-    if not left:
+        return source.analyse(path, text, target, selection, around, left), 0
+    everything = source.analyse(path, text, target, selection.without, around, left)
+    dropped = [finding for finding in everything.findings if not selection.takes(finding.code)]
+    if not dropped:
         return everything, 0
-    hidden = sum(finding.action is not Action.KEEP for finding in left)
-    return source.analyse(path, text, target, selection), hidden
+    hidden = sum(finding.action is not Action.KEEP for finding in dropped)
+    return source.analyse(path, text, target, selection, around, left), hidden
 
 
 class LeftOut:

@@ -7,8 +7,8 @@ import gc
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,12 +16,15 @@ from precision_fix import door
 from precision_fix.engine.guard import problem_of
 from precision_fix.engine.hidden import Hidden, LeftOut, judged
 from precision_fix.engine.render import CannotEdit, render
+from precision_fix.model.around import ALONE, Around
 from precision_fix.model.finding import Action, Finding
+from precision_fix.model.moves import Move
+from precision_fix.model.moves import left as groups_left
 from precision_fix.model.problem import Problem, reason
 from precision_fix.model.selection import ALL, Selection
 from precision_fix.model.target import Target
 from precision_fix.sources import PREFIXES, PYTHON, SUFFIXES, Format, forget, format_of, format_of_named, most_of
-from precision_fix.sources.analysis import Unparsable
+from precision_fix.sources.analysis import Left, Unparsable
 from precision_fix.sources.scope import Choice
 from precision_fix.sources.text import Undecodable, decode
 from precision_fix.sources.walk import Found, walk
@@ -50,6 +53,7 @@ class FileScan:
     problem: Problem | None = None
     before: bytes = b""
     after: bytes = b""
+    moves: list[Move] = field(default_factory=list)
 
     @property
     def changes(self) -> bool:
@@ -94,6 +98,7 @@ def scan(
     """
     result, left_out = Scan(target), LeftOut()
     forget()
+    around_of.cache_clear()
     found = list(
         walk(
             paths,
@@ -118,6 +123,7 @@ def scan(
             if not left_out.takes(file, each):
                 file.tree = file.path if each.explicit else each.root
                 result.files.append(file)
+    settle(result, by_path, with_text=with_text)
     result.hidden = left_out.told()
     result.files.sort(key=lambda file: file.path)
     result.problems += [file.problem for file in result.files if file.problem is not None]
@@ -152,8 +158,51 @@ def scan_text(name: str, data: bytes, target: Target, project: Project) -> Scan:
     return result
 
 
-# Of each file: its path, whether it is read whatever it is, and the rules that count.
-_Item = tuple[str, bool, Choice]
+def settle(scan: Scan, found: dict[str, Found], *, with_text: bool) -> None:
+    """Leave out what would change without what it moves with, across the files of a run."""
+    files = {os.path.abspath(file.path): file for file in scan.files}  # noqa: PTH100
+    left: dict[str, dict[tuple[int, int], str]] = {}
+    for place, why in groups_left(move for file in scan.files for move in file.moves).items():
+        left.setdefault(place.path, {})[place.line, place.column] = why
+    for path, places in left.items():
+        file = files[path]
+        if with_text:
+            _again(file, found[file.path], scan.target, places)
+        file.findings = [_left(finding, places) for finding in file.findings]
+
+
+def _left(finding: Finding, places: Left) -> Finding:
+    why = places.get((finding.line, finding.column))
+    if why is None or finding.action is not Action.REWRITE:
+        return finding
+    return replace(finding, action=Action.MANUAL, reason=why)
+
+
+def _again(file: FileScan, found: Found, target: Target, left: Left) -> None:
+    """Render a file once more, without the places that are left."""
+    path, explicit, choice, root = _item(found)
+    format_ = format_of_named(path, file.before) if explicit else format_of(path)
+    assert format_ is not None, "it was read before"
+    with without_collector():
+        selection, around = choice.of(path), around_of(root, target)
+        again = scan_bytes(path, file.before, target, True, format_, selection, around, left)
+    if again is not None:
+        file.findings, file.after, file.problem = again.findings, again.after, again.problem
+
+
+@cache
+def around_of(root: str, target: Target) -> Around:
+    """The project around what was found below a folder."""
+    if not root:
+        return ALONE
+    from precision_fix.project.imports import top_of
+    from precision_fix.project.index import Project as Around_
+
+    return Around_(top_of(Path(root)), target)
+
+
+# Of each file: its path, whether it is read whatever it is, the rules that count, and the folder it was found below.
+_Item = tuple[str, bool, Choice, str]
 _EVERYTHING = Choice()
 
 
@@ -177,11 +226,11 @@ def _lost(item: _Item, why: str) -> FileScan:
     return FileScan(item[0], problem=Problem(item[0], why))
 
 
-def _item(found: Found) -> tuple[str, bool, Choice]:
+def _item(found: Found) -> _Item:
     if found.scope is None:
-        return found.path, found.explicit, _EVERYTHING
+        return found.path, found.explicit, _EVERYTHING, found.root
     # With `force-exclude`, what was named counts as if it was found.
-    return found.path, found.explicit and not found.scope.force_exclude, found.scope.choice
+    return found.path, found.explicit and not found.scope.force_exclude, found.scope.choice, found.root
 
 
 def _processors() -> int:
@@ -202,15 +251,15 @@ def without_collector() -> Iterator[None]:
 
 def scan_one(item: _Item, target: Target, with_text: bool) -> FileScan | None:
     """Scan one file, and raise nothing but what ends the run."""
-    path, explicit, choice = item
+    path, explicit, choice, root = item
     try:
-        return scan_file(path, explicit, target, with_text, choice)
+        return scan_file(path, explicit, target, with_text, choice, root)
     except BaseException as error:
         return FileScan(path, problem=problem_of(path, error))
 
 
 def scan_file(
-    path: str, explicit: bool, target: Target, with_text: bool, choice: Choice = _EVERYTHING
+    path: str, explicit: bool, target: Target, with_text: bool, choice: Choice = _EVERYTHING, root: str = ""
 ) -> FileScan | None:
     """Scan one file; None where there is nothing to say of it."""
     format_ = format_of(path)
@@ -229,7 +278,7 @@ def scan_file(
         return FileScan(path, problem=Problem(path, "is no kind of file that is read"))
     if not format_.may_hold_a_site(data):
         return None
-    return scan_bytes(path, data, target, with_text, format_, choice.of(path))
+    return scan_bytes(path, data, target, with_text, format_, choice.of(path), around_of(root, target))
 
 
 def scan_bytes(
@@ -239,18 +288,22 @@ def scan_bytes(
     with_text: bool,
     format_: Format = PYTHON,
     selection: Selection = ALL,
+    around: Around = ALONE,
+    left: Left | None = None,
 ) -> FileScan | None:
-    """Scan the content of a file."""
+    """Scan the content of a file. `around` is the project that it lies in, `left` what is not rewritten after all."""
     result = FileScan(path)
     try:
         text = decode(data, coding=format_ is PYTHON)
         source = format_.source()
-        analysis, result.hidden = judged(source, path, text.text, target, selection)
+        around.begin()
+        analysis, result.hidden = judged(source, path, text.text, target, selection, around, left)
         result.findings, result.unused_keeps = analysis.findings, analysis.unused_keeps
+        result.moves = analysis.moves
         if with_text:
             result.before = data
         if with_text and analysis.edits:
-            result.after = text.encode(render(source, path, text.text, analysis, target, selection))
+            result.after = text.encode(render(source, path, text.text, analysis, target, selection, around, bool(left)))
     except (Undecodable, Unparsable, CannotEdit) as error:
         return FileScan(path, problem=Problem(path, str(error)))
     except RecursionError as error:

@@ -6,8 +6,8 @@ import ast
 from typing import NamedTuple
 
 from precision_fix.model.fate import Fate
-from precision_fix.model.kernels import is_kernel
-from precision_fix.model.module import Function, Module, remembered
+from precision_fix.model.kernels import is_kernel, needs_ampere
+from precision_fix.model.module import Module, remembered
 from precision_fix.model.vocabulary import callees
 from precision_fix.model.vocabulary.callees import Role
 
@@ -29,6 +29,8 @@ def use(module: Module, call: ast.Call, node: ast.AST, keyword: str | None) -> U
     name = module.resolve(call.func)
     is_method = isinstance(call.func, ast.Attribute)
     last = name.rpartition(".")[2] if name else call.func.attr if isinstance(call.func, ast.Attribute) else ""
+    if needs_ampere(name, last):
+        return Use(Role.NEVER, name is None)
     here = None if is_kernel(name) else _by_argument(module, call, node, last)
     if here is not None:
         return Use(here, False)
@@ -81,7 +83,7 @@ def _is_default(module: Module, call: ast.Call, node: ast.AST, last: str) -> boo
 def fate_of_cast(module: Module, call: ast.Call) -> Fate:
     """A cast or a creation chooses, unless its result only serves to ask for a size."""
     above = module.parent(call)
-    sized = isinstance(above, ast.Attribute) and above.attr in ("element_size", "itemsize", "nbytes")
+    sized = isinstance(above, ast.Attribute) and above.attr in ("element_size", "itemsize", "nbytes", "bits")
     return Fate.SIZE if sized else Fate.CHOOSES
 
 
@@ -94,57 +96,3 @@ def is_launch(module: Module, call: ast.Call) -> bool:
 def _names_triton(module: Module) -> bool:
     names = module.names.attributes.get("bfloat16", ())
     return any(module.resolve(node) == "triton.language.bfloat16" for node in names)
-
-
-def container_of(call: ast.Call, what: Role) -> ast.expr | None:
-    """The list or set that `container.append(x)` adds to."""
-    return call.func.value if what is Role.APPEND and isinstance(call.func, ast.Attribute) else None
-
-
-def local_parameter(module: Module, call: ast.Call, node: ast.AST, keyword: str | None) -> ast.arg | None:
-    """The parameter that an argument becomes, where the callee is defined in the same file."""
-    func, shift = call.func, 0
-    if module.resolve(func) in ("functools.partial", "partial") and call.args:
-        func, shift = call.args[0], -1
-    name = func.id if isinstance(func, ast.Name) else func.attr if isinstance(func, ast.Attribute) else None
-    if name is None:
-        return None
-    if isinstance(func, ast.Attribute) and not _is_own(func):
-        return None
-    found = module.definition(name)
-    if isinstance(found, ast.ClassDef):
-        found = _initializer(module, found)
-        shift += 1
-    elif isinstance(func, ast.Attribute):
-        shift += 1
-    if not isinstance(found, Function):
-        return None
-    if keyword is not None:
-        return _named(module, found).get(keyword)
-    index = module.index(call.args, node)
-    parameters = _in_order(module, found)
-    if node is func or index is None or index + shift >= len(parameters):
-        return None
-    return parameters[index + shift]
-
-
-@remembered
-def _initializer(module: Module, found: ast.ClassDef) -> Function | None:
-    return next((f for f in found.body if isinstance(f, Function) and f.name == "__init__"), None)
-
-
-@remembered
-def _in_order(module: Module, function: Function) -> list[ast.arg]:
-    return [*function.args.posonlyargs, *function.args.args]
-
-
-@remembered
-def _named(module: Module, function: Function) -> dict[str, ast.arg]:
-    arguments = function.args
-    parameters = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
-    return {parameter.arg: parameter for parameter in parameters}
-
-
-def _is_own(func: ast.Attribute) -> bool:
-    """`self.load(...)`: a method of the class at hand, so that its name is enough to find it."""
-    return isinstance(func.value, ast.Name) and func.value.id in ("self", "cls")

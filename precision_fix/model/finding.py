@@ -23,17 +23,26 @@ class Action(Enum):
     MANUAL = "manual"
 
 
+class Part(Enum):
+    """What part a place has in a group of those that change together or not at all."""
+
+    NONE = "it moves where nothing holds it"
+    HOLDS = "it must stay, and so must all that reaches the same guard or goes into the same call"
+    GUARDS = "it moves with what it guards, and only with that"
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """A rule's answer: the action, the reason in one line, and what carries it out.
 
-    Of an expression that is `edits`, of a setting `change`.
+    Of an expression that is `edits`, of a setting `change`. `part` is the place's in its group.
     """
 
     action: Action
     reason: str
     edits: tuple[Edit, ...] = ()
     change: Change | None = None
+    part: Part = Part.NONE
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -76,3 +85,13 @@ def keep(reason: str) -> Verdict:
 
 def manual(reason: str) -> Verdict:
     return Verdict(Action.MANUAL, reason)
+
+
+def held(reason: str) -> Verdict:
+    """It must stay, and what moves together with it stays too."""
+    return Verdict(Action.MANUAL, reason, part=Part.HOLDS)
+
+
+def guards(reason: str, *edits: Edit) -> Verdict:
+    """It is rewritten with what it guards."""
+    return Verdict(Action.REWRITE, reason, edits, part=Part.GUARDS)

@@ -1,123 +1,90 @@
-"""Where a value goes within its file: through names, containers, calls and returns to what is done with it."""
+"""Where a value goes: through names, containers, objects, calls and returns, across files, to what is done with it."""
 
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass
-from enum import Enum, auto
 
-from precision_fix.model import calls
 from precision_fix.model.fate import Fate
-from precision_fix.model.guard import falls_to_float16, refuses, stands_in_for_others
-from precision_fix.model.module import Function, Module
+from precision_fix.model.guard import falls_to_float16, judged_by
+from precision_fix.model.handed import Handed
+from precision_fix.model.held import End, Held, Shape
+from precision_fix.model.module import Module
 from precision_fix.model.syntax import defaults
-from precision_fix.model.vocabulary.callees import DESCRIBES, Role
+from precision_fix.model.vocabulary.callees import DESCRIBES
 
-_BUDGET = 400
 _SEQUENCES = ast.List | ast.Tuple | ast.Set
+_PASSES = ast.Starred | ast.Await | ast.NamedExpr | ast.BoolOp | ast.BinOp
+# What is asked of a tensor or a module without touching what it holds.
+_TELLS_OF = frozenset(
+    {"shape", "device", "ndim", "is_cuda", "requires_grad", "layout", "names", "grad_fn", "nbytes", "itemsize"}
+    | {"training", "is_leaf", "is_sparse", "config", "generation_config"}
+)
+# Methods whose result is of another dtype, whatever the tensor's, or no tensor.
+_LEAVES = frozenset(
+    {"float", "double", "half", "int", "long", "bool", "short", "byte", "bfloat16", "item", "tolist", "size", "dim"}
+    | {"numel", "stride", "nelement", "element_size", "is_contiguous", "type_as", "numpy", "argmax", "argmin", "eq"}
+    | {"ne", "lt", "gt", "le", "ge", "isnan", "isinf", "get_device", "backward", "tobytes", "zero_grad"}
+)
+_FLOATS = frozenset({"float32", "float64", "float16", "bfloat16"})
 
 
-class Shape(Enum):
-    """What holds the value: itself, a sequence or set of which it is an item, or a map of which it is a value."""
+class Follower(Handed):
+    """A worklist of expressions that hold the value. With `tensors`, what is made with it is followed as well."""
 
-    VALUE = auto()
-    ITEMS = auto()
-    MAP = auto()
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """An end of a value's way: its fate, and the node where it meets it; `guessed` where a callee's last name told."""
-
-    fate: Fate
-    node: ast.AST
-    guessed: bool = False
-
-
-class _Follower:
-    """A worklist of expressions that hold the value. With `tensors`, what is computed from it holds it as well."""
-
-    def __init__(self, module: Module, *, tensors: bool = False) -> None:
-        self.module = module
-        self.tensors = tensors
-        self.is_word = False
-        self.pending: list[tuple[ast.AST, Shape]] = []
-        self.seen: set[tuple[ast.AST, Shape]] = set()
-        self.ends: list[End] = []
-
-    def push(self, node: ast.AST, shape: Shape) -> None:
-        if (node, shape) not in self.seen:
-            self.seen.add((node, shape))
-            self.pending.append((node, shape))
-
-    def end(self, fate: Fate, node: ast.AST, guessed: bool = False) -> None:
-        self.ends.append(End(fate, node, guessed))
-
-    def run(self) -> list[End]:
-        steps = 0
-        while self.pending:
-            steps += 1
-            if steps > _BUDGET:
-                self.end(Fate.UNKNOWN, self.pending[-1][0])
-                break
-            self.step(*self.pending.pop())
-        return self.ends
-
-    def step(self, node: ast.AST, shape: Shape) -> None:
-        above = self.module.parent(node)
-        if isinstance(above, ast.Starred | ast.Await | ast.NamedExpr | ast.BoolOp | ast.BinOp) or (
-            isinstance(above, ast.IfExp) and node is not above.test
-        ):
-            self.push(above, shape)
+    def step(self, held: Held) -> None:
+        self.held, self.module = held, held.module
+        node, above = held.node, held.module.parent(held.node)
+        if isinstance(above, _PASSES) or (isinstance(above, ast.IfExp) and node is not above.test):
+            self.same(above)
             if isinstance(above, ast.NamedExpr):
-                self.assigned(above.target, shape)
+                self.assigned(above.target)
         elif isinstance(above, ast.Assign | ast.AnnAssign | ast.AugAssign):
-            targets = above.targets if isinstance(above, ast.Assign) else [above.target]
-            for target in targets:
-                self.assigned(target, shape)
+            for target in above.targets if isinstance(above, ast.Assign) else [above.target]:
+                self.assigned(target)
         elif isinstance(above, ast.Return | ast.Yield | ast.YieldFrom):
-            self.returned(above, shape)
+            self.returned(above)
+        elif isinstance(above, ast.Lambda) and node is above.body:
+            self.returned_by_lambda(above)
         elif isinstance(above, ast.arguments):
-            self.parameter(next(p for p, default in defaults(above) if default is node), shape)
+            self.parameter(next(p for p, default in defaults(above) if default is node))
         elif isinstance(above, ast.Call):
-            if node is not above.func:
-                self.argument(node, above, None, shape)
+            self.in_call(node, above)
         elif isinstance(above, ast.keyword):
-            self.keyword(node, above, shape)
+            self.keyword(node, above)
         elif isinstance(above, ast.Compare):
-            self.compared(node, above, shape)
+            self.compared(node, above)
         elif isinstance(above, ast.FormattedValue | ast.JoinedStr):
             self.end(Fate.TEXT, above)
+        else:
+            self.by_shape(node, above)
+
+    def in_call(self, node: ast.AST, call: ast.Call) -> None:
+        if node is not call.func:
+            self.argument(node, call, None)
+        elif self.held.tensor and self.held.shape is Shape.VALUE:
+            self.same(call)  # a module that was cast is called
+
+    def by_shape(self, node: ast.AST, above: ast.AST | None) -> None:
+        shape = self.held.shape
+        if shape is Shape.VALUE and self.held.tensor:
+            self.tensor(node, above)
         elif shape is Shape.VALUE:
             self.value(node, above)
         elif shape is Shape.ITEMS:
             self.items(node, above)
-        else:
+        elif shape is Shape.MAP:
             self.mapping(node, above)
+        else:
+            self.object(node, above)
 
     # What a value itself meets.
 
     def value(self, node: ast.AST, above: ast.AST | None) -> None:
         match above:
-            case ast.List() | ast.Set() | ast.Tuple():
-                self.element(node, above)
-            case ast.Dict():
-                is_key = any(key is node for key in above.keys)
-                if is_key:
-                    self.end(Fate.KEY, above)
-                else:
-                    self.push(above, Shape.MAP)
-            case ast.ListComp() | ast.SetComp() | ast.GeneratorExp():
-                self.push(above, Shape.ITEMS)
-            case ast.DictComp():
-                if node is above.key:
-                    self.end(Fate.INVERTED, above)
-                else:
-                    self.push(above, Shape.MAP)
             case ast.Subscript():
                 self.end(Fate.KEY if node is above.slice else Fate.UNKNOWN, above)
             case ast.Attribute():
-                self.member(above)
+                self.end(Fate.SIZE if above.attr in DESCRIBES else Fate.UNKNOWN, above)
             case ast.Match() | ast.MatchValue():
                 self.end(Fate.COMPARED, above)
             case ast.Expr() | ast.Raise():
@@ -125,34 +92,85 @@ class _Follower:
             case ast.IfExp() | ast.UnaryOp() | ast.If() | ast.While() | ast.Assert() | ast.comprehension():
                 self.end(Fate.COMPARED, above)
             case _:
-                self.end(Fate.UNKNOWN, above or node)
+                self.contained(node, above)
 
-    def member(self, attribute: ast.Attribute) -> None:
-        call = self.module.parent(attribute)
-        if self.tensors and attribute.attr == "data_ptr":
-            self.end(Fate.KERNEL, attribute)
-        elif self.tensors and isinstance(call, ast.Call) and call.func is attribute:
-            self.push(call, Shape.VALUE)
-        else:
-            self.end(Fate.SIZE if attribute.attr in DESCRIBES else Fate.UNKNOWN, attribute)
+    def contained(self, node: ast.AST, above: ast.AST | None) -> None:
+        """In a display or a comprehension."""
+        match above:
+            case ast.List() | ast.Set() | ast.Tuple():
+                self.element(node, above)
+            case ast.Dict():
+                index = next((i for i, value in enumerate(above.values) if value is node), None)
+                if index is None:
+                    self.end(Fate.KEY, above)
+                else:
+                    self.same(above, Shape.MAP, _constant(above.keys[index]))
+            case ast.ListComp() | ast.SetComp() | ast.GeneratorExp():
+                self.same(above, Shape.ITEMS)
+            case ast.DictComp():
+                if node is above.key:
+                    self.end(Fate.INVERTED, above)
+                else:
+                    self.same(above, Shape.MAP)
+            case _ if not self.held.tensor:
+                self.end(Fate.UNKNOWN, above or node)
 
     def element(self, node: ast.AST, sequence: ast.List | ast.Set | ast.Tuple) -> None:
         above = self.module.parent(sequence)
+        index = next(i for i, item in enumerate(sequence.elts) if item is node)
         if isinstance(above, ast.Assign) and isinstance(sequence, ast.Tuple | ast.List):
-            index = next(i for i, item in enumerate(sequence.elts) if item is node)
             for target in above.targets:
                 if isinstance(target, ast.Tuple | ast.List) and len(target.elts) == len(sequence.elts):
-                    self.assigned(target.elts[index], Shape.VALUE)
+                    self.assigned(target.elts[index])
                 else:
-                    self.push(sequence, Shape.ITEMS)
+                    self.same(sequence, Shape.ITEMS)
         elif isinstance(above, ast.Return) and not is_dtype_list(self.module, sequence):
-            if self.tensors:
-                self.returned(above, Shape.ITEMS)
+            self.returned(above, Shape.ITEMS, index)
             self.end(Fate.RETURNED, above)
         elif isinstance(above, ast.Subscript) and sequence is above.slice:
             self.end(Fate.KEY, above)
         else:
-            self.push(sequence, Shape.ITEMS)
+            self.same(sequence, Shape.ITEMS)
+
+    # What a tensor or a module of that precision meets.
+
+    def tensor(self, node: ast.AST, above: ast.AST | None) -> None:
+        match above:
+            case ast.Attribute():
+                self.member(above)
+            case ast.Subscript() if node is above.value and isinstance(above.ctx, ast.Load):
+                self.same(above)
+            case ast.For() | ast.AsyncFor() | ast.comprehension() if node is above.iter:
+                self.assigned(above.target)
+            case _:
+                self.contained(node, above)
+
+    def member(self, attribute: ast.Attribute) -> None:
+        call = self.module.parent(attribute)
+        if attribute.attr == "dtype":
+            self.push(attribute, Shape.VALUE)
+        elif attribute.attr == "data_ptr":
+            # Near the cast it is handed to a kernel; further off it tells tensors apart.
+            if self.held.origin is None or self.module.function(self.held.origin) is self.module.function(attribute):
+                self.end(Fate.KERNEL, attribute)
+        elif isinstance(call, ast.Call) and call.func is attribute:
+            self.method_of_tensor(attribute.attr, call)
+        elif attribute.attr not in _TELLS_OF and isinstance(attribute.ctx, ast.Load):
+            self.same(attribute)
+
+    def method_of_tensor(self, name: str, call: ast.Call) -> None:
+        if name in ("to", "type", "view"):
+            given = [*call.args, *(keyword.value for keyword in call.keywords)]
+            dtypes = {self.module.dtype_name(value) for value in given} - {None}
+            if name == "view" and any(str(dtype).startswith(("int", "uint")) for dtype in dtypes):
+                self.end(Fate.BITS, call)
+            is_dtype = any("dtype" in ast.unparse(value) for value in given) or any(
+                k.arg == "dtype" for k in call.keywords
+            )
+            if dtypes & _FLOATS or (is_dtype and not dtypes and name != "view"):
+                return
+        if name not in _LEAVES:
+            self.same(call)
 
     # What a sequence that holds it meets.
 
@@ -161,9 +179,9 @@ class _Follower:
             case ast.For() | ast.AsyncFor() | ast.comprehension():
                 self.assigned(above.target, Shape.VALUE)
             case ast.Subscript() if node is above.value:
-                self.push(above, Shape.ITEMS if isinstance(above.slice, ast.Slice) else Shape.VALUE)
+                self.indexed(above)
             case ast.Attribute():
-                self.method(above, Shape.ITEMS)
+                self.method(above)
             case ast.List() | ast.Tuple() | ast.Set() | ast.Expr():
                 self.end(Fate.UNKNOWN, above)
             case ast.If() | ast.While() | ast.Assert() | ast.UnaryOp() | ast.IfExp():
@@ -171,22 +189,28 @@ class _Follower:
             case _:
                 self.end(Fate.UNKNOWN, above or node)
 
+    def indexed(self, subscript: ast.Subscript) -> None:
+        if isinstance(subscript.slice, ast.Slice):
+            self.same(subscript, Shape.ITEMS)
+        elif self.may_be(_constant(subscript.slice)):
+            self.same(subscript, Shape.VALUE)
+
     # What a map that holds it as a value meets.
 
     def mapping(self, node: ast.AST, above: ast.AST | None) -> None:
         match above:
             case ast.Subscript() if node is above.value:
-                if isinstance(above.ctx, ast.Load):
-                    self.push(above, Shape.VALUE)
+                if isinstance(above.ctx, ast.Load) and self.may_be(_constant(above.slice)):
+                    self.same(above, Shape.VALUE)
             case ast.Attribute():
-                self.method(above, Shape.MAP)
+                self.method(above)
             case ast.Dict():
                 # `{**table}` copies the values; a map within a map is a record of something larger.
                 unpacked = any(
                     key is None and value is node for key, value in zip(above.keys, above.values, strict=True)
                 )
                 if unpacked:
-                    self.push(above, Shape.MAP)
+                    self.same(above)
                 else:
                     self.end(Fate.UNKNOWN, above)
             case (
@@ -196,23 +220,34 @@ class _Follower:
             case _:
                 self.end(Fate.UNKNOWN, above or node)
 
-    def method(self, attribute: ast.Attribute, shape: Shape) -> None:
-        call = self.module.parent(attribute)
-        if not isinstance(call, ast.Call) or call.func is not attribute:
-            return
-        name = attribute.attr
-        if shape is Shape.MAP and name in ("get", "pop", "setdefault", "__getitem__"):
-            self.push(call, Shape.VALUE)
+    def method(self, attribute: ast.Attribute) -> None:
+        """A method of a sequence or a map; one that is given a name is called under that."""
+        above = self.module.parent(attribute)
+        if isinstance(above, ast.Call) and above.func is attribute:
+            self.called(attribute.attr, above)
+        elif isinstance(above, ast.Assign) and isinstance(above.targets[0], ast.Name):
+            for reader in self.module.readers(above.targets[0]):
+                call = self.module.parent(reader)
+                if isinstance(call, ast.Call) and call.func is reader:
+                    self.called(attribute.attr, call)
+                else:
+                    self.end(Fate.UNKNOWN, reader)
+
+    def called(self, name: str, call: ast.Call) -> None:
+        is_map = self.held.shape is Shape.MAP
+        if is_map and name in ("get", "pop", "setdefault", "__getitem__"):
+            if not call.args or self.may_be(_constant(call.args[0])):
+                self.same(call, Shape.VALUE)
         elif name in ("copy", "union", "__or__"):
-            self.push(call, shape)
-        elif shape is Shape.MAP and name == "values":
-            self.push(call, Shape.ITEMS)
-        elif shape is Shape.MAP and name == "items":
+            self.same(call)
+        elif is_map and name == "values":
+            self.same(call, Shape.ITEMS)
+        elif is_map and name == "items":
             self.pairs(call)
-        elif shape is Shape.ITEMS and name in ("index", "count", "remove", "__contains__"):
+        elif not is_map and name in ("index", "count", "remove", "__contains__"):
             self.end(Fate.COMPARED, call)
-        elif shape is Shape.ITEMS and name == "pop":
-            self.push(call, Shape.VALUE)
+        elif not is_map and name == "pop":
+            self.same(call, Shape.VALUE)
 
     def pairs(self, call: ast.Call) -> None:
         """`for key, value in table.items()`: the second name holds the value."""
@@ -223,130 +258,38 @@ class _Follower:
         else:
             self.end(Fate.UNKNOWN, call)
 
-    # Where it is bound again.
+    # What an object that holds it as an attribute meets: a namespace of options, a record.
 
-    def assigned(self, target: ast.expr, shape: Shape) -> None:
-        if isinstance(target, ast.Name):
-            self.name(target, shape)
-        elif isinstance(target, ast.Attribute):
-            self.attribute(target, shape)
-        elif isinstance(target, ast.Tuple | ast.List) and (shape is Shape.VALUE or self.tensors):
-            # A record was unpacked: any of the names may be the one.
-            for item in target.elts:
-                self.assigned(item, Shape.VALUE)
-        else:
-            self.end(Fate.STORED, target)
+    def object(self, node: ast.AST, above: ast.AST | None) -> None:
+        if isinstance(above, ast.Subscript) and node is above.value:
+            if isinstance(above.ctx, ast.Load) and self.may_be(_constant(above.slice)):
+                self.same(above, Shape.VALUE)
+        elif isinstance(above, ast.Attribute):
+            call = self.module.parent(above)
+            if above.attr == self.held.key and isinstance(above.ctx, ast.Load):
+                self.same(above, Shape.VALUE)
+            elif above.attr == "__dict__":
+                self.same(above, Shape.MAP)
+            elif isinstance(call, ast.Call) and call.func is above:
+                self.method_of_object(above.attr, call)
 
-    def name(self, target: ast.Name, shape: Shape) -> None:
-        scope = self.module.scope_of(target)
-        owner = scope.owner(target.id) or scope
-        if not isinstance(owner.node, Function | ast.Lambda):
-            self.module.wanted.add(target.id)
-        readers = list(owner.readers(target.id))
-        later = [reader for reader in readers if self._may_follow(target, reader)]
-        for reader in later:
-            self.push(reader, shape)
-        if owner.is_class:
-            self._attribute_readers(target.id, None, shape)
-        if not later and not owner.is_class:
-            self.end(Fate.STORED if owner is self.module.names.root else Fate.TEXT, target)
+    def method_of_object(self, name: str, call: ast.Call) -> None:
+        if name in ("parse_args", "copy", "_replace", "model_copy", "parse_intermixed_args"):
+            self.same(call)
+        elif name in ("parse_known_args", "parse_args_into_dataclasses"):
+            above = self.module.parent(call)
+            target = above.targets[0] if isinstance(above, ast.Assign) else None
+            if isinstance(target, ast.Tuple | ast.List):
+                for each in target.elts[: 1 if name == "parse_known_args" else None]:
+                    self.assigned(each)
+            elif isinstance(above, ast.Subscript):
+                self.same(above)
+        elif name in ("to_dict", "dict", "model_dump", "_asdict", "asdict"):
+            self.same(call, Shape.MAP)
+        elif name in ("get", "pop") and (not call.args or self.may_be(_constant(call.args[0]))):
+            self.same(call, Shape.VALUE)
 
-    def _may_follow(self, target: ast.Name, reader: ast.Name) -> bool:
-        """Within one function a read above the assignment sees another value, unless a loop goes round both."""
-        function = self.module.function(target)
-        if function is None or self.module.function(reader) is not function or reader.lineno >= target.lineno:
-            return True
-        return any(
-            isinstance(above, ast.For | ast.While) and above.lineno <= reader.lineno
-            for above in self.module.ancestors(target)
-        )
-
-    def attribute(self, target: ast.Attribute, shape: Shape) -> None:
-        self._attribute_readers(target.attr, ast.unparse(target.value), shape)
-        self.end(Fate.STORED, target)
-
-    def _attribute_readers(self, attr: str, base: str | None, shape: Shape) -> None:
-        self.module.wanted.add("." + attr)
-        for reader in self.module.names.attributes.get(attr, ()):
-            if isinstance(reader.ctx, ast.Load) and (base is None or ast.unparse(reader.value) == base):
-                self.push(reader, shape)
-
-    # Where it leaves a function, or goes into one.
-
-    def returned(self, statement: ast.AST, shape: Shape) -> None:
-        function = self.module.function(statement)
-        if function is None:
-            self.end(Fate.RETURNED, statement)
-            return
-        self.module.wanted.add(function.name)
-        results = [c for c in self.module.names.calls.get(function.name, ()) if c.func is not statement]
-        for call in results:
-            self.push(call, shape)
-        if not results or not function.name.startswith("_"):
-            self.end(Fate.RETURNED, statement)
-
-    def parameter(self, parameter: ast.arg, shape: Shape) -> None:
-        inner = self.module.scope_of(parameter)
-        readers = list(inner.readers(parameter.arg))
-        for reader in readers:
-            self.push(reader, shape)
-        if not readers:
-            self.end(Fate.UNKNOWN, parameter)
-
-    def keyword(self, node: ast.AST, keyword: ast.keyword, shape: Shape) -> None:
-        call = self.module.parent(keyword)
-        if not isinstance(call, ast.Call):
-            self.end(Fate.UNKNOWN, keyword)
-        elif keyword.arg is None:
-            # f(**settings): every value of the map is an argument.
-            self.end(Fate.CHOOSES, call)
-        else:
-            self.argument(node, call, keyword.arg, shape)
-
-    def argument(self, node: ast.AST, call: ast.Call, keyword: str | None, shape: Shape) -> None:
-        role, guessed = calls.use(self.module, call, node, keyword)
-        if self.tensors and role is Role.OTHER and calls.is_launch(self.module, call):
-            role = Role.KERNEL
-        container = calls.container_of(call, role)
-        if role in (Role.SEQUENCE, Role.PICK) and shape is not Shape.VALUE:
-            self.push(call, Shape.ITEMS if role is Role.SEQUENCE else Shape.VALUE)
-        elif container is not None:
-            self.push(container, Shape.ITEMS)
-            if isinstance(container, ast.Name):
-                self.name_of_container(container)
-        elif role is Role.DEFAULT:
-            self.push(call, shape)
-        elif role is Role.NOTHING:
-            return
-        elif role in _FATE_OF_ROLE:
-            self.end(_FATE_OF_ROLE[role], call, guessed)
-        elif self.tensors and role in (Role.CAST, Role.REGISTER):
-            self.tensor(call, role)
-        elif role is Role.CAST and shape is Shape.VALUE:
-            needs_half = stands_in_for_others(self.module, call, self.module.target.dtype)
-            self.end(Fate.REFUSED if needs_half else calls.fate_of_cast(self.module, call), call, guessed)
-        else:
-            self.callee(node, call, keyword, shape)
-
-    def tensor(self, call: ast.Call, role: Role) -> None:
-        """A tensor goes into an operator, whose result it lives on in, or becomes a buffer of its module."""
-        if role is Role.CAST:
-            self.push(call, Shape.VALUE)
-        elif isinstance(call.args[0], ast.Constant):
-            self._attribute_readers(str(call.args[0].value), "self", Shape.VALUE)
-
-    def name_of_container(self, container: ast.Name) -> None:
-        for reader in self.module.readers(container):
-            if reader is not container:
-                self.push(reader, Shape.ITEMS)
-
-    def callee(self, node: ast.AST, call: ast.Call, keyword: str | None, shape: Shape) -> None:
-        """Go into a function of the same file; another one is taken to use its argument as what it looks like."""
-        parameter = calls.local_parameter(self.module, call, node, keyword)
-        if parameter is not None and any(self.module.scope_of(parameter).readers(parameter.arg)):
-            self.parameter(parameter, shape)
-        else:
-            self.end(Fate.CHOOSES if shape is Shape.VALUE else Fate.UNKNOWN, call, guessed=True)
+    # What it is compared with.
 
     def compares_other_things(self, node: ast.AST, compare: ast.Compare) -> bool:
         """Whether a dtype's variable is compared with words, or a word's variable with dtypes."""
@@ -359,42 +302,43 @@ class _Follower:
             return other or any(self.module.dtype_name(item) is not None for item in items)
         return bool(items) and all(isinstance(item, ast.Constant) and isinstance(item.value, str) for item in items)
 
-    def compared(self, node: ast.AST, compare: ast.Compare, shape: Shape) -> None:
-        # A variable that holds now a word and now a dtype: a comparison with the one says nothing of the other.
-        if shape is Shape.MAP or self.compares_other_things(node, compare):
+    def compared(self, node: ast.AST, compare: ast.Compare) -> None:
+        shape = self.held.shape
+        if shape in (Shape.MAP, Shape.OBJECT) or self.held.tensor:
             return
-        if shape is Shape.VALUE and isinstance(node, ast.Name) and refuses(self.module, compare, node):
-            self.end(Fate.REFUSED, compare)
-        elif isinstance(node, ast.Name) and falls_to_float16(self.module, compare):
+        guard = judged_by(self.module, compare, node) if shape is Shape.VALUE else None
+        if self.module.resolve(node) == "torch.bfloat16" and guard is not Fate.ASSERTED:
+            guard = None  # what is compared with, not what is checked
+        if guard is not None:
+            self.end(guard, compare)
+        # A variable that holds now a word and now a dtype: a comparison with the one says nothing of the other.
+        elif self.compares_other_things(node, compare):
+            if self.is_word:
+                self.end(Fate.ASKED, compare)
+        elif isinstance(node, ast.Name | ast.Attribute) and falls_to_float16(self.module, compare, node):
             self.end(Fate.FALLS, compare)
         else:
             self.end(Fate.COMPARED, compare)
 
 
-_FATE_OF_ROLE = {
-    Role.TEXT: Fate.TEXT,
-    Role.TEST: Fate.COMPARED,
-    Role.BYTES: Fate.BYTES,
-    Role.SIZE: Fate.SIZE,
-    Role.KERNEL: Fate.KERNEL,
-    Role.KEY: Fate.KEY,
-    Role.CASES: Fate.CHOOSES,
-}
+def _constant(node: ast.expr | None) -> str | int | None:
+    """A key that is written out."""
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str | int) else None
 
 
 def follow(module: Module, node: ast.AST) -> list[End]:
-    """The ends of every way that the value of an expression takes within the file."""
-    follower = _Follower(module)
-    follower.is_word = isinstance(node, ast.Constant) and isinstance(node.value, str)
-    follower.push(node, Shape.VALUE)
-    return follower.run()
+    """The ends of every way that the value of an expression takes."""
+    follower = Follower(isinstance(node, ast.Constant) and isinstance(node.value, str))
+    return follower.run([Held(module, node)])
 
 
-def follow_tensor(module: Module, node: ast.AST) -> list[End]:
-    """The ends of a tensor's way, through methods, operators, buffers and functions of the file."""
-    follower = _Follower(module, tensors=True)
-    follower.push(node, Shape.VALUE)
-    return follower.run()
+def follow_results(module: Module, node: ast.AST, *, is_tensor: bool) -> list[End]:
+    """The ends of what is made with a dtype, or of a tensor: through operators, modules, buffers and functions."""
+    follower = Follower(tensors=True)
+    if is_tensor:
+        follower.made(module, node)
+        return follower.run([])
+    return follower.run([Held(module, node)])
 
 
 def is_dtype_list(module: Module, sequence: ast.List | ast.Set | ast.Tuple) -> bool:

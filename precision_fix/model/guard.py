@@ -6,8 +6,10 @@ import ast
 import re
 from collections import Counter
 
-from precision_fix.model.kernels import near_kernel
+from precision_fix.model.fate import Fate
+from precision_fix.model.kernels import cannot_run, near_kernel
 from precision_fix.model.module import Module, remembered, unparsed
+from precision_fix.model.syntax import called
 
 
 @remembered
@@ -27,8 +29,14 @@ def accepted(module: Module, node: ast.AST) -> frozenset[str] | None:
 def _guards(module: Module, node: ast.AST, *, negated: bool) -> bool:
     """Whether the program goes on only where the comparison holds (or, negated, where it does not)."""
     test, above = node, module.parent(node)
-    while isinstance(above, ast.BoolOp | ast.UnaryOp):
-        if isinstance(above, ast.UnaryOp):
+    while isinstance(above, ast.BoolOp | ast.UnaryOp | ast.GeneratorExp | ast.ListComp):
+        if isinstance(above, ast.GeneratorExp | ast.ListComp):
+            # `all(p.dtype == dtype for p in ...)`.
+            call = module.parent(above)
+            if not isinstance(call, ast.Call) or called(call) != "all":
+                return False
+            above = call
+        elif isinstance(above, ast.UnaryOp):
             negated = not negated
         test, above = above, module.parent(above)
     if isinstance(above, ast.Call) and isinstance(above.func, ast.Attribute):
@@ -67,22 +75,62 @@ def _parts(module: Module, test: ast.BoolOp, negated: bool) -> tuple[int, Counte
     return parts.count(None), Counter(name for part in parts if part is not None for name in part)
 
 
-def is_sole_guard(module: Module, node: ast.AST) -> bool:
-    """Whether a comparison is an assertion, or a test that raises, which lets bfloat16 alone pass."""
-    return isinstance(node, ast.Compare) and accepted(module, node) == frozenset({"bfloat16"})
+# Words that programs have for float32.
+FULL_WORDS = frozenset({"no", "float32", "torch.float32", "fp32", "f32", "32-true", "32", "full", "float", "none"})
 
 
-def refuses(module: Module, compare: ast.Compare, subject: ast.AST) -> bool:
-    """Whether the guard around `subject in (...)` would refuse the target precision while it takes bfloat16.
+def judged_by(module: Module, compare: ast.Compare, subject: ast.AST) -> Fate | None:
+    """What the guard around a comparison makes of a value that was bfloat16 and becomes the target precision.
 
-    A guard that takes bfloat16 alone does not count, unless it guards a kernel: it is rewritten with what it guards.
+    None where the comparison guards nothing, or lets both through.
     """
     lets = accepted(module, compare)
-    if lets is None or compare.left is not subject:
+    is_subject = compare.left is subject or (
+        len(compare.comparators) == 1 and isinstance(compare.ops[0], ast.Eq | ast.NotEq)
+    )
+    if not is_subject:
+        return Fate.ASSERTED if lets == frozenset({"bfloat16"}) else None
+    if lets is not None and "bfloat16" in lets and module.target.dtype not in lets:
+        if cannot_run(module, compare):
+            return Fate.NEVER
+        return Fate.ASSERTED if lets == frozenset({"bfloat16"}) else Fate.REFUSED
+    if lets is not None and lets & _WORDS and not {word.lower() for word in lets} & FULL_WORDS:
+        return Fate.REFUSED
+    if lets is None and _is_asked_of(compare, subject) and _guards(module, compare, negated=False):
+        return Fate.ASSERTED  # what others are to be of: it moves by itself
+    refused = excluded(module, compare)
+    if refused & FULL_WORDS if module.target.dtype == "float32" else module.target.dtype in refused:
+        return Fate.NEVER if cannot_run(module, compare) else Fate.REFUSED
+    return None
+
+
+def refused_by(annotation: ast.expr | None) -> bool:
+    """Whether a `Literal[...]` takes a word for bfloat16 and none for float32."""
+    if annotation is None or "Literal[" not in ast.unparse(annotation):
         return False
-    if lets == frozenset({"bfloat16"}):
-        return guards_kernel(module, compare)
-    return "bfloat16" in lets and module.target.dtype not in lets
+    words = {each.value for each in ast.walk(annotation) if isinstance(each, ast.Constant)}
+    taken = {word for word in words if isinstance(word, str)}
+    return bool(taken & {"bf16", "bfloat16", "torch.bfloat16"}) and not {word.lower() for word in taken} & FULL_WORDS
+
+
+def _is_asked_of(compare: ast.Compare, subject: ast.AST) -> bool:
+    """`x.dtype == dtype`, asked with the variable."""
+    sides = (compare.left, *compare.comparators)
+    others = [side for side in sides if side is not subject]
+    is_equal = len(compare.ops) == 1 and isinstance(compare.ops[0], ast.Eq) and isinstance(subject, ast.Name)
+    return is_equal and all(isinstance(side, ast.Attribute) and side.attr == "dtype" for side in others)
+
+
+_WORDS = frozenset({"bf16", "torch.bfloat16", "'bfloat16'"})
+
+
+def excluded(module: Module, compare: ast.Compare) -> frozenset[str]:
+    """The dtypes and words that a guard refuses by name: `assert dtype != torch.float`, `if word == "no": raise`."""
+    found: frozenset[str] = frozenset()
+    for negated in (False, True):
+        if _guards(module, compare, negated=negated):
+            found |= passing(module, compare, negated=not negated) or frozenset()
+    return found
 
 
 # What a message says where something needs bfloat16, and what is asked of a tensor before its memory is handed over.
@@ -98,14 +146,14 @@ def guards_kernel(module: Module, node: ast.AST) -> bool:
 @remembered
 def _speaks_of_kernel(module: Module, statement: ast.stmt) -> bool:
     test = statement.test if isinstance(statement, ast.Assert | ast.If) else statement
+    if _LAYOUT.search(unparsed(module, test)):
+        return True
     if isinstance(statement, ast.Assert):
         said: ast.AST | None = statement.msg
     else:
         said = statement.body[-1] if isinstance(statement, ast.If) else None
     strings = (part.value for part in ast.walk(said) if isinstance(part, ast.Constant)) if said is not None else ()
-    if any(isinstance(text, str) and _NEEDS.search(text) for text in strings):
-        return True
-    return _LAYOUT.search(unparsed(module, test)) is not None
+    return any(isinstance(text, str) and _NEEDS.search(text) for text in strings)
 
 
 @remembered
@@ -117,13 +165,15 @@ def passing(module: Module, test: ast.AST, *, negated: bool = False) -> frozense
         parts = [passing(module, value, negated=negated) for value in test.values]
         known = [part for part in parts if part is not None]
         return frozenset().union(*known) if len(known) == len(parts) else None
-    if not isinstance(test, ast.Compare) or len(test.ops) != 1:
+    if not isinstance(test, ast.Compare):
         return None
+    if len(test.ops) != 1:
+        return _chained(module, test, negated=negated)
     op, right = test.ops[0], test.comparators[0]
     equal = isinstance(op, ast.Eq | ast.Is), isinstance(op, ast.NotEq | ast.IsNot)
     member = isinstance(op, ast.In), isinstance(op, ast.NotIn)
     if equal[negated]:
-        names = [module.dtype_name(side) for side in (test.left, right)]
+        names = [_named(module, side) for side in (test.left, right)]
         return frozenset(name for name in names if name) or None
     if member[negated]:
         return _members(module, right)
@@ -139,9 +189,24 @@ def _members(module: Module, container: ast.expr) -> frozenset[str] | None:
     if isinstance(container, ast.Call) and len(container.args) == 1:
         return _members(module, container.args[0])
     if isinstance(container, ast.List | ast.Tuple | ast.Set):
-        names = [module.dtype_name(item) for item in container.elts]
+        names = [_named(module, item) for item in container.elts]
         return frozenset(name for name in names if name) or None
     return None
+
+
+def _chained(module: Module, test: ast.Compare, *, negated: bool) -> frozenset[str] | None:
+    """`a.dtype == b.dtype == torch.bfloat16`."""
+    if negated or not all(isinstance(op, ast.Eq | ast.Is) for op in test.ops):
+        return None
+    names = [_named(module, side) for side in (test.left, *test.comparators)]
+    return frozenset(name for name in names if name) or None
+
+
+def _named(module: Module, node: ast.expr) -> str | None:
+    """A dtype by its name, a word as it is written; a word that is a dtype's name is put into quotes."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return f"'{node.value}'" if node.value == "bfloat16" else node.value
+    return module.dtype_name(node)
 
 
 def is_equality_assertion(call: ast.Call) -> bool:
@@ -178,11 +243,12 @@ def stands_in_for_others(module: Module, node: ast.AST, target: str) -> bool:
 _FLOAT16 = re.compile(r"(?<!b)float16\b|fp16|\.half\b")
 
 
-def falls_to_float16(module: Module, compare: ast.Compare) -> bool:
+def falls_to_float16(module: Module, compare: ast.Compare, node: ast.AST) -> bool:
     """`... if dtype == torch.bfloat16 else torch.float16`: what is no longer bfloat16 would become float16."""
     above = module.parent(compare)
     equal = len(compare.ops) == 1 and isinstance(compare.ops[0], ast.Eq)
-    if not equal or not any(module.dtype_name(side) == "bfloat16" for side in (compare.left, *compare.comparators)):
+    others = [side for side in (compare.left, *compare.comparators) if side is not node]
+    if not equal or not any(module.dtype_name(side) == "bfloat16" for side in others):
         return False
     if isinstance(above, ast.IfExp) and above.test is compare:
         return _FLOAT16.search(ast.unparse(above.orelse)) is not None

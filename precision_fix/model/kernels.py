@@ -7,10 +7,12 @@ import re
 from pathlib import PurePath
 
 from precision_fix.model.module import Module, remembered
-from precision_fix.model.vocabulary.callees import KERNEL_PACKAGES
+from precision_fix.model.syntax import called
+from precision_fix.model.vocabulary.callees import AMPERE_PACKAGES, GUESSES, KERNEL_PACKAGES, Role
 
 # Compiled extension modules by their usual names: `_C`, `_custom_ops`, `moe_cuda`.
 _EXTENSION = re.compile(r"^_C$|^_?custom_ops$|_(?:cuda|ext)$")
+_OTHER_WAY = re.compile(r"scaled_dot_product_attention|softmax|xformers|sdpa")
 _PATH = re.compile(r"(?i)kernel|triton|cutlass|cute|csrc|tilelang|deep_?gemm|flash_?(?:attn|mla|infer)")
 
 
@@ -22,6 +24,22 @@ def is_kernel(name: str | None) -> bool:
     if parts[:2] == ["torch", "ops"]:
         return len(parts) > 2 and parts[2] not in ("aten", "prims", "torchvision")
     return parts[0] in KERNEL_PACKAGES or any(_EXTENSION.search(part) for part in parts[:-1])
+
+
+def needs_ampere(name: str | None, last: str) -> bool:
+    """Whether a callee runs from compute capability 8.0 on alone."""
+    return GUESSES.get(last) is Role.NEVER or (name is not None and name.partition(".")[0] in AMPERE_PACKAGES)
+
+
+def cannot_run(module: Module, node: ast.AST) -> bool:
+    """Whether the function around a node does nothing but call such a kernel: on this GPU nobody comes here."""
+    function = module.function(node)
+    if function is None:
+        return False
+    names = [(module.resolve(call.func), called(call)) for call in ast.walk(function) if isinstance(call, ast.Call)]
+    return any(needs_ampere(*each) for each in names) and not any(
+        _OTHER_WAY.search(f"{name} {last}") for name, last in names
+    )
 
 
 def near_kernel(module: Module, node: ast.AST) -> bool:
@@ -36,7 +54,9 @@ def near_kernel(module: Module, node: ast.AST) -> bool:
 def _holds_kernel(module: Module, around: ast.AST) -> bool:
     for inner in ast.walk(around):
         if isinstance(inner, ast.Call):
-            if isinstance(inner.func, ast.Subscript) or is_kernel(module.resolve(inner.func)):
+            # `kernel[grid](...)`; a layer of a list, `self.blocks[i](x)`, is none.
+            launches = isinstance(inner.func, ast.Subscript) and isinstance(inner.func.value, ast.Name)
+            if launches or is_kernel(module.resolve(inner.func)):
                 return True
         elif isinstance(inner, ast.Import | ast.ImportFrom):
             names = [alias.name for alias in inner.names] if isinstance(inner, ast.Import) else [inner.module or ""]

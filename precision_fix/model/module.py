@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from precision_fix.model import newlines
+from precision_fix.model.around import ALONE, Around
+from precision_fix.model.blocks import Blocks, NotApart, reads
 from precision_fix.model.columns import Columns
-from precision_fix.model.scope import Definition, Names, Scope, build
+from precision_fix.model.scope import Definition, Names, Scope, build, grow
 from precision_fix.model.syntax import defaults
 from precision_fix.model.target import Target
 
@@ -18,22 +21,72 @@ _MAX_ALIASES = 8
 
 
 class Module:
-    """The tree of a file with its names resolved. Lines count from 1, columns from 0 in UTF-8 bytes, as in `ast`."""
+    """The tree of a file with its names resolved. Lines count from 1, columns from 0 in UTF-8 bytes, as in `ast`.
 
-    def __init__(self, path: str, text: str, tree: ast.Module, target: Target) -> None:
+    `blocks` are those of a text that was not parsed as a whole: what `ensure` is asked for is parsed when it is needed.
+    `around` answers what the other files of the project say.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        text: str,
+        tree: ast.Module,
+        target: Target,
+        blocks: Blocks | None = None,
+        around: Around = ALONE,
+    ) -> None:
         self.path = path
         self.text = text
         self.tree = tree
         self.target = target
+        self.around = around
         self.names: Names = build(tree)
-        # Names that the analysis asked about beyond the block that it stood in. Where the outline left out
-        # blocks that speak of them, the file is read again with those blocks.
-        self.wanted: set[str] = set()
         self.memory: dict[object, Any] = {}
         self._imports: dict[tuple[Scope, str], ast.alias | None] = {}
         self._locals: dict[Scope, dict[str, str]] = {}
         self._columns: dict[int, Columns] = {}
         self._places: dict[int, dict[ast.AST | None, int]] = {}
+        self._blocks = blocks
+        self._ensured: set[str] = set()
+        if blocks is not None:
+            self._classes(tree.body, blocks)
+
+    def ensure(self, name: str) -> None:
+        """Have every block parsed that speaks of a name, or, for `.name`, of an attribute. Raises NotApart."""
+        if self._blocks is None or name in self._ensured:
+            return
+        self._ensured.add(name)
+        self.take([*reads(self.text, name)])
+
+    def take(self, positions: Iterable[int]) -> None:
+        """Have the blocks parsed that these positions fall into. Raises NotApart."""
+        if self._blocks is None:
+            return
+        positions = [*positions]
+        for block, around in self._blocks.missing(positions):
+            try:
+                statements = self._blocks.parse(block, around, positions)
+            except NotApart:
+                raise NotApart(self.path) from None
+            holder = around.node if around is not None else self.tree
+            assert holder is not None, "a class is parsed before its methods are"
+            grow(self.names, statements, holder)
+            # What was answered before these statements were seen may be another answer now.
+            self.memory.clear()
+            if around is None:
+                self._classes(statements, self._blocks)
+
+    @staticmethod
+    def _classes(statements: list[ast.stmt], blocks: Blocks) -> None:
+        for statement in statements:
+            if isinstance(statement, ast.ClassDef):
+                blocks.class_node(statement)
+
+    @cached_property
+    def real(self) -> str:
+        """The absolute path."""
+        return os.path.abspath(self.path)  # noqa: PTH100 - links stay as they are
 
     @cached_property
     def lines(self) -> list[str]:
@@ -113,11 +166,15 @@ class Module:
     def readers(self, name: ast.Name) -> list[ast.Name]:
         """Every read of the variable that a name stands for."""
         owner = self.scope_of(name).owner(name.id)
-        return self.names.readers(owner, name.id) if owner is not None else []
+        if owner is None:
+            return []
+        if owner is self.names.root:
+            self.ensure(name.id)
+        return self.names.readers(owner, name.id)
 
     def definition(self, name: str) -> Definition | None:
         """The function or class of this name in the file, if there is just one."""
-        self.wanted.add(name)
+        self.ensure(name)
         found = self.names.definitions.get(name, [])
         return found[0] if len(found) == 1 else None
 

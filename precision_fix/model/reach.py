@@ -1,6 +1,6 @@
 """What the value of a site comes to, as a person is told it: where it ends, and whether that is all.
 
-Today these are the ends within the file (`model.flow`); what goes beyond it is said to leave it.
+The ends are those of `model.flow`, in the file and in the project around it; what goes beyond is said to leave it.
 """
 
 from __future__ import annotations
@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from precision_fix.model.fate import Fate
-from precision_fix.model.flow import End, follow
+from precision_fix.model.flow import follow
+from precision_fix.model.held import End
 from precision_fix.model.module import Module
 from precision_fix.model.site import Kind, Site
 
@@ -40,7 +41,7 @@ class Reached:
         return tuple(end for end in self.ends if end.fate in _BEYOND)
 
 
-_BEYOND = frozenset({Fate.STORED, Fate.RETURNED, Fate.UNKNOWN})
+_BEYOND = frozenset({Fate.STORED, Fate.RETURNED, Fate.HANDED, Fate.UNKNOWN, Fate.LOST})
 _WITHOUT_VALUE = frozenset({Kind.KERNEL, Kind.PACKAGE, Kind.LAUNCH, Kind.CHECKPOINT})
 
 
@@ -49,10 +50,12 @@ def reached(site: Site) -> Reached | None:
     if site.kind in _WITHOUT_VALUE:
         return None
     ends = follow(site.module, site.value) if site.kind is Kind.FLAG and site.value is not None else site.ends
-    told = {(end.line, end.fate.value): end for end in (_told(site.module, each) for each in ends)}
+    told = {(end.path, end.line, end.fate.value): end for end in (_told(site.module, each) for each in ends)}
     return Reached(tuple(end for _, end in sorted(told.items())))
 
 
 def _told(module: Module, end: End) -> Reach:
-    line = getattr(end.node, "lineno", 0) or module.statement(end.node).lineno
-    return Reach(end.fate, line, module.lines[line - 1].strip(), end.guessed)
+    there = end.module
+    line = getattr(end.node, "lineno", 0) or there.statement(end.node).lineno
+    path = "" if there is module else module.around.shown(there.real)
+    return Reach(end.fate, line, there.lines[line - 1].strip(), end.guessed, path=path)

@@ -48,8 +48,6 @@ class AnyRule:
     before: ClassVar[tuple[str, ...]] = ()
     after: ClassVar[tuple[str, ...]] = ()
     runtime: ClassVar[bool] = False
-    # The rule whose places move together with those of this one: where it left one, none is rewritten in the file.
-    moves_with: ClassVar[str | None] = None
 
     def judge(self, place: Any, /) -> Verdict | None:
         raise NotImplementedError

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from precision_fix.model.syntax import called
@@ -42,17 +42,6 @@ class Scope:
             scope = scope.parent
         return None
 
-    def readers(self, name: str) -> Iterator[ast.Name]:
-        """Every read of a name that this scope binds, here and in the scopes within."""
-        yield from self.loads.get(name, ())
-        pending = [] if self.is_class else list(self.children)
-        while pending:
-            scope = pending.pop()
-            if name in scope.bindings and not scope.is_class:
-                continue
-            yield from scope.loads.get(name, ())
-            pending.extend(scope.children)
-
 
 @dataclass(slots=True)
 class Names:
@@ -72,13 +61,20 @@ class Names:
     keywords: list[ast.keyword] = field(default_factory=list)
     strings: list[ast.Constant] = field(default_factory=list)
     star_imports: list[str] = field(default_factory=list)
-    _readers: dict[tuple[Scope, str], list[ast.Name]] | None = None
+    # The scopes that read a name, and the reads of it by the scopes that are meant.
+    readings: dict[str, list[Scope]] = field(default_factory=dict)
+    _readers: dict[str, dict[Scope, list[ast.Name]]] = field(default_factory=dict)
 
     def readers(self, scope: Scope, name: str) -> list[ast.Name]:
         """Every read of a name that a scope binds, in it and in the scopes within."""
-        if self._readers is None:
-            self._readers = _all_readers(self.root)
-        return self._readers.get((scope, name), [])
+        found = self._readers.get(name)
+        if found is None:
+            found = self._readers[name] = _by_scope(self.readings.get(name, ()), name)
+        return found.get(scope, [])
+
+    def forget(self) -> None:
+        """More was read, and may bind or read what was asked for."""
+        self._readers.clear()
 
     def scope_of(self, node: ast.AST) -> Scope:
         """The scope in which an expression is evaluated."""
@@ -93,32 +89,42 @@ class Names:
         return self.root
 
 
-def _all_readers(root: Scope) -> dict[tuple[Scope, str], list[ast.Name]]:
-    """The reads of each name by the scopes that may be meant, in one walk for all names."""
-    found: dict[tuple[Scope, str], list[ast.Name]] = {}
-    pending = [root]
-    while pending:
-        scope = pending.pop()
-        pending.extend(scope.children)
-        for name, reads in scope.loads.items():
-            above: Scope | None = scope
-            while above is not None:
-                if name in above.bindings and (above is scope or not above.is_class):
-                    found.setdefault((above, name), []).extend(reads)
-                    if not above.is_class:
-                        break
-                above = above.parent
+def _by_scope(reading: Iterable[Scope], name: str) -> dict[Scope, list[ast.Name]]:
+    """The reads of a name by the scopes that may be meant."""
+    found: dict[Scope, list[ast.Name]] = {}
+    for scope in reading:
+        above: Scope | None = scope
+        while above is not None:
+            if name in above.bindings and (above is scope or not above.is_class):
+                found.setdefault(above, []).extend(scope.loads[name])
+                if not above.is_class:
+                    break
+            above = above.parent
     return found
 
 
 def build(tree: ast.Module) -> Names:
-    """Walk the tree once. Over a large tree this loop is most of the work, hence its shape: a table in place of
-    `ast.iter_child_nodes`, and nodes without children are never put on the stack."""
+    """Walk the tree once."""
     root = Scope(tree, None)
     names = Names(root)
     names.scopes[tree] = root
+    _walk(names, [(tree, root)])
+    return names
+
+
+def grow(names: Names, statements: list[ast.stmt], holder: ast.Module | ast.ClassDef) -> None:
+    """Take in statements that were parsed later, as part of the module's body or of a class's."""
+    for statement in statements:
+        names.parents[statement] = holder
+        holder.body.append(statement)
+    _walk(names, [(statement, names.scopes[holder]) for statement in statements])
+    names.forget()
+
+
+def _walk(names: Names, pending: list[tuple[ast.AST, Scope]]) -> None:
+    """Over a large tree this loop is most of the work, hence its shape: a table in place of `ast.iter_child_nodes`,
+    and nodes without children are never put on the stack."""
     parents = names.parents
-    pending: list[tuple[ast.AST, Scope]] = [(tree, root)]
     while pending:
         node, scope = pending.pop()
         enter = _ENTER.get(type(node))
@@ -139,7 +145,6 @@ def build(tree: ast.Module) -> Names:
                 elif kind in _FIELDS:
                     parents[child] = node
                     pending.append((child, scope))
-    return names
 
 
 def _fields() -> dict[type[ast.AST], tuple[str, ...]]:
@@ -159,7 +164,12 @@ _FIELDS = _fields()
 def _name(node: ast.AST, scope: Scope, names: Names) -> Scope:
     assert isinstance(node, ast.Name)
     if isinstance(node.ctx, ast.Load):
-        scope.loads.setdefault(node.id, []).append(node)
+        reads = scope.loads.get(node.id)
+        if reads is None:
+            scope.loads[node.id] = [node]
+            names.readings.setdefault(node.id, []).append(scope)
+        else:
+            reads.append(node)
     else:
         scope.bind(node.id, node)
     return scope

@@ -8,6 +8,7 @@ from enum import Enum, auto
 from functools import lru_cache
 from typing import Any, TypeVar
 
+from precision_fix.model.around import ALONE, Around
 from precision_fix.model.target import Target
 
 Key = str | int
@@ -71,6 +72,7 @@ class Document:
     values: Mapping[tuple[Key, ...], object] = field(default_factory=dict)
     command: tuple[str, ...] = ()
     libraries: frozenset[str] = frozenset()
+    around: Around = field(default=ALONE, compare=False, repr=False)
     _mappings: dict[tuple[Key, ...], dict[str, object]] = field(default_factory=dict, compare=False, repr=False)
     _answers: dict[object, Any] = field(default_factory=dict, compare=False, repr=False)
 

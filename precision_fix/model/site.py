@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import cached_property
 
 from precision_fix.model.edit import Edit, ImportAlso, Rename, Replace
 from precision_fix.model.fate import Fate
-from precision_fix.model.flow import End, follow
+from precision_fix.model.flow import follow, follow_results
+from precision_fix.model.held import End
 from precision_fix.model.module import Module
 
 
@@ -28,6 +30,9 @@ class Kind(Enum):
     ATTENTION = auto()
     PACKAGE = auto()
     LAUNCH = auto()
+
+
+_OF_DTYPES = frozenset({Kind.DTYPE, Kind.METHOD, Kind.TENSOR_TYPE})
 
 
 @dataclass(eq=False)
@@ -51,6 +56,16 @@ class Site:
     @cached_property
     def fates(self) -> frozenset[Fate]:
         return frozenset(end.fate for end in self.ends)
+
+    @cached_property
+    def results(self) -> list[End]:
+        """What becomes of the tensors and modules that are cast to, or made in, the site's precision."""
+        return follow_results(self.module, self.node, is_tensor=self.kind is Kind.METHOD)
+
+    def meets(self, *fates: Fate) -> Iterator[End]:
+        """The ends of these fates, of the value or of what is made with it."""
+        known = dict.fromkeys([*self.ends, *self.results] if self.kind in _OF_DTYPES else self.ends)
+        return (end for end in known if end.fate in fates)
 
     @cached_property
     def chain(self) -> list[ast.AST]:

@@ -61,10 +61,10 @@ def _method(module: Module, node: ast.Attribute, name: str | None) -> Iterator[S
 
 def _imported_dtypes(module: Module) -> Iterator[Site]:
     """`from torch import bfloat16 as bf16`: every read of the name, which may not look like bfloat16 at all."""
-    for scope in module.names.scopes.values():
-        for name, bound in scope.bindings.items():
+    for scope in [*module.names.scopes.values()]:
+        for name, bound in [*scope.bindings.items()]:
             if any(isinstance(binding, ast.alias) and binding.name == "bfloat16" for binding in bound):
-                module.wanted.add(name)
+                module.ensure(name)
     pending = [module.names.root]
     while pending:
         scope = pending.pop()

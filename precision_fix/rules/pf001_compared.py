@@ -6,7 +6,6 @@ import ast
 
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, keep
-from precision_fix.model.guard import is_sole_guard
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 
@@ -30,8 +29,6 @@ class RULE(Rule):
         if not site.ends or not site.fates <= (_SIZED if kept_for_size else _HARMLESS):
             return None
         if isinstance(site.parent, ast.Dict) and site.fates != {Fate.KEY}:
-            return None
-        if any(is_sole_guard(site.module, end.node) for end in site.ends):
             return None
         if Fate.COMPARED in site.fates:
             return keep("compared with a dtype, or tested for membership")

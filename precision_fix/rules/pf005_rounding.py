@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 
+from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, keep
 from precision_fix.model.module import Module, is_direct_argument
 from precision_fix.model.rule import Rule, Stage
@@ -35,6 +36,8 @@ class RULE(Rule):
                 return keep("rounds to bfloat16 and goes back, on purpose")
             if (call.func.attr == "view" and dtypes) or call.func.attr == "set_":
                 return keep("the bits of the bfloat16 value are read or written")
+        if any(end.fate is Fate.BITS and end.origin is cast for end in site.results):
+            return keep("the bits of the bfloat16 value are read later")
         return None
 
 

@@ -48,11 +48,17 @@ def _mirrors(module: Module, test: ast.expr) -> bool:
     return equal and any(module.resolve(side) == "torch.bfloat16" for side in (test.left, *test.comparators))  # type: ignore[attr-defined]
 
 
+def _is_word(above: ast.AST | None) -> bool:
+    """`args.dtype == "bfloat16"`: what is compared with a string is a word, and no tensor's dtype."""
+    sides = (above.left, *above.comparators) if isinstance(above, ast.Compare) else ()
+    return any(isinstance(side, ast.Constant) and isinstance(side.value, str) for side in sides)
+
+
 @remembered
 def _looks_at_data(module: Module, test: ast.expr) -> bool:
     """The test reads the dtype of data, `p.dtype == ...`, or of a set of such: `... in {p.dtype for p in ...}`."""
     for node in ast.walk(test):
-        if isinstance(node, ast.Attribute) and node.attr == "dtype":
+        if isinstance(node, ast.Attribute) and node.attr == "dtype" and not _is_word(module.parent(node)):
             return True
         if isinstance(node, ast.Name):
             owner = module.scope_of(node).owner(node.id)

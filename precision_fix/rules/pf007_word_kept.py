@@ -13,7 +13,8 @@ from precision_fix.model.context import (
     tests_around,
 )
 from precision_fix.model.fate import Fate
-from precision_fix.model.finding import Verdict, keep
+from precision_fix.model.finding import Verdict, keep, manual
+from precision_fix.model.given import is_given, of_library, offered, word_of_readers
 from precision_fix.model.module import Module, remembered, unparsed
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
@@ -32,8 +33,15 @@ class RULE(Rule):
     before = ("PF004",)
 
     def judge(self, site: Site) -> Verdict | None:
-        if Fate.COMPARED in site.fates or Fate.KEY in site.fates:
-            return keep("compared, or looked up by, later")
+        tested = [
+            end for end in site.meets(Fate.COMPARED, Fate.KEY) if end.module is site.module or not of_library(site)
+        ]
+        if tested and offered(site) is None:
+            out = next(site.meets(Fate.CHOOSES, Fate.LOST), None) if is_given(site) else None
+            if out is not None:
+                where = out.where(site.module)
+                return manual(f"compared with, and handed on ({where}): see which word for it all readers take")
+            return keep("compared, or looked up by, later") if word_of_readers(site) is None else None
         sequence = container(site)
         if sequence is not None and not is_option_value(site) and not _is_all(sequence, site):
             return keep("one of a list of words")

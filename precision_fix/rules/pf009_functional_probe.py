@@ -36,12 +36,10 @@ class RULE(Rule):
 
 
 def _answers(attempt: ast.Try) -> bool:
-    """Body and handlers both end in a truth value: True after the run, False in the handler."""
-    ends = [attempt.body[-1], *(handler.body[-1] for handler in attempt.handlers)]
-    if attempt.orelse:
-        ends.append(attempt.orelse[-1])
-    values = {_truth(end) for end in ends}
-    return values >= {True, False}
+    """True after the run, False in a handler, be it under a test there."""
+    run = {_truth(end) for end in (attempt.body[-1], *attempt.orelse[-1:])}
+    handled = {_truth(node) for handler in attempt.handlers for node in ast.walk(handler) if isinstance(node, ast.stmt)}
+    return (True in run and False in handled) or (False in run and True in handled)
 
 
 def _truth(statement: ast.stmt) -> object:

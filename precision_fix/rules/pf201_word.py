@@ -7,6 +7,7 @@ import ast
 from precision_fix.model.context import receiver
 from precision_fix.model.edit import Respell
 from precision_fix.model.finding import Verdict, keep, rewrite
+from precision_fix.model.given import word_of_readers
 from precision_fix.model.module import Function
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
@@ -38,7 +39,7 @@ class RULE(Rule):
             site.module.local_name(library, site.node) for library in _OTHERS
         ):
             return keep("another library's word: nothing here is torch's")
-        new = _beside(site) or site.module.target.word(site.word)
+        new = word_of_readers(site) or _beside(site) or site.module.target.word(site.word)
         if new is None:
             return keep("a word that is no dtype of its own")
         return rewrite(f"{name} chooses a precision", Respell(site.node, site.word, new))

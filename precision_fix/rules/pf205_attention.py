@@ -6,6 +6,7 @@ import ast
 import re
 
 from precision_fix.model.context import container, receiver, tests_around
+from precision_fix.model.eager import eager_alone
 from precision_fix.model.edit import Replace, Respell
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, keep, manual, rewrite
@@ -49,12 +50,19 @@ class RULE(Rule):
         if any(_PACKED.search(unparsed(site.module, test)) for test in tests_around(site)):
             return manual(PACKED)
         if TAKES_SDPA.search(name.lower()):
-            return rewrite("flash attention needs compute capability 8.0", Respell(site.node, site.word, "sdpa"))
+            return _to_sdpa(site)
         if "attn" in name.lower() or "attention" in name.lower():
             if _SPEAKS_TRANSFORMERS.search(site.module.text):
-                return rewrite("flash attention needs compute capability 8.0", Respell(site.node, site.word, "sdpa"))
+                return _to_sdpa(site)
             return manual(f"flash attention needs compute capability 8.0: {ADVICE}")
         return keep("a word whose reader the file does not show")
+
+
+def _to_sdpa(site: Site) -> Verdict:
+    assert isinstance(site.node, ast.Constant)
+    why = eager_alone(site.module.around)
+    reason = why or "flash attention needs compute capability 8.0"
+    return rewrite(reason, Respell(site.node, site.word, "eager" if why else "sdpa"))
 
 
 def _option(site: Site) -> str | None:

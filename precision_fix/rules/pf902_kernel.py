@@ -7,8 +7,8 @@ import re
 
 from precision_fix.model.calls import role
 from precision_fix.model.fate import Fate
-from precision_fix.model.finding import Verdict, manual
-from precision_fix.model.flow import follow_tensor
+from precision_fix.model.finding import Verdict, held, manual
+from precision_fix.model.held import End
 from precision_fix.model.kernels import is_kernel
 from precision_fix.model.module import Module, remembered
 from precision_fix.model.rule import Rule, Stage
@@ -40,20 +40,36 @@ class RULE(Rule):
         if site.kind is Kind.KERNEL:
             return manual("Triton: the kernel itself names bfloat16, which does not compile below 8.0")
         if site.kind is Kind.DTYPE and Fate.KERNEL in site.fates:
-            return manual("goes to an operator that takes nothing else")
+            return held("goes to an operator that takes nothing else")
         if _said_by_author(site):
             return manual("the author says that nothing else will do")
         tensor = _tensor(site)
         if tensor is not None and _is_handed_over(site.module, tensor):
             return manual("an output buffer of something that the file does not show")
-        if tensor is not None and any(end.fate is Fate.KERNEL for end in follow_tensor(site.module, tensor)):
-            return manual("the tensor goes to an operator that takes nothing else")
-        return None
+        end = _need(site)
+        if end is None:
+            return None
+        if end.fate is Fate.NEVER:
+            return held(f"goes to a kernel that does not run on this GPU ({end.where(site.module)})")
+        return held(f"the tensor goes to an operator that takes nothing else ({end.where(site.module)})")
+
+
+def _need(site: Site) -> End | None:
+    """The kernel that all goes to that is made with the site; where other things are made as well, those decide."""
+    made = {end.origin for end in site.results} | {e.node for e in site.results if e.fate is Fate.CHOOSES}
+    made -= {None}
+    needs = {end.origin: end for end in site.results if end.fate in (Fate.KERNEL, Fate.NEVER) and end.origin in made}
+    here = next((end for origin, end in needs.items() if end.fate is Fate.KERNEL and origin in site.chain), None)
+    if here is not None or not needs:
+        return here
+    return next(iter(needs.values())) if needs.keys() >= made else None
 
 
 def _said_by_author(site: Site) -> bool:
     """A comment above the statement or its branch, or a message in that branch, says so."""
     statement = site.statement
+    if isinstance(site.parent, ast.Compare):
+        return False  # the message of a guard: whether something behind it needs it, is asked there
     around = site.module.parent(statement)
     said = [_said_above(site.module, statement)]
     if isinstance(around, ast.If):
@@ -73,7 +89,9 @@ def _said_above(module: Module, statement: ast.stmt) -> tuple[bool, bool]:
 
 @remembered
 def _said_in_branch(module: Module, branch: ast.If) -> tuple[bool, bool]:
-    strings = (node.value for each in branch.body for node in ast.walk(each) if isinstance(node, ast.Constant))
+    # What an assertion says is told of the assertion.
+    rest = (each for each in branch.body if not isinstance(each, ast.Assert))
+    strings = (node.value for each in rest for node in ast.walk(each) if isinstance(node, ast.Constant))
     return _demands("\n".join([module.comments_above(branch), *(text for text in strings if isinstance(text, str))]))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from precision_fix.model.fate import Fate
-from precision_fix.model.finding import Verdict, manual
+from precision_fix.model.finding import Verdict, held
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 
@@ -16,16 +16,16 @@ class RULE(Rule):
         "float32: something behind it needs a half precision. Rewriting the value alone would make the program "
         "raise."
     )
-    kinds = frozenset({Kind.DTYPE})
+    kinds = frozenset({Kind.DTYPE, Kind.METHOD, Kind.WORD})
     stage = Stage.REPORTED
     before = ("PF902",)
 
     def judge(self, site: Site) -> Verdict | None:
         target = site.module.target.dtype
-        for end in site.ends:
-            line = getattr(end.node, "lineno", 0)
+        for end in site.meets(Fate.REFUSED, Fate.FALLS):
+            where = end.where(site.module)
             if end.fate is Fate.REFUSED:
-                return manual(f"the guard on line {line} would refuse {target}: change both, or neither")
-            if end.fate is Fate.FALLS and target != "float16":
-                return manual(f"the test on line {line} would then choose float16: change both, or neither")
+                return held(f"the guard on {where} would refuse {target}: change both, or neither")
+            if target != "float16":
+                return held(f"the test on {where} would then choose float16: change both, or neither")
         return None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 
+from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, manual
+from precision_fix.model.held import End
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 
@@ -21,21 +23,30 @@ class RULE(Rule):
     stage = Stage.REPORTED
 
     def judge(self, site: Site) -> Verdict | None:
-        negated = False
-        node = site.node
-        for above in site.module.ancestors(site.node):
-            if isinstance(above, ast.UnaryOp) and isinstance(above.op, ast.Not):
-                negated = not negated
-            elif isinstance(above, ast.Assert):
-                return manual("asserts that the GPU has bfloat16") if node is above.test and not negated else None
-            elif isinstance(above, ast.If) and node is above.test:
-                refusing = above.body if negated else above.orelse
-                raises = bool(refusing) and _ends(refusing[-1])
-                return manual("raises where the GPU has no bfloat16") if raises else None
-            elif not isinstance(above, ast.BoolOp):
-                return None
-            node = above
+        # A function that returns a probe is one: its callers may assert on it.
+        for end in site.ends:
+            if end.fate is Fate.COMPARED:
+                why = _refuses(end)
+                if why is not None:
+                    return manual(why if end.module is site.module else f"{why} ({end.where(site.module)})")
         return None
+
+
+def _refuses(end: End) -> str | None:
+    """Why the program would not go on where the probe says no."""
+    above, negated = end.node, False
+    test: ast.AST | None = above.test if isinstance(above, ast.If | ast.Assert) else None
+    if isinstance(above, ast.UnaryOp) and isinstance(above.op, ast.Not):
+        negated, test, outer = True, above, end.module.parent(above)
+        while isinstance(outer, ast.BoolOp):
+            test, outer = outer, end.module.parent(outer)
+        above = outer if outer is not None else above
+    if isinstance(above, ast.Assert) and test is above.test:
+        return None if negated else "asserts that the GPU has bfloat16"
+    if isinstance(above, ast.If) and test is above.test:
+        refusing = above.body if negated else above.orelse
+        return "raises where the GPU has no bfloat16" if refusing and _ends(refusing[-1]) else None
+    return None
 
 
 def _ends(statement: ast.stmt) -> bool:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from precision_fix.model.finding import Verdict, manual
+from precision_fix.model.fate import Fate
+from precision_fix.model.finding import Verdict, held
 from precision_fix.model.guard import stands_in_for_others
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
+
+_MAY_NEED = (Fate.KERNEL, Fate.NEVER, Fate.REFUSED, Fate.HANDED, Fate.LOST)
 
 
 class RULE(Rule):
@@ -22,6 +25,14 @@ class RULE(Rule):
     runtime = True
 
     def judge(self, site: Site) -> Verdict | None:
-        if stands_in_for_others(site.module, site.node, site.module.target.dtype):
-            return manual("stands in for every dtype that is no half precision: what follows needs one")
-        return None
+        module = site.module
+        if not stands_in_for_others(module, site.node, module.target.dtype):
+            return None
+        # Nobody is seen to whom the dtype itself is given.
+        unseen = (end for end in site.ends if end.fate is Fate.RETURNED)
+        need = next(unseen, None) or next(site.meets(*_MAY_NEED), None)
+        if need is None:
+            return None  # nothing that follows takes a half precision alone
+        return held(
+            f"stands in for every dtype that is no half precision: what follows may need one ({need.where(module)})"
+        )

@@ -13,20 +13,30 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Protocol, cast
 
+from precision_fix.model.around import ALONE, Around
 from precision_fix.model.selection import ALL, Selection
 from precision_fix.model.target import Target
 from precision_fix.model.vocabulary import needles
 from precision_fix.sources import sift
-from precision_fix.sources.analysis import Analysis
+from precision_fix.sources.analysis import Analysis, Left
 
 
 class Source(Protocol):
     """What a module here offers for one kind of file."""
 
-    def analyse(self, path: str, text: str, target: Target, selection: Selection = ALL) -> Analysis:
+    def analyse(
+        self,
+        path: str,
+        text: str,
+        target: Target,
+        selection: Selection = ALL,
+        around: Around = ALONE,
+        left: Left | None = None,
+    ) -> Analysis:
         """Find the sites of a text and judge them. Raises Unparsable.
 
-        All of them are judged, and then only what the selected rules said is told and edited.
+        All of them are judged, and then only what the selected rules said is told and edited. `around` is the project
+        that the file lies in; `left` are places that are not rewritten after all.
         """
 
     def parse(self, text: str) -> object:
@@ -70,7 +80,7 @@ def _module(name: str) -> Source:
 
 
 # They keep what the other files of a project say.
-_REMEMBER = ("programs", "project", "refusals")
+_REMEMBER = ("programs", "project")
 
 
 def forget() -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from precision_fix.model.edit import Edit, Splice
 from precision_fix.model.finding import Finding
+from precision_fix.model.moves import Move
+
+#: Places that are not rewritten after all, by line and column, each with the reason.
+Left = Mapping[tuple[int, int], str]
 
 
 class Unparsable(ValueError):
@@ -30,6 +34,7 @@ class Stretch:
 class Analysis:
     """What the rules said of a text: findings in the order of their places, and the edits that follow from them.
 
+    `moves` are the places that change together with others, in this file or elsewhere, or not at all.
     `unanswered` are the places of which no rule knows a meaning; they are kept only while somebody listens.
     """
 
@@ -37,6 +42,7 @@ class Analysis:
     stretches: list[Stretch] = field(default_factory=list)
     splices: list[Splice] = field(default_factory=list)
     unused_keeps: list[int] = field(default_factory=list)
+    moves: list[Move] = field(default_factory=list)
     unanswered: list[Finding] = field(default_factory=list)
 
     @property

@@ -9,7 +9,7 @@ from precision_fix.model.hearing import ask
 from precision_fix.model.rule import AnyRule, LineRule, Lines, SettingRule
 from precision_fix.model.setting import Form, Setting
 from precision_fix.rules import rules_of
-from precision_fix.sources.refusals import check_setting
+from precision_fix.sources.against import checked
 
 Said = tuple[AnyRule, Verdict]
 
@@ -21,7 +21,7 @@ def about_setting(setting: Setting) -> Said | None:
         return None
     rule, verdict = answer
     # PF501's word is that of no library: the project itself may be what reads it.
-    return rule, check_setting(setting, verdict, anybody=rule.code == "PF501")
+    return rule, checked(setting, verdict, anybody=rule.code == "PF501")
 
 
 def about_line(line: str, lines: Lines) -> Said | None:

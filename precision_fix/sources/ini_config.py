@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from precision_fix.model import newlines
+from precision_fix.model.around import ALONE, Around
 from precision_fix.model.selection import ALL, Selection
 from precision_fix.model.setting import Form
 from precision_fix.model.target import Target
 from precision_fix.model.vocabulary.truth import off_like
 from precision_fix.sources import json_config, settings
-from precision_fix.sources.analysis import Analysis
+from precision_fix.sources.analysis import Analysis, Left
 from precision_fix.sources.comments import Keeps
 from precision_fix.sources.jsontext import Scalar
 from precision_fix.sources.spelling import within_quotes
@@ -31,16 +32,23 @@ _VARIABLE = re.compile(r"[ \t]*(?:export[ \t]+)?")
 _TRUE = frozenset({"true", "yes", "on", "1"})
 
 
-def analyse(path: str, text: str, target: Target, selection: Selection = ALL) -> Analysis:
+def analyse(
+    path: str,
+    text: str,
+    target: Target,
+    selection: Selection = ALL,
+    around: Around = ALONE,
+    left: Left | None = None,
+) -> Analysis:
     """Find the settings of a text and judge them. Raises Unparsable."""
     if _is_json(text):
-        return json_config.analyse(path, text, target, selection)
+        return json_config.analyse(path, text, target, selection, around)
     if not settings.may_speak(text, comment=("#", ";")):
         return Analysis()
     document = list(_scalars(text))
     keeps = Keeps(text, [(each.start, each.end) for each in document])
     form = Form.VARIABLE if ".env" in Path(path).name else Form.KEY
-    return settings.judge(path, text, [document], keeps, spell, target, selection, form)
+    return settings.judge(path, text, [document], keeps, spell, target, selection, form, around)
 
 
 def parse(text: str) -> object:

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from precision_fix.model.around import ALONE, Around
 from precision_fix.model.selection import ALL, Selection
 from precision_fix.model.target import Target
 from precision_fix.sources import settings
-from precision_fix.sources.analysis import Analysis
+from precision_fix.sources.analysis import Analysis, Left
 from precision_fix.sources.comments import Keeps
 from precision_fix.sources.jsontext import scalars
 from precision_fix.sources.spelling import in_quotes_or_false
 
 
-def analyse(path: str, text: str, target: Target, selection: Selection = ALL) -> Analysis:
+def analyse(
+    path: str,
+    text: str,
+    target: Target,
+    selection: Selection = ALL,
+    around: Around = ALONE,
+    left: Left | None = None,
+) -> Analysis:
     """Find the settings of a text and judge them. Raises Unparsable."""
     if not settings.may_speak(text, comment="//"):
         return Analysis()
     document = list(scalars(text, comments=True))
     keeps = Keeps(text, [(each.start, each.end) for each in document])
-    return settings.judge(path, text, [document], keeps, in_quotes_or_false, target, selection)
+    return settings.judge(path, text, [document], keeps, in_quotes_or_false, target, selection, around=around)
 
 
 def parse(text: str) -> object:

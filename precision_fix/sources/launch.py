@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from precision_fix.model import hearing
+from precision_fix.model.around import ALONE, Around
 from precision_fix.model.edit import GiveName, GiveValue, Splice, TakeOut
 from precision_fix.model.finding import Action, Finding, Verdict, keep, manual
 from precision_fix.model.hearing import SILENT, Hearing, heard
@@ -20,7 +21,7 @@ from precision_fix.model.selection import ALL, Selection
 from precision_fix.model.setting import Declared, Document, Key, Setting
 from precision_fix.model.target import Target
 from precision_fix.model.vocabulary.truth import off_like
-from precision_fix.sources.analysis import Analysis, Unparsable
+from precision_fix.sources.analysis import Analysis, Left, Unparsable
 from precision_fix.sources.asking import Said, about_line, about_setting
 from precision_fix.sources.commands import Program
 from precision_fix.sources.comments import Keeps
@@ -50,13 +51,20 @@ class Place:
     hearings: tuple[Hearing, ...] = ()
 
 
-def analyse(path: str, text: str, target: Target, selection: Selection = ALL) -> Analysis:
+def analyse(
+    path: str,
+    text: str,
+    target: Target,
+    selection: Selection = ALL,
+    around: Around = ALONE,
+    left: Left | None = None,
+) -> Analysis:
     """Find the settings of a script and judge them. Raises Unparsable."""
     analysis = Analysis()
     dialect, lines = read(path, text)
     keeps = Keeps(text, [(word.start, word.end) for each in lines for word in each.words])
     positions = Positions(text)
-    places = _places(_Asking(path, target), text, found(lines, dialect))
+    places = _places(_Asking(path, target, around), text, found(lines, dialect))
     for place in (*places, *_written(lines)):
         verdict = keeps.heed(place.verdict, place.code, _kept_on(place, positions))
         if not selection.takes(place.code):
@@ -101,7 +109,7 @@ def parse(text: str) -> object:
     return text
 
 
-def settings_in(text: str, target: Target, *, path: str = "") -> list[Place]:
+def settings_in(text: str, target: Target, *, path: str = "", around: Around = ALONE) -> list[Place]:
     """The settings of a shell text, in their order. Text that does not read as shell has none.
 
     `path` is the file that the text is of: programs are looked for near it.
@@ -110,10 +118,12 @@ def settings_in(text: str, target: Target, *, path: str = "") -> list[Place]:
         in_shell = commands(text)
     except Unparsable:
         return []
-    return _places(_Asking(path, target), text, found(in_shell))
+    return _places(_Asking(path, target, around), text, found(in_shell))
 
 
-def settings_of(words: Sequence[str], target: Target, *, path: str = "") -> dict[int, list[Place]]:
+def settings_of(
+    words: Sequence[str], target: Target, *, path: str = "", around: Around = ALONE
+) -> dict[int, list[Place]]:
     """What is said of each word of a command that is given as a list of words: an option, with its value or alone.
 
     The verdict's `change` tells what is to be done; the offsets of the places mean nothing.
@@ -126,7 +136,7 @@ def settings_of(words: Sequence[str], target: Target, *, path: str = "") -> dict
     for each in found([Command(line, listed=True)]):
         if not each.remote:
             by_word.setdefault(each.index, []).append(each)
-    asking = _Asking(path, target)
+    asking = _Asking(path, target, around)
     return {index: _places(asking, "", settings) for index, settings in by_word.items()}
 
 
@@ -159,9 +169,10 @@ def _places(asking: _Asking, text: str, settings: Sequence[Found]) -> list[Place
 class _Asking:
     """Asks about the settings of a text: what stands around many of them is put together once."""
 
-    def __init__(self, path: str, target: Target) -> None:
+    def __init__(self, path: str, target: Target, around: Around) -> None:
         self._path = path
         self._target = target
+        self._around = around
         # By their identity: the settings that hold them live longer.
         self._documents: dict[tuple[int, Program], Document] = {}
         self._extents: dict[int, tuple[int, int]] = {}
@@ -199,7 +210,7 @@ class _Asking:
         if key not in self._documents:
             values: dict[tuple[Key, ...], object] = {tuple(n.split(".")): v for n, v in each.options.items()}
             libraries = libraries_near(self._path) if self._path else frozenset()
-            self._documents[key] = Document(self._path, values, program.command, libraries)
+            self._documents[key] = Document(self._path, values, program.command, libraries, self._around)
         return self._documents[key]
 
     def _extent(self, line: Line) -> tuple[int, int]:

@@ -113,7 +113,7 @@ def _answers(
 ) -> Iterator[Answer]:
     from precision_fix.sources.launch import settings_in
 
-    places = settings_in(text, module.target, path=module.path)
+    places = settings_in(text, module.target, path=module.path, around=module.around)
     splices = [splice for place in places if place.verdict.action is Action.REWRITE for splice in place.splices]
     edits: tuple[Edit, ...] = (edit(spliced(text, splices)),) if splices else ()
     for place in places:
@@ -192,7 +192,7 @@ def _settings_of(module: Module, line: ast.expr) -> dict[int, list[Place]]:
         each.value if isinstance(each, ast.Constant) and isinstance(each.value, str) else "$_"
         for each in _words_of(line)
     ]
-    return settings_of(texts, module.target, path=module.path)
+    return settings_of(texts, module.target, path=module.path, around=module.around)
 
 
 @remembered
@@ -242,7 +242,7 @@ def _json(module: Module, node: ast.Constant, value: str) -> Iterator[Answer]:
         return
     from precision_fix.sources import json_config
 
-    analysis = json_config.analyse(module.path, value, module.target)
+    analysis = json_config.analyse(module.path, value, module.target, around=module.around)
     edits: tuple[Edit, ...] = (Respell(node, value, spliced(value, analysis.splices)),) if analysis.splices else ()
     lines = Positions(value)
     for finding in analysis.findings:

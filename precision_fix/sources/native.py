@@ -7,12 +7,13 @@ from collections import Counter
 from dataclasses import replace
 
 from precision_fix.model import hearing, newlines
+from precision_fix.model.around import ALONE, Around
 from precision_fix.model.finding import Finding, keep
 from precision_fix.model.rule import Lines
 from precision_fix.model.selection import ALL, Selection
 from precision_fix.model.target import Target
 from precision_fix.rules import rule
-from precision_fix.sources.analysis import Analysis
+from precision_fix.sources.analysis import Analysis, Left
 from precision_fix.sources.asking import about_line
 from precision_fix.sources.comments import Keeps
 
@@ -33,7 +34,14 @@ _GPU = re.compile(
 )
 
 
-def analyse(path: str, text: str, target: Target, selection: Selection = ALL) -> Analysis:
+def analyse(
+    path: str,
+    text: str,
+    target: Target,
+    selection: Selection = ALL,
+    around: Around = ALONE,
+    left: Left | None = None,
+) -> Analysis:
     """Find the lines that speak of bfloat16 and say what they need. It has no edits, whatever the target is."""
     analysis = Analysis()
     # What runs on the CPU has its own bfloat16, which works.

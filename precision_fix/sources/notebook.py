@@ -15,13 +15,14 @@ from difflib import SequenceMatcher
 from pathlib import Path
 
 from precision_fix.model import newlines
+from precision_fix.model.around import ALONE, Around
 from precision_fix.model.edit import Splice, spliced
 from precision_fix.model.finding import Action, Finding
 from precision_fix.model.selection import ALL, Selection
 from precision_fix.model.target import Target
 from precision_fix.model.vocabulary.spellings import CORE
-from precision_fix.sources import NOTEBOOK, cells, format_of, magics, python
-from precision_fix.sources.analysis import Analysis, Stretch, Unparsable
+from precision_fix.sources import NOTEBOOK, PYTHON, cells, format_of, magics, python
+from precision_fix.sources.analysis import Analysis, Left, Stretch, Unparsable
 from precision_fix.sources.cells import Cell
 from precision_fix.sources.magics import Kind, Part
 from precision_fix.sources.positions import Positions
@@ -36,12 +37,19 @@ def parse(text: str) -> object:
     return cells.read(text)
 
 
-def analyse(path: str, text: str, target: Target, selection: Selection = ALL) -> Analysis:
+def analyse(
+    path: str,
+    text: str,
+    target: Target,
+    selection: Selection = ALL,
+    around: Around = ALONE,
+    left: Left | None = None,
+) -> Analysis:
     """Find the sites in the code cells of a notebook and judge them. Raises Unparsable."""
     code = cells.read(text).python
     if not NOTEBOOK.may_hold_a_site(json.dumps([cell.text for cell in code]).encode()):
         return Analysis()
-    found = _Found(path, text, target, selection)
+    found = _Found(path, text, target, selection, around)
     understood = [(cell, magics.understand(cell.text)) for cell in code]
     found.add_python([(cell, each.python) for cell, each in understood])
     for cell, each in understood:
@@ -81,11 +89,12 @@ class _Sheet:
 class _Found:
     """What is found in the texts of a notebook, by places of the file."""
 
-    def __init__(self, path: str, file: str, target: Target, selection: Selection) -> None:
+    def __init__(self, path: str, file: str, target: Target, selection: Selection, around: Around) -> None:
         self.path = path
         self.file = file
         self.target = target
         self.selection = selection
+        self.around = around
         self._known = (0, 1, 0)
         self._findings: list[tuple[int, Finding]] = []
         self._keeps: list[int] = []
@@ -153,7 +162,9 @@ class _Found:
         source = format_.source()
         sheet = _Sheet(head + text, [cell], [len(head)], part.start)
         try:
-            analysis = source.analyse(str(Path(self.path).parent / name), sheet.text, self.target, self.selection)
+            place = str(Path(self.path).parent / name)
+            around = ALONE if format_ is PYTHON else self.around
+            analysis = source.analyse(place, sheet.text, self.target, self.selection, around)
         except Unparsable as error:
             where = name if part.kind is Kind.FILE else "this command"
             self._report(cell, part.start, part.end, f"{where} {error}")

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import warnings
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 
 from precision_fix.model import hearing, newlines
+from precision_fix.model.around import ALONE, Around
+from precision_fix.model.blocks import Blocks, NotApart, long_strings, occurrences, parsed
 from precision_fix.model.edit import Edit
-from precision_fix.model.finding import Action, Finding, Verdict, manual
+from precision_fix.model.finding import Action, Finding, manual
 from precision_fix.model.hearing import SILENT, Hearing, heard
+from precision_fix.model.linked import moves_with, place_of
 from precision_fix.model.module import Module
+from precision_fix.model.moves import Move, Place
+from precision_fix.model.moves import left as groups_left
 from precision_fix.model.rule import Rule
 from precision_fix.model.selection import ALL, Selection
 from precision_fix.model.site import Kind, Site
@@ -22,19 +29,26 @@ from precision_fix.model.target import Target
 from precision_fix.model.vocabulary.needles import BFLOAT16, ELSEWHERE, FLASH
 from precision_fix.model.vocabulary.spellings import QUIET_WORDS, STYLES, TAG
 from precision_fix.rules import rules_of
-from precision_fix.sources.analysis import Analysis, Stretch, Unparsable
+from precision_fix.sources.analysis import Analysis, Left, Stretch, Unparsable
 from precision_fix.sources.comments import Keeps
 from precision_fix.sources.launch_strings import Answer, launch_lines
-from precision_fix.sources.outline import long_strings, occurrences, outline, whole
 from precision_fix.sources.positions import Positions
 
-_ROUNDS = 4
+# How many files around one may turn out not to parse apart before it is judged by itself.
+_MOST_READ_ANEW = 12
 # libcst's native parser recurses: an expression nested more deeply than this is not given to it.
 _MAX_DEPTH = 100
 
 
 def analyse(
-    path: str, text: str, target: Target, selection: Selection = ALL, *, blocks: Sequence[int] = ()
+    path: str,
+    text: str,
+    target: Target,
+    selection: Selection = ALL,
+    around: Around = ALONE,
+    left: Left | None = None,
+    *,
+    blocks: Sequence[int] = (),
 ) -> Analysis:
     """Find the sites of a text and judge them; those of the selected rules count. Raises Unparsable.
 
@@ -45,39 +59,52 @@ def analyse(
     hits = {*_mentions(text), *occurrences(text, ELSEWHERE), *(occurrences(text, FLASH) if "flash" in text else ())}
     if not hits:
         return Analysis(unused_keeps=keeps.unused)
-    module, answers, silent = _understand(path, text, hits, target)
+    module, answers, silent = _understand(path, text, hits, target, around)
     if blocks:
         _check_blocks(module.tree, blocks)
-    places = _Places(module)
+    analysis = _told(module, answers, keeps, selection, left)
+    for site in silent if hearing.is_heard() else ():
+        finding = Finding(path, *_Places(module).of(site), "", Action.KEEP, site.token, SILENT)
+        analysis.unanswered.append(heard(finding, _heard(site)))
+    analysis.unused_keeps = keeps.unused
+    if around is ALONE:
+        module.release()
+    return analysis
+
+
+def _told(module: Module, answers: Sequence[Answer], keeps: Keeps, selection: Selection, left: Left | None) -> Analysis:
+    """What the answers come to: one finding a place, what moves with it, and the edits."""
     analysis = Analysis()
-    decided: dict[tuple[int, int], tuple[Finding, tuple[Edit, ...]]] = {}
-    left = {rule.code for _, rule, verdict in answers if verdict.action is Action.MANUAL}
+    places = _Places(module)
+    decided: dict[tuple[int, int], tuple[Finding, tuple[Edit, ...], Move]] = {}
     for site, rule, verdict in answers:
-        if rule.moves_with in left and verdict.action is Action.REWRITE:
-            verdict = manual(f"something near it was left ({rule.moves_with}): both change, or neither")
         line, column = places.of(site)
         verdict = keeps.heed(verdict, rule.code, [line])
         by_runtime = rule.runtime and verdict.action is Action.MANUAL
-        finding = Finding(path, line, column, rule.code, verdict.action, site.token, verdict.reason, by_runtime)
+        finding = Finding(module.path, line, column, rule.code, verdict.action, site.token, verdict.reason, by_runtime)
         known = decided.get((line, column))
+        action = verdict.action if selection.takes(rule.code) else Action.KEEP
+        move = Move(
+            Place(module.real, line, column), action, verdict.part, moves_with(site, verdict), rule.code == "PF103"
+        )
         # A word may be a flag's name as well: one place, one finding, and a change counts for more.
-        chosen = (finding, verdict.edits) if known is None or verdict.action is Action.REWRITE else known
+        chosen = (finding, verdict.edits, move) if known is None or verdict.action is Action.REWRITE else known
         if mine := _heard(site):
             others = known[0].hearings if known and chosen is not known else ()
-            chosen = heard(chosen[0], (*others, *mine)), chosen[1]
+            chosen = heard(chosen[0], (*others, *mine)), chosen[1], chosen[2]
         decided[line, column] = chosen
-    for site in silent if hearing.is_heard() else ():
-        finding = Finding(path, *places.of(site), "", Action.KEEP, site.token, SILENT)
-        analysis.unanswered.append(heard(finding, _heard(site)))
+    analysis.moves = [move for _, _, move in decided.values() if move.counts]
+    if left is None and module.around is ALONE:
+        left = {(place.line, place.column): why for place, why in groups_left(analysis.moves).items()}
     all_edits: list[Edit] = []
-    for _, (finding, edits) in sorted(decided.items()):
+    for place_, (finding, edits, _) in sorted(decided.items(), key=lambda each: each[0]):
+        if left and place_ in left and finding.action is Action.REWRITE:
+            finding, edits = replace(finding, action=Action.MANUAL, reason=left[place_]), ()
         if selection.takes(finding.code):
             analysis.findings.append(finding)
             all_edits.extend(edits)
     if all_edits:
-        analysis.stretches.append(Stretch(text, all_edits))
-    analysis.unused_keeps = keeps.unused
-    module.release()
+        analysis.stretches.append(Stretch(module.text, all_edits))
     return analysis
 
 
@@ -108,17 +135,7 @@ def _judge(site: Site) -> Answer | None:
         return site, rule, manual("inside an f-string, whose parts this version of Python does not place")
     if any(_depth(edit.node) > _MAX_DEPTH for edit in verdict.edits):
         return site, rule, manual("nested too deeply to edit safely")
-    return site, rule, _checked(site, verdict)
-
-
-def _checked(site: Site, verdict: Verdict) -> Verdict:
-    """The verdict, unless the project's own code refuses what a place would become."""
-    if verdict.action is not Action.REWRITE:
-        return verdict
-    # Only a run that changes something reads the project's other files.
-    from precision_fix.sources.refusals import check_site
-
-    return check_site(site, verdict)
+    return site, rule, verdict
 
 
 def _is_where_it_says(module: Module, node: ast.AST) -> bool:
@@ -147,28 +164,35 @@ def _depth(node: ast.AST) -> int:
     return deepest
 
 
-def _understand(path: str, text: str, hits: set[int], target: Target) -> tuple[Module, list[Answer], list[Site]]:
-    """Judge the sites in the outline of a text; as long as the rules ask for names beyond it, in a wider outline.
+_Understood = tuple[Module, list[Answer], list[Site]]
+
+
+def _understand(path: str, text: str, hits: set[int], target: Target, around: Around) -> _Understood:
+    """Judge the sites in the blocks of a text that speak of them; where one does not parse apart, in all of it.
 
     Gives the sites of which no rule knows a meaning as well.
     """
-    asked: set[str] = set()
-    part = outline(text, hits)
-    for round_ in range(_ROUNDS):
-        module = Module(path, part, _parse_part(part, text), target)
-        judged = [(site, _judge(site)) for site in sites(module)]
-        answers: list[Answer] = [answer for _, answer in judged if answer is not None]
-        answers += launch_lines(module)
-        new = module.wanted - asked
-        if not new or round_ == _ROUNDS - 1:
-            break
-        asked |= new
-        hits.update(whole(text, new))
-        wider = outline(text, hits)
-        if wider == part:
-            break
-        module.release()
-        part = wider
+    for _ in range(_MOST_READ_ANEW if around is not ALONE else 0):
+        try:
+            return _answers(around.own(path, text, hits))
+        except NotApart as apart:
+            # Another file that does not parse apart is read as a whole, and then this one is judged anew.
+            if apart.args in ((), (path,)):
+                parse(text)
+                around.read_whole(os.path.abspath(path))  # noqa: PTH100
+            else:
+                around.read_whole(os.path.abspath(apart.args[0]))  # noqa: PTH100
+    try:
+        blocks = Blocks(text)
+        return _answers(Module(path, text, parsed(blocks.take(hits)), target, blocks))
+    except NotApart:
+        return _answers(Module(path, text, parse(text), target))
+
+
+def _answers(module: Module) -> _Understood:
+    judged = [(site, _judge(site)) for site in sites(module)]
+    answers: list[Answer] = [answer for _, answer in judged if answer is not None]
+    answers += launch_lines(module)
     return module, answers, [site for site, answer in judged if answer is None]
 
 
@@ -207,13 +231,6 @@ def _may_be_site(token: re.Match[str], text: str) -> bool:
     return token[0] in _WHOLE or (is_flag(token[0]) and _SET.match(text, token.end()) is not None)
 
 
-def _parse_part(part: str, whole: str) -> ast.Module:
-    try:
-        return parse(part)
-    except Unparsable:
-        return parse(whole)
-
-
 def parse(text: str) -> ast.Module:
     """`ast.parse`, with every way of failing turned into Unparsable."""
     try:
@@ -245,13 +262,10 @@ class _Places:
         self._within: dict[ast.AST, Positions] = {}
 
     def of(self, site: Site) -> tuple[int, int]:
-        node = site.node
-        line, column = node.lineno, node.col_offset  # type: ignore[attr-defined]
-        if site.kind is Kind.METHOD and isinstance(node, ast.Call):
-            line, column = node.func.end_lineno or line, (node.func.end_col_offset or 0) - len("bfloat16")
-        place = self._module.column(line, column) + 1
+        line, place = place_of(self._module, site.node)
         if not site.within:
             return line, place
+        node = site.node
         if node not in self._within:
             assert isinstance(node, ast.expr)
             self._within[node] = Positions(self._module.source(node))

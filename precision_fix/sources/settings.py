@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from precision_fix.model import hearing, newlines
+from precision_fix.model.around import ALONE, Around
 from precision_fix.model.edit import GiveValue, Splice
 from precision_fix.model.finding import Action, Finding, manual
 from precision_fix.model.hearing import SILENT, heard
@@ -37,11 +38,12 @@ def judge(
     target: Target,
     selection: Selection,
     form: Form = Form.KEY,
+    around: Around = ALONE,
 ) -> Analysis:
     """What the selected rules say of the settings of each document of a file."""
     analysis = Analysis()
     positions = Positions(text)
-    for scalar, setting in _settings(path, documents, target, form):
+    for scalar, setting in _settings(path, documents, target, form, around):
         answer = about_setting(setting)
         token = setting.word if precision.says(setting.value, setting.name) else setting.shown
         if answer is None:
@@ -69,7 +71,7 @@ def judge(
 
 
 def _settings(
-    path: str, documents: Iterable[Sequence[Scalar]], target: Target, form: Form
+    path: str, documents: Iterable[Sequence[Scalar]], target: Target, form: Form, around: Around
 ) -> Iterator[tuple[Scalar, Setting]]:
     """The settings of which there may be something to say, each with the scalar that it is written as."""
     if not _PIPELINES.isdisjoint(Path(path).parts):
@@ -78,7 +80,7 @@ def _settings(
         spoken = [each for each in scalars if each.start < each.end and speaks(each)]
         if spoken:
             values = {each.keys: each.value for each in scalars}
-            document = Document(path, values, libraries=libraries_near(path))
+            document = Document(path, values, libraries=libraries_near(path), around=around)
             for scalar in spoken:
                 yield scalar, Setting(form, scalar.keys, scalar.value, document, target)
 

@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from precision_fix.model import newlines
+from precision_fix.model.around import ALONE, Around
 from precision_fix.model.selection import ALL, Selection
 from precision_fix.model.setting import Key
 from precision_fix.model.target import Target
 from precision_fix.sources import settings
-from precision_fix.sources.analysis import Analysis, Unparsable
+from precision_fix.sources.analysis import Analysis, Left, Unparsable
 from precision_fix.sources.comments import Keeps
 from precision_fix.sources.jsontext import Scalar
 from precision_fix.sources.spelling import in_quotes_or_false
@@ -33,13 +34,20 @@ _MOST = 64
 _LINE = re.compile(r" \(at line (\d+), column \d+\)$| \(at end of document\)$")
 
 
-def analyse(path: str, text: str, target: Target, selection: Selection = ALL) -> Analysis:
+def analyse(
+    path: str,
+    text: str,
+    target: Target,
+    selection: Selection = ALL,
+    around: Around = ALONE,
+    left: Left | None = None,
+) -> Analysis:
     """Find the settings of a text and judge them. Raises Unparsable."""
     if not settings.may_speak(text, comment="#"):
         return Analysis()
     document = _placed(text, parse(text))
     keeps = Keeps(text, [token.span() for token in _TOKEN.finditer(text)])
-    return settings.judge(path, text, [document], keeps, in_quotes_or_false, target, selection)
+    return settings.judge(path, text, [document], keeps, in_quotes_or_false, target, selection, around=around)
 
 
 def parse(text: str) -> dict[str, Any]:

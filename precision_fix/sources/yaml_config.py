@@ -14,12 +14,13 @@ import yaml
 from yaml.resolver import Resolver
 
 from precision_fix.model import newlines
+from precision_fix.model.around import ALONE, Around
 from precision_fix.model.selection import ALL, Selection
 from precision_fix.model.setting import Key
 from precision_fix.model.target import Target
 from precision_fix.model.vocabulary.truth import off_like
 from precision_fix.sources import settings
-from precision_fix.sources.analysis import Analysis, Unparsable
+from precision_fix.sources.analysis import Analysis, Left, Unparsable
 from precision_fix.sources.comments import Keeps
 from precision_fix.sources.jsontext import Scalar
 from precision_fix.sources.spelling import within_quotes
@@ -34,13 +35,20 @@ _PROPERTIES = re.compile(r"(?:[&!]\S*\s+)*")
 _TEMPLATE = re.compile(r"\{\{|\{%")
 
 
-def analyse(path: str, text: str, target: Target, selection: Selection = ALL) -> Analysis:
+def analyse(
+    path: str,
+    text: str,
+    target: Target,
+    selection: Selection = ALL,
+    around: Around = ALONE,
+    left: Left | None = None,
+) -> Analysis:
     """Find the settings of a text and judge them. Raises Unparsable."""
     if not settings.may_speak(text, comment="#"):
         return Analysis()
     reader = _Reader(text)
     documents = list(reader.documents())
-    return settings.judge(path, text, documents, Keeps(text, reader.spans), spell, target, selection)
+    return settings.judge(path, text, documents, Keeps(text, reader.spans), spell, target, selection, around=around)
 
 
 def parse(text: str) -> object:

@@ -144,7 +144,7 @@ def test_pf907_a_probe_that_raises(text: str) -> None:
     "text",
     [
         "def f(x):\n    return x.dtype if x.dtype in (torch.float16, torch.bfloat16) else torch.bfloat16\n",
-        "def f(x):\n    if x.dtype not in (torch.float16, torch.bfloat16):\n        x = x.to(torch.bfloat16)\n",
+        "def f(x):\n  if x.dtype not in (torch.float16, torch.bfloat16):\n    x = x.bfloat16()\n  return attend(x)",
     ],
 )
 def test_pf908_what_follows_needs_a_half(text: str) -> None:

@@ -88,7 +88,7 @@ def test_a_class_tests_its_own_attribute(tmp_path: Path) -> None:
         c_yaml="_target_: a.Engine\ndtype: bfloat16\n",
         d_yaml="_target_: a.Rollout\ndtype: bfloat16\n",
         e_yaml="dtype: bfloat16\n",
-        f_py='x = Engine(dtype="bfloat16")\n',
+        f_py='from a import Engine\nx = Engine(dtype="bfloat16")\n',
         g_py='x = Rollout(dtype="bfloat16")\n',
     )
     assert said_of("c.yaml", said) == said_of("f.py", said) == [Action.MANUAL]
@@ -105,8 +105,8 @@ def test_defaults_in_python_and_launch_lines(tmp_path: Path) -> None:
     said = found(
         tmp_path,
         a_py=test,
-        b_py='import os\nmanager = Manager(t5_precision=os.getenv("T5_PRECISION", "bf16"))\n',
-        c_py='def main(t5_precision: str = "bf16"): pass\n',
+        b_py='import os\nfrom a import Manager\nmanager = Manager(t5_precision=os.getenv("T5_PRECISION", "bf16"))\n',
+        c_py='from a import Manager\ndef main(t5_precision: str = "bf16"):\n    return Manager(t5_precision)\n',
         d_sh="python train.py --t5_precision bf16\n",
     )
     assert said_of("b.py", said) == said_of("c.py", said) == said_of("d.sh", said) == [Action.MANUAL]
@@ -134,6 +134,7 @@ def test_the_words_of_a_literal(tmp_path: Path) -> None:
             dtype: Literal["bf16", "fp8"]
         """
     use = """\
+        from a import Options, build
         build(training_dtype="fp8" if fast else "bf16")
         Options(training_type_dtype="bf16")
         Options(dtype="bf16")
@@ -175,6 +176,7 @@ def test_a_common_name_is_many_things(tmp_path: Path) -> None:
         """
     use = """\
         import torch
+        from a import base_model
         base_model(dtype="bfloat16")
         load(dtype="bfloat16")
         load(dtype=torch.bfloat16)
@@ -216,9 +218,9 @@ def test_a_word_that_the_project_compares(tmp_path: Path, test: str, action: Act
 
 def test_another_run_of_the_process_reads_the_project_anew(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").touch()
-    (tmp_path / "a.py").write_text('def main(t5_precision: str = "bf16"): pass\n')
+    (tmp_path / "a.py").write_text('import b\ndef main(t5_precision: str = "bf16"):\n    b.check(t5_precision)\n')
     test = tmp_path / "b.py"
-    test.write_text('assert t5_precision in {"bf16", "fp8"}\n')
+    test.write_text('def check(word):\n    assert word in {"bf16", "fp8"}\n')
     first = list(scan([tmp_path / "a.py"], FLOAT32, with_text=False).findings)
     test.write_text("pass\n")
     second = list(scan([tmp_path / "a.py"], FLOAT32, with_text=False).findings)

@@ -19,6 +19,7 @@ class Role(Enum):
     BYTES = auto()
     SIZE = auto()
     KERNEL = auto()
+    NEVER = auto()
     KEY = auto()
     SEQUENCE = auto()
     PICK = auto()
@@ -39,6 +40,13 @@ KERNEL_PACKAGES = frozenset(
     {"flash_attn", "flash_attn_interface", "flashinfer", "sgl_kernel", "deep_gemm", "deep_ep", "flash_mla", "cutlass"}
     | {"tilelang", "fbgemm_gpu", "transformer_engine", "aiter", "vllm_flash_attn", "grouped_gemm", "sageattention"}
     | {"torchao", "causal_conv1d", "mamba_ssm", "flash_attn_3", "fast_hadamard_transform", "quack", "deepgemm"}
+)
+#: Of these, what has no kernel below compute capability 8.0 (flash-attention's README): what leads there alone does
+#: not run on a GPU without bfloat16.
+AMPERE_PACKAGES = frozenset({"flash_attn", "flash_attn_interface", "flash_attn_3", "vllm_flash_attn"})
+_AMPERE = (
+    "flash_attn_func flash_attn_varlen_func flash_attn_qkvpacked_func flash_attn_varlen_qkvpacked_func"
+    " flash_attn_with_kvcache flash_attn_kvpacked_func flash_attn_varlen_kvpacked_func"
 )
 #: Attributes of a dtype that describe it.
 DESCRIBES = frozenset({"itemsize", "is_floating_point", "is_complex", "is_signed", "__name__"})
@@ -63,7 +71,7 @@ _TORCH = (
     | _are(Role.KERNEL, "varlen_attn", "torch.nn.attention.varlen")
 )
 #: Whatever else torch is given a dtype for, it is to create, cast or compute in it; unless its name says one of these.
-OF_TORCH = frozenset({Role.KERNEL, Role.BYTES, Role.SIZE, Role.TEXT, Role.TEST})
+OF_TORCH = frozenset({Role.KERNEL, Role.NEVER, Role.BYTES, Role.SIZE, Role.TEXT, Role.TEST})
 #: By the whole name.
 KNOWN = {
     **_BUILTINS,
@@ -80,8 +88,8 @@ KNOWN = {
 GUESSES = (
     _BUILTINS
     | _are(Role.KERNEL, _OPERATORS)
-    | _are(Role.KERNEL, "flash_attn_func flash_attn_varlen_func flash_attn_qkvpacked_func get_ptr varlen_attn")
-    | _are(Role.KERNEL, "flash_attn_varlen_qkvpacked_func flash_attn_with_kvcache _flash_attention_forward")
+    | _are(Role.KERNEL, "get_ptr varlen_attn _flash_attention_forward")
+    | _are(Role.NEVER, _AMPERE)
     | _are(Role.BYTES, f"{_READERS} _rebuild_tensor _rebuild_tensor_v2 from_buffer view_dtype memmap fromfile")
     | _are(Role.TEXT, "warn warn_once print_rank_0")
     | _are(Role.TEST, "startswith endswith")

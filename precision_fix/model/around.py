@@ -1,0 +1,100 @@
+"""What a module asks of the project that it lies in; `project.index` answers, and alone nothing is around it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from precision_fix.model.module import Module
+    from precision_fix.model.scope import Definition
+
+
+class Around(Protocol):
+    """The other files of a project."""
+
+    def readers(self, module: Module, name: str) -> Sequence[tuple[Module, ast.expr]]:
+        """The expressions in other files that stand for what a module binds at its margin."""
+
+    def definition(self, module: Module, dotted: str) -> tuple[Module, Definition] | None:
+        """The function or class that a resolved name of a module stands for, where another file defines it."""
+
+    def named(self, module: Module, name: str) -> Sequence[tuple[Module, ast.FunctionDef | ast.AsyncFunctionDef]]:
+        """The functions and methods of a name, where they are so few that a call by it means one of them: a guess."""
+
+    def value(self, module: Module, dotted: str) -> ast.expr | None:
+        """What another file assigns to a name, where it does so once."""
+
+    def family(self, module: Module, cls: ast.ClassDef) -> Sequence[tuple[Module, ast.ClassDef]]:
+        """A class with its bases and what is derived from it."""
+
+    def users(self, module: Module, name: str) -> Sequence[Module]:
+        """The other files that import a name of a module, or the module itself."""
+
+    def begin(self) -> None:
+        """Another file is judged now."""
+
+    def shown(self, path: str) -> str:
+        """A path as the project's people know it."""
+
+    def own(self, path: str, text: str, hits: Iterable[int]) -> Module:
+        """The module of a file that is judged, with its blocks at these places. Raises NotApart."""
+
+    def let_go(self, path: str) -> None:
+        """The text of a file that was judged is not what the others see."""
+
+    def read_whole(self, path: str) -> None:
+        """Parse another file as a whole from now on: one of its blocks does not parse apart."""
+
+    def tables(self) -> Iterable[tuple[Module, ast.Dict]]:
+        """The maps with a key "flash_attention_2"."""
+
+    def keyed(self, name: str) -> Iterable[tuple[Module, ast.expr]]:
+        """Where Python reads a setting of this name from a config or a namespace of options."""
+
+
+class _Alone:
+    """No project: a text that is no file, or a file that is read by itself."""
+
+    def readers(self, module: Module, name: str) -> Sequence[tuple[Module, ast.expr]]:
+        return ()
+
+    def definition(self, module: Module, dotted: str) -> tuple[Module, Definition] | None:
+        return None
+
+    def named(self, module: Module, name: str) -> Sequence[tuple[Module, ast.FunctionDef | ast.AsyncFunctionDef]]:
+        return ()
+
+    def value(self, module: Module, dotted: str) -> ast.expr | None:
+        return None
+
+    def family(self, module: Module, cls: ast.ClassDef) -> Sequence[tuple[Module, ast.ClassDef]]:
+        return ((module, cls),)
+
+    def users(self, module: Module, name: str) -> Sequence[Module]:
+        return ()
+
+    def shown(self, path: str) -> str:
+        return path
+
+    def begin(self) -> None:
+        pass
+
+    def own(self, path: str, text: str, hits: Iterable[int]) -> Module:
+        raise NotImplementedError  # there are no others to share it with
+
+    def let_go(self, path: str) -> None:
+        pass
+
+    def read_whole(self, path: str) -> None:
+        raise NotImplementedError
+
+    def tables(self) -> Iterable[tuple[Module, ast.Dict]]:
+        return ()
+
+    def keyed(self, name: str) -> Iterable[tuple[Module, ast.expr]]:
+        return ()
+
+
+ALONE: Around = _Alone()

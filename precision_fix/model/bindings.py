@@ -1,0 +1,216 @@
+"""Where a value is bound again: names, attributes of a class, parameters, what a function returns; across files."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from precision_fix.model.classes import COMMON, class_around, is_instance, is_own
+from precision_fix.model.fate import Fate
+from precision_fix.model.held import Shape
+from precision_fix.model.module import Function, Module
+from precision_fix.model.worklist import Worklist
+
+_PROPERTIES = frozenset({"property", "cached_property", "lazy", "lru_property", "lazyproperty"})
+
+
+class Bindings(Worklist):
+    """The part of a follower that knows of names."""
+
+    def assigned(self, target: ast.expr, shape: Shape | None = None) -> None:
+        shape = shape or self.held.shape
+        if isinstance(target, ast.Name):
+            self.name(target, shape)
+        elif isinstance(target, ast.Attribute):
+            self.attribute(target, shape)
+        elif isinstance(target, ast.Tuple | ast.List):
+            self._unpacked(target, shape)
+        elif isinstance(target, ast.Subscript) and shape is Shape.VALUE:
+            self._item(target)
+        else:
+            self.end(Fate.STORED, target)
+
+    def _unpacked(self, target: ast.Tuple | ast.List, shape: Shape) -> None:
+        if (
+            shape is Shape.ITEMS
+            and isinstance(self.held.key, int)
+            and not any(isinstance(e, ast.Starred) for e in target.elts)
+        ):
+            for item in target.elts[self.held.key : self.held.key + 1]:
+                self.assigned(item, Shape.VALUE)
+        elif shape in (Shape.VALUE, Shape.ITEMS):
+            # A record was unpacked: any of the names may be the one.
+            for item in target.elts:
+                self.assigned(item.value if isinstance(item, ast.Starred) else item, Shape.VALUE)
+        else:
+            self.end(Fate.STORED, target)
+
+    def _item(self, target: ast.Subscript) -> None:
+        """`settings["dtype"] = ...`: whoever reads the map may find it."""
+        self.end(Fate.STORED, target)
+        key = target.slice.value if isinstance(target.slice, ast.Constant) else None
+        if isinstance(target.value, ast.Name) and (key is None or isinstance(key, str | int)):
+            for reader in self.module.readers(target.value):
+                if reader is not target.value and self._may_follow(target, reader):
+                    self.same(reader, Shape.MAP, key)
+
+    def name(self, target: ast.Name, shape: Shape) -> None:
+        module = self.module
+        scope = module.scope_of(target)
+        owner = scope.owner(target.id) or scope
+        if owner is module.names.root or owner.is_class:
+            module.ensure(target.id)
+        later = [reader for reader in module.names.readers(owner, target.id) if self._may_follow(target, reader)]
+        for reader in later:
+            self.same(reader, shape)
+        elsewhere = module.around.readers(module, target.id) if owner is module.names.root else ()
+        for other, reader_there in elsewhere:
+            self.same(reader_there, shape, module=other)
+        if owner.is_class and isinstance(owner.node, ast.ClassDef):
+            self.field(owner.node, target.id, shape)
+        elif not later and not elsewhere:
+            self.end(Fate.STORED if owner is module.names.root else Fate.TEXT, target)
+
+    def _may_follow(self, target: ast.expr, reader: ast.Name) -> bool:
+        """Within one function a read above the assignment sees another value, unless a loop goes round both."""
+        function = self.module.function(target)
+        if function is None or self.module.function(reader) is not function or reader.lineno >= target.lineno:
+            return True
+        return any(
+            isinstance(above, ast.For | ast.While) and above.lineno <= reader.lineno
+            for above in self.module.ancestors(target)
+        )
+
+    # Attributes.
+
+    def attribute(self, target: ast.Attribute, shape: Shape) -> None:
+        cls = class_around(self.module, target) if is_own(target) else None
+        if cls is not None:
+            self.field(cls, target.attr, shape)
+        else:
+            self._alike(target, shape)
+        self.end(Fate.STORED, target)
+
+    def _alike(self, target: ast.Attribute, shape: Shape) -> None:
+        """`config.dtype = ...`: what is written in the same way in this file."""
+        base = ast.unparse(target.value)
+        self.module.ensure("." + target.attr)
+        for reader in self.module.names.attributes.get(target.attr, ()):
+            if isinstance(reader.ctx, ast.Load) and ast.unparse(reader.value) == base:
+                self.same(reader, shape)
+        if isinstance(target.value, ast.Name) and shape is Shape.VALUE and not self.held.tensor:
+            for name in self.module.readers(target.value):
+                if name is not target.value and self._may_follow(target, name):
+                    self.same(name, Shape.OBJECT, target.attr)
+
+    def field(self, cls: ast.ClassDef, attr: str, shape: Shape) -> None:
+        """An attribute of a class: its own methods read it, those of its family, and who holds one of them."""
+        module = self.module
+        self.held = self.held._replace(within=None)
+        family = module.around.family(module, cls)
+        names = {each.name for _, each in family}
+        nodes = {each for _, each in family}
+        known = {each: None for each, _ in family}
+        for name in names:
+            known.update(dict.fromkeys(module.around.users(module, name)))
+        for each in known:
+            each.ensure("." + attr)
+            for reader in each.names.attributes.get(attr, ()):
+                if isinstance(reader.ctx, ast.Load) and _may_read(each, reader, names, nodes, each is module):
+                    self.same(reader, shape, module=each)
+
+    # Where it leaves a function, or goes into one.
+
+    def returned(self, statement: ast.AST, shape: Shape | None = None, key: int | None = None) -> None:
+        function = self.module.function(statement)
+        if function is None:
+            self.end(Fate.RETURNED, statement)
+            return
+        shape, key = (shape, key) if shape else (self.held.shape, self.held.key)  # type: ignore[assignment]
+        cls = class_around(self.module, function)
+        if any(_last(each) in _PROPERTIES for each in function.decorator_list) and cls is not None:
+            self.field(cls, function.name, shape)
+            return
+        found = False
+        if self.held.within is function:
+            for call, module in self.entered.get(function, {}).items():
+                self.held = self.held._replace(within=None)
+                self.same(call, shape, key, module=module)
+            return
+        for module, call in self._calls_of(function, cls):
+            found = True
+            self.same(call, shape, key, module=module)
+        if not found or not function.name.startswith("_"):
+            self.end(Fate.RETURNED, statement)
+
+    def _calls_of(
+        self, function: ast.FunctionDef | ast.AsyncFunctionDef, cls: ast.ClassDef | None
+    ) -> Iterator[tuple[Module, ast.Call]]:
+        module, name = self.module, function.name
+        module.ensure(name)
+        for call in [*module.names.calls.get(name, ())]:
+            yield module, call
+        if cls is None:
+            yield from _called_under_another_name(module, function)
+            for other, reader in module.around.readers(module, name):
+                above = other.parent(reader)
+                if isinstance(above, ast.Call) and above.func is reader:
+                    yield other, above
+            return
+        family = module.around.family(module, cls)
+        names, nodes = {each.name for _, each in family}, {each for _, each in family}
+        others = {each: None for each, _ in family if each is not module}
+        for each in names if name not in COMMON else ():
+            others.update(dict.fromkeys(module.around.users(module, each)))
+        for other in others:
+            other.ensure(name)
+            for call in [*other.names.calls.get(name, ())]:
+                if isinstance(call.func, ast.Attribute) and _may_read(other, call.func, names, nodes, False):
+                    yield other, call
+
+    def returned_by_lambda(self, function: ast.Lambda) -> None:
+        above = self.module.parent(function)
+        target = above.targets[0] if isinstance(above, ast.Assign) else None
+        readers = self.module.readers(target) if isinstance(target, ast.Name) else []
+        called = [self.module.parent(reader) for reader in readers]
+        for call, reader in zip(called, readers, strict=True):
+            if isinstance(call, ast.Call) and call.func is reader:
+                self.same(call)
+        if not called:
+            self.end(Fate.UNKNOWN, function)
+
+    def parameter(self, parameter: ast.arg, shape: Shape | None = None, key: str | int | None = None) -> None:
+        inner = self.module.scope_of(parameter)
+        readers = self.module.names.readers(inner, parameter.arg)
+        for reader in readers:
+            self.same(reader, shape, key)
+        if not readers:
+            self.end(Fate.UNKNOWN, parameter)
+
+
+def _may_read(module: Module, reader: ast.Attribute, names: set[str], nodes: set[ast.ClassDef], at_home: bool) -> bool:
+    """Whether `base.attr` may be that of a class of the family: its own, or of what is known to be one of them."""
+    if is_own(reader):
+        return class_around(module, reader) in nodes
+    known = is_instance(module, reader.value, names)
+    return known if known is not None else at_home or reader.attr not in COMMON
+
+
+def _called_under_another_name(module: Module, function: ast.AST) -> Iterator[tuple[Module, ast.Call]]:
+    """`f = kind; f()`."""
+    assert isinstance(function, Function)
+    scope = module.scope_of(function)
+    owner = scope.parent if scope.node is function and scope.parent is not None else scope
+    for reader in module.names.readers(owner, function.name):
+        above = module.parent(reader)
+        if isinstance(above, ast.Assign) and above.value is reader and isinstance(above.targets[0], ast.Name):
+            for other in module.readers(above.targets[0]):
+                call = module.parent(other)
+                if isinstance(call, ast.Call) and call.func is other:
+                    yield module, call
+
+
+def _last(decorator: ast.expr) -> str:
+    if isinstance(decorator, ast.Call):
+        return _last(decorator.func)
+    return decorator.attr if isinstance(decorator, ast.Attribute) else getattr(decorator, "id", "")

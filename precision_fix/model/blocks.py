@@ -1,0 +1,208 @@
+"""The blocks of a text: those that matter are parsed, one by one as they are asked for.
+
+`ast.parse` over every file that mentions bfloat16 is most of the price of a large tree. A text is cut into its
+definitions at the margin, and classes into their methods. What stands between them is parsed at once, a definition
+when something of interest stands in it; the rest is as many empty lines, so that line and column numbers stay. The cut
+is made by indentation alone, so it can go wrong where a string or a bracket reaches over lines at the margin; then a
+block does not parse, and the text is read as a whole.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from precision_fix.model import newlines
+
+# A line at the margin begins a block, unless it closes a bracket or is a comment.
+_TOP = re.compile(r"^[^\s)\]}#]", re.MULTILINE)
+_METHOD = re.compile(r"^    [^\s)\]}#]", re.MULTILINE)
+_DEFINES = ("def ", "class ", "async ", "@")
+_METHOD_DEFINES = ("def ", "async ", "@")
+_METHOD_INDENT = 4
+
+
+class NotApart(Exception):
+    """A block does not parse by itself: the text is to be read as a whole."""
+
+
+def occurrences(text: str, words: Iterable[str]) -> Iterator[int]:
+    """Where one of the words stands, in no particular order. `str.find` is many times faster than an alternation."""
+    for word in words:
+        position = text.find(word)
+        while position >= 0:
+            yield position
+            position = text.find(word, position + len(word))
+
+
+def reads(text: str, name: str) -> Iterator[int]:
+    """Where a name stands as a whole word; `.name` asks for an attribute."""
+    for position in occurrences(text, (name,)):
+        before, after = text[position - 1 : position], text[position + len(name) : position + len(name) + 1]
+        if not _is_word(after) and (name.startswith(".") or not _is_word(before)):
+            yield position
+
+
+def _is_word(character: str) -> bool:
+    return character.isalnum() or character == "_"
+
+
+def long_strings(text: str) -> list[int]:
+    """Where strings in triple double quotes begin and end, by turns; nothing where that is not plain to see.
+
+    Examples in docstrings are most of what a library says of bfloat16. Quotes are counted, not parsed: where some
+    stand in a comment or another string, or are of the other kind, the count could be off, and all is looked at.
+    """
+    marks: list[int] = []
+    position = text.find('"""')
+    while position >= 0:
+        before = text[newlines.start_of(text, position) : position]
+        if "#" in before or "'" in before or '"' in before or "\\" in before:
+            return []
+        marks.append(position)
+        position = text.find('"""', position + 3)
+    return marks if len(marks) % 2 == 0 and "'''" not in text else []
+
+
+@dataclass(slots=True, eq=False)
+class Block:
+    """A piece of the text. `methods` are those of a class; `plain` pieces are no definitions and are always parsed."""
+
+    start: int
+    end: int
+    plain: bool
+    taken: bool = False
+    methods: list[Block] = field(default_factory=list)
+    node: ast.ClassDef | None = None
+
+
+class Blocks:
+    """The blocks of one text, and which of them have been parsed."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        # What is blanked keeps its line feeds, and the patterns begin a line behind one.
+        apart = not newlines.has_lone_returns(text)
+        starts = [found.start() for found in _TOP.finditer(text)] if apart else []
+        self._blocks = [*_joined(text, starts, len(text), _DEFINES, 0)]
+        self._classes: dict[int, Block] = {}
+        self._starts = [block.start for block in self._blocks]
+        self._head = starts[0] if starts else len(text)
+
+    def take(self, positions: Iterable[int]) -> str:
+        """The text with every definition blanked that none of the positions falls into; the others count as taken."""
+        places = sorted(positions)
+        out = [self.text[: self._head]]
+        for block in self._blocks:
+            if block.plain or _holds(places, block):
+                out.append(self._taken(block, places))
+            else:
+                out.append(self._blank(block))
+        return "".join(out)
+
+    def take_all(self) -> str:
+        for block in self._blocks:
+            block.taken = True
+        return self.text
+
+    def missing(self, positions: Iterable[int]) -> list[tuple[Block, Block | None]]:
+        """The blocks at these positions that have not been taken, each with the class that it is a method of."""
+        found: dict[int, tuple[Block, Block | None]] = {}
+        for position in positions:
+            index = bisect_right(self._starts, position) - 1
+            block = self._blocks[index] if index >= 0 else None
+            if block is None:
+                continue
+            if not block.taken:
+                found[block.start] = block, None
+            elif block.methods:
+                at = bisect_right([each.start for each in block.methods], position) - 1
+                if at >= 0 and not block.methods[at].taken and not block.methods[at].plain:
+                    found[block.methods[at].start] = block.methods[at], block
+        return [found[start] for start in sorted(found)]
+
+    def parse(self, block: Block, around: Block | None, positions: Iterable[int]) -> list[ast.stmt]:
+        """The statements of a block, at the lines where they stand. Raises NotApart."""
+        lines = self.text.count("\n", 0, block.start)
+        if around is None:
+            return parsed("\n" * lines + self._taken(block, sorted(positions))).body
+        block.taken = True
+        body = self.text[block.start : block.end]
+        holder = parsed("\n" * (lines - 1) + "class _:\n" + body).body[0]
+        assert isinstance(holder, ast.ClassDef)
+        return holder.body
+
+    def class_node(self, node: ast.ClassDef) -> None:
+        """Remember the node of a class, whose methods may follow one by one."""
+        # `ast` counts the line of the keyword; decorators stand above it.
+        first = min([node.lineno, *(each.lineno for each in node.decorator_list)])
+        if first in self._classes:
+            self._classes[first].node = node
+
+    def _taken(self, block: Block, places: list[int]) -> str:
+        block.taken = True
+        text = self.text
+        if block.plain or not _class_at(text, block):
+            return text[block.start : block.end]
+        starts = [found.start() for found in _METHOD.finditer(text, block.start, block.end)]
+        if not starts:
+            return text[block.start : block.end]
+        block.methods = [*_joined(text, starts, block.end, _METHOD_DEFINES, _METHOD_INDENT)]
+        self._classes[text.count("\n", 0, block.start) + 1] = block
+        out = [text[block.start : starts[0]]]
+        # A class has to have a body.
+        bare = not any(method.plain or _holds(places, method) for method in block.methods)
+        for method in block.methods:
+            if method.plain or _holds(places, method) or (bare and method is block.methods[0]):
+                method.taken = True
+                out.append(text[method.start : method.end])
+            else:
+                out.append(self._blank(method))
+        return "".join(out)
+
+    def _blank(self, block: Block) -> str:
+        """As many empty lines, unless an odd number of triple quotes says that it begins or ends within a string."""
+        text = self.text[block.start : block.end]
+        if text.count('"""') % 2 or text.count("'''") % 2:
+            block.taken = True
+            return text
+        return "\n" * text.count("\n")
+
+
+def _joined(text: str, starts: list[int], end: int, defines: tuple[str, ...], indent: int) -> Iterator[Block]:
+    """The pieces between the starts; a decorator belongs to the definition that it stands above."""
+    first: int | None = None
+    for start, stop in pairwise([*starts, end]):
+        is_decorator = text.startswith("@", start + indent)
+        if first is None and is_decorator:
+            first = start
+        if not is_decorator:
+            yield Block(start if first is None else first, stop, not text.startswith(defines, start + indent))
+            first = None
+    if first is not None:
+        yield Block(first, end, True)
+
+
+def _class_at(text: str, block: Block) -> bool:
+    return text.startswith("class ", block.start) or "\nclass " in text[block.start : block.end]
+
+
+def _holds(places: list[int], block: Block) -> bool:
+    index = bisect_left(places, block.start)
+    return index < len(places) and places[index] < block.end
+
+
+def parsed(text: str) -> ast.Module:
+    """`ast.parse` for a part of a text. Raises NotApart."""
+    try:
+        with warnings.catch_warnings():
+            # An invalid escape in somebody's string is not ours to report.
+            warnings.simplefilter("ignore")
+            return ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        raise NotApart from None

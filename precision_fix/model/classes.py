@@ -1,0 +1,110 @@
+"""Which class a name is an instance of, as far as annotations and constructors tell."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+from precision_fix.model.module import Function, Module
+from precision_fix.model.syntax import called
+
+# So many things have an attribute of this name that one is meant only where the class shows.
+COMMON = frozenset(
+    {
+        "dtype",
+        "device",
+        "weight",
+        "bias",
+        "data",
+        "shape",
+        "precision",
+        "config",
+        "args",
+        "model",
+        "type",
+        "name",
+        "value",
+    }
+    | {"forward", "__call__", "get", "to", "run", "load", "build", "dtypes", "torch_dtype", "cfg", "options", "state"}
+)
+_WORD = re.compile(r"\w+")
+
+
+def is_own(attribute: ast.Attribute) -> bool:
+    """`self.name`, `cls.name`."""
+    return isinstance(attribute.value, ast.Name) and attribute.value.id in ("self", "cls")
+
+
+def class_around(module: Module, node: ast.AST) -> ast.ClassDef | None:
+    """The class of a method that a node stands in, or of which the node is a method."""
+    return next((above for above in module.ancestors(node) if isinstance(above, ast.ClassDef)), None)
+
+
+def is_instance(module: Module, base: ast.expr, names: set[str]) -> bool | None:
+    """Whether an expression is an instance of one of these classes, or the class itself; None where nothing tells."""
+    if isinstance(base, ast.Call):
+        name = called(base)
+        return True if name in names else False if name[:1].isupper() else None
+    if isinstance(base, ast.Attribute):
+        return True if base.attr in names else None
+    if not isinstance(base, ast.Name):
+        return None
+    if base.id in names:
+        return True
+    told = [_told(module, bound, names) for bound in module.bindings(base)]
+    if True in told:
+        return True
+    return False if told and all(each is False for each in told) else None
+
+
+def _told(module: Module, bound: ast.AST, names: set[str]) -> bool | None:
+    if isinstance(bound, ast.arg):
+        return _annotated(bound.annotation, names)
+    if isinstance(bound, ast.alias):
+        return False  # a module, or another class
+    above = module.parent(bound)
+    if isinstance(above, ast.AnnAssign):
+        return _annotated(above.annotation, names)
+    value = module.assigned_value(bound)
+    return is_instance(module, value, names) if isinstance(value, ast.Call) else None
+
+
+def _annotated(annotation: ast.expr | None, names: set[str]) -> bool | None:
+    if annotation is None:
+        return None
+    words = set(_WORD.findall(ast.unparse(annotation)))
+    if words & names:
+        return True
+    return None if words & {"Any", "object", "Namespace", "T", "Self"} else False
+
+
+def constructed(module: Module, base: ast.expr) -> ast.expr | None:
+    """The class that an expression was made of, as it is named: by an annotation, a constructor, an attribute's."""
+    if isinstance(base, ast.Call):
+        return base.func
+    if isinstance(base, ast.Attribute) and is_own(base):
+        return _of_attribute(module, base)
+    if not isinstance(base, ast.Name):
+        return None
+    for bound in module.bindings(base):
+        if isinstance(bound, ast.arg) and isinstance(bound.annotation, ast.Name | ast.Attribute):
+            return bound.annotation
+        value = module.assigned_value(bound)
+        if isinstance(value, ast.Call):
+            return value.func
+    return None
+
+
+def _of_attribute(module: Module, attribute: ast.Attribute) -> ast.expr | None:
+    cls = class_around(module, attribute)
+    module.ensure("." + attribute.attr)
+    for each in module.names.attributes.get(attribute.attr, ()):
+        if isinstance(each.ctx, ast.Store) and is_own(each) and class_around(module, each) is cls:
+            value = module.assigned_value(each)
+            if isinstance(value, ast.Call):
+                return value.func
+    return None
+
+
+def method(cls: ast.ClassDef, name: str) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
+    return next((each for each in cls.body if isinstance(each, Function) and each.name == name), None)

@@ -1,0 +1,119 @@
+"""A word that is given to its readers, and the word that all of them have for the target precision."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+from precision_fix.model.context import receiver
+from precision_fix.model.module import Module, by_default, key_of, remembered, unparsed
+from precision_fix.model.readings import common_word
+from precision_fix.model.site import Site
+from precision_fix.model.syntax import called
+from precision_fix.model.vocabulary.spellings import GENERAL
+
+OPTIONS = frozenset({"add_argument", "option", "Option", "Argument", "argument", "add_option", "Dropdown", "Radio"})
+
+
+def is_given(site: Site) -> bool:
+    """Whether the word is set, as a default or a value, and not itself a part of a test, a list or a table's key."""
+    node, above = site.node, site.parent
+    while isinstance(above, ast.IfExp) and node is not above.test:
+        node, above = above, site.module.parent(above)
+    if isinstance(above, ast.keyword | ast.arguments | ast.Assign | ast.AnnAssign):
+        return True
+    return isinstance(above, ast.Dict) and site.module.index(above.values, node) is not None
+
+
+def of_library(site: Site) -> bool:
+    """Whether it is a library's own word, or given under a library's own name: what that makes of it is known."""
+    return site.word not in GENERAL or (receiver(site) or "").lower().endswith("mixed_precision")
+
+
+def word_of_readers(site: Site) -> str | None:
+    """What the word becomes where all its readers are seen, and each of them knows it."""
+    return common_word(site.word, site.ends, site.module.target) if is_given(site) else None
+
+
+def offered(site: Site) -> list[str] | None:
+    """The words that are offered where a default stands: by choices, an annotation, a menu; None where none are."""
+    declared = _literal(site) or _form(site)
+    if declared is not None:
+        return declared
+    above = site.parent
+    if isinstance(above, ast.Call) and receiver(site) is not None:
+        # `value=config.get("dtype", "bf16")`: the default of a look-up, which is the option's.
+        above = site.module.parent(above)
+    if isinstance(above, ast.Dict):
+        return _menu(site, above)
+    call = site.module.parent(above) if isinstance(above, ast.keyword) else None
+    if not isinstance(call, ast.Call) or not isinstance(above, ast.keyword) or above.arg not in ("default", "value"):
+        return None
+    return _choices(site.module, call) if called(call) in OPTIONS else None
+
+
+@remembered
+def _choices(module: Module, call: ast.Call) -> list[str] | None:
+    """The words of `choices=[...]`, of click's `type=Choice([...])`, or of a list that comes first."""
+    by_name = {keyword.arg: keyword.value for keyword in call.keywords}
+    chosen = by_name.get("type")
+    choice = chosen if isinstance(chosen, ast.Call) else None
+    candidates = (by_name.get("choices"), choice, next(iter(call.args), None))
+    return next((words for words in map(_words, candidates) if words), None)
+
+
+def _literal(site: Site) -> list[str] | None:
+    """The words of a `Literal[...]` annotation, also one that was given a name, of the default at hand."""
+    annotation: ast.expr | None = None
+    if isinstance(site.parent, ast.AnnAssign) and site.parent.value is site.node:
+        annotation = site.parent.annotation
+    elif isinstance(site.parent, ast.arguments):
+        annotation = by_default(site.module, site.parent)[site.node].annotation
+    if isinstance(annotation, ast.Name):
+        bound = site.module.bindings(annotation)
+        annotation = site.module.assigned_value(bound[0]) if len(bound) == 1 else None
+    return _words_of(site.module, annotation) if annotation is not None else None
+
+
+@remembered
+def _words_of(module: Module, annotation: ast.expr) -> list[str] | None:
+    if "Literal[" not in ast.unparse(annotation):
+        return None
+    return [n.value for n in ast.walk(annotation) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
+
+
+_PARAM = re.compile(r"#\s*@param\s*(\[[^\]]*\])")
+
+
+def _form(site: Site) -> list[str] | None:
+    """The words of a form in Colab: `dtype = "bf16" # @param ["bf16", "fp32"]`, unless it says how to save."""
+    above = site.parent
+    if (
+        not isinstance(above, ast.Assign)
+        or above.value is not site.node
+        or "save" in unparsed(site.module, above.targets[0])
+    ):
+        return None
+    found = _PARAM.search(site.module.lines[above.lineno - 1])
+    try:
+        offered = ast.literal_eval(found[1]) if found else None
+    except (SyntaxError, ValueError):
+        return None
+    return [word for word in offered if isinstance(word, str)] if offered else None
+
+
+def _words(node: ast.expr | None) -> list[str] | None:
+    if isinstance(node, ast.Call) and node.args:
+        return _words(node.args[0])
+    if isinstance(node, ast.List | ast.Tuple | ast.Set):
+        return [item.value for item in node.elts if isinstance(item, ast.Constant) and isinstance(item.value, str)]
+    return None
+
+
+def _menu(site: Site, settings: ast.Dict) -> list[str] | None:
+    """`(["bf16", "fp32"], {"default": "bf16"})`: a menu of a ComfyUI node, and its default."""
+    key = key_of(site.module, settings, site.node)
+    outer = site.module.parent(settings)
+    if not (isinstance(key, ast.Constant) and key.value == "default" and isinstance(outer, ast.Tuple)):
+        return None
+    return _words(outer.elts[0])

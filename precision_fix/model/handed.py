@@ -1,0 +1,219 @@
+"""Where a value is handed over: what a callee does with its argument, in this file, in another, or out of sight."""
+
+from __future__ import annotations
+
+import ast
+
+from precision_fix.model import calls
+from precision_fix.model.callees import Callee, callee
+from precision_fix.model.callees import guessed as guessed_callees
+from precision_fix.model.fate import Fate
+from precision_fix.model.guard import refused_by
+from precision_fix.model.held import Shape
+from precision_fix.model.module import Module
+from precision_fix.model.options import DECLARES, DECORATES, FIELDS, Options
+from precision_fix.model.syntax import called
+from precision_fix.model.vocabulary.callees import Role
+
+# Methods of a tensor that take another and give one of the wider precision of both.
+_OPERATORS = frozenset(
+    {"matmul", "mm", "bmm", "add", "mul", "sub", "div", "add_", "mul_", "sub_", "where", "masked_fill", "addmm", "dot"}
+)
+_COPIES = frozenset({"copy", "deepcopy", "replace", "cast"})
+_AS_MAP = frozenset({"vars", "asdict", "dict", "to_dict"})
+
+
+class Handed(Options):
+    """The part of a follower that knows of calls."""
+
+    def keyword(self, node: ast.AST, keyword: ast.keyword) -> None:
+        call = self.module.parent(keyword)
+        if not isinstance(call, ast.Call):
+            self.end(Fate.UNKNOWN, keyword)
+        elif keyword.arg is None:
+            self._spread(call)
+        elif called(call) == "dict" and isinstance(call.func, ast.Name):
+            self.same(call, Shape.MAP, keyword.arg)
+        elif keyword.arg == "default" and called(call) in FIELDS:
+            self.same(call)
+        elif keyword.arg != "default" or called(call) not in DECLARES | DECORATES or not self.option(call):
+            self.argument(node, call, keyword.arg)
+
+    def _spread(self, call: ast.Call) -> None:
+        """`f(**settings)`: every value of the map is an argument, under its key."""
+        if self.held.shape is Shape.MAP and isinstance(self.held.key, str):
+            if called(call) == "dict":
+                self.same(call)
+                return
+            found = callee(self.module, call, None, self.held.key)
+            if found is not None:
+                self._enter(found, call, Shape.VALUE)
+                return
+        if not self.held.tensor:
+            self.end(Fate.CHOOSES, call)
+
+    def argument(self, node: ast.AST, call: ast.Call, keyword: str | None) -> None:
+        role, guessed = calls.use(self.module, call, node, keyword)
+        if self.held.tensor and role is Role.OTHER and calls.is_launch(self.module, call):
+            role = Role.KERNEL
+        if self.held.shape is Shape.OBJECT:
+            self._object(node, call, keyword)
+        elif self.held.shape is not Shape.VALUE and role in (Role.SEQUENCE, Role.PICK):
+            self.same(call, Shape.ITEMS if role is Role.SEQUENCE else Shape.VALUE)
+        elif self.held.shape is Shape.MAP and called(call) in (
+            "dict",
+            "OrderedDict",
+            "MappingProxyType",
+            "copy",
+            "deepcopy",
+        ):
+            self.same(call)
+        elif role is Role.APPEND:
+            self._appended(call)
+        elif role is Role.DEFAULT:
+            self.same(call)
+        elif role is not Role.NOTHING:
+            self._used(node, call, keyword, calls.Use(role, guessed))
+
+    def _used(self, node: ast.AST, call: ast.Call, keyword: str | None, use: calls.Use) -> None:
+        role, guessed = use
+        if self.held.tensor:
+            self._tensor_used(node, call, keyword, role)
+        elif role in _FATE_OF_ROLE:
+            self.end(_FATE_OF_ROLE[role], call, guessed)
+        elif role is Role.CAST and self.held.shape is Shape.VALUE:
+            self.end(calls.fate_of_cast(self.module, call), call, guessed)
+            self.made(self.module, call)
+        else:
+            self._given(node, call, keyword)
+
+    def made(self, module: Module, call: ast.AST) -> None:
+        """What a call makes with the value: followed where that is asked for, and where the call changes in place."""
+        if not self.tensors:
+            return
+        self.push(call, Shape.VALUE, module=module, tensor=True, origin=call)
+        if (
+            isinstance(module.parent(call), ast.Expr)
+            and isinstance(call, ast.Call)
+            and isinstance(call.func, ast.Attribute)
+        ):
+            # `model.to(torch.bfloat16)`, whose result nobody takes, casts the model itself.
+            base = call.func.value
+            if isinstance(base, ast.Name):
+                for reader in module.readers(base):
+                    if reader.lineno > call.lineno:
+                        self.push(reader, Shape.VALUE, module=module, tensor=True, origin=call)
+
+    def _tensor_used(self, node: ast.AST, call: ast.Call, keyword: str | None, role: Role) -> None:
+        if role in (Role.KERNEL, Role.NEVER):
+            self.end(_FATE_OF_ROLE[role], call)
+        elif role is Role.REGISTER and isinstance(call.args[0], ast.Constant):
+            self._registered(call, str(call.args[0].value))
+        elif role is Role.CAST:
+            given = {self.module.dtype_name(k.value) for k in call.keywords if k.arg == "dtype"} - {None, "bfloat16"}
+            if not given:
+                self.same(call)
+        elif role in (Role.SEQUENCE, Role.PICK):
+            self.same(call)
+        elif role is Role.OTHER:
+            if isinstance(call.func, ast.Attribute) and call.func.attr in _OPERATORS:
+                self.same(call)
+            else:
+                self._given(node, call, keyword)
+
+    def _registered(self, call: ast.Call, name: str) -> None:
+        """A buffer is an attribute of its module."""
+        from precision_fix.model.classes import class_around
+
+        cls = class_around(self.module, call)
+        if cls is not None:
+            self.field(cls, name, Shape.VALUE)
+
+    def _appended(self, call: ast.Call) -> None:
+        container = call.func.value if isinstance(call.func, ast.Attribute) else None
+        if container is None:
+            return
+        self.same(container, Shape.ITEMS)
+        if isinstance(container, ast.Name):
+            for reader in self.module.readers(container):
+                if reader is not container:
+                    self.same(reader, Shape.ITEMS)
+
+    def _given(self, node: ast.AST, call: ast.Call, keyword: str | None) -> None:
+        """Go into a function of the project; another one is taken to use its argument as what it looks like."""
+        found = callee(self.module, call, node, keyword)
+        if found is not None and self._enter(found, call, self.held.shape):
+            return
+        for each in guessed_callees(self.module, call, node, keyword) if found is None else ():
+            self._enter(each, call, self.held.shape)
+        if self.held.tensor:
+            self.end(Fate.HANDED, call)
+        elif self.held.shape is Shape.VALUE:
+            self.end(Fate.CHOOSES, call, guessed=True)
+            self.made(self.module, call)
+        else:
+            self.end(Fate.UNKNOWN, call)
+
+    def _enter(self, found: Callee, call: ast.Call, shape: Shape) -> bool:
+        """Go on in the callee's module, with its parameter or its field."""
+        held, module = self.held, self.module
+        self.within(found.module)
+        try:
+            if found.field is not None and found.cls is not None:
+                declared = _declared(found.cls, found.field)
+                if self.is_word and declared is not None and refused_by(declared.annotation):
+                    self.end(Fate.REFUSED, declared.target)
+                    return True
+                self.field(found.cls, found.field, shape)
+                self.push(call, Shape.OBJECT, found.field, module=module, tensor=held.tensor, origin=held.origin)
+                return True
+            if found.parameter is None:
+                return False
+            if self.is_word and refused_by(found.parameter.annotation):
+                self.end(Fate.REFUSED, found.parameter)
+                return True
+            if not found.module.names.readers(found.module.scope_of(found.parameter), found.parameter.arg):
+                return False
+            function = found.module.function(found.parameter)
+            if function is not None:
+                self.entered.setdefault(function, {})[call] = module
+                self.held = self.held._replace(within=function)
+            if found.by_keyword:
+                self.parameter(found.parameter, Shape.MAP, found.by_keyword)
+            else:
+                self.parameter(found.parameter, shape, held.key)
+            return True
+        finally:
+            self.held, self.module = held, module
+
+    def _object(self, node: ast.AST, call: ast.Call, keyword: str | None) -> None:
+        name = called(call)
+        if name == "getattr" and len(call.args) > 1 and call.args[0] is node:
+            asked = call.args[1].value if isinstance(call.args[1], ast.Constant) else None
+            if asked is None or asked == self.held.key:
+                self.same(call, Shape.VALUE)
+        elif name in _AS_MAP:
+            self.same(call, Shape.MAP)
+        elif name in _COPIES:
+            self.same(call)
+        elif name not in ("isinstance", "print", "setattr", "hasattr", "type", "id", "len", "str", "repr"):
+            found = callee(self.module, call, node, keyword)
+            if found is None or not self._enter(found, call, Shape.OBJECT):
+                self.end(Fate.HANDED, call)
+
+
+def _declared(cls: ast.ClassDef, name: str) -> ast.AnnAssign | None:
+    fields = (each for each in cls.body if isinstance(each, ast.AnnAssign))
+    return next((each for each in fields if isinstance(each.target, ast.Name) and each.target.id == name), None)
+
+
+_FATE_OF_ROLE = {
+    Role.TEXT: Fate.TEXT,
+    Role.TEST: Fate.COMPARED,
+    Role.BYTES: Fate.BYTES,
+    Role.SIZE: Fate.SIZE,
+    Role.KERNEL: Fate.KERNEL,
+    Role.NEVER: Fate.NEVER,
+    Role.KEY: Fate.KEY,
+    Role.CASES: Fate.CHOOSES,
+}

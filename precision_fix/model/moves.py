@@ -1,0 +1,89 @@
+"""Places that change together or not at all: a guard with all that reaches it, the tensors that one call is given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import NamedTuple
+
+from precision_fix.model.finding import Action, Part
+
+
+class Place(NamedTuple):
+    """A place of a file; line and column from 1, in characters. A column below 0 is that of a call, no site itself."""
+
+    path: str
+    line: int
+    column: int
+
+    def seen_from(self, path: str) -> str:
+        """The place as it is said of another: the line alone where it is in the same file."""
+        return f"line {self.line}" if self.path == path else f"{PurePath(self.path).name}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """What the groups need to know of a place: what would be done there, its part, and what it moves with."""
+
+    place: Place
+    action: Action
+    part: Part
+    moves_with: tuple[Place, ...] = ()
+    turns_off: bool = False
+    """It turns off a region, which reaches every module that runs in it."""
+
+    @property
+    def counts(self) -> bool:
+        """Whether a group can be made with it: what is kept alone says nothing of others."""
+        return self.action is Action.REWRITE or self.part is not Part.NONE
+
+
+NOTHING_MOVES = "nothing in reach that changes: see what it guards"
+
+
+def left(moves: Iterable[Move]) -> dict[Place, str]:
+    """The places that are not rewritten after all, each with the reason."""
+    known = {move.place: move for move in moves}
+    groups = _groups(known)
+    changing = {m.place.path for m in known.values() if m.action is Action.REWRITE and m.part is Part.NONE}
+    regions = any(move.turns_off and move.action is Action.REWRITE for move in known.values())
+    found: dict[Place, str] = {}
+    for group in groups:
+        members = [known[place] for place in group if place in known]
+        holder = next((move.place for move in members if _holds(move)), None) or next(
+            (place for place in group if place not in known and place.column > 0), None
+        )
+        moving = any(move.part is not Part.GUARDS and move.action is Action.REWRITE for move in members)
+        for move in members:
+            if move.action is not Action.REWRITE:
+                continue
+            if holder is not None:
+                found[move.place] = f"moves together with {holder.seen_from(move.place.path)}, which stays"
+            elif not moving and not regions and move.place.path not in changing:
+                # A guard whose tensor nobody can follow: what its own file makes, or a region, is what it is there for.
+                found[move.place] = NOTHING_MOVES
+    return found
+
+
+def _holds(move: Move) -> bool:
+    return move.part is Part.HOLDS or (move.part is Part.GUARDS and move.action is not Action.REWRITE)
+
+
+def _groups(known: Mapping[Place, Move]) -> Iterator[list[Place]]:
+    above: dict[Place, Place] = {}
+
+    def top(place: Place) -> Place:
+        while above.setdefault(place, place) != place:
+            above[place] = above[above[place]]
+            place = above[place]
+        return place
+
+    for move in known.values():
+        first = top(move.place)
+        for other in move.moves_with:
+            above[top(other)] = first
+    members: dict[Place, list[Place]] = {}
+    for place in above:
+        members.setdefault(top(place), []).append(place)
+    yield from members.values()

@@ -1,0 +1,123 @@
+"""Options of a command line as a program declares them, and whose attribute the value becomes."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from precision_fix.model.bindings import Bindings
+from precision_fix.model.held import Shape
+from precision_fix.model.module import Function, Module
+from precision_fix.model.syntax import called
+
+_GROUPS = frozenset({"add_argument_group", "add_mutually_exclusive_group", "add_parser", "add_subparsers"})
+_NAMESPACES = frozenset({"args", "opt", "opts", "options", "flags", "FLAGS", "cli_args", "self.args", "parsed"})
+#: What declares an option of a parser, or of a command that the function below the decorator is.
+DECLARES = frozenset({"add_argument", "add_option"})
+DECORATES = frozenset({"option", "argument"})
+#: What stands for the default of a field or a parameter.
+FIELDS = frozenset({"field", "Field", "Option", "Argument"})
+
+
+def destination(call: ast.Call) -> str:
+    """The attribute that holds the value of an option: of `--model-dtype` it is `model_dtype`."""
+    for keyword in call.keywords:
+        if keyword.arg == "dest" and isinstance(keyword.value, ast.Constant):
+            return str(keyword.value.value)
+    names = [arg.value for arg in call.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
+    long = next((name for name in names if name.startswith("--")), names[0] if names else "")
+    return long.partition("/")[0].lstrip("-").replace("-", "_")
+
+
+class Options(Bindings):
+    """The part of a follower that knows of options."""
+
+    def option(self, call: ast.Call) -> bool:
+        """Go on with whatever is parsed by the parser that an option is added to; False where that does not show."""
+        name = destination(call)
+        if called(call) in DECORATES:
+            return self._decorated(call, name)
+        if not name or not isinstance(call.func, ast.Attribute):
+            return False
+        found = False
+        for module, parser in _parsers(self.module, call.func.value):
+            home = self.module
+            self.within(module)
+            for reader in self._held_by(parser):
+                found = True
+                self.same(reader, Shape.OBJECT, name)
+            self.within(home)
+        return self._by_habit(name) or found
+
+    def _by_habit(self, name: str) -> bool:
+        """`args.dtype`: what everybody calls the namespace, where the way from the parser to it may not be seen."""
+        self.module.ensure("." + name)
+        found = False
+        for reader in self.module.names.attributes.get(name, ()):
+            if isinstance(reader.ctx, ast.Load) and ast.unparse(reader.value) in _NAMESPACES:
+                found = True
+                self.same(reader, Shape.VALUE)
+        return found
+
+    def _held_by(self, parser: ast.expr) -> Iterator[ast.expr]:
+        if isinstance(parser, ast.Name):
+            yield from self.module.readers(parser)
+        elif isinstance(parser, ast.Attribute):
+            base = ast.unparse(parser.value)
+            self.module.ensure("." + parser.attr)
+            for reader in self.module.names.attributes.get(parser.attr, ()):
+                if isinstance(reader.ctx, ast.Load) and ast.unparse(reader.value) == base:
+                    yield reader
+
+    def _decorated(self, call: ast.Call, name: str) -> bool:
+        """`@click.option("--dtype")`: a parameter of the function below."""
+        function = self.module.parent(call)
+        if not isinstance(function, Function) or call not in function.decorator_list:
+            return False
+        arguments = function.args
+        for parameter in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
+            if parameter.arg == name:
+                self.parameter(parameter, Shape.VALUE)
+                return True
+        return False
+
+
+def _parsers(module: Module, parser: ast.expr, depth: int = 0) -> Iterator[tuple[Module, ast.expr]]:
+    """A parser, and what it is a group of or was handed on as."""
+    yield module, parser
+    if depth > 4:
+        return
+    if isinstance(parser, ast.Name):
+        for bound in module.bindings(parser):
+            value = module.assigned_value(bound)
+            if isinstance(value, ast.Call) and called(value) in _GROUPS and isinstance(value.func, ast.Attribute):
+                yield from _parsers(module, value.func.value, depth + 1)
+            elif isinstance(bound, ast.arg):
+                for home, given in _given(module, bound):
+                    yield from _parsers(home, given, depth + 1)
+    elif isinstance(parser, ast.Call) and called(parser) in _GROUPS and isinstance(parser.func, ast.Attribute):
+        yield from _parsers(module, parser.func.value, depth + 1)
+
+
+def _given(module: Module, parameter: ast.arg) -> Iterator[tuple[Module, ast.expr]]:
+    """What the callers of a function hand to a parameter: `add_options(parser)`."""
+    function = module.function(parameter)
+    if function is None:
+        return
+    names = [each.arg for each in (*function.args.posonlyargs, *function.args.args)]
+    if parameter.arg not in names:
+        return
+    index = names.index(parameter.arg)
+    module.ensure(function.name)
+    calls = [(module, call) for call in module.names.calls.get(function.name, ())]
+    for other, reader in module.around.readers(module, function.name):
+        above = other.parent(reader)
+        if isinstance(above, ast.Call) and above.func is reader:
+            calls.append((other, above))
+    for home, call in calls:
+        given = next((keyword.value for keyword in call.keywords if keyword.arg == parameter.arg), None)
+        shift = 1 if names[0] in ("self", "cls") else 0
+        if given is None and len(call.args) > index - shift >= 0:
+            given = call.args[index - shift]
+        if given is not None:
+            yield home, given

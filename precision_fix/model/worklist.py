@@ -1,0 +1,91 @@
+"""The worklist of a value's way: what is still to be followed, and the ends that were met."""
+
+from __future__ import annotations
+
+import ast
+from collections import deque
+from collections.abc import Iterable
+
+from precision_fix.model.fate import Fate
+from precision_fix.model.held import End, Held, Shape
+from precision_fix.model.module import Module
+
+# A way that goes on for longer ends in LOST, which a rule sees. What is nearest comes first; a tensor goes nearly
+# everywhere in the end.
+_MOST_STEPS = 2_000
+_MOST_STEPS_OF_TENSORS = 250
+
+
+class Worklist:
+    """Expressions that hold the value, one after the other. `held` is the one that is looked at."""
+
+    module: Module
+    held: Held
+
+    def __init__(self, is_word: bool = False, *, tensors: bool = False) -> None:
+        self.is_word = is_word
+        self.tensors = tensors
+        self._pending: deque[Held] = deque()
+        self._seen: set[Held] = set()
+        self._ends: dict[End, None] = {}
+        # The calls by which what is followed came into a function.
+        self.entered: dict[ast.AST, dict[ast.Call, Module]] = {}
+
+    def step(self, held: Held) -> None:
+        raise NotImplementedError
+
+    def run(self, start: Iterable[Held]) -> list[End]:
+        self._pending += start
+        steps = 0
+        while self._pending:
+            steps += 1
+            held = self._pending.popleft()
+            if steps > (_MOST_STEPS_OF_TENSORS if self.tensors else _MOST_STEPS):
+                self._ends[End(Fate.LOST, held.node, held.module)] = None
+                break
+            self.step(held)
+        return [*self._ends]
+
+    def push(
+        self,
+        node: ast.AST,
+        shape: Shape,
+        key: str | int | None = None,
+        *,
+        module: Module | None = None,
+        tensor: bool = False,
+        origin: ast.AST | None = None,
+    ) -> None:
+        within = self.held.within if hasattr(self, "held") and module in (None, self.module) else None
+        self._add(Held(module or self.module, node, shape, key, tensor, origin, within))
+
+    def same(
+        self, node: ast.AST, shape: Shape | None = None, key: str | int | None = None, module: Module | None = None
+    ) -> None:
+        """Go on with what is held now, in another expression; in another shape where one is given."""
+        held = self.held
+        if shape is None:
+            shape, key = held.shape, held.key
+        elif shape is held.shape and key is None:
+            key = held.key
+        within = held.within if module is None or module is self.module else None
+        self._add(Held(module or self.module, node, shape, key, held.tensor, held.origin, within))
+
+    def _add(self, held: Held) -> None:
+        # Ways that meet go on as one.
+        alike = held._replace(origin=None)
+        if alike not in self._seen:
+            self._seen.add(alike)
+            self._pending.append(held)
+
+    def end(self, fate: Fate, node: ast.AST, guessed: bool = False) -> None:
+        self._ends[End(fate, node, self.module, self.held.origin, guessed)] = None
+
+    def may_be(self, key: str | int | None) -> bool:
+        """Whether what is read under a key may be what is held; None is any key."""
+        return key is None or self.held.key is None or key == self.held.key
+
+    def within(self, module: Module) -> None:
+        """Look at what is held from another module, into which it has come."""
+        self.module = module
+        self.held = self.held._replace(module=module)

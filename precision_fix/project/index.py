@@ -1,0 +1,385 @@
+"""A project's files as one: who reads a module's names, what a name stands for, which classes are of one family."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+
+from precision_fix import door
+from precision_fix.model.blocks import Blocks, NotApart, parsed, reads
+from precision_fix.model.classes import COMMON
+from precision_fix.model.module import Function, Module
+from precision_fix.model.scope import Definition
+from precision_fix.model.target import Target
+from precision_fix.project.imports import Imports, look_through
+from precision_fix.project.names import Names, is_test, stem_of
+from precision_fix.sources.text import Undecodable, decode
+
+_MOST_BYTES = 4 << 20
+# Modules that are kept parsed between two files.
+_MOST_KEPT = 300
+_MOST_STEPS = 8
+_MOST_ALIKE = 2
+# A base of half a library: what its attributes are called says nothing.
+_MOST_RELATIVES = 60
+
+Readers = Sequence[tuple[Module, ast.expr]]
+
+
+class Project:
+    """The files below one folder. Answers `model.around.Around`."""
+
+    def __init__(self, top: Path, target: Target, imports: Imports | None = None) -> None:
+        self.top = str(top)
+        self.target = target
+        self._given = imports
+        self._modules: dict[str, Module | None] = {}
+        self._users: dict[tuple[str, str], Sequence[Module]] = {}
+        self._whole: set[str] = set()
+        self._mentions: dict[str, Sequence[str]] = {}
+        self._readers: dict[tuple[str, str], Readers] = {}
+        self._families: dict[tuple[str, str], Sequence[tuple[Module, ast.ClassDef]]] = {}
+
+    @cached_property
+    def imports(self) -> Imports:
+        return self._given if self._given is not None else look_through(Path(self.top))
+
+    @cached_property
+    def _names(self) -> Names:
+        return Names(self.top, self.imports.files)
+
+    def shown(self, path: str) -> str:
+        return os.path.relpath(path, self.top).replace(os.sep, "/")
+
+    # Files.
+
+    def begin(self) -> None:
+        """Between two files: what was parsed for the others is let go where it has become much."""
+        if len(self._modules) > _MOST_KEPT:
+            self._forget()
+
+    def _forget(self) -> None:
+        for module in self._modules.values():
+            if module is not None:
+                module.release()
+        self._modules.clear()
+        self._readers.clear()
+        self._families.clear()
+        self._users.clear()
+
+    def read_whole(self, path: str) -> None:
+        """Parse a file as a whole from now on: one of its blocks does not parse apart."""
+        self._whole.add(path)
+        self._drop(path)
+
+    def _drop(self, path: str) -> None:
+        if self._modules.pop(path, None) is not None:
+            self._readers.clear()
+            self._families.clear()
+            self._users.clear()
+
+    def own(self, path: str, text: str, hits: Iterable[int]) -> Module:
+        """The module of a file that is judged, with the blocks at these places. Raises NotApart."""
+        real = os.path.abspath(path)  # noqa: PTH100
+        known = self._modules.get(real)
+        if known is not None and known.text == text:
+            known.path = path
+            known.take(hits)
+            return known
+        self._drop(real)
+        module = self._parsed(path, text, hits, real in self._whole)
+        self._modules[real] = module
+        return module
+
+    def let_go(self, path: str) -> None:
+        self._drop(os.path.abspath(path))  # noqa: PTH100
+
+    def _parsed(self, path: str, text: str, hits: Iterable[int], whole: bool) -> Module:
+        if whole:
+            return Module(path, text, parsed(text), self.target, None, self)
+        blocks = Blocks(text)
+        return Module(path, text, parsed(blocks.take(hits)), self.target, blocks, self)
+
+    def _load(self, path: str) -> Module | None:
+        if path not in self._modules:
+            self._modules[path] = self._read(path)
+        return self._modules[path]
+
+    def _read(self, path: str) -> Module | None:
+        try:
+            text = decode(door.start(path, _MOST_BYTES), coding=True).text
+            try:
+                return self._parsed(path, text, (), path in self._whole)
+            except NotApart:
+                return self._parsed(path, text, (), True)
+        except (OSError, Undecodable, NotApart):
+            return None
+
+    def _may_see(self, asking: str, path: str) -> bool:
+        """What a test does with a name is the test's own: the program does not run it."""
+        return not is_test(self.shown(path)) or is_test(self.shown(asking))
+
+    # Names.
+
+    def definition(self, module: Module, dotted: str) -> tuple[Module, Definition] | None:
+        found = self._origin(os.path.abspath(module.path), dotted)  # noqa: PTH100
+        if found is None or not found[1]:
+            return None
+        home, rest = self._load(found[0]), found[1]
+        if home is None:
+            return None
+        home.ensure(rest[0])
+        for bound in home.names.root.bindings.get(rest[0], ()):
+            if isinstance(bound, Definition) and len(rest) == 1:
+                return home, bound
+            if isinstance(bound, ast.ClassDef) and len(rest) == 2:
+                home.ensure(rest[1])
+                inner = next((e for e in bound.body if isinstance(e, Definition) and e.name == rest[1]), None)
+                return (home, inner) if inner is not None else None
+        return None
+
+    def named(self, module: Module, name: str) -> Sequence[tuple[Module, ast.FunctionDef | ast.AsyncFunctionDef]]:
+        paths = [path for path in self.imports.by_definition.get(name, ()) if self._may_see(module.real, path)]
+        found = []
+        for path in paths if len(paths) <= _MOST_ALIKE else ():
+            home = self._load(path)
+            if home is not None:
+                home.ensure(name)
+                defined = home.names.definitions.get(name, ())
+                found += [(home, each) for each in defined if isinstance(each, Function)]
+        return found if len(found) <= _MOST_ALIKE else ()
+
+    def value(self, module: Module, dotted: str) -> ast.expr | None:
+        found = self._origin(module.real, dotted)
+        home = self._load(found[0]) if found is not None and len(found[1]) == 1 else None
+        if found is None or home is None:
+            return None
+        bindings = home.names.root.bindings.get(found[1][0], ())
+        return home.assigned_value(bindings[0]) if len(bindings) == 1 else None
+
+    def _origin(self, path: str, dotted: str, steps: int = 0) -> tuple[str, tuple[str, ...]] | None:
+        """The file that binds a name for the first time, past those that hand it on, and what is left of the name."""
+        found = self._names.locate(path, dotted)
+        if found is None or not found[1] or steps > _MOST_STEPS:
+            return found
+        file, rest = found
+        module = self._load(file)
+        if module is None:
+            return found
+        bindings = module.names.root.bindings.get(rest[0], ())
+        for bound in bindings:
+            handed_on = module.imported(bound)
+            if handed_on is not None:
+                return self._origin(file, ".".join([handed_on, *rest[1:]]), steps + 1) or found
+        if not bindings:
+            for star in module.names.star_imports:
+                there = self._origin(file, f"{star}.{'.'.join(rest)}", steps + 1)
+                if there is not None and there[1] and self._binds(there[0], there[1][0]):
+                    return there
+        return found
+
+    def _binds(self, path: str, name: str) -> bool:
+        module = self._load(path)
+        if module is None:
+            return False
+        module.ensure(name)
+        return name in module.names.root.bindings
+
+    def readers(self, module: Module, name: str) -> Readers:
+        path = module.real
+        key = path, name
+        if key not in self._readers:
+            self._readers[key] = ()  # for those that import each other
+            self._readers[key] = [*self._find_readers(path, name)]
+        return self._readers[key]
+
+    def _find_readers(self, path: str, name: str) -> Iterator[tuple[Module, ast.expr]]:
+        for other in self._importing(path, name):
+            for local, alias in _aliases(other):
+                dotted = other.imported(alias)
+                there = self._origin(other.real, dotted) if dotted is not None else None
+                if there is None or there[0] != path:
+                    continue
+                if there[1] == (name,):
+                    yield from ((other, reader) for reader in _reads_of(other, alias, local))
+                    if local != name and alias in other.names.root.bindings.get(local, ()):
+                        yield from self.readers(other, local)
+                elif not there[1]:
+                    yield from self._through_module(other, path, name)
+            if stem_of(path) in (star.rpartition(".")[2] for star in other.names.star_imports):
+                yield from ((other, reader) for reader in _unbound(other, name))
+
+    def _through_module(self, other: Module, path: str, name: str) -> Iterator[tuple[Module, ast.expr]]:
+        """`layout.DTYPE`."""
+        for reader in other.names.attributes.get(name, ()):
+            dotted = other.resolve(reader)
+            if dotted is not None and isinstance(reader.ctx, ast.Load):
+                there = self._origin(other.real, dotted)
+                if there is not None and there[0] == path and there[1] == (name,):
+                    yield other, reader
+
+    def _importing(self, path: str, name: str) -> Iterator[Module]:
+        stem = stem_of(path)
+        for each in self.imports.mentioning(name, stem):
+            if each == path or not self._may_see(path, each):
+                continue
+            other = self._load(each)
+            if other is not None and next(reads(other.text, name), None) is not None:
+                other.ensure(name)
+                yield other
+
+    def users(self, module: Module, name: str) -> Sequence[Module]:
+        key = module.real, name
+        if key not in self._users:
+            self._users[key] = self._find_users(*key)
+        return self._users[key]
+
+    def _find_users(self, path: str, name: str) -> Sequence[Module]:
+        found = []
+        for other in self._importing(path, name):
+            for _, alias in _aliases(other):
+                dotted = other.imported(alias)
+                there = self._origin(other.real, dotted) if dotted is not None else None
+                if there is not None and there[0] == path and there[1] in ((name,), ()):
+                    found.append(other)
+                    break
+        return found
+
+    # Classes.
+
+    def family(self, module: Module, cls: ast.ClassDef) -> Sequence[tuple[Module, ast.ClassDef]]:
+        key = os.path.abspath(module.path), cls.name  # noqa: PTH100
+        if key not in self._families:
+            found: dict[ast.ClassDef, Module] = {}
+            self._relatives(module, cls, found, up=True)
+            self._relatives(module, cls, found, up=False)
+            self._families[key] = [(home, each) for each, home in found.items()]
+        return self._families[key]
+
+    def _relatives(self, module: Module, cls: ast.ClassDef, found: dict[ast.ClassDef, Module], *, up: bool) -> None:
+        pending = [(module, cls)]
+        seen = {cls}
+        found[cls] = module
+        while pending and len(found) < _MOST_RELATIVES:
+            home, each = pending.pop(0)
+            for there, other in self._bases(home, each) if up else self._derived(home, each):
+                if other not in seen:
+                    seen.add(other)
+                    found[other] = there
+                    pending.append((there, other))
+
+    def _bases(self, module: Module, cls: ast.ClassDef) -> Iterator[tuple[Module, ast.ClassDef]]:
+        for base in cls.bases:
+            local = module.definition(base.id) if isinstance(base, ast.Name) else None
+            dotted = module.resolve(base)
+            there = self.definition(module, dotted) if local is None and dotted is not None else None
+            if isinstance(local, ast.ClassDef):
+                yield module, local
+            elif there is not None and isinstance(there[1], ast.ClassDef):
+                yield there[0], there[1]
+
+    def _derived(self, module: Module, cls: ast.ClassDef) -> Iterator[tuple[Module, ast.ClassDef]]:
+        for other in (module, *self.users(module, cls.name)):
+            for found in other.names.definitions.values():
+                for each in found:
+                    if isinstance(each, ast.ClassDef) and any(_last(base) == cls.name for base in each.bases):
+                        yield other, each
+
+    # Keys of configs and of tables.
+
+    @cached_property
+    def _tables(self) -> Sequence[tuple[Module, ast.Dict]]:
+        return [*self._find_tables()]
+
+    def tables(self) -> Sequence[tuple[Module, ast.Dict]]:
+        return self._tables
+
+    def _find_tables(self) -> Iterator[tuple[Module, ast.Dict]]:
+        for path in self.imports.attending:
+            module = None if is_test(self.shown(path)) else self._load(path)
+            if module is not None:
+                module.ensure("flash_attention_2")
+                for node in [*module.names.strings]:
+                    table = module.parent(node) if node.value == "flash_attention_2" else None
+                    if isinstance(table, ast.Dict) and node in table.keys:
+                        yield module, table
+
+    def _mentioning(self, name: str) -> Sequence[str]:
+        """The files that hold a name, from their bytes."""
+        if name not in self._mentions:
+            found = []
+            asks = re.compile(rb"\b%b[\"'\])]*\s*(?:==|(?:not )?in )" % re.escape(name.encode()))
+            for path in self.imports.files:
+                try:
+                    data = b"" if is_test(self.shown(path)) else door.start(path, _MOST_BYTES)
+                    # Nearly every file speaks of a dtype; what is of interest is where one is asked for.
+                    if name.encode() in data and (name not in COMMON or asks.search(data)):
+                        found.append(path)
+                except OSError:
+                    continue
+            self._mentions[name] = found
+        return self._mentions[name]
+
+    def keyed(self, name: str) -> Iterator[tuple[Module, ast.expr]]:
+        """Where the program reads a setting of this name: `config["name"]`, `.get("name")`, `config.name`."""
+        for path in self._mentioning(name):
+            module = self._load(path)
+            if module is None or next(reads(module.text, name), None) is None:
+                continue
+            module.ensure(name)
+            for reader in [*module.names.attributes.get(name, ())]:
+                if isinstance(reader.ctx, ast.Load):
+                    yield module, reader
+            yield from ((module, each) for each in _items(module, name))
+            yield from ((module, each) for each in _unexplained(module, name))
+
+
+def _items(module: Module, name: str) -> Iterator[ast.expr]:
+    for node in [*module.names.parents]:
+        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant) and node.slice.value == name:
+            if isinstance(node.ctx, ast.Load):
+                yield node
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("get", "pop"):
+            first = node.args[0] if node.args else None
+            if isinstance(first, ast.Constant) and first.value == name:
+                yield node
+
+
+def _unexplained(module: Module, name: str) -> Iterator[ast.expr]:
+    """Reads of a variable of that name that a caller gives, or nobody seen."""
+    for scope in [*module.names.scopes.values()]:
+        for read in scope.loads.get(name, ()):
+            owner = scope.owner(name)
+            if owner is None or any(isinstance(bound, ast.arg) for bound in owner.bindings[name]):
+                yield read
+
+
+def _aliases(module: Module) -> Iterator[tuple[str, ast.alias]]:
+    for scope in [*module.names.scopes.values()]:
+        for local, bindings in [*scope.bindings.items()]:
+            for bound in bindings:
+                if isinstance(bound, ast.alias):
+                    yield local, bound
+
+
+def _reads_of(module: Module, alias: ast.alias, local: str) -> list[ast.Name]:
+    """The reads of a name that an import binds."""
+    if alias in module.names.root.bindings.get(local, ()):
+        module.ensure(local)
+        return module.names.readers(module.names.root, local)
+    owner = next((scope for scope in module.names.scopes.values() if alias in scope.bindings.get(local, ())), None)
+    return module.names.readers(owner, local) if owner is not None else []
+
+
+def _unbound(module: Module, name: str) -> list[ast.Name]:
+    """The reads of a name that nothing in the file binds: a `*` has brought it."""
+    found = [read for scope in module.names.scopes.values() for read in scope.loads.get(name, ())]
+    return [read for read in found if not module.bindings(read)]
+
+
+def _last(base: ast.expr) -> str:
+    return base.attr if isinstance(base, ast.Attribute) else base.id if isinstance(base, ast.Name) else ""

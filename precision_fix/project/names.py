@@ -1,0 +1,61 @@
+"""From a dotted name to a file of the project, as Python's imports go."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+
+
+class Names:
+    """The files of a project by the names of their modules. Paths are absolute, with the system's separator."""
+
+    def __init__(self, top: str, files: Mapping[str, None]) -> None:
+        self._top = top
+        self._files = files
+        self._known: dict[tuple[str, str], tuple[str, tuple[str, ...]] | None] = {}
+
+    def locate(self, path: str, dotted: str) -> tuple[str, tuple[str, ...]] | None:
+        """The file that a dotted name, read in the file `path`, leads into, and what is left of the name."""
+        folder = os.path.dirname(path)  # noqa: PTH120
+        key = folder, dotted
+        if key not in self._known:
+            self._known[key] = self._locate(folder, dotted)
+        return self._known[key]
+
+    def _locate(self, folder: str, dotted: str) -> tuple[str, tuple[str, ...]] | None:
+        name = dotted.lstrip(".")
+        level = len(dotted) - len(name)
+        parts = tuple(name.split(".")) if name else ()
+        for base in self._bases(folder, level):
+            for end in range(len(parts), -1 if level else 0, -1):
+                stem = os.path.join(base, *parts[:end])  # noqa: PTH118
+                for file in (f"{stem}.py", os.path.join(stem, "__init__.py")):  # noqa: PTH118
+                    if file in self._files and (end or file.endswith("__init__.py")):
+                        return file, parts[end:]
+        return None
+
+    def _bases(self, folder: str, level: int) -> Iterator[str]:
+        if level:
+            for _ in range(level - 1):
+                folder = os.path.dirname(folder)  # noqa: PTH120
+            yield folder
+            return
+        while True:
+            yield folder
+            above = os.path.dirname(folder)  # noqa: PTH120
+            if folder == self._top or above == folder or not folder.startswith(self._top):
+                break
+            folder = above
+        yield os.path.join(self._top, "src")  # noqa: PTH118
+
+
+def stem_of(path: str) -> str:
+    """The last part of a module's name: `layout` for `layout.py`, `pkg` for `pkg/__init__.py`."""
+    folder, name = os.path.split(path)
+    stem = name.removesuffix(".py")
+    return os.path.basename(folder) if stem == "__init__" else stem  # noqa: PTH119
+
+
+def is_test(path: str) -> bool:
+    parts = path.replace(os.sep, "/").split("/")
+    return parts[-1].startswith(("test_", "conftest")) or not {"test", "tests"}.isdisjoint(parts)
