@@ -15,7 +15,7 @@ from precision_fix.model import newlines
 from precision_fix.model.selection import ALL, Selection
 from precision_fix.model.setting import Key
 from precision_fix.model.target import Target
-from precision_fix.sources import settings
+from precision_fix.sources import settings, toml
 from precision_fix.sources.analysis import Analysis, Unparsable
 from precision_fix.sources.comments import Keeps
 from precision_fix.sources.jsontext import Scalar
@@ -45,11 +45,9 @@ def analyse(path: str, text: str, target: Target, selection: Selection = ALL) ->
 def parse(text: str) -> dict[str, Any]:
     """What the text means. Raises Unparsable."""
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        return toml.loads(text)
+    except toml.Broken as error:
         raise Unparsable(_explain(str(error), text)) from None
-    except RecursionError:
-        raise Unparsable("nested too deeply to be read") from None
 
 
 def _placed(text: str, data: dict[str, Any]) -> list[Scalar]:
