@@ -45,7 +45,7 @@ class InBfloat16(TorchDispatchMode):
         if any(isinstance(one, torch.Tensor) and one.dtype is REAL for one in results):
             alias = func._schema.returns[0].alias_info
             view = alias is not None and not alias.is_write and getattr(args[0], "dtype", None) is REAL
-            if not view and not name.startswith(("empty", "set_", "detach")):
+            if not view and not name.startswith(("empty", "set_", "detach", "view")):
                 self.found[name] += 1
         return result
 
