@@ -66,6 +66,7 @@ class Program:
         patch = [sys.executable, "-m", "precision_fix", "--gpu", "t4", str(after)]
         done = subprocess.run(patch, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT)
         (self.folder / "patch.txt").write_text(done.stdout)
+        self.outside = _constant(driver, "OUTSIDE")
         self.to_be_started = "precision-fix run" in done.stdout
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "PRECISION_FIX"))}
         self.variables = kept | {
@@ -127,7 +128,7 @@ def _judge(ways: dict[str, Results], way: str, part: str) -> tuple[str, bool]:
 def report(program: Program, only_patched: bool) -> bool:
     """Run it in every way, print a row for each part and way, and say whether all is as it should be.
 
-    Patched, a part is as it should be also where the report said how to start it, and started so it is.
+    A part in the driver's OUTSIDE gets its dtype from a file: it is judged as it is started by the report's last line.
     """
     wanted = [way for way in WAYS if way != STARTED and (way != "runtime" or not only_patched)]
     ways = {way: program.run(way) for way in wanted}
@@ -138,13 +139,23 @@ def report(program: Program, only_patched: bool) -> bool:
     for part in parts:
         print(f"{program.driver.stem} {part}")
         ran = "outcome" in ways["unpatched"].get(part, {})
-        good = any(_judge(ways, way, part)[1] for way in ("patched", STARTED))
+        judged = STARTED if part in program.outside and STARTED in ways else "patched"
+        good = _judge(ways, judged, part)[1]
         every_good &= good or not ran
         for way in filter(ways.__contains__, WAYS):
-            wrong = way == "patched" and ran and not good
+            wrong = way == judged and ran and not good
             words = _judge(ways, way, part)[0]
             print(f"    {way:<12} {words[:108]}{'   <-- NOT AS IT SHOULD BE' if wrong else ''}", flush=True)
     return every_good
+
+
+def _constant(driver: Path, name: str) -> list[str]:
+    """A list that the driver says, or nothing."""
+    for node in ast.parse(driver.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == name:
+            found: list[str] = ast.literal_eval(node.value)
+            return found
+    return []
 
 
 def replaced(driver: Path) -> str:
