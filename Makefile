@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test lint score promises bench bench-configs bench-runtime bench-storage clones frameworks hooks page gpu trust clean
+.PHONY: demo test lint score promises bench bench-configs bench-growth bench-runtime bench-storage clones frameworks hooks page gpu trust clean
 
 # The two commands of the README. Both install what they need into .venv, and nothing elsewhere.
 
@@ -32,6 +32,10 @@ bench: $(VENV)/ready
 # Needs ripgrep on PATH.
 bench-configs: $(VENV)/ready
 	$(RUN) -m tests.bench.configs
+
+# Time by the size of a file, 1,000 to 16,000 repetitions of what is found.
+bench-growth: $(VENV)/ready
+	$(RUN) -m tests.bench.growth
 
 bench-runtime: $(VENV)/ready
 	$(RUN) -m tests.bench.runtime

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import difflib
 import itertools
+import operator
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from precision_fix.engine.guard import problem_of
 from precision_fix.engine.scan import FileScan, Scan
@@ -38,9 +40,13 @@ def _of(file: FileScan, base: Path) -> Iterator[bytes]:
             yield b"\n\\ No newline at end of file\n"
 
 
+_Line = TypeVar("_Line", str, bytes)
+_Code = tuple[str, int, int, int, int]
 # Edits are short: behind one, both texts go on alike within so many lines, and for so many.
 _REACH = 100
 _ALIKE = 3
+# difflib may take as many steps as there are pairs of lines: beyond these, all of a piece is one change.
+_MOST_PAIRS = 1_000_000
 
 
 def _hunks(old: list[bytes], new: list[bytes]) -> Iterator[bytes]:
@@ -68,28 +74,54 @@ class _Matcher(difflib.SequenceMatcher[bytes]):
         # difflib's own would index every line.
         self._texts = old, new
 
-    def get_opcodes(self) -> list[tuple[str, int, int, int, int]]:  # type: ignore[override]
-        old, new = self._texts
-        codes, i, j = [], 0, 0
-        while i < len(old) or j < len(new):
-            same = _same(old, new, i, j)
-            if same:
-                codes.append(("equal", i, i + same, j, j + same))
-                i, j = i + same, j + same
-                continue
-            after = _across(old, new, i, j) or (len(old), len(new))
-            between = difflib.SequenceMatcher(None, old[i : after[0]], new[j : after[1]]).get_opcodes()
-            codes += [(tag, i + a, i + b, j + c, j + d) for tag, a, b, c, d in between]
-            i, j = after
-        return codes
+    def get_opcodes(self) -> list[_Code]:  # type: ignore[override]
+        return opcodes(*self._texts)
 
 
-def _same(old: list[bytes], new: list[bytes], i: int, j: int) -> int:
-    pairs = zip(itertools.islice(old, i, None), itertools.islice(new, j, None), strict=False)
-    return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(old) - i, len(new) - j))
+def opcodes(old: list[_Line], new: list[_Line]) -> list[_Code]:
+    """What becomes of the lines of a text, as difflib says it."""
+    if len(old) == len(new):
+        return _line_by_line(old, new)
+    codes: list[_Code] = []
+    i = j = 0
+    while i < len(old) or j < len(new):
+        same = _same(old, new, i, j)
+        if same:
+            codes.append(("equal", i, i + same, j, j + same))
+            i, j = i + same, j + same
+            continue
+        after = _across(old, new, i, j) or (len(old), len(new))
+        codes += _between(old, new, (i, after[0]), (j, after[1]))
+        i, j = after
+    return codes
 
 
-def _across(old: list[bytes], new: list[bytes], i: int, j: int) -> tuple[int, int] | None:
+def _line_by_line(old: list[_Line], new: list[_Line]) -> list[_Code]:
+    """Edits that neither add nor take away a line: each line is compared with the one in its place."""
+    codes: list[_Code] = []
+    start = 0
+    for same, group in itertools.groupby(map(operator.eq, old, new)):
+        end = start + sum(1 for _ in group)
+        codes.append(("equal" if same else "replace", start, end, start, end))
+        start = end
+    return codes
+
+
+def _between(old: list[_Line], new: list[_Line], i: tuple[int, int], j: tuple[int, int]) -> list[_Code]:
+    if i[0] < i[1] and j[0] < j[1] and (i[1] - i[0]) * (j[1] - j[0]) > _MOST_PAIRS:
+        return [("replace", *i, *j)]
+    codes = difflib.SequenceMatcher(None, old[i[0] : i[1]], new[j[0] : j[1]]).get_opcodes()
+    return [(tag, i[0] + a, i[0] + b, j[0] + c, j[0] + d) for tag, a, b, c, d in codes]
+
+
+def _same(old: list[_Line], new: list[_Line], i: int, j: int) -> int:
+    n, most = 0, min(len(old) - i, len(new) - j)
+    while n < most and old[i + n] == new[j + n]:
+        n += 1
+    return n
+
+
+def _across(old: list[_Line], new: list[_Line], i: int, j: int) -> tuple[int, int] | None:
     """Where both go on alike behind a difference; None where that is far, and all that follows is compared."""
     for distance in range(1, 2 * _REACH):
         for a in range(max(i, i + distance - _REACH), min(i + distance, len(old), i + _REACH) + 1):

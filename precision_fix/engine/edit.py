@@ -7,22 +7,26 @@ given only the text of the expressions that change, and `sources.python` lets no
 from __future__ import annotations
 
 import ast
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import fields
 
 import libcst as cst
 from libcst.metadata import MetadataWrapper, PositionProvider
 
 from precision_fix.model import newlines
+from precision_fix.model.columns import Columns
 from precision_fix.model.edit import CallOn, Edit, ImportAlso, Rename, Replace, Respell, SetArgument, Splice
 
 
 def splices(code: str, edits: Iterable[Edit]) -> list[Splice]:
     """What all edits come to in the text. Raises ValueError where an expression is not found again, or not parsed."""
     lines = _Lines(code)
+    known: dict[object, str] = {}
     try:
         return [
-            Splice(start, end, _rewrite(code[start:end], start, group, lines))
+            Splice(start, end, _rewrite(code[start:end], start, group, lines, known))
             for (start, end), group in sorted(_regions(list(edits), lines).items())
         ]
     except cst.ParserSyntaxError as error:
@@ -35,11 +39,16 @@ class _Lines:
     def __init__(self, text: str) -> None:
         self.text = text
         self.starts = [*newlines.starts(text), len(text)]
+        self.is_ascii = text.isascii()
+        self._columns: dict[int, Columns] = {}
 
     def offset(self, line: int, column: int) -> int:
         start = self.starts[line - 1]
-        content = self.text[start : self.starts[line]]
-        return start + (column if content.isascii() else len(content.encode()[:column].decode()))
+        if self.is_ascii:
+            return start + column
+        if line not in self._columns:
+            self._columns[line] = Columns(self.text[start : self.starts[line]])
+        return start + self._columns[line].character(column)
 
     def span(self, node: ast.AST) -> tuple[int, int]:
         return (
@@ -50,22 +59,39 @@ class _Lines:
 
 def _regions(edits: list[Edit], lines: _Lines) -> dict[tuple[int, int], list[Edit]]:
     """Edits by the outermost expression that one of them names: those within it are made together with it."""
-    spans = sorted({lines.span(edit.node) for edit in edits}, key=lambda span: (span[0], -span[1]))
+    placed = [(lines.span(edit.node), edit) for edit in edits]
+    spans = sorted({span for span, _ in placed}, key=lambda span: (span[0], -span[1]))
     outer: list[tuple[int, int]] = []
     for span in spans:
         if not outer or span[0] >= outer[-1][1]:
             outer.append(span)
     groups: dict[tuple[int, int], list[Edit]] = defaultdict(list)
-    for edit in edits:
-        start, end = lines.span(edit.node)
-        groups[next(span for span in outer if span[0] <= start and end <= span[1])].append(edit)
+    for span, edit in placed:
+        groups[outer[bisect_right(outer, (span[0], len(lines.text) + 1)) - 1]].append(edit)
     return groups
 
 
-def _rewrite(source: str, start: int, edits: list[Edit], lines: _Lines) -> str:
-    """Parse one expression (or import statement), make its edits, and give back its text."""
+def _rewrite(source: str, start: int, edits: list[Edit], lines: _Lines, known: dict[object, str]) -> str:
+    """Parse one expression (or import statement), make its edits, and give back its text.
+
+    libcst takes a millisecond for the shortest: what is written and edited alike many times is made once.
+    """
     if isinstance(edits[0], ImportAlso):
         return _import_also(source, edits)
+    alike = source, tuple(_by_place(edit, start, lines) for edit in edits)
+    if alike not in known:
+        known[alike] = _rewritten(source, start, edits, lines)
+    return known[alike]
+
+
+def _by_place(edit: Edit, start: int, lines: _Lines) -> tuple[object, ...]:
+    """An edit by what it does, and where in its region."""
+    first, last = lines.span(edit.node)
+    done = [getattr(edit, each.name) for each in fields(edit) if each.name != "node"]
+    return type(edit), first - start, last - start, *done
+
+
+def _rewritten(source: str, start: int, edits: list[Edit], lines: _Lines) -> str:
     # Brackets let an expression that goes over several lines stand by itself.
     prefix = "(\n"
     module = cst.parse_module(prefix + source + "\n)\n")

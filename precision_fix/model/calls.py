@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from precision_fix.model.fate import Fate
 from precision_fix.model.kernels import is_kernel
-from precision_fix.model.module import Function, Module
+from precision_fix.model.module import Function, Module, remembered
 from precision_fix.model.vocabulary import callees
 from precision_fix.model.vocabulary.callees import Role
 
@@ -72,7 +72,7 @@ def _by_shape(module: Module, last: str) -> Role:
 
 def _is_default(module: Module, call: ast.Call, node: ast.AST, last: str) -> bool:
     """`getattr(config, "dtype", DEFAULT)`, `options.get("dtype", DEFAULT)`, `os.getenv("DTYPE", DEFAULT)`."""
-    index = next((i for i, argument in enumerate(call.args) if argument is node), None)
+    index = module.index(call.args, node)
     if last == "getattr":
         return index == 2
     return last in ("get", "pop", "setdefault", "getenv") and index == 1
@@ -87,10 +87,13 @@ def fate_of_cast(module: Module, call: ast.Call) -> Fate:
 
 def is_launch(module: Module, call: ast.Call) -> bool:
     """`kernel[grid](...)`, in a file whose Triton kernels name bfloat16."""
+    return isinstance(call.func, ast.Subscript) and _names_triton(module)
+
+
+@remembered
+def _names_triton(module: Module) -> bool:
     names = module.names.attributes.get("bfloat16", ())
-    return isinstance(call.func, ast.Subscript) and any(
-        module.resolve(node) == "triton.language.bfloat16" for node in names
-    )
+    return any(module.resolve(node) == "triton.language.bfloat16" for node in names)
 
 
 def container_of(call: ast.Call, what: Role) -> ast.expr | None:
@@ -101,9 +104,8 @@ def container_of(call: ast.Call, what: Role) -> ast.expr | None:
 def local_parameter(module: Module, call: ast.Call, node: ast.AST, keyword: str | None) -> ast.arg | None:
     """The parameter that an argument becomes, where the callee is defined in the same file."""
     func, shift = call.func, 0
-    positional: list[ast.expr] = list(call.args)
-    if module.resolve(func) in ("functools.partial", "partial") and positional:
-        func, positional = positional[0], positional[1:]
+    if module.resolve(func) in ("functools.partial", "partial") and call.args:
+        func, shift = call.args[0], -1
     name = func.id if isinstance(func, ast.Name) else func.attr if isinstance(func, ast.Attribute) else None
     if name is None:
         return None
@@ -111,19 +113,36 @@ def local_parameter(module: Module, call: ast.Call, node: ast.AST, keyword: str 
         return None
     found = module.definition(name)
     if isinstance(found, ast.ClassDef):
-        found = next((f for f in found.body if isinstance(f, Function) and f.name == "__init__"), None)
-        shift = 1
+        found = _initializer(module, found)
+        shift += 1
     elif isinstance(func, ast.Attribute):
-        shift = 1
+        shift += 1
     if not isinstance(found, Function):
         return None
-    parameters = [*found.args.posonlyargs, *found.args.args]
     if keyword is not None:
-        return next((p for p in [*parameters, *found.args.kwonlyargs] if p.arg == keyword), None)
-    index = next((i for i, argument in enumerate(positional) if argument is node), None)
-    if index is None or index + shift >= len(parameters):
+        return _named(module, found).get(keyword)
+    index = module.index(call.args, node)
+    parameters = _in_order(module, found)
+    if node is func or index is None or index + shift >= len(parameters):
         return None
     return parameters[index + shift]
+
+
+@remembered
+def _initializer(module: Module, found: ast.ClassDef) -> Function | None:
+    return next((f for f in found.body if isinstance(f, Function) and f.name == "__init__"), None)
+
+
+@remembered
+def _in_order(module: Module, function: Function) -> list[ast.arg]:
+    return [*function.args.posonlyargs, *function.args.args]
+
+
+@remembered
+def _named(module: Module, function: Function) -> dict[str, ast.arg]:
+    arguments = function.args
+    parameters = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+    return {parameter.arg: parameter for parameter in parameters}
 
 
 def _is_own(func: ast.Attribute) -> bool:

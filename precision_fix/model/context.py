@@ -6,9 +6,9 @@ import ast
 import re
 from collections.abc import Iterator
 
-from precision_fix.model.module import Function, Module
+from precision_fix.model.module import Function, Module, by_default, key_of, remembered, unparsed
 from precision_fix.model.site import Site
-from precision_fix.model.syntax import called, defaults, key_of
+from precision_fix.model.syntax import called
 
 Sequence = ast.List | ast.Tuple | ast.Set
 
@@ -27,12 +27,13 @@ def receiver(site: Site) -> str | None:
                 if above.arg != "default" or not isinstance(call, ast.Call) or called(call) not in FIELDS:
                     return above.arg
             case ast.arguments():
-                return next((p.arg for p, default in defaults(above) if default is node), None)
+                parameter = by_default(module, above).get(node)
+                return parameter.arg if parameter is not None else None
             case ast.Assign() | ast.AnnAssign():
                 target = above.targets[0] if isinstance(above, ast.Assign) else above.target
                 return name_of(target)
             case ast.Dict():
-                key = key_of(above, node)
+                key = key_of(module, above, node)
                 return key.value if isinstance(key, ast.Constant) and isinstance(key.value, str) else None
             case ast.Return():
                 function = module.function(above)
@@ -74,7 +75,7 @@ def _option(site: Site) -> str | None:
     above = site.parent
     if not isinstance(above, ast.List | ast.Tuple):
         return None
-    index = next(i for i, item in enumerate(above.elts) if item is site.node)
+    index = site.module.index(above.elts, site.node)
     before = above.elts[index - 1] if index else None
     is_option = isinstance(before, ast.Constant) and isinstance(before.value, str) and before.value.startswith("--")
     return before.value.lstrip("-").replace("-", "_") if is_option else None  # type: ignore[union-attr]
@@ -114,7 +115,8 @@ def _is_unpacked(above: ast.AST | None, sequence: Sequence) -> bool:
     return any(isinstance(target, Sequence) and len(target.elts) == len(sequence.elts) for target in targets)
 
 
-def is_record(sequence: Sequence) -> bool:
+@remembered
+def is_record(module: Module, sequence: Sequence) -> bool:
     """Whether a sequence mixes kinds of things: `("cuda", torch.bfloat16, 1e-2)`."""
     return len({type(item) for item in sequence.elts}) > 1
 
@@ -126,7 +128,7 @@ def tests_around(site: Site) -> Iterator[ast.expr]:
         if isinstance(above, Function | ast.ClassDef):
             return
         if (isinstance(above, ast.IfExp) and node is above.body) or (
-            isinstance(above, ast.If) and any(node is statement for statement in above.body)
+            isinstance(above, ast.If) and site.module.index(above.body, node) is not None
         ):
             yield above.test
         node = above
@@ -150,6 +152,7 @@ def is_annotation(site: Site) -> bool:
     return False
 
 
+@remembered
 def says_bfloat16(module: Module, expression: ast.AST) -> bool:
     """Whether an expression compares a dtype with torch.bfloat16, by any spelling."""
     for node in ast.walk(expression):
@@ -170,5 +173,5 @@ def under_short_weights(site: Site) -> bool:
 
     `if precision in ("bf16", "fp8")` asks for either, and says nothing of the weights.
     """
-    tests = (ast.unparse(test) for test in tests_around(site))
+    tests = (unparsed(site.module, test) for test in tests_around(site))
     return any(_SHORT.search(test) and "bf16" not in test for test in tests)

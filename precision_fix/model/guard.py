@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 
 from precision_fix.model.kernels import near_kernel
-from precision_fix.model.module import Module
+from precision_fix.model.module import Module, remembered, unparsed
 
 
+@remembered
 def accepted(module: Module, node: ast.AST) -> frozenset[str] | None:
     """The dtype names that the guard around a comparison lets through; None where the comparison guards nothing.
 
@@ -43,10 +45,31 @@ def _widened(module: Module, node: ast.AST, *, negated: bool) -> frozenset[str] 
         if isinstance(above, ast.UnaryOp):
             negated = not negated
         elif isinstance(above.op, ast.And if negated else ast.Or):
-            others = [passing(module, value, negated=negated) for value in above.values if value is not test]
-            lets = None if None in others else lets.union(*(other for other in others if other is not None))
+            others = _beside(module, above, test, negated)
+            lets = None if others is None else lets | others
         test, above = above, module.parent(above)
     return lets
+
+
+def _beside(module: Module, test: ast.BoolOp, part: ast.AST, negated: bool) -> frozenset[str] | None:
+    """What the parts of a test other than this one let through; None where one of them tests something else."""
+    unknown, names = _parts(module, test, negated)
+    own = passing(module, part, negated=negated)
+    if unknown - (own is None):
+        return None
+    return frozenset(name for name, number in names.items() if number > (own is not None and name in own))
+
+
+@remembered
+def _parts(module: Module, test: ast.BoolOp, negated: bool) -> tuple[int, Counter[str]]:
+    """Of how many parts of a test it is not known what they let through, and how many let each dtype through."""
+    parts = [passing(module, value, negated=negated) for value in test.values]
+    return parts.count(None), Counter(name for part in parts if part is not None for name in part)
+
+
+def is_sole_guard(module: Module, node: ast.AST) -> bool:
+    """Whether a comparison is an assertion, or a test that raises, which lets bfloat16 alone pass."""
+    return isinstance(node, ast.Compare) and accepted(module, node) == frozenset({"bfloat16"})
 
 
 def refuses(module: Module, compare: ast.Compare, subject: ast.AST) -> bool:
@@ -69,9 +92,11 @@ _LAYOUT = re.compile(r"is_contiguous|\bstride\b|is_cuda|data_ptr|device\.type|\.
 
 def guards_kernel(module: Module, node: ast.AST) -> bool:
     """Whether a guard stands before a compiled kernel: by what is near it, by its message, or by what else it asks."""
-    if near_kernel(module, node):
-        return True
-    statement = module.statement(node)
+    return near_kernel(module, node) or _speaks_of_kernel(module, module.statement(node))
+
+
+@remembered
+def _speaks_of_kernel(module: Module, statement: ast.stmt) -> bool:
     test = statement.test if isinstance(statement, ast.Assert | ast.If) else statement
     if isinstance(statement, ast.Assert):
         said: ast.AST | None = statement.msg
@@ -80,9 +105,10 @@ def guards_kernel(module: Module, node: ast.AST) -> bool:
     strings = (part.value for part in ast.walk(said) if isinstance(part, ast.Constant)) if said is not None else ()
     if any(isinstance(text, str) and _NEEDS.search(text) for text in strings):
         return True
-    return _LAYOUT.search(ast.unparse(test)) is not None
+    return _LAYOUT.search(unparsed(module, test)) is not None
 
 
+@remembered
 def passing(module: Module, test: ast.AST, *, negated: bool = False) -> frozenset[str] | None:
     """The dtypes that make a test true (false, when negated); None where it tests something else too."""
     if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
@@ -104,6 +130,7 @@ def passing(module: Module, test: ast.AST, *, negated: bool = False) -> frozense
     return None
 
 
+@remembered
 def _members(module: Module, container: ast.expr) -> frozenset[str] | None:
     if isinstance(container, ast.Name):
         bindings = module.bindings(container)
@@ -134,7 +161,7 @@ def replaced_where(module: Module, node: ast.AST) -> tuple[ast.expr | None, bool
         return above.test, True
     statement = above if isinstance(above, ast.Assign) else None
     around = module.parent(statement) if statement is not None else None
-    if isinstance(around, ast.If) and statement in around.body:
+    if isinstance(around, ast.If) and statement is not None and module.index(around.body, statement) is not None:
         return around.test, False
     return None, False
 

@@ -6,7 +6,7 @@ import ast
 import re
 from pathlib import PurePath
 
-from precision_fix.model.module import Module
+from precision_fix.model.module import Module, remembered
 from precision_fix.model.vocabulary.callees import KERNEL_PACKAGES
 
 # Compiled extension modules by their usual names: `_C`, `_custom_ops`, `moe_cuda`.
@@ -29,7 +29,11 @@ def near_kernel(module: Module, node: ast.AST) -> bool:
     # The folders near the file; where the clone itself lies says nothing.
     if _PATH.search("/".join(PurePath(module.path).parts[-3:])):
         return True
-    around: ast.AST = module.function(node) or module.tree
+    return _holds_kernel(module, module.function(node) or module.tree)
+
+
+@remembered
+def _holds_kernel(module: Module, around: ast.AST) -> bool:
     for inner in ast.walk(around):
         if isinstance(inner, ast.Call):
             if isinstance(inner.func, ast.Subscript) or is_kernel(module.resolve(inner.func)):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from precision_fix.model import newlines
+from precision_fix.model.columns import Columns
 from precision_fix.model.scope import Definition, Names, Scope, build
+from precision_fix.model.syntax import defaults
 from precision_fix.model.target import Target
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -26,6 +29,11 @@ class Module:
         # Names that the analysis asked about beyond the block that it stood in. Where the outline left out
         # blocks that speak of them, the file is read again with those blocks.
         self.wanted: set[str] = set()
+        self.memory: dict[object, Any] = {}
+        self._imports: dict[tuple[Scope, str], ast.alias | None] = {}
+        self._locals: dict[Scope, dict[str, str]] = {}
+        self._columns: dict[int, Columns] = {}
+        self._places: dict[int, dict[ast.AST | None, int]] = {}
 
     @cached_property
     def lines(self) -> list[str]:
@@ -34,11 +42,17 @@ class Module:
 
     def source(self, node: ast.expr) -> str:
         """The text of an expression. `ast.get_source_segment` would cut the whole file into lines each time."""
-        first, last = node.lineno - 1, (node.end_lineno or node.lineno) - 1
-        end = self.lines[last].encode()[: node.end_col_offset].decode()
+        first, last = node.lineno, node.end_lineno or node.lineno
+        start, end = self.column(first, node.col_offset), self.column(last, node.end_col_offset or 0)
         if first == last:
-            return end.encode()[node.col_offset :].decode()
-        return "\n".join([self.lines[first].encode()[node.col_offset :].decode(), *self.lines[first + 1 : last], end])
+            return self.lines[first - 1][start:end]
+        return "\n".join([self.lines[first - 1][start:], *self.lines[first : last - 1], self.lines[last - 1][:end]])
+
+    def column(self, line: int, byte: int) -> int:
+        """The character, from 0, that stands at a byte of a line; lines count from 1."""
+        if line not in self._columns:
+            self._columns[line] = Columns(self.lines[line - 1])
+        return self._columns[line].character(byte)
 
     def comments_above(self, statement: ast.stmt) -> str:
         """The comment lines right above a statement, and what stands at the end of its first line."""
@@ -46,6 +60,13 @@ class Module:
         while first > 0 and self.lines[first - 1].lstrip().startswith("#"):
             first -= 1
         return "\n".join([*self.lines[first:last], *self.lines[last].split("#")[1:]])
+
+    def index(self, items: Sequence[ast.AST | None], node: ast.AST) -> int | None:
+        """The place of a node in a list of the tree, which is looked through once for all that stand in it."""
+        places = self._places.get(id(items))
+        if places is None:
+            places = self._places[id(items)] = {each: place for place, each in enumerate(items)}
+        return places.get(node)
 
     def parent(self, node: ast.AST) -> ast.AST | None:
         return self.names.parents.get(node)
@@ -78,12 +99,21 @@ class Module:
         return owner.bindings[name.id] if owner is not None else []
 
     def is_imported(self, name: ast.Name) -> bool:
-        return any(isinstance(binding, ast.alias) for binding in self.bindings(name))
+        owner = self.scope_of(name).owner(name.id)
+        return owner is not None and self.import_in(owner, name.id) is not None
+
+    def import_in(self, owner: Scope, name: str) -> ast.alias | None:
+        """The first of the imports that bind a name in a scope."""
+        key = (owner, name)
+        if key not in self._imports:
+            bound = owner.bindings.get(name, ())
+            self._imports[key] = next((each for each in bound if isinstance(each, ast.alias)), None)
+        return self._imports[key]
 
     def readers(self, name: ast.Name) -> list[ast.Name]:
         """Every read of the variable that a name stands for."""
         owner = self.scope_of(name).owner(name.id)
-        return list(owner.readers(name.id)) if owner is not None else []
+        return self.names.readers(owner, name.id) if owner is not None else []
 
     def definition(self, name: str) -> Definition | None:
         """The function or class of this name in the file, if there is just one."""
@@ -107,14 +137,15 @@ class Module:
         return ".".join([base, *reversed(attributes)]) if base is not None else None
 
     def _resolve_name(self, node: ast.Name, depth: int) -> str | None:
-        bindings = self.bindings(node)
-        if not bindings:
+        owner = self.scope_of(node).owner(node.id)
+        if owner is None:
             if node.id == "bfloat16" and any(m.split(".")[0] == "torch" for m in self.names.star_imports):
                 return "torch.bfloat16"
             return node.id
-        for binding in bindings:
-            if isinstance(binding, ast.alias):
-                return self._imported(binding)
+        imported = self.import_in(owner, node.id)
+        if imported is not None:
+            return self._imported(imported)
+        bindings = owner.bindings[node.id]
         if len(bindings) == 1 and depth < _MAX_ALIASES:
             value = self.assigned_value(bindings[0])
             if isinstance(value, ast.Name | ast.Attribute):
@@ -127,7 +158,7 @@ class Module:
     def assigned_value(self, target: ast.AST) -> ast.expr | None:
         """The value of `name = value`, asked with the node of the name."""
         above = self.parent(target)
-        if isinstance(above, ast.Assign) and target in above.targets:
+        if isinstance(above, ast.Assign) and self.index(above.targets, target) is not None:
             return above.value
         if isinstance(above, ast.AnnAssign | ast.NamedExpr) and above.target is target:
             return above.value
@@ -137,11 +168,22 @@ class Module:
         """The name under which a module is imported where `node` stands: "th" after `import torch as th`."""
         scope: Scope | None = self.scope_of(node)
         while scope is not None:
-            for name, bindings in scope.bindings.items():
-                if any(isinstance(bound, ast.alias) and self._imported(bound) == dotted for bound in bindings):
-                    return name
+            name = self._local_names(scope).get(dotted)
+            if name is not None:
+                return name
             scope = scope.parent
         return None
+
+    def _local_names(self, scope: Scope) -> dict[str, str]:
+        """What a scope imports, and the first of the names that it gives each."""
+        known = self._locals.get(scope)
+        if known is None:
+            known = self._locals[scope] = {}
+            for name, bindings in scope.bindings.items():
+                for bound in bindings:
+                    if isinstance(bound, ast.alias):
+                        known.setdefault(self._imported(bound), name)
+        return known
 
     def import_of(self, node: ast.Name) -> ast.ImportFrom | None:
         """The `from ... import` statement that brings a name."""
@@ -152,9 +194,10 @@ class Module:
         return None
 
     def release(self) -> None:
-        """Cut the circle of scopes, so that the tree is freed at once: the collector is off during a scan."""
+        """Cut the circles of scopes and answers, so that the tree is freed at once: no collector runs during a scan."""
         for scope in self.names.scopes.values():
             scope.children.clear()
+        self.memory.clear()
 
     def imported(self, binding: ast.AST) -> str | None:
         """The dotted name that an import binds; None for any other binding."""
@@ -176,6 +219,49 @@ class Module:
             return None
         name = name.removeprefix("torch.")
         return _OTHER_NAMES.get(name, name) if "." not in name else None
+
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def remembered(ask: Callable[Concatenate[Module, _P], _R]) -> Callable[Concatenate[Module, _P], _R]:
+    """A question to a module whose answer is kept with it: many sites ask the same of what stands around them all."""
+
+    def answer(module: Module, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        key = (ask, args, tuple(kwargs.items()))
+        if key not in module.memory:
+            module.memory[key] = ask(module, *args, **kwargs)
+        found: _R = module.memory[key]
+        return found
+
+    return answer
+
+
+@remembered
+def unparsed(module: Module, node: ast.AST) -> str:
+    """`ast.unparse`."""
+    return ast.unparse(node)
+
+
+@remembered
+def by_default(module: Module, arguments: ast.arguments) -> dict[ast.AST, ast.arg]:
+    """The parameter of each default."""
+    return {default: parameter for parameter, default in defaults(arguments) if default is not None}
+
+
+def key_of(module: Module, mapping: ast.Dict, value: ast.AST) -> ast.expr | None:
+    """The key that a value of a dictionary display stands under; None for an unpacked map, or no value of it."""
+    place = module.index(mapping.values, value)
+    return mapping.keys[place] if place is not None else None
+
+
+def is_direct_argument(module: Module, call: ast.Call, node: ast.AST) -> bool:
+    """Whether a node itself, not something that holds it, is an argument of the call."""
+    above = module.parent(node)
+    if isinstance(above, ast.keyword):
+        return module.parent(above) is call
+    return above is call and node is not call.func
 
 
 _OTHER_NAMES = {

@@ -173,10 +173,11 @@ def _evidence(library: Library, row: Row, setting: Setting) -> int:
     document = setting.document
     if isinstance(row, Words) and setting.word in row.own:
         return 3
-    near = document.mapping(setting.keys[:-1]).keys() | document.mapping(()).keys()
+    near = document.mapping(setting.keys[:-1]), document.mapping(())
+    beside = sum(any(name in each for each in near) for name in library.beside)
     target = " ".join(document.command) or str(setting.beside("target") or "")
     if (
-        len(library.beside & near) >= min(2, len(library.beside)) > 0
+        beside >= min(2, len(library.beside)) > 0
         or any(fnmatch(document.file, pattern) for pattern in library.files)
         or target.startswith(library.targets)
     ):

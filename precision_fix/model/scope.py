@@ -72,6 +72,13 @@ class Names:
     keywords: list[ast.keyword] = field(default_factory=list)
     strings: list[ast.Constant] = field(default_factory=list)
     star_imports: list[str] = field(default_factory=list)
+    _readers: dict[tuple[Scope, str], list[ast.Name]] | None = None
+
+    def readers(self, scope: Scope, name: str) -> list[ast.Name]:
+        """Every read of a name that a scope binds, in it and in the scopes within."""
+        if self._readers is None:
+            self._readers = _all_readers(self.root)
+        return self._readers.get((scope, name), [])
 
     def scope_of(self, node: ast.AST) -> Scope:
         """The scope in which an expression is evaluated."""
@@ -84,6 +91,24 @@ class Names:
                 return scope.parent if outside and scope.parent is not None else scope
             beneath, child, above = child, above, self.parents.get(above)
         return self.root
+
+
+def _all_readers(root: Scope) -> dict[tuple[Scope, str], list[ast.Name]]:
+    """The reads of each name by the scopes that may be meant, in one walk for all names."""
+    found: dict[tuple[Scope, str], list[ast.Name]] = {}
+    pending = [root]
+    while pending:
+        scope = pending.pop()
+        pending.extend(scope.children)
+        for name, reads in scope.loads.items():
+            above: Scope | None = scope
+            while above is not None:
+                if name in above.bindings and (above is scope or not above.is_class):
+                    found.setdefault((above, name), []).extend(reads)
+                    if not above.is_class:
+                        break
+                above = above.parent
+    return found
 
 
 def build(tree: ast.Module) -> Names:
@@ -246,8 +271,5 @@ def _is_outside(definition: ast.AST, child: ast.AST, beneath: ast.AST | None) ->
     """A default, a decorator, a base or an annotation is evaluated around the definition, not in it."""
     if isinstance(child, ast.arguments):
         return not isinstance(beneath, ast.arg)
-    if isinstance(definition, ast.FunctionDef | ast.AsyncFunctionDef):
-        return child is definition.returns or child in definition.decorator_list
-    if isinstance(definition, ast.ClassDef):
-        return child in definition.decorator_list or child in definition.bases or child in definition.keywords
-    return False
+    # What stands right under a definition and is an expression is one of these.
+    return isinstance(definition, Definition) and isinstance(child, ast.expr | ast.keyword)

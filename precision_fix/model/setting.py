@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import lru_cache
+from typing import Any, TypeVar
 
 from precision_fix.model.target import Target
 
 Key = str | int
+_Answer = TypeVar("_Answer")
 
 
 class Form(Enum):
@@ -70,16 +72,40 @@ class Document:
     command: tuple[str, ...] = ()
     libraries: frozenset[str] = frozenset()
     _mappings: dict[tuple[Key, ...], dict[str, object]] = field(default_factory=dict, compare=False, repr=False)
+    _answers: dict[object, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    def once(self, ask: Callable[[Document], _Answer]) -> _Answer:
+        """What a function says of this document: for each of its settings the same, and found out once."""
+        if ask not in self._answers:
+            self._answers[ask] = ask(self)
+        found: _Answer = self._answers[ask]
+        return found
+
+    def words_of_names(self, keys: tuple[Key, ...]) -> frozenset[str]:
+        """The words that the names of a mapping are made of."""
+        known: dict[tuple[Key, ...], frozenset[str]] = self._answers.setdefault("words", {})
+        if keys not in known:
+            known[keys] = frozenset(word for name in self.mapping(keys) for word in name.split("_"))
+        return known[keys]
 
     def mapping(self, keys: tuple[Key, ...]) -> Mapping[str, object]:
         """The entries of the mapping that these keys lead to, by their plain names; a nested one counts as None."""
         if not self._mappings:
             for path, value in self.values.items():
-                for depth, key in enumerate(path):
-                    if isinstance(key, str):
-                        entries = self._mappings.setdefault(path[:depth], {})
-                        entries[plain(key)] = value if depth == len(path) - 1 else None
+                self._add(path, value)
         return self._mappings.get(keys, {})
+
+    def _add(self, path: tuple[Key, ...], value: object) -> None:
+        """Enter a value, and the mappings that lead to it as far up as they are not known yet."""
+        while path:
+            above, key = path[:-1], path[-1]
+            known = above in self._mappings
+            entries = self._mappings.setdefault(above, {})
+            if isinstance(key, str):
+                entries[plain(key)] = value
+            if known:
+                return
+            path, value = above, None
 
     @property
     def file(self) -> str:

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import PurePath
 
 from precision_fix.model.context import receiver
-from precision_fix.model.module import Module
+from precision_fix.model.module import Module, remembered
+from precision_fix.model.scope import Scope
 from precision_fix.model.setting import plain
 from precision_fix.model.site import Kind, Site
 from precision_fix.model.syntax import called, defaults
@@ -70,12 +71,16 @@ def _imported_dtypes(module: Module) -> Iterator[Site]:
         pending.extend(scope.children)
         for name, reads in scope.loads.items():
             owner = scope.owner(name)
-            bound = owner.bindings[name] if owner else []
-            imported = any(isinstance(b, ast.alias) and b.name == "bfloat16" for b in bound)
+            imported = owner is not None and _imports_bfloat16(module, owner, name)
             if imported or (name == "bfloat16" and owner is None):
                 for node in reads:
                     if module.resolve(node) == "torch.bfloat16":
                         yield Site(module, Kind.DTYPE, node, node.id)
+
+
+@remembered
+def _imports_bfloat16(module: Module, owner: Scope, name: str) -> bool:
+    return any(isinstance(bound, ast.alias) and bound.name == "bfloat16" for bound in owner.bindings[name])
 
 
 def _calls(module: Module) -> Iterator[Site]:
@@ -129,10 +134,15 @@ def _flags(module: Module) -> Iterator[Site]:
     for parameter in module.names.parameters:
         if is_flag(parameter.arg):
             arguments = module.parent(parameter)
-            default = dict(defaults(arguments)).get(parameter) if isinstance(arguments, ast.arguments) else None
+            default = _defaults(module, arguments).get(parameter) if isinstance(arguments, ast.arguments) else None
             if default is not None:
                 yield Site(module, Kind.FLAG, parameter, parameter.arg, default)
     yield from _named_flags(module)
+
+
+@remembered
+def _defaults(module: Module, arguments: ast.arguments) -> dict[ast.arg, ast.expr | None]:
+    return dict(defaults(arguments))
 
 
 def _assigned_flag(module: Module, node: ast.expr, name: str) -> Iterator[Site]:
@@ -158,9 +168,9 @@ def _flag_by_string(module: Module, constant: ast.Constant) -> Iterator[Site]:
     above = module.parent(constant)
     name = str(constant.value)
     if isinstance(above, ast.Dict):
-        for key, value in zip(above.keys, above.values, strict=True):
-            if key is constant:
-                yield Site(module, Kind.FLAG, constant, repr(name), value)
+        place = module.index(above.keys, constant)
+        if place is not None:
+            yield Site(module, Kind.FLAG, constant, repr(name), above.values[place])
     elif isinstance(above, ast.Subscript) and above.slice is constant:
         target: ast.AST = above
         outer = module.parent(above)
@@ -173,7 +183,7 @@ def _flag_by_string(module: Module, constant: ast.Constant) -> Iterator[Site]:
         value_set = module.assigned_value(target)
         if value_set is not None:
             yield Site(module, Kind.FLAG, constant, repr(name), value_set)
-    elif isinstance(above, ast.Call) and constant in above.args:
+    elif isinstance(above, ast.Call) and module.index(above.args, constant) is not None:
         if name.startswith("-"):
             for keyword in above.keywords:
                 if keyword.arg == "default":

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import difflib
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from precision_fix.engine.diff import opcodes
 from precision_fix.engine.scan import FileScan
 from precision_fix.model import newlines
 from precision_fix.model.finding import Action, Finding
@@ -16,7 +18,7 @@ from precision_fix.sources.text import Undecodable, decode
 _CONTEXT = 3
 _WORD = re.compile(r"\w+|\s+|.", re.DOTALL)
 # Beyond this many words, a changed block is taken as one piece: comparing costs their square.
-_MOST_WORDS = 2000
+_MOST_WORDS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +101,11 @@ def blocks(old: list[str], new: list[str]) -> list[Block]:
     """The lines that differ."""
     if len(old) == len(new):
         return list(_pairs_that_differ(old, new))
-    return [Block(*piece) for piece in _differing(old, new)]
+    return [Block(*piece) for tag, *piece in opcodes(old, new) if tag != "equal"]
 
 
-def _differing(old: list[str], new: list[str], *, autojunk: bool = True) -> Iterator[tuple[int, int, int, int]]:
-    """Where two lists differ: start and end in the one, start and end in the other."""
+def _differing(old: list[str], new: list[str]) -> Iterator[tuple[int, int, int, int]]:
+    """Where two lists of words differ: start and end in the one, start and end in the other."""
     first = next((i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
     last = 0
     while last < min(len(old), len(new)) - first and old[-1 - last] == new[-1 - last]:
@@ -113,7 +115,7 @@ def _differing(old: list[str], new: list[str], *, autojunk: bool = True) -> Iter
         if middle or new_middle:
             yield first, len(old) - last, first, len(new) - last
         return
-    matcher = difflib.SequenceMatcher(None, middle, new_middle, autojunk)
+    matcher = difflib.SequenceMatcher(None, middle, new_middle, autojunk=False)
     for tag, i1, i2, j1, j2 in matcher.get_opcodes():
         if tag != "equal":
             yield first + i1, first + i2, first + j1, first + j2
@@ -136,15 +138,17 @@ def line_after(file: FileScan) -> Callable[[int], int]:
     before, after = texts(file)
     changed = blocks(newlines.with_ends(before), newlines.with_ends(after))
 
+    starts = [block.start for block in changed]
+
     def moved(line: int) -> int:
-        shift = 0
-        for block in changed:
-            if line - 1 < block.start:
-                break
-            if line - 1 < block.end:
-                return min(line + block.new_start - block.start, max(block.new_end, 1))
-            shift = block.new_end - block.end
-        return line + shift
+        # The last block that begins no lower.
+        place = bisect_right(starts, line - 1) - 1
+        if place < 0:
+            return line
+        block = changed[place]
+        if line - 1 < block.end:
+            return min(line + block.new_start - block.start, max(block.new_end, 1))
+        return line + block.new_end - block.end
 
     return moved
 
@@ -160,17 +164,23 @@ def hunks(file: FileScan) -> list[Hunk]:
         else:
             groups.append([block])
     found = [_hunk(group, old, new) for group in groups]
+    starts = [group[0].start for group in groups]
     for finding in file.findings if found else ():
         if finding.action is Action.REWRITE:
-            distances = [_distance(group, finding.line - 1) for group in groups]
-            found[distances.index(min(distances))].findings.append(finding)
+            # The last that begins no lower, or the first below.
+            place = bisect_right(starts, finding.line - 1)
+            near = range(max(place - 1, 0), min(place + 1, len(groups)))
+            closest = min(near, key=lambda each: _distance(groups[each], finding.line - 1))
+            found[closest].findings.append(finding)
     return found
 
 
 def _distance(group: list[Block], line: int) -> int:
+    """How far a line lies from the blocks of a group, which stand in their order."""
+    place = bisect_right(group, line, key=lambda block: block.start)
     return min(
         0 if block.start <= line < block.end else min(abs(line - block.start), abs(line - block.end + 1))
-        for block in group
+        for block in group[max(place - 1, 0) : place + 1]
     )
 
 
@@ -205,7 +215,7 @@ def replacements(before: str, after: str) -> list[Replacement]:
     old, new = newlines.with_ends(before), newlines.with_ends(after)
     starts, new_starts = _starts(old), _starts(new)
     result = []
-    for block in blocks(old, new):
+    for block in _by_line(blocks(old, new)):
         first, new_first = starts[block.start], new_starts[block.new_start]
         was, becomes = before[first : starts[block.end]], after[new_first : new_starts[block.new_end]]
         result += [
@@ -213,6 +223,16 @@ def replacements(before: str, after: str) -> list[Replacement]:
             for start, end, new_start, new_end in _words_that_differ(was, becomes)
         ]
     return result
+
+
+def _by_line(found: list[Block]) -> Iterator[Block]:
+    """Blocks line by line, where as many lines stand in the place of those before."""
+    for block in found:
+        if block.end - block.start == block.new_end - block.new_start:
+            for i, j in zip(range(block.start, block.end), range(block.new_start, block.new_end), strict=True):
+                yield Block(i, i + 1, j, j + 1)
+        else:
+            yield block
 
 
 def _starts(lines: list[str]) -> list[int]:
@@ -229,5 +249,5 @@ def _words_that_differ(old: str, new: str) -> Iterator[tuple[int, int, int, int]
         yield 0, len(old), 0, len(new)
         return
     at, new_at = _starts(a), _starts(b)
-    for i1, i2, j1, j2 in _differing(a, b, autojunk=False):
+    for i1, i2, j1, j2 in _differing(a, b):
         yield at[i1], at[i2], new_at[j1], new_at[j2]

@@ -31,8 +31,12 @@ from precision_fix.rules.examples import example
 MOST = 5000
 _UNUSED = "unused-keep"
 _KEEP = "`# precision-fix: keep`"
-# A fix holds all changes of its file, since they belong together; beyond this many, only the first result has it.
+# A fix holds all changes of its file, since they belong together; beyond so many, or so much text, only the first
+# result has it.
 _MOST_FIXES = 20
+_MOST_TEXT = 10_000
+# Of a longer line, the words are known by their digest.
+_MOST_WORDS = 1_000
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
 
@@ -51,7 +55,8 @@ class _Log:
         self._addresses = Addresses(run)
         self._files = {file.path: file for file in run.files}
         self._lines: dict[str, list[str]] = {}
-        self._fixes: dict[str, tuple[dict[str, Any], int] | None] = {}
+        self._fixes: dict[str, tuple[dict[str, Any], bool] | None] = {}
+        self._words: dict[tuple[str, int], str] = {}
         self._seen: Counter[tuple[str, str, str]] = Counter()
 
     def run(self) -> dict[str, Any]:
@@ -90,10 +95,13 @@ class _Log:
 
     def _mark(self, finding: Finding) -> str:
         """What a place is known by from run to run: rule, file, the words of its line, and which of equals it is."""
-        words = " ".join(self._line(finding.path, finding.line).split())
-        equals = (finding.code, self._addresses.uri(finding.path), words)
+        place = finding.path, finding.line
+        if place not in self._words:
+            words = " ".join(self._line(*place).split())
+            self._words[place] = words if len(words) <= _MOST_WORDS else _digest(words)
+        equals = (finding.code, self._addresses.uri(finding.path), self._words[place])
         self._seen[equals] += 1
-        return hashlib.sha256("\0".join((*equals, str(self._seen[equals]))).encode("utf-8", "replace")).hexdigest()[:32]
+        return _digest("\0".join((*equals, str(self._seen[equals]))))[:32]
 
     def _result(self, finding: Finding, mark: str) -> dict[str, Any]:
         result: dict[str, Any] = {
@@ -114,12 +122,12 @@ class _Log:
     def _location(self, finding: Finding) -> dict[str, Any]:
         line = self._line(finding.path, finding.line)
         region: dict[str, Any] = {"startLine": finding.line, "startColumn": 1}
-        before = line[: finding.column - 1]
-        region["startColumn"] = _units(before) + 1
-        if finding.token and line.startswith(finding.token, len(before)):
-            region |= {"endLine": finding.line, "endColumn": _units(before + finding.token) + 1}
+        start = min(finding.column - 1, len(line))
+        region["startColumn"] = column = (start if line.isascii() else _units(line[:start])) + 1
+        if finding.token and line.startswith(finding.token, start):
+            region |= {"endLine": finding.line, "endColumn": column + _units(finding.token)}
         if line:
-            region["snippet"] = {"text": line.rstrip("\r\n")[:1000]}
+            region["snippet"] = {"text": line[:1000].rstrip("\r\n")}
         location: dict[str, Any] = {
             "physicalLocation": {"artifactLocation": self._artifact(finding.path), "region": region}
         }
@@ -143,12 +151,12 @@ class _Log:
         file = self._files[finding.path]
         if finding.path not in self._fixes:
             self._fixes[finding.path] = self._fix_of(file)
-        elif (known := self._fixes[finding.path]) and known[1] > _MOST_FIXES:
+        elif (known := self._fixes[finding.path]) and known[1]:
             return {}
         known = self._fixes[finding.path]
         return {"fixes": [known[0]]} if known else {}
 
-    def _fix_of(self, file: FileScan) -> tuple[dict[str, Any], int] | None:
+    def _fix_of(self, file: FileScan) -> tuple[dict[str, Any], bool] | None:
         before, after = texts(file)
         pieces = replacements(before, after)
         if not pieces:
@@ -163,7 +171,7 @@ class _Log:
         return {
             "description": {"text": f"Make {what}."},
             "artifactChanges": [{"artifactLocation": self._artifact(file.path), "replacements": changes}],
-        }, len(pieces)
+        }, len(pieces) > _MOST_FIXES or sum(len(each.text) for each in pieces) > _MOST_TEXT
 
     def _unused_keeps(self) -> Iterable[dict[str, Any]]:
         for file, line in self._run.unused_keeps:
@@ -235,11 +243,16 @@ def _example(code: str) -> str:
     return f"\n\nBefore:\n\n```{language}\n{found.before.strip()}\n```\n\n{tail}"
 
 
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+
+
 class _Regions:
     """Regions of a text, by line and by column in UTF-16 code units, both from 1."""
 
     def __init__(self, text: str) -> None:
         self._text = text
+        self._is_ascii = text.isascii()
         self._starts = [0]
         for line in newlines.with_ends(text):
             self._starts.append(self._starts[-1] + len(line))
@@ -254,7 +267,8 @@ class _Regions:
         line = bisect_right(self._starts, offset)
         if line == len(self._starts) and not self._text.endswith(("\n", "\r")):
             line -= 1
-        return line, _units(self._text[self._starts[line - 1] : offset]) + 1
+        start = self._starts[line - 1]
+        return line, (offset - start if self._is_ascii else _units(self._text[start:offset])) + 1
 
 
 def _units(text: str) -> int:

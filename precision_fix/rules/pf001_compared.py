@@ -6,7 +6,7 @@ import ast
 
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, keep
-from precision_fix.model.guard import accepted
+from precision_fix.model.guard import is_sole_guard
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 
@@ -31,15 +31,10 @@ class RULE(Rule):
             return None
         if isinstance(site.parent, ast.Dict) and site.fates != {Fate.KEY}:
             return None
-        if any(is_sole_guard(site, end.node) for end in site.ends):
+        if any(is_sole_guard(site.module, end.node) for end in site.ends):
             return None
         if Fate.COMPARED in site.fates:
             return keep("compared with a dtype, or tested for membership")
         if Fate.KEY in site.fates:
             return keep("a key that something is looked up by")
         return keep("describes a dtype")
-
-
-def is_sole_guard(site: Site, node: ast.AST) -> bool:
-    """Whether the comparison is an assertion, or a test that raises, which lets bfloat16 alone pass."""
-    return isinstance(node, ast.Compare) and accepted(site.module, node) == frozenset({"bfloat16"})

@@ -7,9 +7,9 @@ import ast
 from precision_fix.model.context import container, is_record
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, keep
+from precision_fix.model.module import key_of
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
-from precision_fix.model.syntax import key_of
 
 _CHOSEN = frozenset({Fate.CHOOSES, Fate.STORED})
 # Libraries with dtypes of their own: a map from one of those tells what torch calls it.
@@ -33,7 +33,7 @@ class RULE(Rule):
 
     def judge(self, site: Site) -> Verdict | None:
         above = site.parent
-        if isinstance(above, ast.Dict) and any(key is site.node for key in above.keys):
+        if isinstance(above, ast.Dict) and site.module.index(above.keys, site.node) is not None:
             return keep("a key of a map")
         if isinstance(above, ast.Subscript) and above.slice is site.node:
             return keep("names an entry that is looked up")
@@ -41,7 +41,7 @@ class RULE(Rule):
             return None
         if Fate.INVERTED in site.fates:
             return keep("its map is turned round elsewhere, so its values must stay apart")
-        if isinstance(above, ast.Dict) and _is_of_another(site, key_of(above, site.node)):
+        if isinstance(above, ast.Dict) and _is_of_another(site, key_of(site.module, above, site.node)):
             return keep("what torch calls another library's dtype")
         if _is_case(site):
             return keep("a case of a table, beside what is expected of it")
@@ -59,10 +59,10 @@ def _is_case(site: Site) -> bool:
     sequence = container(site)
     if sequence is not None:
         inner = next((a for a in site.chain if isinstance(a, ast.Tuple | ast.List)), None)
-        return inner is not sequence and inner is not None and is_record(inner)
+        return inner is not sequence and inner is not None and is_record(site.module, inner)
     above = site.parent
     if isinstance(above, ast.Dict):
-        key = key_of(above, site.node)
+        key = key_of(site.module, above, site.node)
         if isinstance(key, ast.Constant):
             return isinstance(key.value, int)
         # Another kind of key, a member of an enum say, does not tell; the use does.

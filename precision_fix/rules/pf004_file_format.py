@@ -7,6 +7,7 @@ import ast
 from precision_fix.model.context import receiver
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, keep
+from precision_fix.model.module import Module, remembered
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 
@@ -31,10 +32,13 @@ class RULE(Rule):
         if site.token.endswith("Storage"):
             return keep("a class of stored bytes")
         above = site.parent
-        if isinstance(above, ast.Dict):
-            keys = {key.value for key in above.keys if isinstance(key, ast.Constant)}
-            if receiver(site) == "BF16" or len(keys & _TAGS) >= 2:
-                return keep("a table of file-format tags")
+        if isinstance(above, ast.Dict) and (receiver(site) == "BF16" or _is_of_tags(site.module, above)):
+            return keep("a table of file-format tags")
         if Fate.BYTES in site.fates and isinstance(above, ast.Dict):
             return keep("the map tells how stored bytes are read")
         return None
+
+
+@remembered
+def _is_of_tags(module: Module, table: ast.Dict) -> bool:
+    return len(_TAGS & {key.value for key in table.keys if isinstance(key, ast.Constant)}) >= 2

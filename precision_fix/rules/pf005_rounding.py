@@ -5,10 +5,9 @@ from __future__ import annotations
 import ast
 
 from precision_fix.model.finding import Verdict, keep
-from precision_fix.model.module import Module
+from precision_fix.model.module import Module, is_direct_argument
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
-from precision_fix.model.syntax import is_direct_argument
 
 _FULL = frozenset({"float32", "float64"})
 _WIDER = frozenset({"float", "double"})
@@ -47,7 +46,7 @@ def _cast(site: Site) -> ast.Call | None:
         return None
     if call.func.attr not in ("to", "type", "view") and not (site.module.resolve(call.func) or "").startswith("torch."):
         return None
-    return call if is_direct_argument(call, site.node) else None
+    return call if is_direct_argument(site.module, call, site.node) else None
 
 
 def _results(module: Module, cast: ast.Call) -> list[ast.Call]:

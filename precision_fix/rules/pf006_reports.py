@@ -6,10 +6,10 @@ import ast
 
 from precision_fix.model.context import says_bfloat16, tests_around
 from precision_fix.model.finding import Verdict, keep
-from precision_fix.model.module import Module
+from precision_fix.model.module import Module, is_direct_argument, remembered
 from precision_fix.model.rule import Rule, Stage
+from precision_fix.model.scope import Scope
 from precision_fix.model.site import Kind, Site
-from precision_fix.model.syntax import is_direct_argument
 
 
 class RULE(Rule):
@@ -39,7 +39,7 @@ class RULE(Rule):
 
 def _is_cast(site: Site) -> bool:
     call = site.module.parent(site.parent) if isinstance(site.parent, ast.keyword) else site.parent
-    return isinstance(call, ast.Call) and is_direct_argument(call, site.node)
+    return isinstance(call, ast.Call) and is_direct_argument(site.module, call, site.node)
 
 
 def _mirrors(module: Module, test: ast.expr) -> bool:
@@ -48,15 +48,20 @@ def _mirrors(module: Module, test: ast.expr) -> bool:
     return equal and any(module.resolve(side) == "torch.bfloat16" for side in (test.left, *test.comparators))  # type: ignore[attr-defined]
 
 
+@remembered
 def _looks_at_data(module: Module, test: ast.expr) -> bool:
     """The test reads the dtype of data, `p.dtype == ...`, or of a set of such: `... in {p.dtype for p in ...}`."""
     for node in ast.walk(test):
         if isinstance(node, ast.Attribute) and node.attr == "dtype":
             return True
         if isinstance(node, ast.Name):
-            values = [module.assigned_value(bound) for bound in module.bindings(node)]
-            if any(
-                isinstance(part, ast.Attribute) and part.attr == "dtype" for v in values if v for part in ast.walk(v)
-            ):
+            owner = module.scope_of(node).owner(node.id)
+            if owner is not None and _holds_data(module, owner, node.id):
                 return True
     return False
+
+
+@remembered
+def _holds_data(module: Module, owner: Scope, name: str) -> bool:
+    values = (module.assigned_value(bound) for bound in owner.bindings[name])
+    return any(isinstance(part, ast.Attribute) and part.attr == "dtype" for v in values if v for part in ast.walk(v))

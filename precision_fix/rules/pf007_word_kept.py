@@ -14,6 +14,7 @@ from precision_fix.model.context import (
 )
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, keep
+from precision_fix.model.module import Module, remembered, unparsed
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 from precision_fix.model.syntax import called
@@ -56,9 +57,16 @@ def _is_set(site: Site) -> bool:
 
 def _is_all(sequence: ast.expr, site: Site) -> bool:
     """`precisions = ("bf16",)`: nothing else to choose from."""
-    items = sequence.elts if isinstance(sequence, ast.List | ast.Tuple) else []
     plural = (receiver(site) or "").endswith(("dtypes", "precisions"))
-    return plural and all(isinstance(item, ast.Constant) and item.value == site.word for item in items)
+    return plural and _alone(site.module, sequence) == site.word
+
+
+@remembered
+def _alone(module: Module, sequence: ast.expr) -> object:
+    """What all items of a list say."""
+    items = sequence.elts if isinstance(sequence, ast.List | ast.Tuple) else []
+    said = {item.value if isinstance(item, ast.Constant) else None for item in items}
+    return said.pop() if len(said) == 1 else None
 
 
 def _is_recorded(site: Site) -> bool:
@@ -70,7 +78,12 @@ def _is_enum_member(site: Site) -> bool:
     around = site.module.enclosing_class(site.node)
     if around is None or site.module.function(site.node) is not None:
         return False
-    return any("Enum" in ast.unparse(base) for base in around.bases)
+    return _is_enum(site.module, around)
+
+
+@remembered
+def _is_enum(module: Module, around: ast.ClassDef) -> bool:
+    return any("Enum" in unparsed(module, base) for base in around.bases)
 
 
 def _names_what_was_found(site: Site) -> bool:
@@ -81,5 +94,9 @@ def _names_what_was_found(site: Site) -> bool:
     items = [end.node for end in site.ends if isinstance(end.node, ast.Subscript)]
     if any("dtype" in (name_of(item) or "") for item in items):
         return False
-    mentions = (node.value for node in ast.walk(test) if isinstance(node, ast.Constant))
-    return says_bfloat16(site.module, test) or any(word in ("bf16", "bfloat16") for word in mentions)
+    return says_bfloat16(site.module, test) or _mentions(site.module, test)
+
+
+@remembered
+def _mentions(module: Module, test: ast.expr) -> bool:
+    return any(isinstance(node, ast.Constant) and node.value in ("bf16", "bfloat16") for node in ast.walk(test))

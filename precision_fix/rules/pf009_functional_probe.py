@@ -29,7 +29,7 @@ class RULE(Rule):
                     keep("part of a test run that shows whether bfloat16 works") if _PROBE.search(above.name) else None
                 )
             if isinstance(above, ast.Try):
-                in_body = any(node is statement for statement in above.body)
+                in_body = site.module.index(above.body, node) is not None
                 return keep("a test run that shows whether bfloat16 works") if in_body and _answers(above) else None
             node = above
         return None

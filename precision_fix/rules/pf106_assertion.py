@@ -7,7 +7,7 @@ import ast
 from precision_fix.model.context import says_bfloat16, tests_around
 from precision_fix.model.finding import Verdict, keep, manual, rewrite
 from precision_fix.model.guard import accepted, guards_kernel, is_equality_assertion
-from precision_fix.model.module import Module
+from precision_fix.model.module import Module, remembered
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 
@@ -39,6 +39,7 @@ class RULE(Rule):
         return rewrite("asserts what was rewritten", *edits) if edits else None
 
 
+@remembered
 def _makes_bfloat16(module: Module) -> bool:
     """Whether the file makes something bfloat16, outside of guards."""
     for node in ast.walk(module.tree):

@@ -61,6 +61,6 @@ def _in_decorator(site: Site) -> bool:
     node: ast.AST = site.node
     for above in site.module.ancestors(site.node):
         if isinstance(above, Function | ast.ClassDef):
-            return node in above.decorator_list
+            return site.module.index(above.decorator_list, node) is not None
         node = above
     return False

@@ -11,6 +11,7 @@ from precision_fix.model.edit import Replace
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, keep, rewrite
 from precision_fix.model.flow import follow
+from precision_fix.model.module import unparsed
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 from precision_fix.model.syntax import called
@@ -75,4 +76,4 @@ def _holder(site: Site) -> str:
     above = site.parent
     if isinstance(above, ast.Dict):
         return receiver(Site(site.module, site.kind, above, "")) or ""
-    return ast.unparse(above.func) if isinstance(above, ast.Call) else ""
+    return unparsed(site.module, above.func) if isinstance(above, ast.Call) else ""

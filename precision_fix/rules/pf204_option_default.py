@@ -9,9 +9,10 @@ from precision_fix.model.context import receiver
 from precision_fix.model.edit import Respell
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, keep, manual, rewrite
+from precision_fix.model.module import Module, by_default, key_of, remembered, unparsed
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
-from precision_fix.model.syntax import called, defaults, key_of
+from precision_fix.model.syntax import called
 
 _OPTIONS = frozenset({"add_argument", "option", "Option", "Argument", "argument", "add_option", "Dropdown", "Radio"})
 
@@ -46,13 +47,14 @@ class RULE(Rule):
             return None
         if above.arg not in ("default", "value") or called(call) not in _OPTIONS:
             return None
-        offered = _offered(call)
+        offered = _offered(site.module, call)
         if offered is not None:
             return _chosen(site, offered, is_compared=Fate.COMPARED in site.fates or _is_compared(site, call))
         return _without_choices(site, call) if above.value is site.node else None
 
 
-def _offered(call: ast.Call) -> list[str] | None:
+@remembered
+def _offered(module: Module, call: ast.Call) -> list[str] | None:
     """The words of `choices=[...]`, of click's `type=Choice([...])`, or of a list that comes first."""
     by_name = {keyword.arg: keyword.value for keyword in call.keywords}
     chosen = by_name.get("type")
@@ -66,13 +68,14 @@ def _is_compared(site: Site, call: ast.Call) -> bool:
     names = [arg.value for arg in call.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
     dest = next((name for name in names if name.startswith("--")), "").lstrip("-").replace("-", "_")
     site.module.wanted.add("." + dest)
-    for reader in site.module.names.attributes.get(dest, ()):
-        above = site.module.parent(reader)
-        if isinstance(above, ast.Compare):
-            words = (node.value for node in ast.walk(above) if isinstance(node, ast.Constant))
-            if site.word in words:
-                return True
-    return False
+    return site.word in _compared_with(site.module, dest)
+
+
+@remembered
+def _compared_with(module: Module, attr: str) -> set[object]:
+    comparisons = {module.parent(reader) for reader in module.names.attributes.get(attr, ())}
+    nodes = (node for each in comparisons if isinstance(each, ast.Compare) for node in ast.walk(each))
+    return {node.value for node in nodes if isinstance(node, ast.Constant)}
 
 
 def _chosen(site: Site, offered: list[str], *, is_compared: bool = False) -> Verdict:
@@ -91,11 +94,16 @@ def _literal(site: Site) -> list[str] | None:
     if isinstance(site.parent, ast.AnnAssign) and site.parent.value is site.node:
         annotation = site.parent.annotation
     elif isinstance(site.parent, ast.arguments):
-        annotation = next(each.annotation for each, default in defaults(site.parent) if default is site.node)
+        annotation = by_default(site.module, site.parent)[site.node].annotation
     if isinstance(annotation, ast.Name):
         bound = site.module.bindings(annotation)
         annotation = site.module.assigned_value(bound[0]) if len(bound) == 1 else None
-    if annotation is None or "Literal[" not in ast.unparse(annotation):
+    return _words_of(site.module, annotation) if annotation is not None else None
+
+
+@remembered
+def _words_of(module: Module, annotation: ast.expr) -> list[str] | None:
+    if "Literal[" not in ast.unparse(annotation):
         return None
     return [n.value for n in ast.walk(annotation) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
 
@@ -106,7 +114,11 @@ _PARAM = re.compile(r"#\s*@param\s*(\[[^\]]*\])")
 def _form(site: Site) -> list[str] | None:
     """The words of a form in Colab: `dtype = "bf16" # @param ["bf16", "fp32"]`, unless it says how to save."""
     above = site.parent
-    if not isinstance(above, ast.Assign) or above.value is not site.node or "save" in ast.unparse(above.targets[0]):
+    if (
+        not isinstance(above, ast.Assign)
+        or above.value is not site.node
+        or "save" in unparsed(site.module, above.targets[0])
+    ):
         return None
     found = _PARAM.search(site.module.lines[above.lineno - 1])
     try:
@@ -134,7 +146,7 @@ def _words(node: ast.expr | None) -> list[str] | None:
 
 def _menu(site: Site, settings: ast.Dict) -> list[str] | None:
     """`(["bf16", "fp32"], {"default": "bf16"})`: a menu of a ComfyUI node, and its default."""
-    key = key_of(settings, site.node)
+    key = key_of(site.module, settings, site.node)
     outer = site.module.parent(settings)
     if not (isinstance(key, ast.Constant) and key.value == "default" and isinstance(outer, ast.Tuple)):
         return None

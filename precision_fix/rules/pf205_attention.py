@@ -9,6 +9,7 @@ from precision_fix.model.context import container, receiver, tests_around
 from precision_fix.model.edit import Replace, Respell
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, keep, manual, rewrite
+from precision_fix.model.module import unparsed
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 from precision_fix.model.syntax import called
@@ -45,7 +46,7 @@ class RULE(Rule):
         name = _option(site) or receiver(site)
         if name is None or _NAMES_IT.search(name.lower()) or (site.fates and site.fates <= {Fate.TEXT}):
             return keep("a word whose reader the file does not show")
-        if any(_PACKED.search(ast.unparse(test)) for test in tests_around(site)):
+        if any(_PACKED.search(unparsed(site.module, test)) for test in tests_around(site)):
             return manual(PACKED)
         if TAKES_SDPA.search(name.lower()):
             return rewrite("flash attention needs compute capability 8.0", Respell(site.node, site.word, "sdpa"))

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import ast
+from functools import partial
 
 from precision_fix.model.edit import CallOn
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, keep, manual, rewrite
-from precision_fix.model.module import Module
+from precision_fix.model.marks import Marks
+from precision_fix.model.module import Module, is_direct_argument, remembered
 from precision_fix.model.rule import Rule, Stage
+from precision_fix.model.scope import Scope
 from precision_fix.model.site import Kind, Site
-from precision_fix.model.syntax import called, is_direct_argument
+from precision_fix.model.syntax import called
+from precision_fix.model.uses import Part, readers_from
 
 
 class RULE(Rule):
@@ -48,7 +52,7 @@ def _reading_call(site: Site) -> ast.Call | None:
     call = next((above for above in site.chain if isinstance(above, ast.Call)), None)
     if call is None or not any(end.node is call and end.fate is Fate.BYTES for end in site.ends):
         return None
-    return call if is_direct_argument(call, site.node) else None
+    return call if is_direct_argument(site.module, call, site.node) else None
 
 
 def _is_cast_up(module: Module, call: ast.Call) -> bool:
@@ -73,8 +77,16 @@ def _is_plain_value(module: Module, call: ast.Call) -> bool:
     if not (isinstance(above, ast.Assign) and len(above.targets) == 1 and isinstance(above.targets[0], ast.Name)):
         return False
     name = above.targets[0]
-    readers = [reader for reader in module.readers(name) if reader.lineno > name.lineno]
-    return bool(readers) and all(isinstance(module.parent(reader), ast.Return) for reader in readers)
+    last, last_other = _last_readers(module, name.id, module.scope_of(name).owner(name.id))
+    return last > name.lineno >= last_other
+
+
+@remembered
+def _last_readers(module: Module, name: str, owner: Scope | None) -> tuple[int, int]:
+    """The lines of the last reader of a variable, and of the last that does not return it."""
+    readers = module.names.readers(owner, name) if owner is not None else []
+    others = (reader.lineno for reader in readers if not isinstance(module.parent(reader), ast.Return))
+    return max((reader.lineno for reader in readers), default=0), max(others, default=0)
 
 
 _VIEWS = frozenset({"view", "reshape", "flatten", "unsqueeze", "squeeze", "transpose", "permute", "t"})
@@ -83,19 +95,30 @@ _WRITERS = frozenset({"recv", "irecv", "broadcast", "all_reduce", "all_gather", 
 
 def _is_written(module: Module, value: ast.expr) -> bool:
     """Whether something writes into a tensor, or into a view of it: in place, by index, or as somebody's buffer."""
+    return bool(_writes(module).marks(value))
+
+
+@remembered
+def _writes(module: Module) -> Marks[ast.AST | Part]:
+    return Marks(partial(_written_or_led_on, module))
+
+
+def _written_or_led_on(module: Module, value: ast.AST | Part) -> tuple[list[ast.AST | Part], bool]:
+    """What holds the tensor next, and whether something writes into it here."""
+    if isinstance(value, Part):
+        return [value.reader, *value.behind], False
     above = module.parent(value)
     if isinstance(above, ast.Assign) and len(above.targets) == 1 and isinstance(above.targets[0], ast.Name):
-        name = above.targets[0]
-        return any(_is_written(module, reader) for reader in module.readers(name) if reader.lineno >= name.lineno)
+        return [*readers_from(module, above.targets[0], above.targets[0].lineno)], False
     if isinstance(above, ast.Subscript) and above.value is value:
-        return isinstance(above.ctx, ast.Store) or _is_written(module, above)
+        is_set = isinstance(above.ctx, ast.Store)
+        return [] if is_set else [above], is_set
+    call = module.parent(above) if isinstance(above, ast.Attribute | ast.keyword) else above
     if isinstance(above, ast.Attribute):
-        call = module.parent(above)
         if not isinstance(call, ast.Call) or call.func is not above:
-            return False
+            return [], False
         in_place = above.attr.endswith("_") and not above.attr.endswith("__")
-        return in_place or above.attr in _WRITERS or (above.attr in _VIEWS and _is_written(module, call))
-    call = module.parent(above) if isinstance(above, ast.keyword) else above
+        return [call] if above.attr in _VIEWS else [], in_place or above.attr in _WRITERS
     if isinstance(call, ast.Call) and value is not call.func:
-        return called(call) in _WRITERS or (isinstance(above, ast.keyword) and above.arg == "out")
-    return False
+        return [], called(call) in _WRITERS or (isinstance(above, ast.keyword) and above.arg == "out")
+    return [], False

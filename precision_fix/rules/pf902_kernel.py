@@ -10,10 +10,11 @@ from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, manual
 from precision_fix.model.flow import follow_tensor
 from precision_fix.model.kernels import is_kernel
-from precision_fix.model.module import Module
+from precision_fix.model.module import Module, remembered
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 from precision_fix.model.syntax import called
+from precision_fix.model.uses import next_reader
 from precision_fix.model.vocabulary.callees import Role
 
 # "must only use bfloat16", "only supports bf16", "requires bfloat16"; but not "only use bfloat16 if ...".
@@ -54,20 +55,34 @@ def _said_by_author(site: Site) -> bool:
     """A comment above the statement or its branch, or a message in that branch, says so."""
     statement = site.statement
     around = site.module.parent(statement)
-    said = site.module.comments_above(statement)
+    said = [_said_above(site.module, statement)]
     if isinstance(around, ast.If):
-        strings = (node.value for each in around.body for node in ast.walk(each) if isinstance(node, ast.Constant))
-        said = "\n".join(
-            [said, site.module.comments_above(around), *(text for text in strings if isinstance(text, str))]
-        )
-    return _DEMAND.search(said) is not None and not _FALLBACK.search(said)
+        said.append(_said_in_branch(site.module, around))
+    return any(demands for demands, _ in said) and not any(falls_back for _, falls_back in said)
+
+
+def _demands(said: str) -> tuple[bool, bool]:
+    """Whether words say that nothing else will do, and whether they say that something else will."""
+    return _DEMAND.search(said) is not None, _FALLBACK.search(said) is not None
+
+
+@remembered
+def _said_above(module: Module, statement: ast.stmt) -> tuple[bool, bool]:
+    return _demands(module.comments_above(statement))
+
+
+@remembered
+def _said_in_branch(module: Module, branch: ast.If) -> tuple[bool, bool]:
+    strings = (node.value for each in branch.body for node in ast.walk(each) if isinstance(node, ast.Constant))
+    return _demands("\n".join([module.comments_above(branch), *(text for text in strings if isinstance(text, str))]))
 
 
 def _tensor(site: Site) -> ast.Call | None:
     """The call that casts or creates a tensor with this very dtype."""
     if isinstance(site.node, ast.Call):
         return site.node
-    casts = (end.node for end in site.ends if end.fate is Fate.CHOOSES and end.node in site.chain)
+    around = set(site.chain)
+    casts = (end.node for end in site.ends if end.fate is Fate.CHOOSES and end.node in around)
     return next(
         (c for c in casts if isinstance(c, ast.Call) and role(site.module, c, site.node, None) is Role.CAST), None
     )
@@ -84,11 +99,11 @@ def _is_handed_over(module: Module, tensor: ast.Call) -> bool:
     target = name.targets[0]
     if not isinstance(target, ast.Name):
         return False
-    readers = sorted((r for r in module.readers(target) if r.lineno > target.lineno), key=lambda r: r.lineno)
-    call = module.parent(readers[0]) if readers else None
+    reader = next_reader(module, target)
+    call = module.parent(reader) if reader is not None else None
     if isinstance(call, ast.keyword):
         call = module.parent(call)
-    if not isinstance(call, ast.Call) or call.func is readers[0] or not isinstance(module.parent(call), ast.Expr):
+    if not isinstance(call, ast.Call) or call.func is reader or not isinstance(module.parent(call), ast.Expr):
         return False
     resolved = module.resolve(call.func)
     of_torch = resolved is not None and resolved.startswith("torch.") and not is_kernel(resolved)

@@ -8,6 +8,7 @@ import re
 from precision_fix.model.autocast import OTHER_DEVICES, autocast_call, device_of
 from precision_fix.model.context import under_short_weights
 from precision_fix.model.finding import Verdict, keep, manual
+from precision_fix.model.module import Module, remembered
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 
@@ -34,12 +35,13 @@ class RULE(Rule):
         if device_of(call) in OTHER_DEVICES:
             return keep("autocast of another device")
         function = site.module.function(call)
-        if under_short_weights(site) or (function is not None and _handles_short(function)):
+        if under_short_weights(site) or (function is not None and _handles_short(site.module, function)):
             return manual("the region may cast float8 weights: turning it off would break their products")
         return None
 
 
-def _handles_short(function: ast.AST) -> bool:
+@remembered
+def _handles_short(module: Module, function: ast.AST) -> bool:
     names = (
         node.attr if isinstance(node, ast.Attribute) else node.id
         for node in ast.walk(function)

@@ -6,8 +6,9 @@ import ast
 import re
 
 from precision_fix.model.finding import Verdict, manual
-from precision_fix.model.module import Module
+from precision_fix.model.module import Module, remembered
 from precision_fix.model.rule import Rule, Stage
+from precision_fix.model.scope import Scope
 from precision_fix.model.site import Kind, Site
 from precision_fix.model.syntax import called
 
@@ -41,5 +42,11 @@ def _is_built_here(module: Module, state: ast.expr) -> bool:
         return True
     if not isinstance(state, ast.Name):
         return False
-    values = [module.assigned_value(bound) for bound in module.bindings(state)]
+    owner = module.scope_of(state).owner(state.id)
+    return owner is not None and _is_written_out(module, owner, state.id)
+
+
+@remembered
+def _is_written_out(module: Module, owner: Scope, name: str) -> bool:
+    values = (module.assigned_value(bound) for bound in owner.bindings[name])
     return any(isinstance(value, ast.Dict) and value.keys for value in values)

@@ -20,6 +20,7 @@ from precision_fix.model import newlines
 from precision_fix.model.edit import Splice
 from precision_fix.sources.analysis import Unparsable
 from precision_fix.sources.jsontext import string
+from precision_fix.sources.positions import Positions
 
 _BLANK = re.compile(r"[ \t\n\r]*")
 # What one character of a decoded string is written as; a pair of surrogates is one character.
@@ -72,6 +73,11 @@ class Cell:
         if "".join(piece.text for piece in pieces) != self.text:
             raise Unparsable(f"the source of cell {self.number} is not found again")
         return pieces
+
+    @cached_property
+    def lines(self) -> Positions:
+        """The lines of the text."""
+        return Positions(self.text)
 
     @cached_property
     def _starts(self) -> list[int]:

@@ -6,10 +6,13 @@ import contextlib
 import io
 import re
 import tokenize
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from itertools import accumulate
 
-from precision_fix.model import newlines
 from precision_fix.model.finding import BY_COMMENT, Action, Verdict, keep
+from precision_fix.sources.positions import Positions
 
 _KEEP = re.compile(r"(?:#|//)\s*precision-fix:\s*keep\b(?:\s*\[([^\]]*)\])?", re.IGNORECASE)
 
@@ -50,11 +53,22 @@ class Keeps:
         self._used.add(line)
         return True
 
-    def heed(self, verdict: Verdict, code: str, lines: Iterable[int]) -> Verdict:
-        """What a rule said of a place, or that a comment on one of these lines keeps it."""
-        if verdict.action is not Action.KEEP and any(self.covers(line, code) for line in lines):
+    def heed(self, verdict: Verdict, code: str, lines: Sequence[int]) -> Verdict:
+        """What a rule said of a place, or that a comment on one of these lines, from first to last, keeps it."""
+        if verdict.action is not Action.KEEP and any(self.covers(line, code) for line in self._with_comment(lines)):
             return keep(BY_COMMENT)
         return verdict
+
+    def _with_comment(self, lines: Sequence[int]) -> Iterable[int]:
+        """Those of some lines that follow each other which have a comment."""
+        if len(lines) < 2:
+            return lines
+        lined = self._lined
+        return lined[bisect_left(lined, lines[0]) : bisect_right(lined, lines[-1])]
+
+    @cached_property
+    def _lined(self) -> list[int]:
+        return sorted(self._codes)
 
     @property
     def unused(self) -> list[int]:
@@ -64,7 +78,12 @@ class Keeps:
 
 def _outside(text: str, values: Iterable[tuple[int, int]]) -> Iterator[tuple[int, str]]:
     """What looks like a comment and stands in no value, with its line."""
-    spans = list(values)
+    spans = sorted(values)
+    starts = [start for start, _ in spans]
+    # How far the values reach that begin up to here: one may hold others.
+    reach = [*accumulate((end for _, end in spans), max)]
+    lines = Positions(text)
     for found in _KEEP.finditer(text):
-        if not any(start <= found.start() < end for start, end in spans):
-            yield newlines.number(text, found.start()), found[0]
+        place = bisect_right(starts, found.start()) - 1
+        if place < 0 or reach[place] <= found.start():
+            yield lines.of(found.start())[0], found[0]

@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from precision_fix.model import hearing
 from precision_fix.model.edit import GiveName, GiveValue, Splice, TakeOut
@@ -24,6 +26,7 @@ from precision_fix.sources.commands import Program
 from precision_fix.sources.comments import Keeps
 from precision_fix.sources.launch_dialects import read
 from precision_fix.sources.launch_settings import Found, Line, found, reads_here
+from precision_fix.sources.launch_variables import MOST_READERS, TOO_MANY
 from precision_fix.sources.positions import Positions
 from precision_fix.sources.programs import declared
 from precision_fix.sources.project import libraries_near
@@ -53,7 +56,7 @@ def analyse(path: str, text: str, target: Target, selection: Selection = ALL) ->
     dialect, lines = read(path, text)
     keeps = Keeps(text, [(word.start, word.end) for each in lines for word in each.words])
     positions = Positions(text)
-    places = _places(path, text, found(lines, dialect), target)
+    places = _places(_Asking(path, target), text, found(lines, dialect))
     for place in (*places, *_written(lines)):
         verdict = keeps.heed(place.verdict, place.code, _kept_on(place, positions))
         if not selection.takes(place.code):
@@ -107,29 +110,33 @@ def settings_in(text: str, target: Target, *, path: str = "") -> list[Place]:
         in_shell = commands(text)
     except Unparsable:
         return []
-    return _places(path, text, found(in_shell), target)
+    return _places(_Asking(path, target), text, found(in_shell))
 
 
-def settings_of(words: Sequence[str], index: int, target: Target, *, path: str = "") -> list[Place]:
-    """What is said of one word of a command that is given as a list of words: an option, with its value or alone.
+def settings_of(words: Sequence[str], target: Target, *, path: str = "") -> dict[int, list[Place]]:
+    """What is said of each word of a command that is given as a list of words: an option, with its value or alone.
 
-    The verdict's `change` tells what is to be done; the offsets of the place mean nothing.
+    The verdict's `change` tells what is to be done; the offsets of the places mean nothing.
     """
     line = [
         Word(text, range(n << 20, (n << 20) + len(text)), n << 20, (n << 20) + len(text))
         for n, text in enumerate(words)
     ]
-    settings = [each for each in found([Command(line, listed=True)]) if each.index == index and not each.remote]
-    return _places(path, "", settings, target)
+    by_word: dict[int, list[Found]] = {}
+    for each in found([Command(line, listed=True)]):
+        if not each.remote:
+            by_word.setdefault(each.index, []).append(each)
+    asking = _Asking(path, target)
+    return {index: _places(asking, "", settings) for index, settings in by_word.items()}
 
 
-def _places(path: str, text: str, settings: Sequence[Found], target: Target) -> list[Place]:
+def _places(asking: _Asking, text: str, settings: Sequence[Found]) -> list[Place]:
     places: dict[int, Place] = {}
     taken: dict[int, list[Found]] = {}
     lines: dict[int, Line] = {}
     for each in settings:
         at = each.value if each.remote else each.option
-        place = _judged(path, each, at or each.option, target)
+        place = asking.judged(each, at or each.option)
         if place is None:
             continue
         offset = place.offset
@@ -149,36 +156,69 @@ def _places(path: str, text: str, settings: Sequence[Found], target: Target) -> 
     return [places[offset] for offset in sorted(places)]
 
 
-def _judged(path: str, each: Found, at: Word, target: Target) -> Place | None:
-    value = each.value.text if each.value is not None else None
-    answers: list[Said] = []
-    hearings: tuple[Hearing, ...] = ()
-    for program in each.programs or [Program()]:
-        values: dict[tuple[Key, ...], object] = {tuple(name.split(".")): value for name, value in each.options.items()}
-        document = Document(path, values, program.command, libraries_near(path) if path else frozenset())
+class _Asking:
+    """Asks about the settings of a text: what stands around many of them is put together once."""
+
+    def __init__(self, path: str, target: Target) -> None:
+        self._path = path
+        self._target = target
+        # By their identity: the settings that hold them live longer.
+        self._documents: dict[tuple[int, Program], Document] = {}
+        self._extents: dict[int, tuple[int, int]] = {}
+
+    def judged(self, each: Found, at: Word) -> Place | None:
+        answers, hearings = self._asked(each)
+        token = at.text if each.remote else each.option.text.partition("=")[0]
+        if not answers:
+            return Place(at.start, token, "", keep(SILENT), hearings=hearings) if hearings else None
+        rule, verdict = _agreed(each, answers)
+        splices: tuple[Splice, ...] = ()
+        if verdict.action is Action.REWRITE:
+            made = _splices(each, verdict)
+            if made is None:
+                verdict = manual("written in a way that cannot be edited exactly")
+            else:
+                splices = made
+        return Place(at.start, token, rule.code, verdict, splices, self._extent(each.line), hearings)
+
+    def _asked(self, each: Found) -> tuple[list[Said], tuple[Hearing, ...]]:
+        """What is said for each of the programs that read a setting."""
+        value = each.value.text if each.value is not None else None
         keys = tuple(each.key.split("."))
-        setting = Setting(each.form, keys, value, document, target, _declared(path, program, each))
-        answers += filter(None, [about_setting(setting)])
-        hearings += hearing.of(setting)
-    token = at.text if each.remote else each.option.text.partition("=")[0]
-    if not answers:
-        return Place(at.start, token, "", keep(SILENT), hearings=hearings) if hearings else None
+        answers: list[Said] = []
+        hearings: tuple[Hearing, ...] = ()
+        for program in each.programs[:MOST_READERS] or [Program()]:
+            document = self._document(each, program)
+            setting = Setting(each.form, keys, value, document, self._target, _declared(self._path, program, each))
+            answers += filter(None, [about_setting(setting)])
+            hearings += hearing.of(setting)
+        return answers, hearings
+
+    def _document(self, each: Found, program: Program) -> Document:
+        key = id(each.options), program
+        if key not in self._documents:
+            values: dict[tuple[Key, ...], object] = {tuple(n.split(".")): v for n, v in each.options.items()}
+            libraries = libraries_near(self._path) if self._path else frozenset()
+            self._documents[key] = Document(self._path, values, program.command, libraries)
+        return self._documents[key]
+
+    def _extent(self, line: Line) -> tuple[int, int]:
+        if id(line) not in self._extents:
+            self._extents[id(line)] = min(w.start for w in line.words), max(w.end for w in line.words)
+        return self._extents[id(line)]
+
+
+def _agreed(each: Found, answers: list[Said]) -> Said:
+    """What holds for all programs that read a setting."""
     rule, verdict = answers[0]
     if any(other.change != verdict.change for _, other in answers):
         verdict = manual("programs that read it want different words")
     if each.remote and isinstance(verdict.change, TakeOut | GiveName):
         verdict = manual("the variable says true to a switch: take the option out where it is given")
-    if verdict.action is Action.REWRITE and each.why:
-        verdict = manual(each.why)
-    splices: tuple[Splice, ...] = ()
-    if verdict.action is Action.REWRITE:
-        made = _splices(each, verdict)
-        if made is None:
-            verdict = manual("written in a way that cannot be edited exactly")
-        else:
-            splices = made
-    extent = min(word.start for word in each.line.words), max(word.end for word in each.line.words)
-    return Place(at.start, token, rule.code, verdict, splices, extent, hearings)
+    why = TOO_MANY if len(each.programs) > MOST_READERS else each.why
+    if verdict.action is Action.REWRITE and why:
+        verdict = manual(why)
+    return rule, verdict
 
 
 def _declared(path: str, program: Program, each: Found) -> Declared | None:
@@ -214,17 +254,22 @@ def _taken_out(text: str, line: Line, out: list[Found]) -> Iterator[tuple[Found,
     """Take words out of a command so that what is left reads as before, its continued lines included."""
     gone = {index for each in out for index in _words_of(line, each)}
     everything = sorted([(word.start, word.end) for word in line.words] + line.others)
+    starts = [start for start, _ in everything]
+    # How far what begins before each of them reaches: of redirections, one may hold another.
+    reach = [*accumulate((end for _, end in everything), max)]
     extents = {(line.words[index].start, line.words[index].end) for index in gone}
+    last_staying = max((start for start, end in everything if (start, end) not in extents), default=-1)
     for each in out:
         mine = sorted(_words_of(line, each))
         first, last = line.words[mine[0]], line.words[mine[-1]]
         # What follows belongs to the next that stays; at the end of a command, what stands before goes instead.
-        following = next((start for start, end in everything if start >= last.end), last.end)
-        before = max((end for _, end in everything if end <= first.start), default=first.start)
-        if any(start >= last.end for start, end in everything if (start, end) not in extents):
+        if last_staying >= last.end:
+            following = starts[bisect_left(starts, last.end)]
             gap = text[last.end : following]
             yield each, Splice(first.start, following if _GAP.fullmatch(gap) else last.end, "")
         else:
+            place = bisect_left(starts, first.start) - 1
+            before = reach[place] if place >= 0 and reach[place] <= first.start else first.start
             gap = text[before : first.start]
             yield each, Splice(before if _GAP.fullmatch(gap) else first.start, last.end, "")
 

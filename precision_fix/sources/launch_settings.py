@@ -25,6 +25,7 @@ from precision_fix.sources.commands import (
     variables_in,
     whole_variable,
 )
+from precision_fix.sources.launch_variables import MOST_READERS, TOO_MANY, Variable
 from precision_fix.sources.shell import ASSIGNMENT, POSIX, Command, Dialect, Word, words
 
 
@@ -88,19 +89,6 @@ class Line:
     listed: bool = False
 
 
-@dataclass(slots=True)
-class _Variable:
-    """A shell variable: the values that the file gives it, and what is done with it."""
-
-    values: list[Word] = field(default_factory=list)
-    arrays: list[Command] = field(default_factory=list)
-    options: list[tuple[str, Word, list[Program], dict[str, object]]] = field(default_factory=list)
-    spread: list[Program] = field(default_factory=list)
-    compared: bool = False
-    exported: bool = False
-    looped: bool = False
-
-
 def found(commands: Sequence[Command], dialect: Dialect = POSIX) -> list[Found]:
     """The settings in commands that speak of bfloat16, or of an attention that needs it, in no particular order."""
     finder = _Finder(dialect)
@@ -120,7 +108,7 @@ class _Finder:
     def __init__(self, dialect: Dialect) -> None:
         self.dialect = dialect
         self.found: list[Found] = []
-        self.variables: dict[str, _Variable] = defaultdict(_Variable)
+        self.variables: dict[str, Variable] = defaultdict(Variable)
         self.beside: dict[Program, dict[str, object]] = {}
 
     def command(self, command: Command) -> None:
@@ -195,7 +183,8 @@ class _Finder:
     def _options(self, line: Line, programs: Sequence[list[Program]]) -> None:
         """The options of a line; `programs` are those that read the word at each place."""
         options = _all_options(line.words)
-        for program in dict.fromkeys(each for readers in programs for each in readers):
+        by_identity = {id(readers): readers for readers in programs}
+        for program in dict.fromkeys(each for readers in by_identity.values() for each in readers):
             # The words that several variables hold for one program tell of each other what it is.
             known = self.beside.setdefault(program, {})
             known.update(options)
@@ -209,7 +198,7 @@ class _Finder:
             return
         word, (key, value) = line.words[index], named
         if value is not None and (variable := whole_variable(value)):
-            self.variables[variable].options.append((key, word, programs, options))
+            self.variables[variable].given_to([(key, word, programs, options)])
             value = default_of(value)
             if value is None:
                 return
@@ -256,14 +245,11 @@ class _Finder:
 
     def _may_spread(self, word: Word) -> bool:
         name = whole_variable(word) or ""
-        variable = self.variables.get(name)
-        return variable is not None and (
-            bool(variable.arrays) or any(" " in v.text or v.text[:1] == "-" for v in variable.values)
-        )
+        return name in self.variables and self.variables[name].holds_words()
 
     def _spread(self, word: Word, programs: list[Program]) -> None:
         for name in variables_in([word]):
-            self.variables[name].spread += programs
+            self.variables[name].spread.add(programs)
 
     def _variable_for_container(self, word: Word) -> None:
         """`docker run -e NAME=value`."""
@@ -302,15 +288,15 @@ class _Finder:
             for value in variable.values:
                 if whole := whole_variable(value):
                     other = self.variables[whole]
-                    other.options += [each for each in variable.options if each not in other.options]
+                    other.given_to(variable.options)
                     other.compared |= variable.compared
             texts = [value.text for value in variable.values] + [w.text for a in variable.arrays for w in a.words]
             for part in (part for text in texts for part in text.split()):
                 if whole := whole_variable(Word(part, (), 0, 0)):
                     other = self.variables[whole]
-                    other.spread += [each for each in variable.spread if each not in other.spread]
+                    other.spread.add(variable.spread)
 
-    def _within(self, command: Command, variable: _Variable) -> None:
+    def _within(self, command: Command, variable: Variable) -> None:
         """Words that a variable holds: options for the commands that it is spread over, or a command of its own."""
         if not command.words or command.words[0].text in _SILENT:
             return
@@ -319,7 +305,7 @@ class _Finder:
         programs = [[each] for each in own] if starts else [variable.spread] * len(command.words)
         self._options(Line(command.words, command.others, command.listed), programs)
 
-    def _word(self, name: str, variable: _Variable, value: Word) -> None:
+    def _word(self, name: str, variable: Variable, value: Word) -> None:
         if whole_variable(value):
             inner = default_of(value)
             if inner is None:
@@ -338,7 +324,9 @@ class _Finder:
                 self.found.append(each)
 
 
-def _kept_because(variable: _Variable, name: str) -> str:
+def _kept_because(variable: Variable, name: str) -> str:
+    if len(variable.options) > MOST_READERS:
+        return TOO_MANY
     if variable.looped:
         return f"{name} goes through a list of words"
     return f"{name} is compared with as well" if variable.compared else ""

@@ -5,17 +5,22 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from precision_fix.model import hearing
 from precision_fix.model.edit import Edit, GiveName, GiveValue, Replace, Respell, spliced
 from precision_fix.model.finding import Action, Verdict, manual
-from precision_fix.model.module import Module
+from precision_fix.model.module import Module, remembered
 from precision_fix.model.rule import AnyRule
 from precision_fix.model.site import Kind, Site
 from precision_fix.model.syntax import called
 from precision_fix.model.vocabulary.libraries import LIBRARIES
 from precision_fix.model.vocabulary.needles import BFLOAT16
 from precision_fix.rules import rule
+from precision_fix.sources.positions import Positions
+
+if TYPE_CHECKING:
+    from precision_fix.sources.launch import Place
 
 Answer = tuple[Site, AnyRule, Verdict]
 
@@ -156,17 +161,14 @@ def _formatted(module: Module, node: ast.JoinedStr, first: str) -> Iterator[Answ
 def _listed(module: Module, node: ast.Constant, value: str) -> Iterator[Answer]:
     """`["torchrun", "train.py", "--bf16"]`: an option that stands in one string, with its value if it has one."""
     above = module.parent(node)
+    line: ast.expr = above if isinstance(above, ast.List | ast.Tuple) else node
     words = above.elts if isinstance(above, ast.List | ast.Tuple) else [node]
-    outer = module.parent(above) if isinstance(above, ast.List | ast.Tuple) else above
-    index = next((i for i, each in enumerate(words) if each is node), 0)
+    index = (module.index(words, node) or 0) if line is above else 0
     behind = words[index + 1] if index + 1 < len(words) else None
     is_pair = isinstance(behind, ast.Constant) and not str(behind.value).startswith("-") and "=" not in value
-    if is_pair or not _starts(words, outer):
+    if is_pair or not _starts(module, line):
         return
-    from precision_fix.sources.launch import settings_of
-
-    texts = [each.value if isinstance(each, ast.Constant) and isinstance(each.value, str) else "$_" for each in words]
-    for place in settings_of(texts, index, module.target, path=module.path):
+    for place in _settings_of(module, line).get(index, ()):
         if not place.code:
             continue
         verdict = place.verdict
@@ -177,7 +179,26 @@ def _listed(module: Module, node: ast.Constant, value: str) -> Iterator[Answer]:
         yield site, rule(place.code), verdict
 
 
-def _starts(words: Sequence[ast.expr], outer: ast.AST | None) -> bool:
+def _words_of(line: ast.expr) -> Sequence[ast.expr]:
+    return line.elts if isinstance(line, ast.List | ast.Tuple) else [line]
+
+
+@remembered
+def _settings_of(module: Module, line: ast.expr) -> dict[int, list[Place]]:
+    """What is said of the words of a list, or of a word alone, by their places in it."""
+    from precision_fix.sources.launch import settings_of
+
+    texts = [
+        each.value if isinstance(each, ast.Constant) and isinstance(each.value, str) else "$_"
+        for each in _words_of(line)
+    ]
+    return settings_of(texts, module.target, path=module.path)
+
+
+@remembered
+def _starts(module: Module, line: ast.expr) -> bool:
+    """Whether a list of words, or a word alone, is given to what starts a program, or names one."""
+    outer = module.parent(line)
     if isinstance(outer, ast.AugAssign):
         return "argv" in ast.unparse(outer.target) or "cmd" in ast.unparse(outer.target).lower()
     if isinstance(outer, ast.Call) and called(outer) in _STARTS:
@@ -185,7 +206,7 @@ def _starts(words: Sequence[ast.expr], outer: ast.AST | None) -> bool:
     return any(
         ast.unparse(each) == "sys.executable"
         or (isinstance(each, ast.Constant) and isinstance(each.value, str) and _PROGRAM.fullmatch(each.value))
-        for each in words
+        for each in _words_of(line)
     )
 
 
@@ -223,9 +244,9 @@ def _json(module: Module, node: ast.Constant, value: str) -> Iterator[Answer]:
 
     analysis = json_config.analyse(module.path, value, module.target)
     edits: tuple[Edit, ...] = (Respell(node, value, spliced(value, analysis.splices)),) if analysis.splices else ()
-    lines = value.split("\n")
+    lines = Positions(value)
     for finding in analysis.findings:
-        offset = sum(len(line) + 1 for line in lines[: finding.line - 1]) + finding.column - 1
+        offset = lines.start(finding.line) + finding.column - 1
         site = Site(module, Kind.LAUNCH, node, finding.token, within=raw[0] + offset)
         hearing.give(site, finding.hearings)
         mine = edits if finding.action is Action.REWRITE else ()

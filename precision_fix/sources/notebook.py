@@ -209,7 +209,7 @@ class _Found:
 
 
 def _in_cell(cell: Cell, character: int) -> str:
-    return f"cell {cell.number}, line {Positions(cell.text).of(character)[0]}"
+    return f"cell {cell.number}, line {cell.lines.of(character)[0]}"
 
 
 def _head(code: str) -> str:

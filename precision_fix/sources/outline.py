@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from precision_fix.model import newlines
 
@@ -18,6 +18,9 @@ from precision_fix.model import newlines
 _TOP = re.compile(r"^[^\s)\]}#]", re.MULTILINE)
 _METHOD = re.compile(r"^    [^\s)\]}#]", re.MULTILINE)
 _DEFINES = ("def ", "class ", "async ", "@")
+_WORD = re.compile(r"\w+")
+# So many names are looked for one by one: `str.find` is much faster than going from word to word.
+_FEW = 32
 _METHOD_DEFINES = tuple("    " + word for word in ("def ", "async ", "@"))
 
 
@@ -28,6 +31,32 @@ def occurrences(text: str, words: Iterable[str]) -> Iterator[int]:
         while position >= 0:
             yield position
             position = text.find(word, position + len(word))
+
+
+def whole(text: str, names: Collection[str]) -> Iterator[int]:
+    """Where names stand in a text, whole; or attributes, which begin in a dot."""
+    if len(names) > _FEW:
+        yield from _many(text, names)
+        return
+    for name in names:
+        for position in occurrences(text, (name,)):
+            begins = name[0] == "." or not _WORD.match(text[position - 1 : position])
+            if begins and not _WORD.match(text, position + len(name)):
+                yield position
+
+
+def _many(text: str, names: Iterable[str]) -> Iterator[int]:
+    """The same by going through the text once for all names."""
+    by_first: dict[str, list[tuple[str, int]]] = {}
+    for name in names:
+        first = _WORD.search(name)
+        if first is not None:
+            by_first.setdefault(first[0], []).append((name, first.start()))
+    for word in _WORD.finditer(text):
+        for name, before in by_first.get(word[0], ()):
+            start = word.start() - before
+            if text.startswith(name, start) and not _WORD.match(text, start + len(name)):
+                yield start
 
 
 def long_strings(text: str) -> list[int]:

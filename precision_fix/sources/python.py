@@ -25,7 +25,8 @@ from precision_fix.rules import rules_of
 from precision_fix.sources.analysis import Analysis, Stretch, Unparsable
 from precision_fix.sources.comments import Keeps
 from precision_fix.sources.launch_strings import Answer, launch_lines
-from precision_fix.sources.outline import long_strings, occurrences, outline
+from precision_fix.sources.outline import long_strings, occurrences, outline, whole
+from precision_fix.sources.positions import Positions
 
 _ROUNDS = 4
 # libcst's native parser recurses: an expression nested more deeply than this is not given to it.
@@ -47,7 +48,7 @@ def analyse(
     module, answers, silent = _understand(path, text, hits, target)
     if blocks:
         _check_blocks(module.tree, blocks)
-    places = _Places(module.lines)
+    places = _Places(module)
     analysis = Analysis()
     decided: dict[tuple[int, int], tuple[Finding, tuple[Edit, ...]]] = {}
     left = {rule.code for _, rule, verdict in answers if verdict.action is Action.MANUAL}
@@ -125,8 +126,9 @@ def _is_where_it_says(module: Module, node: ast.AST) -> bool:
     if not any(isinstance(above, ast.JoinedStr) for above in module.ancestors(node)):
         return True
     try:
-        there = ast.parse(f"({ast.get_source_segment(module.text, node)})", mode="eval").body
-    except SyntaxError:
+        assert isinstance(node, ast.expr)
+        there = ast.parse(f"({module.source(node)})", mode="eval").body
+    except (SyntaxError, IndexError):
         return False
     return ast.dump(there) == ast.dump(node)
 
@@ -161,7 +163,7 @@ def _understand(path: str, text: str, hits: set[int], target: Target) -> tuple[M
         if not new or round_ == _ROUNDS - 1:
             break
         asked |= new
-        hits.update(position for name in new for position in _reads(text, name))
+        hits.update(whole(text, new))
         wider = outline(text, hits)
         if wider == part:
             break
@@ -173,20 +175,28 @@ def _understand(path: str, text: str, hits: set[int], target: Target) -> tuple[M
 def _mentions(text: str) -> Iterator[int]:
     """Where bfloat16 is spoken of in a way that can be a site: in no longer name, no comment line, no long string."""
     hidden = long_strings(text)
-    for position in occurrences(text, BFLOAT16):
+    start, end, is_comment = 0, 0, False
+    for position in sorted(occurrences(text, BFLOAT16)):
         marks = bisect_right(hidden, position)
         # A long string that is a map of JSON is a config.
         if marks % 2 and not _JSON.match(text, hidden[marks - 1] + 3):
             continue
-        start = newlines.start_of(text, position)
+        if position >= end:
+            # Where the next line begins; the words of one long line ask this once.
+            start = newlines.start_of(text, position, end)
+            line = _LINE.match(text, start)
+            end = max(line.end() if line else 0, position + 1)
+            is_comment = _COMMENT.match(text, start) is not None
         found = _TOKEN.search(text, max(start, position - 40))
         while found and found.end() <= position:
             found = _TOKEN.search(text, found.end())
-        if found and not text[start:position].lstrip().startswith("#") and _may_be_site(found, text):
+        if found and not is_comment and _may_be_site(found, text):
             yield position
 
 
 _TOKEN = re.compile(r"\w+")
+_LINE = re.compile(r"[^\r\n]*")
+_COMMENT = re.compile(r"[^\S\r\n]*#")
 _JSON = re.compile(r"\s*\{\s*\"")
 _SPELT = (*STYLES, *QUIET_WORDS, TAG, "BFloat16Tensor", "BFloat16Storage", *PROBES)
 _WHOLE = frozenset(part for word in _SPELT for part in _TOKEN.findall(word))
@@ -195,17 +205,6 @@ _SET = re.compile(r"\s*[=:\"'\].]")
 
 def _may_be_site(token: re.Match[str], text: str) -> bool:
     return token[0] in _WHOLE or (is_flag(token[0]) and _SET.match(text, token.end()) is not None)
-
-
-def _reads(text: str, name: str) -> Iterator[int]:
-    for position in occurrences(text, (name,)):
-        before, after = text[position - 1 : position], text[position + len(name) : position + len(name) + 1]
-        if not _is_word(after) and (name.startswith(".") or not _is_word(before)):
-            yield position
-
-
-def _is_word(character: str) -> bool:
-    return character.isalnum() or character == "_"
 
 
 def _parse_part(part: str, whole: str) -> ast.Module:
@@ -241,18 +240,20 @@ def _explain(error: SyntaxError, text: str) -> str:
 class _Places:
     """Line and column of a site's token, both from 1, the column in characters."""
 
-    def __init__(self, lines: list[str]) -> None:
-        self._lines = lines
+    def __init__(self, module: Module) -> None:
+        self._module = module
+        self._within: dict[ast.AST, Positions] = {}
 
     def of(self, site: Site) -> tuple[int, int]:
         node = site.node
         line, column = node.lineno, node.col_offset  # type: ignore[attr-defined]
         if site.kind is Kind.METHOD and isinstance(node, ast.Call):
             line, column = node.func.end_lineno or line, (node.func.end_col_offset or 0) - len("bfloat16")
-        if site.within:
+        place = self._module.column(line, column) + 1
+        if not site.within:
+            return line, place
+        if node not in self._within:
             assert isinstance(node, ast.expr)
-            before = site.module.source(node)[: site.within]
-            if "\n" in before:
-                return line + before.count("\n"), len(before) - before.rfind("\n")
-            column += len(before.encode())
-        return line, len(self._lines[line - 1].encode()[:column].decode(errors="replace")) + 1
+            self._within[node] = Positions(self._module.source(node))
+        further, inner = self._within[node].of(site.within)
+        return (line, place + inner - 1) if further == 1 else (line + further - 1, inner)

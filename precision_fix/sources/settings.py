@@ -85,13 +85,22 @@ def _settings(
 
 def may_speak(text: str, comment: str | tuple[str, ...]) -> bool:
     """Whether a word for bfloat16 stands anywhere but in a line that is a comment; cheap, before anything is parsed."""
+    end = 0
     for found in _MENTION.finditer(text):
-        start = newlines.start_of(text, found.start())
-        if not text[start : found.start()].lstrip(" \t").startswith(comment):
+        # Of a line, the first mention tells.
+        if found.start() < end:
+            continue
+        start = newlines.start_of(text, found.start(), end)
+        blank = _BLANK.match(text, start, found.start())
+        if not text.startswith(comment, blank.end() if blank else start):
             return True
+        line = _LINE.match(text, found.end())
+        end = line.end() if line else found.end()
     return False
 
 
+_BLANK = re.compile(r"[ \t]*")
+_LINE = re.compile(r"[^\r\n]*")
 _QUIET = "".join(f"|{re.escape(word)}" for word in (*spellings.QUIET_WORDS, *spellings.QUIET_SWITCHES))
 _MENTION = re.compile(rf"(?i:(?<![a-z0-9]){spellings.CORE}(?![a-z0-9]))|flash|precision-fix:{_QUIET}")
 

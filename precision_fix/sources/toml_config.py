@@ -28,8 +28,8 @@ else:
 
 _TOKEN = re.compile(r"(?<![\w.-])true(?![\w.-])|\"[^\"\\\n\r]*\"|'[^'\n\r]*'")
 _OURS = "precision-fix:"
-# So many tokens are tried one by one, where all at once does not tell.
-_MOST = 50
+# So often the text is read to find where its tokens stand, where all at once does not tell.
+_MOST = 64
 _LINE = re.compile(r" \(at line (\d+), column \d+\)$| \(at end of document\)$")
 
 
@@ -50,25 +50,38 @@ def parse(text: str) -> dict[str, Any]:
         raise Unparsable(_explain(str(error), text)) from None
 
 
+_Keys = tuple[Key, ...]
+
+
 def _placed(text: str, data: dict[str, Any]) -> list[Scalar]:
     """Every scalar of the data; those of which there may be something to say with the place of their token."""
     values = dict(_scalars(data, ()))
     sought = {keys for keys, value in values.items() if settings.speaks(Scalar(keys, value, 0, 0))}
     wanted = {_written(values[keys]) for keys in sought}
     tokens = [token for token in _TOKEN.finditer(text) if token[0].strip("\"'") in wanted]
-    places = _places(text, values, tokens)
-    if places is None:
-        places = {}
-        for token in tokens[:_MOST]:
-            places.update(_places(text, values, [token]) or {})
+    places = _found(text, values, tokens)
     return [Scalar(keys, value, *places.get(keys, (0, 0))) for keys, value in values.items()]
+
+
+def _found(text: str, values: dict[_Keys, object], tokens: list[re.Match[str]]) -> dict[_Keys, tuple[int, int]]:
+    """The tokens by their keys, without those that are no values: halves of what cannot be told are tried apart."""
+    found: dict[_Keys, tuple[int, int]] = {}
+    pending, times = [tokens], 0
+    while pending:
+        some = pending.pop(0)
+        times += 1
+        if times > _MOST:
+            raise Unparsable("holds too many words for bfloat16 that are no values: change them by hand")
+        places = _places(text, values, some)
+        if places is not None:
+            found.update(places)
+        elif len(some) > 1:
+            pending += [some[: len(some) // 2], some[len(some) // 2 :]]
+    return found
 
 
 def _written(value: object) -> str:
     return "true" if value is True else str(value)
-
-
-_Keys = tuple[Key, ...]
 
 
 def _places(text: str, values: dict[_Keys, object], tokens: list[re.Match[str]]) -> dict[_Keys, tuple[int, int]] | None:

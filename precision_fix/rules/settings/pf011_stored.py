@@ -35,11 +35,13 @@ class RULE(SettingRule):
         switch = switch_beside(setting)
         if switch is not None and precision.says(setting.value, setting.name):
             return keep(f"counts only where {switch} is on")
-        near = (*setting.document.mapping(setting.keys[:-1]), *setting.names[:-1])
-        if not _LAYOUT.isdisjoint(near):
+        document, around, above = setting.document, setting.keys[:-1], setting.names[:-1]
+        beside = document.mapping(around)
+        if any(name in beside for name in _LAYOUT) or not _LAYOUT.isdisjoint(above):
             return keep("tells how bytes are laid out")
-        folder = setting.document.path.replace("\\", "/").split("/")[-2:-1]
-        if not _RECORD.isdisjoint(part for name in (*near, *folder) for part in name.split("_")):
+        folder = document.path.replace("\\", "/").split("/")[-2:-1]
+        parts = (part for name in (*above, *folder) for part in name.split("_"))
+        if not (_RECORD.isdisjoint(document.words_of_names(around)) and _RECORD.isdisjoint(parts)):
             return keep("tells in what something was measured")
         describes = precision.describes(setting.name, setting.names[:-1])
         return keep("tells how something is stored or called") if describes else None

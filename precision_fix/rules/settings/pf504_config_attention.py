@@ -5,7 +5,7 @@ from __future__ import annotations
 from precision_fix.model.edit import GiveValue
 from precision_fix.model.finding import Verdict, change, manual
 from precision_fix.model.rule import SettingRule, Stage
-from precision_fix.model.setting import Form, Setting
+from precision_fix.model.setting import Document, Form, Setting
 from precision_fix.model.vocabulary import attention
 
 
@@ -27,12 +27,16 @@ class RULE(SettingRule):
             attention.needs_flash_attention(setting.word) and (is_switch or attention.TAKES_SDPA.search(setting.name))
         ):
             return None
-        if attention.packed(setting.document.values):
+        if setting.document.once(_packs):
             return manual(attention.PACKED)
         new = _other(setting)
         if new is None:
             return manual(f"flash attention does not run here: {attention.ADVICE}")
         return change(f"flash attention does not run here; {new} does", GiveValue(new))
+
+
+def _packs(document: Document) -> bool:
+    return attention.packed(document.values)
 
 
 def _other(setting: Setting) -> str | None:

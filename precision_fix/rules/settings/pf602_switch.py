@@ -9,7 +9,7 @@ from precision_fix.model.edit import GiveName, GiveValue, TakeOut
 from precision_fix.model.finding import Verdict, change, manual
 from precision_fix.model.readers import answer, is_on
 from precision_fix.model.rule import SettingRule, Stage
-from precision_fix.model.setting import Form, Setting, Takes
+from precision_fix.model.setting import Document, Form, Setting, Takes
 from precision_fix.model.vocabulary import precision
 from precision_fix.model.vocabulary.spellings import ALIKE, speaks
 
@@ -61,8 +61,14 @@ def _is_certain(setting: Setting) -> bool:
     """Whether the command is one of transformers' own, beyond names that any training script may use as well."""
     if setting.declared is not None:
         return False  # the program is at hand, and does not say so
-    names = {str(keys[-1]) for keys in setting.document.values}
-    return bool(names & _TRAINER) or setting.document.command[:1] in (("trl",), ("llamafactory-cli",))
+    return setting.document.once(_has_trainers_options) or setting.document.command[:1] in (
+        ("trl",),
+        ("llamafactory-cli",),
+    )
+
+
+def _has_trainers_options(document: Document) -> bool:
+    return not _TRAINER.isdisjoint(str(keys[-1]) for keys in document.values)
 
 
 def _renamed(setting: Setting) -> Verdict | None:

@@ -6,7 +6,7 @@ from precision_fix.model.edit import GiveValue, TakeOut
 from precision_fix.model.finding import Verdict, change, manual
 from precision_fix.model.readers import is_on
 from precision_fix.model.rule import SettingRule, Stage
-from precision_fix.model.setting import Form, Setting, Takes
+from precision_fix.model.setting import Document, Form, Setting, Takes
 from precision_fix.model.vocabulary import attention
 
 
@@ -27,7 +27,7 @@ class RULE(SettingRule):
             return _switch(setting)
         if not attention.needs_flash_attention(setting.word):
             return None
-        if attention.packed(setting.document.values):
+        if setting.document.once(_packs):
             return manual(attention.PACKED)
         declared = setting.declared
         if declared is not None and declared.offered and "sdpa" not in declared.offered:
@@ -36,6 +36,10 @@ class RULE(SettingRule):
         if attention.TAKES_SDPA.search(setting.name) or is_factory:
             return change("flash attention does not run here; sdpa does", GiveValue("sdpa"))
         return manual(f"flash attention does not run here: {attention.ADVICE}")
+
+
+def _packs(document: Document) -> bool:
+    return attention.packed(document.values)
 
 
 def _switch(setting: Setting) -> Verdict:

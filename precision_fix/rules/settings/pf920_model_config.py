@@ -30,7 +30,7 @@ class RULE(SettingRule):
         top = setting.document.mapping(())
         is_model = setting.document.path.endswith(".json") and (
             any(key in top for key in _OWN)
-            or (setting.name in _DTYPES and "model_type" in top and _describes(setting.document))
+            or (setting.name in _DTYPES and "model_type" in top and setting.document.once(_describes))
         )
         if not is_model:
             return None
