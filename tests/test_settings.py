@@ -362,7 +362,7 @@ def test_without_a_file_nothing_is_imported_to_read_one() -> None:
     put("a.py")
     put("pyproject.toml", "[project]\n")
     script = "from precision_fix.cli import main\nmain()"
-    readers = {"tomllib", "tomli", "precision_fix.engine.settings_file", "pathspec"}
+    readers = {"tomllib", "tomli", "precision_fix.engine.settings_file"}
     assert not modules_after(script, "--gpu", "t4", "--check", ".", cwd=Path()) & readers
     put("pyproject.toml", '[tool.precision-fix]\nselect = ["PF1"]\n')
     assert "precision_fix.engine.settings_file" in modules_after(script, "--gpu", "t4", "--check", ".", cwd=Path())

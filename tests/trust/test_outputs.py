@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from precision_fix.engine import place
-from precision_fix.engine.stamp import existing_key
+from precision_fix.engine.stamp import key
 from tests.tools import environment, plant
 from tests.trust.launcher import Launcher, Ran
 
@@ -141,7 +141,7 @@ def test_a_plan_on_a_full_disk(launcher: Launcher, here: Path) -> None:
 def test_what_was_done_in_one_tree_is_said_when_the_next_fails(launcher: Launcher, here: Path) -> None:
     (here / "Q").mkdir()
     (here / "Q" / "a.py").write_text(CAST)
-    for name in place.names(existing_key()):
+    for name in place.names(key()):
         plant(here / "Q", {f"{name}/lock/x": b""})
     ran = launcher.run(*T4, "P", "Q", cwd=here)
     assert ran.code == 2 and b"3 files were changed" in ran.err and b"nothing more was done" not in ran.err

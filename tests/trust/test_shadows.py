@@ -41,7 +41,7 @@ def needed() -> set[str]:
     """The modules that a run needs which finds something in every kind of file, writes reports and undoes."""
     script = "from precision_fix.cli import main\nmain()"
     tree = "import precision_fix.engine.pool, precision_fix.engine.undo, precision_fix.reports.html, faulthandler\n"
-    tree += "import precision_fix.reports.sarif, libcst, typer, rich.progress, pathspec, yaml, pynvml\n"
+    tree += "import precision_fix.reports.sarif, libcst, typer, rich.progress, yaml, pynvml\n"
     found = modules_after(tree + script, "--gpu", "t4", "--diff", str(REPOSITORY / "fixtures" / "demo"))
     roots = {name.partition(".")[0] for name in found}
     return {name for name in roots if name.isidentifier()} - {"precision_fix", "__main__"}
@@ -139,7 +139,7 @@ precision_fix.detect()
 def test_a_kernel_that_went_into_a_clone_imports_nothing_of_it(used: str, tmp_path: Path) -> None:
     marker = tmp_path / "imported"
     planted = f"open({str(marker)!r}, 'a').write(__name__ + ' ')\n".encode()
-    names = ("libcst", "typer", "click", "yaml", "rich", "pathspec", "tomllib", "difflib", "hmac", "pynvml", "hashlib")
+    names = ("libcst", "typer", "click", "yaml", "rich", "tomllib", "difflib", "hmac", "pynvml", "hashlib")
     root = plant(
         tmp_path / "clone", {"x/a.py": CAST, "x/a.yaml": b"bf16: true\n", "precision-fix.toml": b"select = ['PF']"}
     )
