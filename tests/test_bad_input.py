@@ -227,6 +227,8 @@ with tempfile.TemporaryDirectory() as name, contextlib.suppress(SystemExit):
     main()
 print("begin", file=sys.stderr)
 if os.getuid() == 0:
+    os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp()
+    os.chown(os.environ["XDG_STATE_HOME"], {NOBODY}, {NOBODY})
     os.setgid({NOBODY}); os.setuid({NOBODY})
 sys.argv = ["precision-fix", *given]
 main()
