@@ -62,8 +62,9 @@ page: $(VENV)/ready
 gpu: $(VENV)/ready
 	$(RUN) -m pytest tests/runtime/test_gpu.py
 
-# 10,000 mutated files on each Python that is at hand: below ~/.pyenv, or on PATH. Those of .trees/ are taken too.
+# 10,000 mutated files (COUNT) on each Python that is at hand: below ~/.pyenv, or on PATH. Those of .trees/ are taken too.
 PYTHONS := 3.10 3.11 3.12 3.13
+COUNT := 10000
 trust: $(VENV)/ready $(foreach version,$(PYTHONS),trust-$(version))
 	$(RUN) -m pytest tests/trust
 
@@ -74,7 +75,7 @@ trust-%:
 	{ [ -e .venv-$*/ready ] || { "$$python" -m venv .venv-$* && \
 	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check --editable . && \
 	touch .venv-$*/ready; }; } && \
-	.venv-$*/bin/python -m tests.trust.fuzz --count 10000
+	.venv-$*/bin/python -m tests.trust.fuzz --count $(COUNT)
 
 clones: $(VENV)/ready
 	$(RUN) -m tests.bench.trees ComfyUI fish-speech

@@ -24,11 +24,17 @@ def __getattr__(name: str) -> "Any":
 
         return storage.store_in_bfloat16
     if name in ("detect", "patch", "scan", "undo"):
-        from precision_fix import api
+        from precision_fix.safe_path import Away
+
+        with Away():
+            from precision_fix import api
 
         return getattr(api, name)
     if name in ("load_ipython_extension", "unload_ipython_extension"):
-        from precision_fix import notebook
+        from precision_fix.safe_path import Away
+
+        with Away():
+            from precision_fix import notebook
 
         return getattr(notebook, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +16,10 @@ from precision_fix.engine.settings import Chosen, Project, Settings
 from precision_fix.engine.undo import UndoResult
 from precision_fix.engine.undo import undo as _undo
 from precision_fix.errors import PrecisionFixError
-from precision_fix.gpu import detect
+from precision_fix.gpu import detect as _detect
+from precision_fix.gpu.model import Detection
 from precision_fix.model.named import Pathish, check
+from precision_fix.safe_path import Away
 
 
 class Scan(_Scan):
@@ -54,6 +56,12 @@ class Written(_Written):
         return drawn(self.scan, self) if self.scan else "<p>Nothing to change on this GPU.</p>"
 
 
+def detect(environ: Mapping[str, str] | None = None) -> Detection:
+    """The GPUs that a program would see, and who said so; never raises. See `precision_fix.gpu.detect`."""
+    with Away():
+        return _detect(environ)
+
+
 def scan(*paths: Pathish, to: str | None = None, isolated: bool = False) -> Scan:
     """Every place of bfloat16 in files and directories, with what would be done and why. Writes nothing.
 
@@ -61,7 +69,8 @@ def scan(*paths: Pathish, to: str | None = None, isolated: bool = False) -> Scan
     bfloat16 becomes float32. Raises PrecisionFixError for a path that is not there, for a precision that is not
     offered, and for wrong settings.
     """
-    return _scan_for(paths, Project(Settings(to=to), isolated=isolated))
+    with Away():
+        return _scan_for(paths, Project(Settings(to=to), isolated=isolated))
 
 
 def _scan_for(paths: Sequence[Pathish], project: Project) -> Scan:
@@ -88,24 +97,26 @@ def patch(
     8.0 and above. Raises PrecisionFixError, before anything is written, for a path that is not there, without a GPU
     or a name, for a name or a precision that is not known, and for wrong settings; and when no journal can be kept.
     """
-    check(paths)
-    project = Project(Settings(to=to, gpu=gpu), isolated=isolated)
-    chosen = _run(paths, project)
-    decision = decide(chosen.gpu, gpu_by=chosen.gpu_by)
-    if not decision.known:
-        raise PrecisionFixError(ADVICE)
-    if not decision.needed:
-        return Written()
-    found = _scan_for(paths, project)
-    written = _write(found, paths, on_wait=on_wait)
-    return Written(written.changed, written.problems, written.notes, found)
+    with Away():
+        check(paths)
+        project = Project(Settings(to=to, gpu=gpu), isolated=isolated)
+        chosen = _run(paths, project)
+        decision = decide(chosen.gpu, gpu_by=chosen.gpu_by)
+        if not decision.known:
+            raise PrecisionFixError(ADVICE)
+        if not decision.needed:
+            return Written()
+        found = _scan_for(paths, project)
+        written = _write(found, paths, on_wait=on_wait)
+        return Written(written.changed, written.problems, written.notes, found)
 
 
 def undo(path: Pathish) -> UndoResult:
     """Every byte back as it was, for a file or all files below a directory. Raises PrecisionFixError."""
     if not os.fspath(path):
         check([path])  # pathlib takes it for the current directory
-    return _undo(Path(path))
+    with Away():
+        return _undo(Path(path))
 
 
 __all__ = ["detect", "patch", "scan", "undo"]

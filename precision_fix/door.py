@@ -76,6 +76,48 @@ def start_of(descriptor: int, most: int) -> bytes:
     return _read(descriptor, os.fstat(descriptor).st_size, most)
 
 
+def put(path: str | os.PathLike[str], data: bytes, *, append: bool = False) -> None:
+    """Write a file that a person named, new or in the place of an old one. Raises NotPlain (see `refused`) and OSError.
+
+    A pipe is written to where somebody reads it.
+    """
+    why = refused(path)
+    if why:
+        raise NotPlain(errno.EINVAL, why, os.fspath(path))
+    flags = os.O_WRONLY | os.O_CREAT | (os.O_APPEND if append else 0) | (_FLAGS & ~os.O_RDONLY)
+    descriptor = os.open(path, flags if _is_of_the_system(path) else flags | _NO_LINK, 0o666)
+    try:
+        if stat.S_ISREG(os.fstat(descriptor).st_mode) and not append:
+            os.ftruncate(descriptor, 0)
+        if hasattr(os, "set_blocking"):
+            os.set_blocking(descriptor, True)
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view) :]
+    finally:
+        os.close(descriptor)
+
+
+def refused(path: str | os.PathLike[str]) -> str:
+    """Why nothing is written to what lies at a path, in words that follow it; "" where there is nothing, or a plain
+    file. What the system has in `/dev` and `/proc` is taken as it is."""
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return ""
+    if _is_of_the_system(path):
+        return ""
+    if stat.S_ISLNK(status.st_mode):
+        return "is a link, which may have come with the project: name the file that it leads to"
+    if stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
+        return "has a second name elsewhere (a hard link): remove it first"
+    return "" if stat.S_ISREG(status.st_mode) or stat.S_ISFIFO(status.st_mode) else "is no regular file"
+
+
+def _is_of_the_system(path: str | os.PathLike[str]) -> bool:
+    return os.path.abspath(path).startswith(("/dev/", "/proc/"))  # noqa: PTH100
+
+
 def _read(descriptor: int, size: int, most: int) -> bytes:
     # One read takes all of a file that is as large as it says, and tells by the byte it lacks that nothing has come.
     data = os.read(descriptor, min(size + 1, most))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from precision_fix import runtime
 from precision_fix.errors import PrecisionFixError
 from precision_fix.gpu import Detection, detect
+from precision_fix.safe_path import Away
 
 if TYPE_CHECKING:
     from precision_fix.runtime import Status
@@ -89,10 +90,16 @@ def precision_fix(line: str) -> State | None:
 
 
 def _state() -> State:
-    return State(detect(), runtime.status())
+    with Away():
+        return State(detect(), runtime.status())
 
 
 def _command(arguments: list[str]) -> None:
+    with Away():
+        _command_line(arguments)
+
+
+def _command_line(arguments: list[str]) -> None:
     from precision_fix.cli import app
     from precision_fix.cli.streams import DONE
 

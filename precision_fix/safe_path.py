@@ -22,6 +22,20 @@ def as_given() -> None:
     sys.path[:] = _as_given or sys.path
 
 
+class Away:
+    """While it lasts, nothing is imported from the current folder: for what runs in a kernel, or a program of others.
+
+    A notebook has that folder first on its path, and goes into a clone with `%cd`.
+    """
+
+    def __enter__(self) -> None:
+        self._given = list(sys.path)
+        sys.path[:] = without_current_folder(sys.path)
+
+    def __exit__(self, *raised: object) -> None:
+        sys.path[:] = self._given + [entry for entry in sys.path if entry not in self._given]
+
+
 def without_current_folder(path: "list[str]") -> "list[str]":
     """The entries of a path but for the current folder; that stays where it is the home of Python's or our modules."""
     named = [entry for entry in path if entry]

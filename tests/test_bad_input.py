@@ -223,10 +223,12 @@ for part in ("cli", "engine", "reports", "rules", "sources"):
         importlib.import_module(each.name)
 with tempfile.TemporaryDirectory() as name, contextlib.suppress(SystemExit):
     Path(name, "a.py").write_bytes({CAST!r})
-    given, sys.argv = sys.argv[1:], ["precision-fix", "--gpu", "t4", name]
+    given, sys.argv = sys.argv[1:], ["precision-fix", "patch", "--gpu", "t4", name]
     main()
 print("begin", file=sys.stderr)
 if os.getuid() == 0:
+    os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp()
+    os.chown(os.environ["XDG_STATE_HOME"], {NOBODY}, {NOBODY})
     os.setgid({NOBODY}); os.setuid({NOBODY})
 sys.argv = ["precision-fix", *given]
 main()

@@ -309,12 +309,26 @@ def test_other_wrong_files() -> None:
 def test_wrong_settings_end_the_run_before_anything_is_written() -> None:
     put("a.py")
     put("z/b.py")
-    put("z/pyproject.toml", "[tool.precision-fix]\nselect = 1\n")
+    put("pyproject.toml", "[tool.precision-fix]\nselect = 1\n")
     result = command("--gpu", "t4", ".", env=BLIND)
     assert (result.returncode, result.stdout) == (2, b"")
-    assert result.stderr.decode().splitlines()[-1].startswith("precision-fix: z/pyproject.toml:2: select must be")
+    assert result.stderr.decode().splitlines()[-1].startswith("precision-fix: pyproject.toml:2: select must be")
     assert Path("a.py").read_text() == SOME
     assert not Path(".precision-fix").exists()
+
+
+def test_wrong_settings_further_down_keep_a_run_from_that_folder_alone() -> None:
+    """They are another project's, as of a node in custom_nodes, and may say what must not be touched."""
+    put("a.py")
+    put("y/z/b.py")
+    put("y/z/x/c.py")
+    put("y/z/pyproject.toml", "[tool.precision-fix]\nselect = 1\n")
+    put("y/d.py")
+    result = command("--gpu", "t4", ".", env=BLIND)
+    assert result.returncode == 1
+    assert b"  y/z: nothing in it was looked at: y/z/pyproject.toml:2: select must be" in result.stdout
+    assert all(Path(name).read_text() != SOME for name in ("a.py", "y/d.py"))
+    assert all(Path(name).read_text() == SOME for name in ("y/z/b.py", "y/z/x/c.py"))
 
 
 def test_the_command_line_reads_them() -> None:
@@ -348,7 +362,7 @@ def test_without_a_file_nothing_is_imported_to_read_one() -> None:
     put("a.py")
     put("pyproject.toml", "[project]\n")
     script = "from precision_fix.cli import main\nmain()"
-    readers = {"tomllib", "tomli", "precision_fix.engine.settings_file", "pathspec"}
+    readers = {"tomllib", "tomli", "precision_fix.engine.settings_file"}
     assert not modules_after(script, "--gpu", "t4", "--check", ".", cwd=Path()) & readers
     put("pyproject.toml", '[tool.precision-fix]\nselect = ["PF1"]\n')
     assert "precision_fix.engine.settings_file" in modules_after(script, "--gpu", "t4", "--check", ".", cwd=Path())

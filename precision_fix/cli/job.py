@@ -78,7 +78,7 @@ def patch(
     run = Run(Scan(target), [Path(path) for path in paths], decision, dry=dry or from_stdin, verbose=verbose)
     if decision.needed:
         name = str(stdin_filename or stdin.NAME) if from_stdin else None
-        with_text = not check or any(output.needs_text for output in wanted)
+        with_text = diff or not check or any(output.needs_text for output in wanted)
         run.scan = _scanned(run.paths, target, project, name, data, with_text=with_text)
         for line in project.remarks(decided):
             say(line)

@@ -9,12 +9,13 @@ from typing import Annotated
 
 import typer
 
+from precision_fix import door
 from precision_fix.cli.app import HELP, app, say
 from precision_fix.cli.streams import DONE
 from precision_fix.cli.terminal import emit, put_json
 from precision_fix.cli.words import check
 from precision_fix.errors import PrecisionFixError
-from precision_fix.model.problem import reason
+from precision_fix.model.problem import reason, shown
 
 _EPILOG = "Exit codes: 0 everything was read, whether it fits or not; 1 a file could not be read; 2 usage error."
 
@@ -54,9 +55,9 @@ def plan(
         from precision_fix.plan.html import page
 
         try:
-            html.write_text(page(found), encoding="utf-8")
+            door.put(html, page(found).encode("utf-8", "backslashreplace"))
         except OSError as error:
-            raise PrecisionFixError(f"--html {html}: cannot be written: {reason(error)}") from error
+            raise PrecisionFixError(f"--html {shown(str(html))}: cannot be written: {reason(error)}") from error
         say(f"wrote {html}")
     DONE.code = 1 if found.problems else 0
     if as_json:

@@ -18,15 +18,24 @@ def undo(
     paths: Annotated[list[str], typer.Argument(help="Files or directories that were patched.", show_default=False)],
 ) -> None:
     """Put back every file that was patched at or below a path. A file edited since is left, and named."""
+    from precision_fix.engine.undo import NothingToUndo
     from precision_fix.engine.undo import undo as take_back
     from precision_fix.model.problem import count
 
     # A journal may know of a path that is gone, and then says what became of it; among others it is a slip of the pen.
     if len(paths) > 1 or not paths[0].strip():
         check(paths, "undo")
-    restored = 0
-    for path in paths:
-        result = take_back(Path(path), on_wait=say)
+    restored, known = 0, False
+    for number, path in enumerate(paths, 1):
+        try:
+            result = take_back(Path(path), on_wait=say)
+        except NothingToUndo as error:
+            # Of several files that were named for a patch, some had nothing to change.
+            if number == len(paths) and not known:
+                raise
+            say(str(error))
+            continue
+        known = True
         restored += len(result.restored)
         if result.refused:
             DONE.code = 1

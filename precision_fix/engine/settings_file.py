@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import re
-import sys
 from collections.abc import Iterable, Sequence
 
 from precision_fix.engine.settings import Settings
@@ -13,12 +12,8 @@ from precision_fix.model import newlines
 from precision_fix.model.problem import shown
 from precision_fix.model.target import TARGETS
 from precision_fix.rules import codes
+from precision_fix.sources import ignore, toml
 from precision_fix.sources.scope import NAMES
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 TABLE = "tool.precision-fix"
 #: Every key, and an example of its value.
@@ -50,16 +45,14 @@ def parse(file: str, data: bytes, base: str, *, plain: bool) -> Settings | None:
     """
     try:
         text = data.decode("utf-8-sig")
-        table = tomllib.loads(text)
+        table = toml.loads(text)
     except UnicodeDecodeError:
         raise PrecisionFixError(f"{file}: is not UTF-8, as TOML must be") from None
-    except tomllib.TOMLDecodeError as error:
+    except toml.Broken as error:
         said = str(error)
         at = _AT.search(said)
         line = f"{at[1]}: " if at else " "
         raise PrecisionFixError(f"{file}:{line}broken TOML: {_AT.sub('', said)}") from None
-    except RecursionError:
-        raise PrecisionFixError(f"{file}: broken TOML: nested too deeply") from None
     if plain:
         return _Reader(file, text, "").settings(table, base)
     tool = table.get("tool")
@@ -120,7 +113,13 @@ class _Reader:
     def _strings(self, key: str, value: object) -> list[str]:
         if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
             raise self._wrong(key, f"{key} must be a list of strings, as in {key} = {_example(key)}")
+        self._check_number(key, len(value))
         return value
+
+    def _check_number(self, key: str, number: int) -> None:
+        """Each may be tried for every file."""
+        if number > ignore.MOST_PATTERNS:
+            raise self._wrong(key, f"{key} has {number:,} entries, and at most {ignore.MOST_PATTERNS:,} are heeded")
 
     def _codes(self, key: str, value: object) -> tuple[str, ...]:
         try:
@@ -132,6 +131,7 @@ class _Reader:
         key = "per-file-ignores"
         if not isinstance(value, dict):
             raise self._wrong(key, f"{key} must be a table of patterns, as in {key} = {_example(key)}")
+        self._check_number(key, len(value))
         for pattern, found in value.items():
             if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
                 raise self._wrong(key, f"{key}: {_quoted(pattern)} must have a list of codes, as in {_example(key)}")

@@ -44,11 +44,15 @@ class UndoResult:
     refused: list[Problem] = field(default_factory=list)
 
 
+class NothingToUndo(PrecisionFixError):
+    """No journal knows of a change at or below the path."""
+
+
 def undo(path: Path, *, timeout: float = 60.0, on_wait: Callable[[str], None] | None = None) -> UndoResult:
     """Restore the file at `path`, or all files below it. `timeout` and `on_wait` are those of `lock`.
 
-    Raises PrecisionFixError when no journal of this user knows of a file there, one is of a newer version,
-    or another run does not end; journals that were dealt with before that stay done.
+    Raises NothingToUndo when no journal knows of a file there, PrecisionFixError when one that may is not believed or
+    of a newer version, or another run does not end; journals that were dealt with before that stay done.
     """
     real = Path(os.path.realpath(path))
     result = UndoResult()
@@ -74,7 +78,7 @@ def undo(path: Path, *, timeout: float = 60.0, on_wait: Callable[[str], None] | 
     elif others:
         raise PrecisionFixError(f"{others[-1]}, and nothing is undone: take the files from where they came")
     else:
-        raise PrecisionFixError(f"{shown(str(path))}: nothing to undo: no journal knows of a change here")
+        raise NothingToUndo(f"{shown(str(path))}: nothing to undo: no journal knows of a change here")
     return result
 
 

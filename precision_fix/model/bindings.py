@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from precision_fix.model.classes import COMMON, class_around, is_instance, is_own
 from precision_fix.model.fate import Fate
 from precision_fix.model.held import Shape
-from precision_fix.model.module import Function, Module
+from precision_fix.model.module import Function, Module, unparsed
+from precision_fix.model.uses import later, may_follow
 from precision_fix.model.worklist import Worklist
 
 _PROPERTIES = frozenset({"property", "cached_property", "lazy", "lru_property", "lazyproperty"})
@@ -50,8 +51,8 @@ class Bindings(Worklist):
         self.end(Fate.STORED, target)
         key = target.slice.value if isinstance(target.slice, ast.Constant) else None
         if isinstance(target.value, ast.Name) and (key is None or isinstance(key, str | int)):
-            for reader in self.module.readers(target.value):
-                if reader is not target.value and self._may_follow(target, reader):
+            for reader in self.looking(self.module.readers(target.value)):
+                if reader is not target.value and may_follow(self.module, target, reader):
                     self.same(reader, Shape.MAP, key)
 
     def name(self, target: ast.Name, shape: Shape) -> None:
@@ -60,26 +61,17 @@ class Bindings(Worklist):
         owner = scope.owner(target.id) or scope
         if owner is module.names.root or owner.is_class:
             module.ensure(target.id)
-        later = [reader for reader in module.names.readers(owner, target.id) if self._may_follow(target, reader)]
-        for reader in later:
+        found = False
+        for reader in self.looking(later(module, target, owner)):
+            found = True
             self.same(reader, shape)
         elsewhere = module.around.readers(module, target.id) if owner is module.names.root else ()
-        for other, reader_there in elsewhere:
+        for other, reader_there in self.looking(elsewhere):
             self.same(reader_there, shape, module=other)
         if owner.is_class and isinstance(owner.node, ast.ClassDef):
             self.field(owner.node, target.id, shape)
-        elif not later and not elsewhere:
+        elif not found and not elsewhere:
             self.end(Fate.STORED if owner is module.names.root else Fate.TEXT, target)
-
-    def _may_follow(self, target: ast.expr, reader: ast.Name) -> bool:
-        """Within one function a read above the assignment sees another value, unless a loop goes round both."""
-        function = self.module.function(target)
-        if function is None or self.module.function(reader) is not function or reader.lineno >= target.lineno:
-            return True
-        return any(
-            isinstance(above, ast.For | ast.While) and above.lineno <= reader.lineno
-            for above in self.module.ancestors(target)
-        )
 
     # Attributes.
 
@@ -93,14 +85,14 @@ class Bindings(Worklist):
 
     def _alike(self, target: ast.Attribute, shape: Shape) -> None:
         """`config.dtype = ...`: what is written in the same way in this file."""
-        base = ast.unparse(target.value)
+        base = unparsed(self.module, target.value)
         self.module.ensure("." + target.attr)
-        for reader in self.module.names.attributes.get(target.attr, ()):
-            if isinstance(reader.ctx, ast.Load) and ast.unparse(reader.value) == base:
+        for reader in self.looking(self.module.names.attributes.get(target.attr, ())):
+            if isinstance(reader.ctx, ast.Load) and unparsed(self.module, reader.value) == base:
                 self.same(reader, shape)
         if isinstance(target.value, ast.Name) and shape is Shape.VALUE and not self.held.tensor:
-            for name in self.module.readers(target.value):
-                if name is not target.value and self._may_follow(target, name):
+            for name in self.looking(self.module.readers(target.value)):
+                if name is not target.value and may_follow(self.module, target, name):
                     self.same(name, Shape.OBJECT, target.attr)
 
     def field(self, cls: ast.ClassDef, attr: str, shape: Shape) -> None:
@@ -115,7 +107,7 @@ class Bindings(Worklist):
             known.update(dict.fromkeys(module.around.users(module, name)))
         for each in known:
             each.ensure("." + attr)
-            for reader in each.names.attributes.get(attr, ()):
+            for reader in self.looking(each.names.attributes.get(attr, ())):
                 if isinstance(reader.ctx, ast.Load) and _may_read(each, reader, names, nodes, each is module):
                     self.same(reader, shape, module=each)
 
@@ -137,7 +129,7 @@ class Bindings(Worklist):
                 self.held = self.held._replace(within=None)
                 self.same(call, shape, key, module=module)
             return
-        for module, call in self._calls_of(function, cls):
+        for module, call in self.looking(self._calls_of(function, cls)):
             found = True
             self.same(call, shape, key, module=module)
         if not found or not function.name.startswith("_"):
@@ -173,7 +165,7 @@ class Bindings(Worklist):
         target = above.targets[0] if isinstance(above, ast.Assign) else None
         readers = self.module.readers(target) if isinstance(target, ast.Name) else []
         called = [self.module.parent(reader) for reader in readers]
-        for call, reader in zip(called, readers, strict=True):
+        for call, reader in self.looking(zip(called, readers, strict=True)):
             if isinstance(call, ast.Call) and call.func is reader:
                 self.same(call)
         if not called:
@@ -182,7 +174,7 @@ class Bindings(Worklist):
     def parameter(self, parameter: ast.arg, shape: Shape | None = None, key: str | int | None = None) -> None:
         inner = self.module.scope_of(parameter)
         readers = self.module.names.readers(inner, parameter.arg)
-        for reader in readers:
+        for reader in self.looking(readers):
             self.same(reader, shape, key)
         if not readers:
             self.end(Fate.UNKNOWN, parameter)

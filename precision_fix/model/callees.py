@@ -6,7 +6,7 @@ import ast
 from dataclasses import dataclass
 
 from precision_fix.model.classes import COMMON, class_around, constructed, is_own, method
-from precision_fix.model.module import Function, Module
+from precision_fix.model.module import Function, Module, remembered
 from precision_fix.model.scope import Definition
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -28,15 +28,16 @@ class Callee:
 
 def callee(module: Module, call: ast.Call, node: ast.AST | None, keyword: str | None) -> Callee | None:
     """Where an argument goes; None where the callee is not the project's, or the place cannot be told."""
-    func, positional = call.func, list(call.args)
-    if module.resolve(func) in ("functools.partial", "partial") and positional:
-        func, positional = positional[0], positional[1:]
+    func, before = call.func, 0
+    if module.resolve(func) in ("functools.partial", "partial") and call.args:
+        func, before = call.args[0], 1
     found = function_of(module, func)
     if found is None:
         return None
     home, definition, shift = found
-    index = next((i for i, argument in enumerate(positional) if argument is node), None)
-    if any(isinstance(argument, ast.Starred) for argument in positional[: (index or 0) + 1]):
+    place = module.index(call.args, node) if node is not None else None
+    index = place - before if place is not None and place >= before else None
+    if _first_unpacked(module, call) <= (place or before):
         return None
     if isinstance(definition, ast.ClassDef):
         built = _constructor(home, definition)
@@ -47,13 +48,19 @@ def callee(module: Module, call: ast.Call, node: ast.AST | None, keyword: str | 
     return _parameter(home, definition, keyword, None if index is None else index + shift)
 
 
+@remembered
+def _first_unpacked(module: Module, call: ast.Call) -> int:
+    unpacked = (place for place, argument in enumerate(call.args) if isinstance(argument, ast.Starred))
+    return next(unpacked, len(call.args) + 1)
+
+
 def guessed(module: Module, call: ast.Call, node: ast.AST | None, keyword: str | None) -> list[Callee]:
     """The same for a method of what nobody knows: by its last name, where the project has few of that name."""
     if not isinstance(call.func, ast.Attribute) or _is_of_import(module, call.func):
         return []
     if call.func.attr in COMMON and (keyword is None or keyword in COMMON):
         return []
-    index = next((i for i, argument in enumerate(call.args) if argument is node), None)
+    index = module.index(call.args, node) if node is not None else None
     found = []
     for home, function in module.around.named(module, call.func.attr):
         names = [each.arg for each in (*function.args.posonlyargs, *function.args.args)]
@@ -75,11 +82,17 @@ def _parameter(module: Module, function: _Function, keyword: str | None, index: 
     arguments = function.args
     parameters = [*arguments.posonlyargs, *arguments.args]
     if keyword is not None:
-        named = next((p for p in [*parameters, *arguments.kwonlyargs] if p.arg == keyword), None)
+        named = _by_name(module, function).get(keyword)
         if named is None and arguments.kwarg is not None:
             return Callee(module, arguments.kwarg, keyword)
         return Callee(module, named) if named is not None else None
     return Callee(module, parameters[index]) if index is not None and index < len(parameters) else None
+
+
+@remembered
+def _by_name(module: Module, function: _Function) -> dict[str, ast.arg]:
+    arguments = function.args
+    return {each.arg: each for each in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)}
 
 
 def function_of(module: Module, func: ast.expr) -> tuple[Module, Definition, int] | None:

@@ -8,8 +8,7 @@ from precision_fix.model.fate import Fate
 from precision_fix.model.guard import falls_to_float16, judged_by
 from precision_fix.model.handed import Handed
 from precision_fix.model.held import End, Held, Shape
-from precision_fix.model.module import Module
-from precision_fix.model.syntax import defaults
+from precision_fix.model.module import Module, by_default, remembered
 from precision_fix.model.vocabulary.callees import DESCRIBES
 
 _SEQUENCES = ast.List | ast.Tuple | ast.Set
@@ -46,7 +45,7 @@ class Follower(Handed):
         elif isinstance(above, ast.Lambda) and node is above.body:
             self.returned_by_lambda(above)
         elif isinstance(above, ast.arguments):
-            self.parameter(next(p for p, default in defaults(above) if default is node))
+            self.parameter(by_default(self.module, above)[node])
         elif isinstance(above, ast.Call):
             self.in_call(node, above)
         elif isinstance(above, ast.keyword):
@@ -100,7 +99,7 @@ class Follower(Handed):
             case ast.List() | ast.Set() | ast.Tuple():
                 self.element(node, above)
             case ast.Dict():
-                index = next((i for i, value in enumerate(above.values) if value is node), None)
+                index = self.module.index(above.values, node)
                 if index is None:
                     self.end(Fate.KEY, above)
                 else:
@@ -117,7 +116,8 @@ class Follower(Handed):
 
     def element(self, node: ast.AST, sequence: ast.List | ast.Set | ast.Tuple) -> None:
         above = self.module.parent(sequence)
-        index = next(i for i, item in enumerate(sequence.elts) if item is node)
+        index = self.module.index(sequence.elts, node)
+        assert index is not None
         if isinstance(above, ast.Assign) and isinstance(sequence, ast.Tuple | ast.List):
             for target in above.targets:
                 if isinstance(target, ast.Tuple | ast.List) and len(target.elts) == len(sequence.elts):
@@ -206,10 +206,8 @@ class Follower(Handed):
                 self.method(above)
             case ast.Dict():
                 # `{**table}` copies the values; a map within a map is a record of something larger.
-                unpacked = any(
-                    key is None and value is node for key, value in zip(above.keys, above.values, strict=True)
-                )
-                if unpacked:
+                place = self.module.index(above.values, node)
+                if place is not None and above.keys[place] is None:
                     self.same(above)
                 else:
                     self.end(Fate.UNKNOWN, above)
@@ -226,7 +224,7 @@ class Follower(Handed):
         if isinstance(above, ast.Call) and above.func is attribute:
             self.called(attribute.attr, above)
         elif isinstance(above, ast.Assign) and isinstance(above.targets[0], ast.Name):
-            for reader in self.module.readers(above.targets[0]):
+            for reader in self.looking(self.module.readers(above.targets[0])):
                 call = self.module.parent(reader)
                 if isinstance(call, ast.Call) and call.func is reader:
                     self.called(attribute.attr, call)
@@ -329,7 +327,7 @@ def _constant(node: ast.expr | None) -> str | int | None:
 def follow(module: Module, node: ast.AST) -> list[End]:
     """The ends of every way that the value of an expression takes."""
     follower = Follower(isinstance(node, ast.Constant) and isinstance(node.value, str))
-    return follower.run([Held(module, node)])
+    return follower.run([Held(module, node)], module)
 
 
 def follow_results(module: Module, node: ast.AST, *, is_tensor: bool) -> list[End]:
@@ -337,10 +335,11 @@ def follow_results(module: Module, node: ast.AST, *, is_tensor: bool) -> list[En
     follower = Follower(tensors=True)
     if is_tensor:
         follower.made(module, node)
-        return follower.run([])
-    return follower.run([Held(module, node)])
+        return follower.run([], module)
+    return follower.run([Held(module, node)], module)
 
 
+@remembered
 def is_dtype_list(module: Module, sequence: ast.List | ast.Set | ast.Tuple) -> bool:
     """Whether every element is a dtype; a tuple that holds other things too is a record."""
     return bool(sequence.elts) and all(module.dtype_name(item) is not None for item in sequence.elts)

@@ -100,7 +100,7 @@ class Handed(Options):
             # `model.to(torch.bfloat16)`, whose result nobody takes, casts the model itself.
             base = call.func.value
             if isinstance(base, ast.Name):
-                for reader in module.readers(base):
+                for reader in self.looking(module.readers(base)):
                     if reader.lineno > call.lineno:
                         self.push(reader, Shape.VALUE, module=module, tensor=True, origin=call)
 
@@ -135,7 +135,7 @@ class Handed(Options):
             return
         self.same(container, Shape.ITEMS)
         if isinstance(container, ast.Name):
-            for reader in self.module.readers(container):
+            for reader in self.looking(self.module.readers(container)):
                 if reader is not container:
                     self.same(reader, Shape.ITEMS)
 

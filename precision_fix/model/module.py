@@ -42,6 +42,8 @@ class Module:
         self.target = target
         self.around = around
         self.names: Names = build(tree)
+        # What it has cost so far to follow the values of this file (model/worklist.py).
+        self.followed = 0
         self.memory: dict[object, Any] = {}
         self._imports: dict[tuple[Scope, str], ast.alias | None] = {}
         self._locals: dict[Scope, dict[str, str]] = {}

@@ -25,4 +25,4 @@ def needs_it(module: Module, guard: ast.AST) -> bool:
 def _reaches_need(module: Module, name: ast.Name, guard: ast.AST) -> bool:
     readers = [reader for reader in module.readers(name) if reader.lineno > getattr(guard, "lineno", 0)]
     held = [Held(module, reader, Shape.VALUE, tensor=True) for reader in readers]
-    return any(end.fate in _NEEDS for end in Follower(tensors=True).run(held))
+    return any(end.fate in _NEEDS for end in Follower(tensors=True).run(held, module))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from precision_fix.model.bindings import Bindings
 from precision_fix.model.held import Shape
-from precision_fix.model.module import Function, Module
+from precision_fix.model.module import Function, Module, unparsed
 from precision_fix.model.syntax import called
 
 _GROUPS = frozenset({"add_argument_group", "add_mutually_exclusive_group", "add_parser", "add_subparsers"})
@@ -43,7 +43,7 @@ class Options(Bindings):
         for module, parser in _parsers(self.module, call.func.value):
             home = self.module
             self.within(module)
-            for reader in self._held_by(parser):
+            for reader in self.looking(self._held_by(parser)):
                 found = True
                 self.same(reader, Shape.OBJECT, name)
             self.within(home)
@@ -53,8 +53,8 @@ class Options(Bindings):
         """`args.dtype`: what everybody calls the namespace, where the way from the parser to it may not be seen."""
         self.module.ensure("." + name)
         found = False
-        for reader in self.module.names.attributes.get(name, ()):
-            if isinstance(reader.ctx, ast.Load) and ast.unparse(reader.value) in _NAMESPACES:
+        for reader in self.looking(self.module.names.attributes.get(name, ())):
+            if isinstance(reader.ctx, ast.Load) and unparsed(self.module, reader.value) in _NAMESPACES:
                 found = True
                 self.same(reader, Shape.VALUE)
         return found
@@ -66,7 +66,7 @@ class Options(Bindings):
             base = ast.unparse(parser.value)
             self.module.ensure("." + parser.attr)
             for reader in self.module.names.attributes.get(parser.attr, ()):
-                if isinstance(reader.ctx, ast.Load) and ast.unparse(reader.value) == base:
+                if isinstance(reader.ctx, ast.Load) and unparsed(self.module, reader.value) == base:
                     yield reader
 
     def _decorated(self, call: ast.Call, name: str) -> bool:

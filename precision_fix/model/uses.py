@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 from bisect import bisect_left
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain, islice
 
-from precision_fix.model.module import Module, remembered
+from precision_fix.model.module import Function, Module, remembered
 from precision_fix.model.scope import Scope
 
 
@@ -36,6 +38,44 @@ class Part:
     def behind(self) -> tuple[Part, ...]:
         behind = self.index + self.step
         return (Part(self.row, behind, self.step),) if 0 <= behind < len(self.row) else ()
+
+
+# So many readers are gone to one by one.
+_FEW = 16
+
+
+def later(module: Module, target: ast.Name, owner: Scope) -> Iterable[ast.Name]:
+    """The readers of a variable that may see what is assigned here, those that stand below in its function first."""
+    readers = module.names.readers(owner, target.id)
+    if len(readers) <= _FEW:
+        return (reader for reader in readers if may_follow(module, target, reader))
+    by_function, function = _by_function(module, owner, target.id), module.function(target)
+    if function is None or function not in by_function:
+        return readers
+    own = by_function[function]
+    loops = (above.lineno for above in module.ancestors(target) if isinstance(above, ast.For | ast.While))
+    start = bisect_left(own, min((target.lineno, *loops)), key=lambda reader: reader.lineno)
+    others = (reader for each, found in by_function.items() if each is not function for reader in found)
+    return chain(islice(own, start, None), others)
+
+
+def may_follow(module: Module, target: ast.expr, reader: ast.Name) -> bool:
+    """Within one function a read above the assignment sees another value, unless a loop goes round both."""
+    function = module.function(target)
+    if function is None or module.function(reader) is not function or reader.lineno >= target.lineno:
+        return True
+    return any(
+        isinstance(above, ast.For | ast.While) and above.lineno <= reader.lineno for above in module.ancestors(target)
+    )
+
+
+@remembered
+def _by_function(module: Module, owner: Scope, name: str) -> dict[Function | None, list[ast.Name]]:
+    """The readers of a variable by their functions, in each by line."""
+    found: dict[Function | None, list[ast.Name]] = {}
+    for reader in module.names.readers(owner, name):
+        found.setdefault(module.function(reader), []).append(reader)
+    return {function: sorted(readers, key=lambda reader: reader.lineno) for function, readers in found.items()}
 
 
 def readers_from(module: Module, name: ast.Name, line: int) -> tuple[Part, ...]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 from precision_fix.model.fate import Fate
 from precision_fix.model.held import End, Held, Shape
@@ -14,6 +15,17 @@ from precision_fix.model.module import Module
 # everywhere in the end.
 _MOST_STEPS = 2_000
 _MOST_STEPS_OF_TENSORS = 250
+# So many readers and calls are looked at to find those that matter.
+_MOST_LOOKS = 20_000
+# What all values of one file may cost together, in steps and looks: twenty seconds or so. A file of 10,000 places that
+# each meet some hundred others comes there, and no other.
+_MOST_OF_A_FILE = 1_000_000
+
+_Seen = TypeVar("_Seen")
+
+
+class TooMuch(Exception):
+    """The values of a file go more ways than are followed."""
 
 
 class Worklist:
@@ -27,6 +39,8 @@ class Worklist:
         self.tensors = tensors
         self._pending: deque[Held] = deque()
         self._seen: set[Held] = set()
+        self._most = _MOST_STEPS_OF_TENSORS if tensors else _MOST_STEPS
+        self._looks = 0
         self._ends: dict[End, None] = {}
         # The calls by which what is followed came into a function.
         self.entered: dict[ast.AST, dict[ast.Call, Module]] = {}
@@ -34,17 +48,30 @@ class Worklist:
     def step(self, held: Held) -> None:
         raise NotImplementedError
 
-    def run(self, start: Iterable[Held]) -> list[End]:
+    def run(self, start: Iterable[Held], payer: Module | None = None) -> list[End]:
+        """The ends of all ways from here. `payer` is the file for whose sake it is asked. Raises TooMuch."""
         self._pending += start
         steps = 0
         while self._pending:
             steps += 1
             held = self._pending.popleft()
-            if steps > (_MOST_STEPS_OF_TENSORS if self.tensors else _MOST_STEPS):
+            if steps > self._most or self._looks > _MOST_LOOKS:
                 self._ends[End(Fate.LOST, held.node, held.module)] = None
                 break
             self.step(held)
+        if payer is not None:
+            payer.followed += steps + self._looks
+            if payer.followed > _MOST_OF_A_FILE:
+                raise TooMuch
         return [*self._ends]
+
+    def looking(self, found: Iterable[_Seen]) -> Iterator[_Seen]:
+        """One after the other, as long as there is somebody to follow what is found."""
+        for each in found:
+            self._looks += 1
+            if len(self._seen) > self._most or self._looks > _MOST_LOOKS:
+                return
+            yield each
 
     def push(
         self,
@@ -74,7 +101,7 @@ class Worklist:
     def _add(self, held: Held) -> None:
         # Ways that meet go on as one.
         alike = held._replace(origin=None)
-        if alike not in self._seen:
+        if alike not in self._seen and len(self._seen) <= self._most:
             self._seen.add(alike)
             self._pending.append(held)
 

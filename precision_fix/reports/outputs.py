@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from precision_fix import door
 from precision_fix.errors import PrecisionFixError
 from precision_fix.model.problem import reason, shown
 from precision_fix.reports.guarded import guarded
@@ -109,6 +110,8 @@ def _check_writable(file: Path) -> None:
     wrong = ""
     if file.is_dir():
         wrong = "is a directory"
+    elif door.refused(file):
+        wrong = door.refused(file)
     elif file.exists():
         wrong = "" if os.access(file, os.W_OK) else "permission denied"
     elif not file.parent.is_dir():
@@ -147,8 +150,7 @@ def _write_file(run: Run, output: Output, file: Path) -> None:
     appends = bool(summary) and os.path.realpath(file) == os.path.realpath(summary or "")
     taken = file.stat().st_size if appends and file.exists() else 0
     data = _render(run, output.format, taken)
-    with open(file, "ab" if appends else "wb") as stream:
-        stream.write(data)
+    door.put(file, data, append=appends)
 
 
 def _render(run: Run, format_: str, taken: int = 0) -> bytes:

@@ -4,10 +4,8 @@ The walk asks about every directory before it enters it, so an entry is only eve
 ancestors were kept. That makes git's rule simple: the deepest file with a matching line decides, in it
 the last matching line, and a line must match the entry itself, not something above it.
 
-Most lines are a plain name or `*.suffix`; those are looked up, not matched. Only the rest goes through
-pathspec (35 ms to import), whose patterns also match everything *below* what they name. Taken as it is,
-that lets `!keep` rescue keep/x.py from an earlier `*.py`, which git does not do, so such matches are told
-apart here.
+Most lines are a plain name or `*.suffix`; those are looked up, not matched. Of the rest, which may have to
+be tried for every name, a file has its bound, and none takes long: see glob.py.
 
 Known not to be as git: a backslash, a slash or a class such as [[:alpha:]] inside brackets; `?` for a letter
 outside ASCII (git counts bytes); `lib**/x`, where git takes the stars for directories, against its own
@@ -20,6 +18,7 @@ should depend on the project, not on who runs it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import os
 import re
@@ -28,12 +27,22 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from precision_fix import door
+from precision_fix.sources.glob import compiled
 from precision_fix.sources.repository import exclude_file, worktree_of
 
 _MOST_BYTES = 1 << 20
+#: So many lines with wildcards may one file have; a hundred are many.
+MOST_PATTERNS = 1_000
 _GLOB = re.compile(r"[*?\[\\]")
 _STARS = re.compile(r"(?<![^/])\*{3,}(?![^/])")  # git takes three stars between slashes for two
 _NOT_LITERAL = re.compile(r"[*?/]|\\.?")
+
+
+class TooMany(OSError):
+    """More patterns with wildcards than are tried for every name."""
+
+    def __init__(self) -> None:
+        super().__init__(errno.EFBIG, f"holds more than {MOST_PATTERNS:,} lines with wildcards")
 
 
 class _Line(NamedTuple):
@@ -47,13 +56,17 @@ class Patterns:
     __slots__ = ("_globs", "_lines", "_names", "_paths", "_suffixes")
 
     def __init__(self, lines: Iterable[str]) -> None:
+        """Raises TooMany."""
         self._lines: list[_Line] = []
-        self._names: dict[str, list[int]] = {}
-        self._paths: dict[str, list[int]] = {}
+        # The last line of each name: of those for directories alone, and of the others.
+        self._names: dict[bool, dict[str, int]] = {True: {}, False: {}}
+        self._paths: dict[bool, dict[str, int]] = {True: {}, False: {}}
         self._suffixes: list[tuple[str, int]] = []
         self._globs: list[_Glob] = []
         for line in lines:
             self._add(line)
+            if len(self._globs) + len(self._suffixes) > MOST_PATTERNS:
+                raise TooMany
         self._globs.reverse()
 
     def _add(self, line: str) -> None:
@@ -71,7 +84,7 @@ class Patterns:
         index = len(self._lines)
         self._lines.append(_Line(negated, only_directories))
         if not _GLOB.search(body):
-            (self._paths if anchored else self._names).setdefault(body, []).append(index)
+            (self._paths if anchored else self._names)[only_directories][body] = index
         elif not anchored and body[0] == "*" and not _GLOB.search(body, 1):
             self._suffixes.append((body[1:], index))
         elif not body.replace("**", "").strip("/") and (anchored or body == "**"):
@@ -89,9 +102,7 @@ class Patterns:
         lines = self._lines
         best = -1
         for table, key in ((self._names, name), (self._paths, relative)):
-            for index in table.get(key, ()):
-                if index > best and (is_directory or not lines[index].only_directories):
-                    best = index
+            best = max(best, table[False].get(key, -1), table[True].get(key, -1) if is_directory else -1)
         for suffix, index in self._suffixes:
             if index > best and name.endswith(suffix) and (is_directory or not lines[index].only_directories):
                 best = index
@@ -148,38 +159,10 @@ class _Glob:
 
     def matches(self, subject: str) -> bool:
         if self._body is not None:
-            self._regex, self._body = _compiled(self._body), None
-        match = self._regex.match(subject) if self._regex is not None else None
-        # The one group that pathspec opens takes the slash behind what was named: a match further up.
-        return match is not None and match.lastindex is None
-
-
-def _compiled(body: str) -> re.Pattern[str] | None:
-    import warnings
-
-    from pathspec import GitIgnoreSpec
-
-    try:
-        with warnings.catch_warnings():
-            # Of what a later version of `re` may make of `[[`: nobody who runs us can do anything about it.
-            warnings.simplefilter("ignore", FutureWarning)
-            (pattern,) = GitIgnoreSpec.from_lines([_for_pathspec(body)]).patterns
-    except (ValueError, re.error):
-        return None  # an open bracket, a lone backslash: git matches nothing with these
-    return getattr(pattern, "regex", None)
-
-
-def _for_pathspec(body: str) -> str:
-    """The same pattern in a spelling that pathspec reads as git does.
-
-    - `a/**` is what lies below a, not a itself: `a/**/*`.
-    - A tab or carriage return at the end is part of the name, and pathspec would strip it.
-    """
-    if body.endswith("/**"):
-        body += "/*"
-    if body[-1].isspace() and not body.endswith("\\ "):
-        body = f"{body[:-1]}[{body[-1]}]"
-    return "/" + body
+            with contextlib.suppress(ValueError):
+                self._regex = compiled(self._body)
+            self._body = None
+        return self._regex is not None and self._regex.match(subject) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,9 @@ from precision_fix.model.vocabulary.libraries import LIBRARIES
 _NAMES = ("pyproject.toml", "setup.cfg", "setup.py", "environment.yml", "environment.yaml")
 _KNOWN = frozenset(package for library in LIBRARIES for package in library.packages)
 # A name where a requirement begins: a line, an item of a list, a string.
-_REQUIREMENT = re.compile(r"(?:^\s*(?:-\s+)?|[\"'])([A-Za-z0-9][A-Za-z0-9._-]*)(?=\s|$|[\[<>=!~;,\"'#])", re.MULTILINE)
+_REQUIREMENT = re.compile(
+    r"(?:^[ \t]*(?:-[ \t]+)?|[\"'])([A-Za-z0-9][A-Za-z0-9._-]*)(?=\s|$|[\[<>=!~;,\"'#])", re.MULTILINE
+)
 _HIGHEST = 12
 _MOST = 1 << 20
 

@@ -28,6 +28,7 @@ from precision_fix.model.sites import PROBES, is_flag, sites
 from precision_fix.model.target import Target
 from precision_fix.model.vocabulary.needles import BFLOAT16, ELSEWHERE, FLASH
 from precision_fix.model.vocabulary.spellings import QUIET_WORDS, STYLES, TAG
+from precision_fix.model.worklist import TooMuch
 from precision_fix.rules import rules_of
 from precision_fix.sources.analysis import Analysis, Left, Stretch, Unparsable
 from precision_fix.sources.comments import Keeps
@@ -59,7 +60,12 @@ def analyse(
     hits = {*_mentions(text), *occurrences(text, ELSEWHERE), *(occurrences(text, FLASH) if "flash" in text else ())}
     if not hits:
         return Analysis(unused_keeps=keeps.unused)
-    module, answers, silent = _understand(path, text, hits, target, around)
+    try:
+        module, answers, silent = _understand(path, text, hits, target, around)
+    except TooMuch:
+        raise Unparsable(
+            "is not judged: its values go more ways than are followed (split it, or change it by hand)"
+        ) from None
     if blocks:
         _check_blocks(module.tree, blocks)
     analysis = _told(module, answers, keeps, selection, left)
@@ -190,6 +196,7 @@ def _understand(path: str, text: str, hits: set[int], target: Target, around: Ar
 
 
 def _answers(module: Module) -> _Understood:
+    module.followed = 0
     judged = [(site, _judge(site)) for site in sites(module)]
     answers: list[Answer] = [answer for _, answer in judged if answer is not None]
     answers += launch_lines(module)

@@ -16,7 +16,7 @@ from precision_fix.model.around import ALONE, Around
 from precision_fix.model.selection import ALL, Selection
 from precision_fix.model.setting import Key
 from precision_fix.model.target import Target
-from precision_fix.sources import settings
+from precision_fix.sources import settings, toml
 from precision_fix.sources.analysis import Analysis, Left, Unparsable
 from precision_fix.sources.comments import Keeps
 from precision_fix.sources.jsontext import Scalar
@@ -53,11 +53,9 @@ def analyse(
 def parse(text: str) -> dict[str, Any]:
     """What the text means. Raises Unparsable."""
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        return toml.loads(text)
+    except toml.Broken as error:
         raise Unparsable(_explain(str(error), text)) from None
-    except RecursionError:
-        raise Unparsable("nested too deeply to be read") from None
 
 
 _Keys = tuple[Key, ...]

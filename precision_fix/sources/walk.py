@@ -30,6 +30,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from precision_fix.errors import PrecisionFixError
 from precision_fix.model.problem import Problem, reason
 from precision_fix.sources import ignore
 from precision_fix.sources.aside import Aside, Asides
@@ -75,7 +76,8 @@ def walk(
 ) -> Iterator[Found]:
     """Yield each file once, in the order of `paths`; of a directory the files by name, then what lies below.
 
-    What cannot be read or does not exist is added to `problems` and passed over.
+    What cannot be read or does not exist is added to `problems` and passed over, and so is a directory below those
+    that were named whose settings are wrong. Raises PrecisionFixError for those that hold where a path was named.
     `extend_exclude` holds patterns as in .gitignore, and they have the last word; those with a slash are
     relative to `exclude_base` (the directory of the configuration file), or to each directory named when
     that lies elsewhere. `scopes` tells which files the settings of the project leave out; `extend_exclude` has
@@ -167,10 +169,16 @@ class _Tree:
         while pending:
             folder = pending.pop()
             found = self._list(folder)
-            if found is not None:
+            if found is None:
+                continue
+            try:
                 folder = self._inside(folder, found)
-                yield from self._files(folder, found)
-                pending += self._folders(folder, found)
+            except PrecisionFixError as error:
+                # They may say what must not be touched, so all of it is left; the others are done.
+                self.problems.append(Problem(folder.path.rstrip(os.sep), f"nothing in it was looked at: {error}"))
+                continue
+            yield from self._files(folder, found)
+            pending += self._folders(folder, found)
 
     def _repository_above(self) -> Repository | None:
         worktree = worktree_of(self.real)

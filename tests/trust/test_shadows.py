@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from precision_fix.gpu import process
+from tests.action import action
 from tests.tools import REPOSITORY, environment, modules_after, plant
 
 CAST = b"import torch\nx = y.to(torch.bfloat16)\n"
@@ -39,7 +41,7 @@ def needed() -> set[str]:
     """The modules that a run needs which finds something in every kind of file, writes reports and undoes."""
     script = "from precision_fix.cli import main\nmain()"
     tree = "import precision_fix.engine.pool, precision_fix.engine.undo, precision_fix.reports.html, faulthandler\n"
-    tree += "import precision_fix.reports.sarif, libcst, typer, rich.progress, pathspec, yaml, pynvml\n"
+    tree += "import precision_fix.reports.sarif, libcst, typer, rich.progress, yaml, pynvml\n"
     found = modules_after(tree + script, "--gpu", "t4", "--diff", str(REPOSITORY / "fixtures" / "demo"))
     roots = {name.partition(".")[0] for name in found}
     return {name for name in roots if name.isidentifier()} - {"precision_fix", "__main__"}
@@ -108,3 +110,57 @@ def test_a_helper_imports_nothing_of_the_current_folder(tmp_path: Path, monkeypa
     assert env["PYTHONPATH"] == str(REPOSITORY)
     assert "archs" in process.ask_helper("torch_helper.py", (), ("kernels",), env, 120)
     assert not marker.exists(), marker.read_text()
+
+
+_IN_A_KERNEL = """
+import os, sys
+import precision_fix
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance()
+shell.run_line_magic("load_ext", "precision_fix")
+sys.path.insert(0, "")
+before = list(sys.path)
+os.chdir(sys.argv[1])
+"""
+_MAGIC = """
+shell.run_line_magic("precision_fix", "--gpu t4 .")
+shell.run_line_magic("precision_fix", "undo .")
+shell.run_line_magic("precision_fix", "")
+"""
+_API = """
+assert len(precision_fix.scan(".").changed) == 2
+precision_fix.patch(".", gpu="t4")
+precision_fix.undo(".")
+precision_fix.detect()
+"""
+
+
+@pytest.mark.parametrize("used", [_MAGIC, _API], ids=["magic", "api"])
+def test_a_kernel_that_went_into_a_clone_imports_nothing_of_it(used: str, tmp_path: Path) -> None:
+    marker = tmp_path / "imported"
+    planted = f"open({str(marker)!r}, 'a').write(__name__ + ' ')\n".encode()
+    names = ("libcst", "typer", "click", "yaml", "rich", "tomllib", "difflib", "hmac", "pynvml", "hashlib")
+    root = plant(
+        tmp_path / "clone", {"x/a.py": CAST, "x/a.yaml": b"bf16: true\n", "precision-fix.toml": b"select = ['PF']"}
+    )
+    plant(root, {f"{name}.py": planted for name in names})
+    env = environment(PYTHONPATH=f"{REPOSITORY}", IPYTHONDIR=f"{tmp_path}")
+    script = f"{_IN_A_KERNEL}{used}assert sys.path == before, sys.path\n"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", script, root]
+        if sys.version_info >= (3, 11)
+        else [sys.executable, "-c", script, root],
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert not marker.exists(), marker.read_text()
+    assert (root / "x/a.py").read_bytes() == CAST
+
+
+def test_the_action_installs_with_nothing_of_the_workspace() -> None:
+    install = next(step["run"] for step in action()["runs"]["steps"] if step.get("id") == "install")
+    started = re.findall(r"(?:python3?\}?\"|PYTHON:-python3\}\") (.*?-m \w+)", install)
+    assert started == ["-I -m venv", "-I -m pip"]

@@ -161,10 +161,10 @@ def test_what_a_clone_brings_along_does_not_hold_a_run_up(tmp_path: Path, name: 
 @pytest.mark.parametrize("lies", [nothing_comes, nothing_ends, very_long])
 def test_settings_that_cannot_be_read_end_the_run_in_one_line(tmp_path: Path, lies: object) -> None:
     plant(tmp_path, TREE)
-    lies(tmp_path / "b/precision-fix.toml")  # type: ignore[operator]
+    lies(tmp_path / "precision-fix.toml")  # type: ignore[operator]
     with pytest.raises(PrecisionFixError) as caught:
         scanned(tmp_path)
-    assert "b/precision-fix.toml: is " in str(caught.value) and "--isolated" in str(caught.value)
+    assert "precision-fix.toml: is " in str(caught.value) and "--isolated" in str(caught.value)
     assert changed(scan([tmp_path], FLOAT32, with_text=True, project=Project(isolated=True)), tmp_path)
 
 

@@ -39,6 +39,20 @@ def test_the_undo_line_can_be_pasted(tmp_path: Path) -> None:
     assert all(file.read_text() == CAST for file in files)
 
 
+def test_undo_of_files_of_which_some_had_nothing_to_change(tmp_path: Path) -> None:
+    for name, text in (("a.py", "x = 1\n"), ("b.py", CAST), ("c.py", "x = 1\n")):
+        (tmp_path / name).write_text(text)
+    env, names = environment(CUDA_VISIBLE_DEVICES=""), ("a.py", "b.py", "c.py")
+    done = command("--gpu", "t4", *names, cwd=tmp_path, env=env)
+    assert done.stdout.splitlines()[-1] == b"Take it back with: precision-fix undo a.py b.py c.py"
+    back = command("undo", *names, cwd=tmp_path, env=env)
+    assert back.returncode == 0 and (tmp_path / "b.py").read_text() == CAST
+    assert back.stdout == b"b.py: 1 file restored\n"
+    assert back.stderr.count(b"nothing to undo") == 2
+    again = command("undo", *names, cwd=tmp_path, env=env)
+    assert again.returncode == 2 and again.stderr.count(b"nothing to undo") == 3
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.binary(min_size=1).filter(lambda name: not {0, 47} & {*name}), min_size=30, max_size=40))
 def test_bash_reads_back_any_name(names: list[bytes]) -> None:

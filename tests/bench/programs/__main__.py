@@ -2,10 +2,11 @@
 
     python -m tests.bench.programs [NAME ...] [--python PYTHON] [--work FOLDER]
 
-Each program of `drivers/` runs five times, a process each: as it is; with every mention of bfloat16 meaning float32,
-which is what the others are compared with; patched; patched, and started by `precision-fix run`; and as it is, started
-so. Exits with 1 where the patched one does not run though the other does, is not float32 throughout, or is not the
-float32 run bit for bit. The first two are run anew only where a driver changed.
+Each program of `drivers/` runs in up to five ways, a process each: as it is; with every mention of bfloat16 meaning
+float32, which is what the others are compared with; patched; patched and started by `precision-fix run`, where the
+report of the patch says so and it would not do otherwise; and as it is, started so.
+Exits with 1 where the patched one does not run though the other does, is not float32 throughout, or is not the float32
+run bit for bit. The first two ways are run anew only where a driver changed.
 The first run makes a virtual environment in FOLDER with pip; the trees are fetched once, and never changed.
 """
 
@@ -28,6 +29,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
 Results = dict[str, dict[str, Any]]
 REFERENCES = ("unpatched", "float32")
+STARTED = "patched, run"
 RUN = ("-m", "precision_fix", "run", "--gpu", "t4")
 #: Way -> the copy, how bfloat16 is read in it, and what starts it. The assertions that refuse float32 do not count in
 #: the run that is compared with.
@@ -35,7 +37,7 @@ WAYS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "unpatched": ("before", "asis", ()),
     "float32": ("before", "float32", ("-O",)),
     "patched": ("after", "asis", ()),
-    "patched, run": ("after", "asis", RUN),
+    STARTED: ("after", "asis", RUN),
     "runtime": ("before", "asis", RUN),
 }
 
@@ -64,6 +66,7 @@ class Program:
         patch = [sys.executable, "-m", "precision_fix", "--gpu", "t4", str(after)]
         done = subprocess.run(patch, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT)
         (self.folder / "patch.txt").write_text(done.stdout)
+        self.outside = _constant(driver, "OUTSIDE")
         self.to_be_started = "precision-fix run" in done.stdout
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "PRECISION_FIX"))}
         self.variables = kept | {
@@ -117,24 +120,42 @@ def verdict(found: dict[str, Any] | None, expected: dict[str, Any] | None) -> tu
     return ", ".join(words), equal and not hits and set(found["dtypes"]) <= set(expected["dtypes"])
 
 
-def report(program: Program) -> bool:
+def _judge(ways: dict[str, Results], way: str, part: str) -> tuple[str, bool]:
+    reference = None if way in REFERENCES else ways["float32"].get(part, {})
+    return verdict(ways.get(way, {}).get(part), reference)
+
+
+def report(program: Program, only_patched: bool) -> bool:
     """Run it in every way, print a row for each part and way, and say whether all is as it should be.
 
-    Patched, a part is as it should be also where the report said how to start it, and started so it is.
+    A part in the driver's OUTSIDE gets its dtype from a file: it is judged as it is started by the report's last line.
     """
-    ways = {way: program.run(way) for way in WAYS}
+    wanted = [way for way in WAYS if way != STARTED and (way != "runtime" or not only_patched)]
+    ways = {way: program.run(way) for way in wanted}
+    parts = {part: 0 for results in ways.values() for part in results}
+    if program.to_be_started and not all(_judge(ways, "patched", part)[1] for part in parts):
+        ways[STARTED] = program.run(STARTED)
     every_good = True
-    for part in {part: 0 for results in ways.values() for part in results}:
+    for part in parts:
         print(f"{program.driver.stem} {part}")
-        reference = ways["float32"].get(part)
         ran = "outcome" in ways["unpatched"].get(part, {})
-        said = {way: verdict(found.get(part), None if way in REFERENCES else reference) for way, found in ways.items()}
-        good = said["patched"][1] or (program.to_be_started and said["patched, run"][1])
+        judged = STARTED if part in program.outside and STARTED in ways else "patched"
+        good = _judge(ways, judged, part)[1]
         every_good &= good or not ran
-        for way, (words, _) in said.items():
-            wrong = way == "patched" and ran and not good
+        for way in filter(ways.__contains__, WAYS):
+            wrong = way == judged and ran and not good
+            words = _judge(ways, way, part)[0]
             print(f"    {way:<12} {words[:108]}{'   <-- NOT AS IT SHOULD BE' if wrong else ''}", flush=True)
     return every_good
+
+
+def _constant(driver: Path, name: str) -> list[str]:
+    """A list that the driver says, or nothing."""
+    for node in ast.parse(driver.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == name:
+            found: list[str] = ast.literal_eval(node.value)
+            return found
+    return []
 
 
 def replaced(driver: Path) -> str:
@@ -147,6 +168,7 @@ def main() -> int:
     drivers = {file.stem: file for file in sorted((HERE / "drivers").glob("*.py"))}
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(drivers))
     parser.add_argument("--python", help="of an environment with what the programs import")
+    parser.add_argument("--only-patched", action="store_true", help="leave out the project as it is under the runtime")
     parser.add_argument("--work", type=Path, default=Path(".trees/programs"))
     options = parser.parse_args()
     work: Path = options.work.resolve()
@@ -158,7 +180,7 @@ def main() -> int:
         if source is None:
             good = False
             continue
-        good &= report(Program(drivers[name], source, work, python))
+        good &= report(Program(drivers[name], source, work, python), options.only_patched)
     print(*map(replaced, drivers.values()), f"What was printed: {work}/*/*.txt", sep="\n")
     return 0 if good else 1
 

@@ -29,12 +29,10 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 REAL = torch.bfloat16
-#: These make room, or name what is there already.
-_NO_WORK = ("empty", "set_", "detach", "alias", "view", "_unsafe_view", "t", "transpose", "slice", "select", "expand")
 
 
 class InBfloat16(TorchDispatchMode):
-    """Counts, by operator, what came out in bfloat16."""
+    """Counts, by operator, what came out in bfloat16; not what makes room, or names what is there already."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,9 +41,11 @@ class InBfloat16(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         name = func._schema.name.partition("::")[2]
-        if name.partition(".")[0] not in _NO_WORK:
-            results = result if isinstance(result, (list, tuple)) else [result]
-            if any(isinstance(one, torch.Tensor) and one.dtype is REAL for one in results):
+        results = result if isinstance(result, (list, tuple)) else [result]
+        if any(isinstance(one, torch.Tensor) and one.dtype is REAL for one in results):
+            alias = func._schema.returns[0].alias_info
+            view = alias is not None and not alias.is_write and getattr(args[0], "dtype", None) is REAL
+            if not view and not name.startswith(("empty", "set_", "detach", "view")):
                 self.found[name] += 1
         return result
 

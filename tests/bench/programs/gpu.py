@@ -163,15 +163,16 @@ def pretend() -> None:
 
 
 def _by_name(load: Callable[..., Any]) -> Callable[..., Any]:
-    """Below it the dtype of a file is looked up by its name in torch."""
+    """Below it the dtype of a file is looked up by its name in torch; what is bfloat16 in a file means float32 too."""
 
     @functools.wraps(load)
     def load_file(*args: Any, **options: Any) -> Any:
         torch.bfloat16 = _BFLOAT16
         try:
-            return load(*args, **options)
+            found = load(*args, **options)
         finally:
             torch.bfloat16 = torch.float32
+        return {name: one.float() if one.dtype is _BFLOAT16 else one for name, one in found.items()}
 
     return load_file
 

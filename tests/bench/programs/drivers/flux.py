@@ -16,6 +16,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, T5Config, T5EncoderModel
 LIBRARIES = ["transformers", "transformers.models.t5.modeling_t5", "transformers.models.clip.modeling_clip"]
 SOURCES = ["src"]
 ABSENT = ["imwatermark", "fire"]
+OUTSIDE = ["text_to_image"]  # the checkpoint's dtype is what is computed in
 NAME = "flux-schnell"
 
 
