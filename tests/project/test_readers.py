@@ -57,7 +57,7 @@ LOOP = "import torch\ndef epoch(kind):\n    return torch.bfloat16 if kind == 'bf
         ),
         (
             "def options(p):\n    p.add_argument('--kind', default='bf16')\ndef main():\n"
-            "    p = argparse.ArgumentParser()\n    options(p)\n    args = p.parse_args()\n    return epoch(args.kind)\n"
+            "    p = argparse.ArgumentParser()\n    options(p)\n    a = p.parse_args()\n    return epoch(a.kind)\n"
         ),
         (
             "@dataclasses.dataclass\nclass Plan:\n    kind: str\ndef plan():\n    return Plan(kind='bf16')\n"
