@@ -5,8 +5,12 @@ from __future__ import annotations
 import ast
 import re
 
+<<<<<<< HEAD
 from precision_fix.model.context import receiver
 from precision_fix.model.module import Module, by_default, key_of, remembered, unparsed
+=======
+from precision_fix.model.context import receiver, tests_around
+>>>>>>> index
 from precision_fix.model.readings import common_word
 from precision_fix.model.site import Site
 from precision_fix.model.syntax import called
@@ -20,9 +24,17 @@ def is_given(site: Site) -> bool:
     node, above = site.node, site.parent
     while isinstance(above, ast.IfExp) and node is not above.test:
         node, above = above, site.module.parent(above)
+    if isinstance(above, ast.Assign) and _answers_a_test(site, above):
+        return False
     if isinstance(above, ast.keyword | ast.arguments | ast.Assign | ast.AnnAssign):
         return True
     return isinstance(above, ast.Dict) and site.module.index(above.values, node) is not None
+
+
+def _answers_a_test(site: Site, assignment: ast.Assign) -> bool:
+    """`if self.precision == "16" and on_cpu: self.precision = "bf16"`: other tests of it have been passed already."""
+    target = ast.unparse(assignment.targets[0])
+    return any(target == ast.unparse(part) for test in tests_around(site) for part in ast.walk(test))
 
 
 def of_library(site: Site) -> bool:

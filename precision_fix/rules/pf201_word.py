@@ -16,6 +16,9 @@ from precision_fix.model.vocabulary import precision
 # Languages for kernels, in which a dtype's word is part of a program that is compiled.
 _LANGUAGES = ("tilelang", "cutlass", "helion", "cute")
 # Libraries with a bfloat16 of their own, which computes where they do.
+_WITHOUT_TORCH = frozenset(
+    {"keras", "keras_hub", "keras_nlp", "keras_cv", "tensorflow", "jax", "flax", "haiku", "mlx", "paddle", "mindspore"}
+)
 _OTHERS = ("mlx.core", "mlx.nn", "mlx", "jax.numpy", "jax")
 
 
@@ -31,6 +34,8 @@ class RULE(Rule):
         name = receiver(site)
         if name is None or not _chooses(name.lower()):
             return keep("a word whose reader the file does not show")
+        if _is_of_another(site):
+            return keep("another library's word: what is called is not torch's")
         if _in_decorator(site):
             return keep("registers something under this word")
         if any(site.module.local_name(language, site.node) for language in _LANGUAGES):
@@ -43,6 +48,13 @@ class RULE(Rule):
         if new is None:
             return keep("a word that is no dtype of its own")
         return rewrite(f"{name} chooses a precision", Respell(site.node, site.word, new))
+
+
+def _is_of_another(site: Site) -> bool:
+    """Whether the word goes straight into a call of a library that computes without torch."""
+    call = site.module.parent(site.parent) if isinstance(site.parent, ast.keyword) else site.parent
+    name = site.module.resolve(call.func) if isinstance(call, ast.Call) else None
+    return name is not None and name.partition(".")[0] in _WITHOUT_TORCH
 
 
 def _chooses(name: str) -> bool:

@@ -9,8 +9,13 @@ from precision_fix.model.calls import role
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, held, manual
 from precision_fix.model.held import End
+<<<<<<< HEAD
 from precision_fix.model.kernels import is_kernel
 from precision_fix.model.module import Module, remembered
+=======
+from precision_fix.model.kernels import cannot_run, is_kernel
+from precision_fix.model.module import Module
+>>>>>>> index
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 from precision_fix.model.syntax import called
@@ -59,6 +64,9 @@ def _need(site: Site) -> End | None:
     made = {end.origin for end in site.results} | {e.node for e in site.results if e.fate is Fate.CHOOSES}
     made -= {None}
     needs = {end.origin: end for end in site.results if end.fate in (Fate.KERNEL, Fate.NEVER) and end.origin in made}
+    nowhere = next(site.meets(Fate.NEVER), None)
+    if nowhere is not None and cannot_run(site.module, site.node):
+        return nowhere
     here = next((end for origin, end in needs.items() if end.fate is Fate.KERNEL and origin in site.chain), None)
     if here is not None or not needs:
         return here

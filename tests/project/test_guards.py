@@ -1,0 +1,129 @@
+"""A guard moves with what it guards, in whatever file that is made; or neither moves, and both are told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from precision_fix.model.finding import Action
+from tests.project.programs import patched, said
+
+GUARD = "import torch\ndef run(x, y=None):\n    assert x.dtype == torch.bfloat16\n    return x * 2\n"
+WAYS = {
+    "an import": "from layer import run\ndef go(x):\n    return run(x.to(torch.bfloat16))\n",
+    "an import inside a function": "def go(x):\n    from layer import run\n    return run(x.bfloat16())\n",
+    "a module": "import layer\ndef go(x):\n    return layer.run(x.to(torch.bfloat16))\n",
+    "another name": "from layer import run as start\ndef go(x):\n    return start(x.to(torch.bfloat16))\n",
+    "a keyword": "from layer import run\ndef go(z):\n    return run(y=1, x=z.to(torch.bfloat16))\n",
+    "two calls deep": (
+        "from layer import run\ndef inner(t):\n    return run(t)\ndef go(x):\n    return inner(x.to(torch.bfloat16))\n"
+    ),
+    "a variable": "from layer import run\ndef go(x):\n    half = x.to(torch.bfloat16)\n    return run(half)\n",
+    "partial": (
+        "from functools import partial\nfrom layer import run\ndef go(x):\n"
+        "    return partial(run, x.to(torch.bfloat16))()\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_guard_changes_with_the_cast(tmp_path: Path, way: str) -> None:
+    after, _ = patched(tmp_path, {"layer.py": GUARD, "main.py": "import torch\n" + WAYS[way]})
+    assert after["layer.py"] == GUARD.replace("bfloat16", "float32")
+    assert "bfloat16" not in after["main.py"]
+
+
+def test_through_the_init_of_a_package(tmp_path: Path) -> None:
+    program = {
+        "net/layer.py": GUARD,
+        "net/__init__.py": "from .layer import run\n",
+        "main.py": "import torch\nfrom net import run\ndef go(x):\n    return run(x.to(torch.bfloat16))\n",
+    }
+    after, _ = patched(tmp_path, program)
+    assert "torch.float32" in after["net/layer.py"]
+    assert "torch.float32" in after["main.py"]
+
+
+def test_a_class_of_another_file(tmp_path: Path) -> None:
+    program = {
+        "base.py": "import torch\nclass Base:\n    def check(self):\n        assert self.t.dtype == torch.bfloat16\n",
+        "net.py": (
+            "import torch\nfrom base import Base\nclass Net(Base):\n    def __init__(self, t):\n"
+            "        self.t = t.to(torch.bfloat16)\n"
+        ),
+    }
+    after, _ = patched(tmp_path, program)
+    assert "torch.float32" in after["base.py"]
+    assert "torch.float32" in after["net.py"]
+
+
+def test_nothing_that_it_guards_changes(tmp_path: Path) -> None:
+    program = {"layer.py": GUARD, "main.py": "from layer import run\ndef go(x):\n    return run(x)\n"}
+    after, found = patched(tmp_path, program)
+    assert after == program
+    assert said(found, Action.MANUAL) == ["layer.py:3"]
+
+
+@pytest.mark.parametrize(
+    "guard",
+    [
+        "assert x.dtype in (torch.float16, torch.bfloat16)",
+        "assert x.dtype != torch.float",
+        "if x.dtype not in (torch.float16, torch.bfloat16):\n        raise TypeError(x.dtype)",
+        "if x.dtype == torch.float32:\n        raise TypeError(x.dtype)",
+    ],
+)
+def test_a_guard_that_refuses_float32_holds_the_cast(tmp_path: Path, guard: str) -> None:
+    program = {
+        "layer.py": f"import torch\ndef run(x):\n    {guard}\n    return x * 2\n",
+        "main.py": "import torch\nfrom layer import run\ndef go(x):\n    return run(x.to(torch.bfloat16))\n",
+    }
+    after, found = patched(tmp_path, program)
+    assert after == program
+    assert said(found, Action.MANUAL) == ["main.py:4"]
+    assert "layer.py:3" in next(each.reason for each in found.findings if each.action is Action.MANUAL)
+
+
+def test_what_a_kernel_needs_stays_with_its_guard(tmp_path: Path) -> None:
+    program = {
+        "ops.py": (
+            "import torch\ndef gemm(x, w, s):\n    assert x.dtype == torch.bfloat16\n"
+            "    return torch._weight_int4pack_mm(x, w, 32, s)\n"
+        ),
+        "main.py": (
+            "import torch\nfrom ops import gemm\ndef go(x, w, s):\n    return gemm(x.to(torch.bfloat16), w, s)\n"
+        ),
+    }
+    after, found = patched(tmp_path, program)
+    assert after == program
+    assert said(found, Action.MANUAL) == ["main.py:4", "ops.py:3"]
+
+
+def test_the_arguments_of_one_call_have_one_verdict(tmp_path: Path) -> None:
+    text = (
+        "import torch\nfrom kernels import attention\ndef f(q, k, more):\n    d = q.dtype\n"
+        "    if d not in [torch.bfloat16, torch.float16]:\n"
+        "        o = attention(q.bfloat16(), [b.to(torch.bfloat16) for b in more])\n        return o.to(d)\n"
+        "    return attention(q, more)\n"
+    )
+    after, _ = patched(tmp_path, {"net.py": text})
+    assert after["net.py"] == text
+
+
+def test_a_region_that_is_turned_off_takes_the_guards_in_it_along(tmp_path: Path) -> None:
+    program = {
+        "net.py": "import torch\ndef f(net, x):\n    y = net(x)\n    assert y.dtype == torch.bfloat16\n    return y\n",
+        "go.py": "import torch\nwith torch.autocast('cuda', dtype=torch.bfloat16):\n    run()\n",
+    }
+    after, _ = patched(tmp_path, program)
+    assert "torch.float32" in after["net.py"]
+    assert "enabled=False" in after["go.py"]
+
+
+def test_a_second_run_finds_nothing(tmp_path: Path) -> None:
+    program = {"layer.py": GUARD, "main.py": "import torch\n" + WAYS["an import"]}
+    after, _ = patched(tmp_path, program)
+    again, found = patched(tmp_path, after)
+    assert again == after
+    assert found.changed == []
