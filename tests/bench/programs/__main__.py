@@ -28,6 +28,8 @@ from tests.bench.trees import tree
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
 Results = dict[str, dict[str, Any]]
+# They ask for another torch than the CPU build; what is imported of them needs none of their compiled parts.
+FOR_OTHER_TORCH = ("timm", "torchvision", "torchaudio")
 REFERENCES = ("unpatched", "float32")
 STARTED = "patched, run"
 RUN = ("-m", "precision_fix", "run", "--gpu", "t4")
@@ -48,7 +50,9 @@ def environment(work: Path) -> str:
     python = str(venv / "bin/python")
     if not (work / "venv.ready").exists():
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(venv)], check=True)
-        subprocess.run([python, "-m", "pip", "install", "-qq", "-r", str(HERE / "requirements.txt")], check=True)
+        pip = [python, "-m", "pip", "install", "-qq"]
+        subprocess.run([*pip, "-r", str(HERE / "requirements.txt")], check=True)
+        subprocess.run([*pip, "--no-deps", *FOR_OTHER_TORCH], check=True)
         (work / "venv.ready").touch()
     return python
 

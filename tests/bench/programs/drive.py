@@ -59,16 +59,23 @@ def statement(path: str, name: str, **names: object) -> Any:
 
 
 def as_bfloat16(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """As a checkpoint in bfloat16 has them: the upper halves of float32, whatever a cast comes to here."""
-    return {name: (one.detach().view(torch.int32) >> 16).to(torch.int16).view(REAL) for name, one in weights.items()}
+    """As a checkpoint in bfloat16 has them: the upper halves of float32, whatever a cast comes to here.
+
+    In the float32 run these numbers are in float32.
+    """
+    halves = {name: one.detach().contiguous().view(torch.int32) >> 16 for name, one in weights.items()}
+    if torch.bfloat16 is not REAL:
+        return {name: (one << 16).view(torch.float32) for name, one in halves.items()}
+    return {name: one.to(torch.int16).view(REAL) for name, one in halves.items()}
 
 
 def save_bfloat16(weights: dict[str, torch.Tensor], path: Path) -> None:
-    """A safetensors file of them in bfloat16."""
+    """A safetensors file of them."""
     header, data = {}, b""
     for name, one in as_bfloat16(weights).items():
-        part = one.view(torch.int16).contiguous().numpy().tobytes()
-        header[name] = {"dtype": "BF16", "shape": list(one.shape), "data_offsets": [len(data), len(data) + len(part)]}
+        word = "F32" if one.dtype is torch.float32 else "BF16"
+        part = one.view(torch.uint8).numpy().tobytes()
+        header[name] = {"dtype": word, "shape": list(one.shape), "data_offsets": [len(data), len(data) + len(part)]}
         data += part
     text = json.dumps(header).encode()
     path.write_bytes(len(text).to_bytes(8, "little") + text + data)

@@ -40,15 +40,10 @@ _SILENT = [
     "ipc_collect", "init",
 ]  # fmt: skip
 _NUMBERS = ["memory_allocated", "memory_reserved", "max_memory_allocated", "max_memory_reserved"]
-
-
-_BFLOAT16 = torch.bfloat16
 _PARSE_TO: Any = torch._C._nn._parse_to  # type: ignore[attr-defined]
 #: precision-fix's runtime asks which module calls. Like torch's own mode for a default device, from whose module this
 #: calls, the mode below passes on what others asked for.
 _pass_on = eval("lambda func, args, kwargs: func(*args, **kwargs)", {"__name__": "torch.utils._device"})
-
-
 #: In a region CUDA computes these in float32; the CPU's regions leave them as they are, and refuse float8 weights.
 _WIDE = {torch.nn.functional.layer_norm, torch.nn.functional.group_norm}
 
@@ -162,21 +157,6 @@ def pretend() -> None:
     _OneDevice().__enter__()
 
 
-def _by_name(load: Callable[..., Any]) -> Callable[..., Any]:
-    """Below it the dtype of a file is looked up by its name in torch; what is bfloat16 in a file means float32 too."""
-
-    @functools.wraps(load)
-    def load_file(*args: Any, **options: Any) -> Any:
-        torch.bfloat16 = _BFLOAT16
-        try:
-            found = load(*args, **options)
-        finally:
-            torch.bfloat16 = torch.float32
-        return {name: one.float() if one.dtype is _BFLOAT16 else one for name, one in found.items()}
-
-    return load_file
-
-
 def only_float32() -> None:
     """Every mention of bfloat16 means float32 from now on: the program's own float32 run, with nothing rewritten."""
     tensor: Any = torch.Tensor
@@ -184,7 +164,6 @@ def only_float32() -> None:
     storage: Any = torch.storage
     for table in (storage._new_dtypes, storage._dtype_to_storage_type_map, storage._storage_type_to_dtype_map):
         table()  # filled once, with bfloat16 as it is
-    safetensors.torch.load_file = _by_name(safetensors.torch.load_file)
     torch.bfloat16 = torch.float32
     tensor.bfloat16, module.bfloat16 = tensor.float, module.float
 
