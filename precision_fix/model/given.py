@@ -5,12 +5,8 @@ from __future__ import annotations
 import ast
 import re
 
-<<<<<<< HEAD
-from precision_fix.model.context import receiver
-from precision_fix.model.module import Module, by_default, key_of, remembered, unparsed
-=======
 from precision_fix.model.context import receiver, tests_around
->>>>>>> index
+from precision_fix.model.module import Module, by_default, key_of, remembered, unparsed
 from precision_fix.model.readings import common_word
 from precision_fix.model.site import Site
 from precision_fix.model.syntax import called

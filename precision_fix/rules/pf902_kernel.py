@@ -9,13 +9,8 @@ from precision_fix.model.calls import role
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, held, manual
 from precision_fix.model.held import End
-<<<<<<< HEAD
-from precision_fix.model.kernels import is_kernel
-from precision_fix.model.module import Module, remembered
-=======
 from precision_fix.model.kernels import cannot_run, is_kernel
-from precision_fix.model.module import Module
->>>>>>> index
+from precision_fix.model.module import Module, remembered
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 from precision_fix.model.syntax import called
