@@ -251,9 +251,9 @@ def falls_to_float16(module: Module, compare: ast.Compare, node: ast.AST) -> boo
     if not equal or not any(module.dtype_name(side) == "bfloat16" for side in others):
         return False
     if isinstance(above, ast.IfExp) and above.test is compare:
-        return _FLOAT16.search(ast.unparse(above.orelse)) is not None
+        return _FLOAT16.search(unparsed(module, above.orelse)) is not None
     if isinstance(above, ast.If) and above.test is compare and above.orelse:
         # An `elif` asks for float16 by itself.
         is_else = not isinstance(above.orelse[0], ast.If)
-        return is_else and any(_FLOAT16.search(ast.unparse(statement)) for statement in above.orelse)
+        return is_else and any(_FLOAT16.search(unparsed(module, statement)) for statement in above.orelse)
     return False

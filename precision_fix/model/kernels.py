@@ -34,8 +34,11 @@ def needs_ampere(name: str | None, last: str) -> bool:
 def cannot_run(module: Module, node: ast.AST) -> bool:
     """Whether the function around a node does nothing but call such a kernel: on this GPU nobody comes here."""
     function = module.function(node)
-    if function is None:
-        return False
+    return function is not None and _calls_such(module, function)
+
+
+@remembered
+def _calls_such(module: Module, function: ast.AST) -> bool:
     names = [(module.resolve(call.func), called(call)) for call in ast.walk(function) if isinstance(call, ast.Call)]
     return any(needs_ampere(*each) for each in names) and not any(
         _OTHER_WAY.search(f"{name} {last}") for name, last in names

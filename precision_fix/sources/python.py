@@ -7,7 +7,7 @@ import os
 import re
 import warnings
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 
@@ -39,6 +39,8 @@ from precision_fix.sources.positions import Positions
 _MOST_READ_ANEW = 12
 # libcst's native parser recurses: an expression nested more deeply than this is not given to it.
 _MAX_DEPTH = 100
+# So many expressions may stand around a place. Beyond _MAX_DEPTH it is not edited, only told of.
+_MOST_AROUND = 500
 
 
 def analyse(
@@ -63,9 +65,7 @@ def analyse(
     try:
         module, answers, silent = _understand(path, text, hits, target, around)
     except TooMuch:
-        raise Unparsable(
-            "is not judged: its values go more ways than are followed (split it, or change it by hand)"
-        ) from None
+        raise Unparsable("its values go more ways than are followed: split it, or change it by hand") from None
     if blocks:
         _check_blocks(module.tree, blocks)
     analysis = _told(module, answers, keeps, selection, left)
@@ -195,9 +195,18 @@ def _understand(path: str, text: str, hits: set[int], target: Target, around: Ar
         return _answers(Module(path, text, parse(text), target))
 
 
+def _not_too_deep(found: Iterable[Site]) -> Iterator[Site]:
+    """The sites, unless one lies so deep in its statement that asking what is around each would take seconds."""
+    for site in found:
+        if len(site.chain) > _MOST_AROUND:
+            line = site.node.lineno  # type: ignore[attr-defined]
+            raise Unparsable(f"the expression on line {line} is nested too deeply to be judged: cut it into several")
+        yield site
+
+
 def _answers(module: Module) -> _Understood:
     module.followed = 0
-    judged = [(site, _judge(site)) for site in sites(module)]
+    judged = [(site, _judge(site)) for site in _not_too_deep(sites(module))]
     answers: list[Answer] = [answer for _, answer in judged if answer is not None]
     answers += launch_lines(module)
     return module, answers, [site for site, answer in judged if answer is None]

@@ -271,7 +271,7 @@ SHAPES = (
     Shape("... that keeps", "a.cu", _lines("", "__nv_bfloat16 x@; // precision-fix: keep\n")),
 )
 
-# Each place costs as much as it lies deep, and Python's own parser bounds that: beyond some thousand, one line says so.
+# Each place costs as much as it lies deep, which is bounded: beyond 500 expressions around it, a line says so.
 BY_DEPTH = frozenset({"a sum", "calls on calls", "attributes of attributes"})
 # Reports tell of findings of any kind by the same code, and take longer than the scan.
 REPORTED = ("a name bound and used", "a dict of dtypes", "one long line", "YAML of one mapping", "... continued")

@@ -10,13 +10,15 @@ import cProfile
 import pytest
 
 from precision_fix.engine.scan import scan_bytes
+from precision_fix.model import worklist
 from precision_fix.model.target import FLOAT32
 from precision_fix.sources import format_of
 from tests.bench.growth import BY_DEPTH, PROMISED, REPORTED, SHAPES, Shape, do_all
 
 # Where up to 50 of a thing are told apart, more of it is no more work.
 _COUNT = 30
-# Shapes whose cost lies in following values (model/flow.py), which still goes every way anew for each site.
+# Shapes whose cost lies in following values (model/flow.py), which goes every way anew for each site: they are bounded
+# by what a file may cost, and a line says so.
 FOLLOWED = frozenset(
     {
         "a name cast anew in one scope",
@@ -36,6 +38,9 @@ FOLLOWED = frozenset(
         "tries",
         "one long try",
         "look-ups",
+        "functions of one name",
+        "equality assertions",
+        "assertions",
         "bits",
     }
 )
@@ -76,6 +81,27 @@ def test_a_scan_grows_with_the_file(shape: Shape) -> None:
 )
 def test_reports_grow_with_the_findings(shape: Shape) -> None:
     assert growth(shape, reported=True) <= PROMISED
+
+
+@pytest.mark.parametrize("shape", [each for each in SHAPES if each.name == "a ring of functions"], ids=Shape.id)
+def test_values_that_go_too_many_ways_end_in_a_line(shape: Shape, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worklist, "_MOST_OF_A_FILE", 1_000)
+    format_ = format_of(shape.file)
+    assert format_ is not None
+    found = scan_bytes(shape.file, shape.make(100).encode(), FLOAT32, True, format_)
+    assert found is not None and found.problem is not None and not found.findings
+    assert found.problem.path == shape.file
+    assert found.problem.message == "its values go more ways than are followed: split it, or change it by hand"
+
+
+@pytest.mark.parametrize("name", ["a sum", "calls on calls"])
+def test_what_lies_too_deep_ends_in_a_line(name: str) -> None:
+    shape = next(each for each in SHAPES if each.name == name)
+    format_ = format_of(shape.file)
+    assert format_ is not None
+    found = scan_bytes(shape.file, shape.make(700).encode(), FLOAT32, True, format_)
+    assert found is not None and found.problem is not None and not found.findings
+    assert found.problem.message == "the expression on line 2 is nested too deeply to be judged: cut it into several"
 
 
 def test_a_square_is_seen() -> None:
