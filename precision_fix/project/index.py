@@ -199,7 +199,7 @@ class Project:
 
     def _find_readers(self, path: str, name: str) -> Iterator[tuple[Module, ast.expr]]:
         for other in self._importing(path, name):
-            for local, alias in _aliases(other):
+            for local, alias in _aliases(other, name, stem_of(path)):
                 dotted = other.imported(alias)
                 there = self._origin(other.real, dotted) if dotted is not None else None
                 if there is None or there[0] != path:
@@ -227,10 +227,20 @@ class Project:
         for each in self.imports.mentioning(name, stem):
             if each == path or not self._may_see(path, each):
                 continue
-            other = self._load(each)
+            other = self._load(each) if self._holds(each, name) else None
             if other is not None and next(reads(other.text, name), None) is not None:
                 other.ensure(name)
                 yield other
+
+    def _holds(self, path: str, name: str) -> bool:
+        """Whether a file has a name in it at all; asked of its bytes, before anything of it is parsed."""
+        known = self._modules.get(path)
+        if known is not None:
+            return name in known.text
+        try:
+            return name.encode() in door.start(path, _MOST_BYTES)
+        except OSError:
+            return False
 
     def users(self, module: Module, name: str) -> Sequence[Module]:
         key = module.real, name
@@ -241,7 +251,7 @@ class Project:
     def _find_users(self, path: str, name: str) -> Sequence[Module]:
         found = []
         for other in self._importing(path, name):
-            for _, alias in _aliases(other):
+            for _, alias in _aliases(other, name, stem_of(path)):
                 dotted = other.imported(alias)
                 there = self._origin(other.real, dotted) if dotted is not None else None
                 if there is not None and there[0] == path and there[1] in ((name,), ()):
@@ -358,11 +368,12 @@ def _unexplained(module: Module, name: str) -> Iterator[ast.expr]:
                 yield read
 
 
-def _aliases(module: Module) -> Iterator[tuple[str, ast.alias]]:
+def _aliases(module: Module, *names: str) -> Iterator[tuple[str, ast.alias]]:
+    """The imports of one of these names, whatever the file calls it, each with what it calls it."""
     for scope in [*module.names.scopes.values()]:
         for local, bindings in [*scope.bindings.items()]:
             for bound in bindings:
-                if isinstance(bound, ast.alias):
+                if isinstance(bound, ast.alias) and bound.name.rpartition(".")[2] in names:
                     yield local, bound
 
 

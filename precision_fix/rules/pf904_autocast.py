@@ -34,8 +34,7 @@ class RULE(Rule):
             return None
         if device_of(call) in OTHER_DEVICES:
             return keep("autocast of another device")
-        # What one method puts into float8 runs under the region of another.
-        function = site.module.enclosing_class(call) or site.module.function(call)
+        function = site.module.function(call)
         if under_short_weights(site) or (function is not None and _handles_short(site.module, function)):
             return manual("the region may cast float8 weights: turning it off would break their products")
         return None
