@@ -101,11 +101,12 @@ def test_an_interpreter_that_ends_at_once(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 
 def test_a_run_that_is_left_half_way_leaves_nobody(kind: str, tmp_path: Path) -> None:
+    before = set(threading.enumerate())  # other tests of this process leave some, tqdm's monitor say
     run = pool.run([*PLAIN[: pool.CHUNK], f"sleep {tmp_path}", *PLAIN, f"spin {tmp_path}"], work, lost, 2)
     next(run)
     run.close()  # type: ignore[attr-defined]
     assert children() == []
-    assert threading.enumerate() == [threading.current_thread()] or "execnet" in str(threading.enumerate())
+    assert set(threading.enumerate()) <= before
 
 
 def test_a_new_interpreter_has_no_current_folder_on_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
