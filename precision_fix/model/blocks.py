@@ -105,11 +105,6 @@ class Blocks:
                 out.append(self._blank(block))
         return "".join(out)
 
-    def take_all(self) -> str:
-        for block in self._blocks:
-            block.taken = True
-        return self.text
-
     def missing(self, positions: Iterable[int]) -> list[tuple[Block, Block | None]]:
         """The blocks at these positions that have not been taken, each with the class that it is a method of."""
         found: dict[int, tuple[Block, Block | None]] = {}
