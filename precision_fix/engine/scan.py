@@ -136,6 +136,7 @@ def scan_text(name: str, data: bytes, target: Target, project: Project) -> Scan:
     A name that the settings exclude gives a scan that looked at nothing.
     """
     result = Scan(target)
+    around_of.cache_clear()
     real = os.path.realpath(name)
     if project.left_out_by(real) is not None:
         return result
@@ -146,7 +147,9 @@ def scan_text(name: str, data: bytes, target: Target, project: Project) -> Scan:
     elif format_.may_hold_a_site(data):
         selection = project.closest(str(Path(real).parent)).choice.of(real)
         try:
-            found = scan_bytes(name, data, target, True, format_, selection)
+            # A program that a line starts, and who reads a setting, are seen in the project alone.
+            around = around_of(os.path.dirname(real), target) if format_ is not PYTHON else ALONE  # noqa: PTH120
+            found = scan_bytes(name, data, target, True, format_, selection, around)
         except BaseException as error:
             found = FileScan(name, problem=problem_of(name, error))
     else:
@@ -166,14 +169,15 @@ def settle(scan: Scan, found: dict[str, Found], *, with_text: bool) -> None:
         left.setdefault(place.path, {})[place.line, place.column] = why
     for path, places in left.items():
         file = files[path]
-        if with_text:
+        changes = {(each.line, each.column) for each in file.findings if each.action is Action.REWRITE}
+        if with_text and not changes.isdisjoint(places):
             _again(file, found[file.path], scan.target, places)
         file.findings = [_left(finding, places) for finding in file.findings]
 
 
 def _left(finding: Finding, places: Left) -> Finding:
     why = places.get((finding.line, finding.column))
-    if why is None or finding.action is not Action.REWRITE:
+    if why is None or finding.action is Action.MANUAL:
         return finding
     return replace(finding, action=Action.MANUAL, reason=why)
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from precision_fix.model.around import ALONE, Around
 from precision_fix.model.target import Target
 
+if TYPE_CHECKING:
+    from precision_fix.model.module import Module
+
+#: Where an option is declared: a call, a field of a dataclass, a parameter of a command.
+Declaration = ast.Call | ast.AnnAssign | ast.arg
 Key = str | int
 _Answer = TypeVar("_Answer")
 
@@ -50,13 +56,15 @@ class Declared:
     """An option as the program that reads it declares it.
 
     `offered` are the words that it takes, if they are known; `on` says that it is true by default. `others` are the
-    options, without dashes, that say the contrary (`no-bf16`) or another precision (`fp32-vae` beside `bf16-vae`).
+    options, without dashes, that say the contrary (`no-bf16`) or another precision (`fp32-vae` beside `bf16-vae`). `at`
+    is the declaration.
     """
 
     takes: Takes
     offered: tuple[str, ...] = ()
     on: bool = False
     others: tuple[str, ...] = ()
+    at: tuple[Module, Declaration] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +72,8 @@ class Document:
     """What stands around a setting.
 
     `values` holds every scalar of the document by its keys, outermost first, items of lists by number; `command` the
-    words of the command line up to its options ("accelerate", "launch"); `libraries` the names of those that the
-    project says it uses (requirements, pyproject), in lower case.
+    words of the command line up to its options ("accelerate", "launch"), `program` the file of the project that it
+    starts; `libraries` the names of those that the project says it uses (requirements, pyproject), in lower case.
     """
 
     path: str
@@ -73,6 +81,7 @@ class Document:
     command: tuple[str, ...] = ()
     libraries: frozenset[str] = frozenset()
     around: Around = field(default=ALONE, compare=False, repr=False)
+    program: str = ""
     _mappings: dict[tuple[Key, ...], dict[str, object]] = field(default_factory=dict, compare=False, repr=False)
     _answers: dict[object, Any] = field(default_factory=dict, compare=False, repr=False)
 

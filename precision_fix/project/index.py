@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from precision_fix.model.scope import Definition
 from precision_fix.model.target import Target
 from precision_fix.project.imports import Imports, look_through
 from precision_fix.project.names import Names, is_test, stem_of
+from precision_fix.project.programs import Programs
 from precision_fix.sources.text import Undecodable, decode
 
 _MOST_BYTES = 4 << 20
@@ -43,6 +44,10 @@ class Project:
         self._mentions: dict[str, Sequence[str]] = {}
         self._readers: dict[tuple[str, str], Readers] = {}
         self._families: dict[tuple[str, str], Sequence[tuple[Module, ast.ClassDef]]] = {}
+
+    @cached_property
+    def programs(self) -> Programs:
+        return Programs(self.top, self.imports.files, self._names, self._load)
 
     @cached_property
     def imports(self) -> Imports:
@@ -334,9 +339,11 @@ class Project:
             self._mentions[name] = found
         return self._mentions[name]
 
-    def keyed(self, name: str) -> Iterator[tuple[Module, ast.expr]]:
+    def keyed(self, name: str, within: Collection[str] | None = None) -> Iterator[tuple[Module, ast.expr]]:
         """Where the program reads a setting of this name: `config["name"]`, `.get("name")`, `config.name`."""
         for path in self._mentioning(name):
+            if within is not None and path not in within:
+                continue
             module = self._load(path)
             if module is None or next(reads(module.text, name), None) is None:
                 continue

@@ -89,15 +89,14 @@ def _told(module: Module, answers: Sequence[Answer], keeps: Keeps, selection: Se
         by_runtime = rule.runtime and verdict.action is Action.MANUAL
         finding = Finding(module.path, line, column, rule.code, verdict.action, site.token, verdict.reason, by_runtime)
         known = decided.get((line, column))
-        action = verdict.action if selection.takes(rule.code) else Action.KEEP
-        move = Move(
-            Place(module.real, line, column), action, verdict.part, moves_with(site, verdict), rule.code == "PF103"
-        )
+        action = verdict.action if selection.takes(rule.code) or verdict.action is Action.KEEP else Action.MANUAL
+        others = (*moves_with(site, verdict), *verdict.moves_with)
+        move = Move(Place(module.real, line, column), action, verdict.part, others, rule.code == "PF103")
         # A word may be a flag's name as well: one place, one finding, and a change counts for more.
         chosen = (finding, verdict.edits, move) if known is None or verdict.action is Action.REWRITE else known
         if mine := _heard(site):
-            others = known[0].hearings if known and chosen is not known else ()
-            chosen = heard(chosen[0], (*others, *mine)), chosen[1], chosen[2]
+            before = known[0].hearings if known and chosen is not known else ()
+            chosen = heard(chosen[0], (*before, *mine)), chosen[1], chosen[2]
         decided[line, column] = chosen
     analysis.moves = [move for _, _, move in decided.values() if move.counts]
     if left is None and module.around is ALONE:

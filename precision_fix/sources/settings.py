@@ -16,7 +16,7 @@ from precision_fix.model.setting import Document, Form, Setting, plain
 from precision_fix.model.target import Target
 from precision_fix.model.vocabulary import attention, precision, spellings
 from precision_fix.model.vocabulary.truth import ON
-from precision_fix.sources.analysis import Analysis
+from precision_fix.sources.analysis import Analysis, Left
 from precision_fix.sources.asking import about_setting
 from precision_fix.sources.comments import Keeps
 from precision_fix.sources.jsontext import Scalar
@@ -39,6 +39,7 @@ def judge(
     selection: Selection,
     form: Form = Form.KEY,
     around: Around = ALONE,
+    left: Left | None = None,
 ) -> Analysis:
     """What the selected rules say of the settings of each document of a file."""
     analysis = Analysis()
@@ -54,8 +55,11 @@ def judge(
         rule, verdict = answer
         line, column = positions.of(scalar.start)
         verdict = keeps.heed(verdict, rule.code, [line])
+        analysis.add_move(path, line, column, verdict, counts=selection.takes(rule.code))
         if not selection.takes(rule.code):
             continue
+        if left and verdict.action is Action.REWRITE and (line, column) in left:
+            verdict = manual(left[line, column])
         if isinstance(verdict.change, GiveValue):
             new = spell(text[scalar.start : scalar.end], verdict.change.value)
             if new is None:

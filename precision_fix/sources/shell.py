@@ -194,7 +194,8 @@ class _Reader:
             start = position
             while True:
                 if position >= len(self.text):
-                    raise Unparsable(f"does not read as a shell script: no line says {end}, which ends a here-document")
+                    told = " ".join(end.split())
+                    raise Unparsable(f"does not read as a shell script: no line {told}, which ends a here-document")
                 line_end = self.text.find("\n", position)
                 line_end = len(self.text) if line_end < 0 else line_end
                 line = self.text[position:line_end].rstrip("\r")

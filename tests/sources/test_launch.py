@@ -290,6 +290,7 @@ _PIECES = st.sampled_from(
 )
 @example("A=(\\\n)\\", "a.sh")
 @example('"', "Dockerfile")
+@example('<<E"\n"\n', "a.sh")
 def test_no_text_raises_anything_but_what_is_documented(text: str, path: str) -> None:
     try:
         analysis = launch.analyse(path, text, FLOAT32)

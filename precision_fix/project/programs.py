@@ -1,0 +1,145 @@
+"""The programs of a project, as launch lines start them: their files, what those import, which options they declare."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from precision_fix import door
+from precision_fix.model.declared import declarations, declared, spellings
+from precision_fix.model.module import Module
+from precision_fix.model.setting import Declaration, Declared, Takes, plain
+from precision_fix.project.names import Names
+
+_MOST_BYTES = 4 << 20
+_IMPORT = re.compile(
+    rb"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import[ \t]*(?:\(([^)]*)\)|([^\n#]*))|import[ \t]+([\w., \t]+))", re.MULTILINE
+)
+# What is written as the name of an option, a field or a parameter.
+_OPTION = re.compile(rb"[\"'/ ]--?([A-Za-z][\w-]*)|\b([A-Za-z_]\w*)[ \t]*:(?!=)")
+# These read a dataclass field that is a bool as `--bf16`, `--bf16 True` or `--bf16 False`
+# (transformers: hf_argparser.py, _parse_dataclass_field; trl: scripts/utils.py, TrlParser).
+_HF_PARSERS = (b"HfArgumentParser", b"TrlParser", b"H4ArgumentParser", b"ArgumentParserPlus")
+_SHORT = ("fp32", "float32", "fp16", "float16")
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """What the bytes of a file tell: its imports, the names that may be those of options, a parser of transformers."""
+
+    imports: tuple[str, ...] = ()
+    names: frozenset[str] = frozenset()
+    by_transformers: bool = False
+
+
+class Programs:
+    """Answers `model.around.Programs`. `load` gives the module of a file of the project."""
+
+    def __init__(self, top: str, files: Mapping[str, None], names: Names, load: Callable[[str], Module | None]) -> None:
+        self._top = top
+        self._files = files
+        self._names = names
+        self._load = load
+        self._read: dict[str, _File] = {}
+        self._reached: dict[str, Mapping[str, None]] = {}
+
+    def file(self, path: str, script: str, module: bool) -> str:
+        # `$DIR/train.py`: the variable holds a folder that is tried anyway.
+        steps = script.split(".") if module else script.replace("\\", "/").split("/")
+        parts = [each for each in steps if each not in ("", ".", "..") and "$" not in each]
+        if not parts or "%" in script:
+            return ""
+        name = os.path.join(*parts)  # noqa: PTH118
+        ends = [name]
+        if module:
+            main = os.path.join(name, "__main__.py")  # noqa: PTH118
+            ends = [f"{name}.py", main, os.path.join("src", f"{name}.py"), os.path.join("src", main)]  # noqa: PTH118
+        candidates = (os.path.join(folder, end) for folder in self._up_from(path) for end in ends)  # noqa: PTH118
+        return next((each for each in candidates if each in self._files), "")
+
+    def _up_from(self, path: str) -> Iterator[str]:
+        folder = os.path.dirname(os.path.abspath(path))  # noqa: PTH100, PTH120
+        while folder.startswith(self._top):
+            yield folder
+            folder, before = os.path.dirname(folder), folder  # noqa: PTH120
+            if folder == before:
+                return
+
+    def reached(self, program: str) -> Collection[str]:
+        """A file that is imported under a name made while the program runs is not among them."""
+        if program not in self._reached:
+            found: dict[str, None] = {program: None}
+            pending = [program]
+            for path in pending:  # which grows
+                for dotted in self._facts(path).imports:
+                    there = self._names.locate(path, dotted) or self._names.locate(program, dotted)
+                    if there is not None and there[0] not in found:
+                        found[there[0]] = None
+                        pending.append(there[0])
+            self._reached[program] = found
+        return self._reached[program]
+
+    def option(self, program: str, name: str) -> Declared:
+        option = plain(name)
+        by_transformers = any(self._facts(path).by_transformers for path in self.reached(program))
+        first = next(iter(self._declarations(program, option)), None)
+        if first is None:
+            is_trainers = by_transformers and option in ("bf16", "bf16_full_eval")
+            return Declared(Takes.TRUTH if is_trainers else Takes.UNKNOWN)
+        found = declared(*first, by_transformers=by_transformers)
+        return replace(found, others=self._others(program, option)) if found.takes is Takes.NOTHING else found
+
+    def _declarations(self, program: str, option: str) -> Iterator[tuple[Module, Declaration]]:
+        """The calls and parameters that declare an option, closest first, and then the fields."""
+        fields: list[tuple[Module, Declaration]] = []
+        for path in self.reached(program):
+            module = self._load(path) if option in self._facts(path).names else None
+            if module is None:
+                continue
+            for node in declarations(module, option):
+                if isinstance(node, ast.AnnAssign):
+                    fields.append((module, node))
+                else:
+                    yield module, node
+        yield from fields
+
+    def _others(self, program: str, option: str) -> tuple[str, ...]:
+        """What a program offers in the place of a switch, `--fp32-vae` for `--bf16-vae`."""
+        found = []
+        for name in dict.fromkeys(re.sub("bf16|bfloat16", short, option) for short in _SHORT):
+            for _, node in self._declarations(program, name) if name != option else ():
+                spelt = spellings(node) if isinstance(node, ast.Call) else []
+                found += [each.lstrip("-") for each in spelt if plain(each) == name][:1]
+        return tuple(dict.fromkeys(found))
+
+    def _facts(self, path: str) -> _File:
+        if path not in self._read:
+            try:
+                data = door.start(path, _MOST_BYTES)
+            except OSError:
+                data = b""
+            self._read[path] = _File(tuple(_imported(data)), _named(data), any(name in data for name in _HF_PARSERS))
+        return self._read[path]
+
+
+def _imported(data: bytes) -> Iterator[str]:
+    """The dotted names that a file imports: of `from a import b`, which may be a module, `a.b`."""
+    for module, listed, plain_, modules in _IMPORT.findall(data):
+        if modules:
+            yield from (part.split()[0].decode() for part in modules.split(b",") if part.split())
+            continue
+        name = module.decode()
+        joint = name if name.endswith(".") else f"{name}."
+        for part in (listed or plain_).split(b","):
+            words = part.split()
+            if words and re.fullmatch(rb"\w+", words[0]):
+                yield joint + words[0].decode()
+        if name.strip("."):
+            yield name
+
+
+def _named(data: bytes) -> frozenset[str]:
+    return frozenset(plain((dashed or bare).decode()) for dashed, bare in _OPTION.findall(data))
