@@ -18,8 +18,9 @@ _MOST_BYTES = 4 << 20
 _IMPORT = re.compile(
     rb"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import[ \t]*(?:\(([^)]*)\)|([^\n#]*))|import[ \t]+([\w., \t]+))", re.MULTILINE
 )
-# What is written as the name of an option, a field or a parameter.
-_OPTION = re.compile(rb"[\"'/ ]--?([A-Za-z][\w-]*)|\b([A-Za-z_]\w*)[ \t]*:(?!=)")
+# What is written as the name of an option, a field or a parameter, and where there may be one at all.
+_OPTION = re.compile(rb"[\"']--?([A-Za-z][\w-]*)|[(,\n][ \t]*([A-Za-z_]\w*)[ \t]*:")
+_DECLARES = (b"add_argument", b"option", b"Option", b"dataclass")
 # These read a dataclass field that is a bool as `--bf16`, `--bf16 True` or `--bf16 False`
 # (transformers: hf_argparser.py, _parse_dataclass_field; trl: scripts/utils.py, TrlParser).
 _HF_PARSERS = (b"HfArgumentParser", b"TrlParser", b"H4ArgumentParser", b"ArgumentParserPlus")
@@ -28,9 +29,13 @@ _SHORT = ("fp32", "float32", "fp16", "float16")
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """What the bytes of a file tell: its imports, the names that may be those of options, a parser of transformers."""
+    """What the bytes of a file tell: its imports, the names that may be those of options, a parser of transformers.
+
+    `open` are imports that lead nowhere from its own folder, and may from that of the program.
+    """
 
     imports: tuple[str, ...] = ()
+    open: tuple[str, ...] = ()
     names: frozenset[str] = frozenset()
     by_transformers: bool = False
 
@@ -43,6 +48,8 @@ class Programs:
         self._files = files
         self._names = names
         self._load = load
+        # Most of what a file imports is not the project's.
+        self._parts = {part for path in files for part in path.removesuffix(".py").split(os.sep)}  # noqa: PTH206
         self._read: dict[str, _File] = {}
         self._reached: dict[str, Mapping[str, None]] = {}
 
@@ -74,11 +81,12 @@ class Programs:
             found: dict[str, None] = {program: None}
             pending = [program]
             for path in pending:  # which grows
-                for dotted in self._facts(path).imports:
-                    there = self._names.locate(path, dotted) or self._names.locate(program, dotted)
-                    if there is not None and there[0] not in found:
-                        found[there[0]] = None
-                        pending.append(there[0])
+                facts = self._facts(path)
+                from_here = (there[0] for each in facts.open if (there := self._names.locate(program, each)))
+                for each in (*facts.imports, *from_here):
+                    if each not in found:
+                        found[each] = None
+                        pending.append(each)
             self._reached[program] = found
         return self._reached[program]
 
@@ -121,7 +129,12 @@ class Programs:
                 data = door.start(path, _MOST_BYTES)
             except OSError:
                 data = b""
-            self._read[path] = _File(tuple(_imported(data)), _named(data), any(name in data for name in _HF_PARSERS))
+            names = _named(data) if any(word in data for word in _DECLARES) else frozenset()
+            ours = [each for each in _imported(data) if each.lstrip(".").partition(".")[0] in self._parts]
+            located = [(each, self._names.locate(path, each)) for each in ours]
+            imports = tuple(dict.fromkeys(there[0] for _, there in located if there is not None))
+            elsewhere = tuple(each for each, there in located if there is None and not each.startswith("."))
+            self._read[path] = _File(imports, elsewhere, names, any(name in data for name in _HF_PARSERS))
         return self._read[path]
 
 
