@@ -26,12 +26,13 @@ from precision_fix.sources.asking import Said, about_line, about_setting
 from precision_fix.sources.commands import Program
 from precision_fix.sources.comments import Keeps
 from precision_fix.sources.launch_dialects import read
-from precision_fix.sources.launch_settings import Found, Line, found, reads_here
+from precision_fix.sources.launch_settings import Found, Line, found
 from precision_fix.sources.launch_variables import MOST_READERS, TOO_MANY
 from precision_fix.sources.leads import whole
 from precision_fix.sources.positions import Positions
 from precision_fix.sources.project import libraries_near
-from precision_fix.sources.shell import Command, Word, commands
+from precision_fix.sources.shell import Command, HereDocument, Word, commands
+from precision_fix.sources.written import Script, read_as_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,9 @@ def analyse(
     positions = Positions(text)
     stays = {positions.start(line) + column - 1: why for (line, column), why in (left or {}).items()}
     places = _places(_Asking(path, target, around), text, found(lines, dialect), stays)
-    for place in (*places, *_written(lines)):
+    script = Script(path, text, positions, keeps, target, selection, around)
+    others = read_as_files(script, analysis, lines, left or {})
+    for place in (*places, *_written(others)):
         verdict = keeps.heed(place.verdict, place.code, _kept_on(place, positions))
         line, column = positions.of(place.offset)
         if place.code:
@@ -82,17 +85,16 @@ def analyse(
     return analysis
 
 
-def _written(lines: Sequence[Command]) -> Iterator[Place]:
-    """What there is to say of the lines of here-documents that are no commands."""
-    for command in lines:
-        for here in command.here if not reads_here(command) else ():
-            position = here.start
-            for line in here.text.split("\n"):
-                answer = about_line(line, Lines.WRITTEN)
-                if answer is not None:
-                    offset = position + len(line) - len(line.lstrip())
-                    yield Place(offset, line.strip()[:40], answer[0].code, answer[1], hearings=hearing.of(line))
-                position += len(line) + 1
+def _written(others: Sequence[HereDocument]) -> Iterator[Place]:
+    """What there is to say of the lines of here-documents that are neither commands nor a file that is read."""
+    for here in others:
+        position = here.start
+        for line in here.text.split("\n"):
+            answer = about_line(line, Lines.WRITTEN)
+            if answer is not None:
+                offset = position + len(line) - len(line.lstrip())
+                yield Place(offset, line.strip()[:40], answer[0].code, answer[1], hearings=hearing.of(line))
+            position += len(line) + 1
 
 
 def _kept_on(place: Place, positions: Positions) -> range:

@@ -81,7 +81,7 @@ def settled(setting: Setting, verdict: Verdict, *, anybody: bool) -> Verdict:
     if new == "sdpa":
         why = eager_alone(setting.document.around)
         return change(why, GiveValue("eager")) if why else verdict
-    if verdict.action is Action.KEEP:
+    if verdict.action is Action.KEEP or precision.is_filled_in(setting.value):
         return verdict
     if precision.says(setting.value, setting.name):
         return _word(setting, verdict, new if isinstance(new, str) else None, anybody)
