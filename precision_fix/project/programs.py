@@ -12,12 +12,10 @@ from precision_fix import door
 from precision_fix.model.declared import declarations, declared, spellings
 from precision_fix.model.module import Module
 from precision_fix.model.setting import Declaration, Declared, Takes, plain
+from precision_fix.project.facts import NOTHING
+from precision_fix.project.imports import MOST_BYTES, Imports
 from precision_fix.project.names import Names
 
-_MOST_BYTES = 4 << 20
-_IMPORT = re.compile(
-    rb"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import[ \t]*(?:\(([^)]*)\)|([^\n#]*))|import[ \t]+([\w., \t]+))", re.MULTILINE
-)
 # What is written as the name of an option, a field or a parameter, and where there may be one at all.
 _OPTION = re.compile(rb"[\"']--?([A-Za-z][\w-]*)|[(,\n][ \t]*([A-Za-z_]\w*)[ \t]*:")
 _DECLARES = (b"add_argument", b"option", b"Option", b"dataclass")
@@ -43,13 +41,13 @@ class _File:
 class Programs:
     """Answers `model.around.Programs`. `load` gives the module of a file of the project."""
 
-    def __init__(self, top: str, files: Mapping[str, None], names: Names, load: Callable[[str], Module | None]) -> None:
+    def __init__(self, top: str, imports: Imports, load: Callable[[str], Module | None]) -> None:
         self._top = top
-        self._files = files
-        self._names = names
+        self._files = imports.files
+        self._names = Names(top, imports.files)
         self._load = load
         # Most of what a file imports is not the project's.
-        self._parts = {part for path in files for part in path.removesuffix(".py").split(os.sep)}  # noqa: PTH206
+        self._parts = {part for path in imports.files for part in path.removesuffix(".py").split(os.sep)}  # noqa: PTH206
         self._read: dict[str, _File] = {}
         self._reached: dict[str, Mapping[str, None]] = {}
 
@@ -126,32 +124,18 @@ class Programs:
     def _facts(self, path: str) -> _File:
         if path not in self._read:
             try:
-                data = door.start(path, _MOST_BYTES)
+                data = door.start(path, MOST_BYTES)
             except OSError:
                 data = b""
             names = _named(data) if any(word in data for word in _DECLARES) else frozenset()
-            ours = [each for each in _imported(data) if each.lstrip(".").partition(".")[0] in self._parts]
+            known = self._files.get(path, NOTHING)
+            brought = (*known.stars, *(each.brings for each in known.imports))
+            ours = [each for each in brought if each.lstrip(".").partition(".")[0] in self._parts]
             located = [(each, self._names.locate(path, each)) for each in ours]
             imports = tuple(dict.fromkeys(there[0] for _, there in located if there is not None))
             elsewhere = tuple(each for each, there in located if there is None and not each.startswith("."))
             self._read[path] = _File(imports, elsewhere, names, any(name in data for name in _HF_PARSERS))
         return self._read[path]
-
-
-def _imported(data: bytes) -> Iterator[str]:
-    """The dotted names that a file imports: of `from a import b`, which may be a module, `a.b`."""
-    for module, listed, plain_, modules in _IMPORT.findall(data):
-        if modules:
-            yield from (part.split()[0].decode() for part in modules.split(b",") if part.split())
-            continue
-        name = module.decode()
-        joint = name if name.endswith(".") else f"{name}."
-        for part in (listed or plain_).split(b","):
-            words = part.split()
-            if words and re.fullmatch(rb"\w+", words[0]):
-                yield joint + words[0].decode()
-        if name.strip("."):
-            yield name
 
 
 def _named(data: bytes) -> frozenset[str]:
