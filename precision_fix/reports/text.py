@@ -7,6 +7,7 @@ from collections import Counter
 from precision_fix.model.finding import Finding
 from precision_fix.model.problem import as_line, count, shown
 from precision_fix.model.programs import program_in
+from precision_fix.model.rule import Stage
 from precision_fix.reports.paste import all_pasted, pasted
 from precision_fix.reports.run import Run, in_short
 from precision_fix.rules import rule
@@ -72,7 +73,7 @@ class _Report:
         if not kept:
             return
         self._add("Left alone on purpose:" if self.run.verbose else "Left alone on purpose (-v lists each):", "bold")
-        self._by_rule(kept)
+        self._by_meaning(kept)
         if self.run.verbose:
             self._add()
             self._each(kept)
@@ -122,14 +123,25 @@ class _Report:
         """Where something is decided only while the program runs, how to start it."""
         left = [finding for finding in self.run.manual if finding.runtime]
         if left:
-            program = pasted(program_in(self.run.paths) or "PROGRAM.py")
+            program = program_in(self.run.paths)
             places = "1 place is" if len(left) == 1 else f"{len(left)} places are"
+            if program is None:
+                self._add(
+                    f"{places} decided while the program runs: start it with `precision-fix run`, which sees them."
+                )
+                return
             self._add(f"{places} decided while the program runs. Start it so, and that is taken care of:")
-            self._add(f"    precision-fix run {program}")
+            self._add(f"    precision-fix run {pasted(program)}")
 
     def _by_rule(self, findings: list[Finding]) -> None:
         for code, number in sorted(Counter(finding.code for finding in findings).items()):
             self._add(f"  {code}  {count(number, 'place'):>12}  {rule(code).title}")
+
+    def _by_meaning(self, kept: list[Finding]) -> None:
+        """By rule; one that is there to change or to report is told by its reasons, since its title tells of a need."""
+        titles = Counter((each.code, _title(each)) for each in kept)
+        for (code, title), number in sorted(titles.items()):
+            self._add(f"  {code}  {count(number, 'place'):>12}  {title}")
 
     def _each(self, findings: list[Finding]) -> None:
         for finding in findings:
@@ -145,7 +157,9 @@ class _Report:
             self._add(run.headline, "green")
         elif not run.changes:
             left = "nothing left to change" if run.scan.looked_at else "no files here that are read"
-            self._add(f"{looked}, {left}.", "green")
+            if run.problems:
+                left = f"{len(run.problems):,} not done, nothing left to change in the others"
+            self._add(f"{looked}, {left}.", "green" if not run.problems else "bold red")
         elif run.dry:
             self._add(f"{looked}: {places} in {count(files, 'file')} would change.", "bold")
         else:
@@ -153,6 +167,11 @@ class _Report:
             self._add(f"{looked}: {places} found, {count(done, 'file')} changed.", "bold green")
             self._runtime()
             self._add(f"Take it back with: precision-fix undo {all_pasted(run.paths)}")
+
+
+def _title(kept: Finding) -> str:
+    about = rule(kept.code)
+    return about.title if about.stage in (Stage.LEFT, Stage.STORED) else kept.reason
 
 
 def _in_cells(cells: dict[str, None]) -> str:
