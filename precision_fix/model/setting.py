@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from precision_fix.model.around import ALONE, Around
 from precision_fix.model.target import Target
+from precision_fix.model.vocabulary.truth import TRUTH
 
 if TYPE_CHECKING:
     from precision_fix.model.module import Module
@@ -93,10 +94,11 @@ class Document:
         return found
 
     def words_of_names(self, keys: tuple[Key, ...]) -> frozenset[str]:
-        """The words that the names of a mapping are made of."""
+        """The words that the names of a mapping are made of; of what is switched on or off, nothing is told."""
         known: dict[tuple[Key, ...], frozenset[str]] = self._answers.setdefault("words", {})
         if keys not in known:
-            known[keys] = frozenset(word for name in self.mapping(keys) for word in name.split("_"))
+            told = (name for name, value in self.mapping(keys).items() if str(value).lower() not in TRUTH)
+            known[keys] = frozenset(word for name in told for word in name.split("_"))
         return known[keys]
 
     def mapping(self, keys: tuple[Key, ...]) -> Mapping[str, object]:
