@@ -331,7 +331,11 @@ def _items(module: Module, name: str) -> Iterator[ast.expr]:
         if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant) and node.slice.value == name:
             if isinstance(node.ctx, ast.Load):
                 yield node
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("get", "pop"):
+        elif (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr in ("get", "pop", "getenv")
+        ):
             first = node.args[0] if node.args else None
             if isinstance(first, ast.Constant) and first.value == name:
                 yield node

@@ -85,6 +85,21 @@ def test_an_arm_moves_together_with_a_word_that_must_stay(tmp_path: Path, word: 
     assert "work.py:3" in why[word]
 
 
+@pytest.mark.parametrize("file", [".env", "run.sh"])
+@pytest.mark.parametrize(
+    "reads", ['os.getenv("KIND_DTYPE")', 'os.environ["KIND_DTYPE"]', 'environ.get("KIND_DTYPE", "")']
+)
+@pytest.mark.parametrize("held", [False, True])
+def test_a_variable_of_the_environment(tmp_path: Path, file: str, reads: str, held: bool) -> None:
+    text = f"{'export ' if file == 'run.sh' else ''}KIND_DTYPE=bf16\n"
+    arm = ARM.replace("config.compute_kind", reads) + "    return run(x)\n"
+    work = "import os\nfrom os import environ\nfrom layer import run\n" + arm
+    layer = TAKES_HALF if held else "def run(x):\n    return x\n"
+    after, found = patched(tmp_path, {file: text, "work.py": work, "layer.py": layer})
+    assert after[file] == text
+    assert said(found, Action.MANUAL) == ([f"{file}:1", "work.py:7"] if held else [])
+
+
 SWITCH = {"c.yaml": "use_bf16: true\n", "run.sh": "python main.py --use_bf16\n"}
 OPTION = "import argparse\np = argparse.ArgumentParser()\np.add_argument('--use_bf16', action='store_true')\n"
 
