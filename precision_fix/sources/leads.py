@@ -27,6 +27,7 @@ from precision_fix.model.guard import FULL_WORDS, accepted, excluded
 from precision_fix.model.held import End, Held
 from precision_fix.model.module import Module
 from precision_fix.model.moves import Place
+from precision_fix.model.readers import answer as of_library
 from precision_fix.model.readings import common_word
 from precision_fix.model.setting import Form, Setting
 from precision_fix.model.vocabulary import precision
@@ -157,11 +158,22 @@ def _switch(setting: Setting, verdict: Verdict) -> Verdict:
         why = f"without it the program chooses float16 ({_where(falls.end)})"
     else:
         why = ""
-    if readers.leads and readers.beyond is None and (why or verdict.action is Action.MANUAL):
+    alone = readers.beyond is None and not _may_be_librarys(setting)
+    if readers.leads and alone and (why or verdict.action is Action.MANUAL):
         return _stays(readers, why)
     if why:
         return replace(manual(f"{why}: change both"), part=Part.HOLDS, moves_with=readers.places)
     return verdict
+
+
+def _may_be_librarys(setting: Setting) -> bool:
+    """Whether a library may read the switch as well: it has one of that name, and no parser of the project declares it.
+
+    A field may be one that a class of the library takes over.
+    """
+    at = setting.declared.at if setting.declared is not None else None
+    on = replace(setting, value=True)
+    return (at is None or isinstance(at[1], ast.AnnAssign)) and of_library(on) is not None
 
 
 def _stays(readers: _Readers, why: str) -> Verdict:

@@ -123,6 +123,17 @@ def test_a_switch(tmp_path: Path, file: str, arm: str, stays: bool) -> None:
     assert said(found, Action.MANUAL) == []
 
 
+def test_a_switch_that_a_library_may_read_too(tmp_path: Path) -> None:
+    """The trainer would compute in float16 besides: the arm stays with the switch, and both are told."""
+    main = "import torch\nfrom transformers import HfArgumentParser, TrainingArguments\n"
+    main += "args = HfArgumentParser(TrainingArguments).parse_args_into_dataclasses()[0]\n"
+    main += "d = torch.bfloat16 if args.bf16 else torch.float16\n"
+    after, found = patched(tmp_path, {"main.py": main, "c.yaml": "bf16: true\nlearning_rate: 1.0\n"})
+    assert after["main.py"] == main
+    assert after["c.yaml"].startswith("bf16: true")
+    assert said(found, Action.MANUAL) == ["c.yaml:1", "main.py:4"]
+
+
 def test_an_arm_whose_rule_does_not_count(tmp_path: Path) -> None:
     for name, text in program(ARM, "c.yaml").items():
         (tmp_path / name).write_text(text)
