@@ -6,6 +6,8 @@ import ast
 from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from precision_fix.model.trace import Trace
+
 if TYPE_CHECKING:
     from precision_fix.model.module import Module
     from precision_fix.model.scope import Definition
@@ -43,6 +45,9 @@ class Kin(NamedTuple):
 
 class Around(Protocol):
     """The other files of a project."""
+
+    trace: Trace
+    """What has been looked at in them."""
 
     @property
     def programs(self) -> Programs: ...
@@ -110,6 +115,7 @@ class _NoPrograms:
 class _Alone:
     """No project: a text that is no file, or a file that is read by itself."""
 
+    trace = Trace(heard=False)
     programs: Programs = _NoPrograms()
 
     def readers(self, module: Module, name: str) -> Sequence[tuple[Module, ast.expr]]:

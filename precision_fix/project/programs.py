@@ -5,13 +5,15 @@ from __future__ import annotations
 import ast
 import os
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 from precision_fix import door
 from precision_fix.model.declared import declarations, declared, spellings
 from precision_fix.model.module import Module
 from precision_fix.model.setting import Declaration, Declared, Takes, plain
+from precision_fix.model.trace import Trace
 from precision_fix.project.facts import NOTHING
 from precision_fix.project.imports import MOST_BYTES, Imports
 from precision_fix.project.names import Names
@@ -41,15 +43,16 @@ class _File:
 class Programs:
     """Answers `model.around.Programs`. `load` gives the module of a file of the project."""
 
-    def __init__(self, top: str, imports: Imports, load: Callable[[str], Module | None]) -> None:
+    def __init__(self, top: str, imports: Imports, load: Callable[[str], Module | None], trace: Trace) -> None:
         self._top = top
         self._files = imports.files
         self._names = Names(top, imports.files)
         self._load = load
+        self._trace = trace
         # Most of what a file imports is not the project's.
         self._parts = {part for path in imports.files for part in path.removesuffix(".py").split(os.sep)}  # noqa: PTH206
-        self._read: dict[str, _File] = {}
-        self._reached: dict[str, Mapping[str, None]] = {}
+        self._read: dict[str, Any] = {}
+        self._reached: dict[str, Any] = {}
 
     def file(self, path: str, script: str, module: bool) -> str:
         # `$DIR/train.py`: the variable holds a folder that is tried anyway.
@@ -75,18 +78,19 @@ class Programs:
 
     def reached(self, program: str) -> Collection[str]:
         """A file that is imported under a name made while the program runs is not among them."""
-        if program not in self._reached:
-            found: dict[str, None] = {program: None}
-            pending = [program]
-            for path in pending:  # which grows
-                facts = self._facts(path)
-                from_here = (there[0] for each in facts.open if (there := self._names.locate(program, each)))
-                for each in (*facts.imports, *from_here):
-                    if each not in found:
-                        found[each] = None
-                        pending.append(each)
-            self._reached[program] = found
-        return self._reached[program]
+        return self._trace.remember(self._reached, program, lambda: self._find_reached(program))
+
+    def _find_reached(self, program: str) -> Collection[str]:
+        found: dict[str, None] = {program: None}
+        pending = [program]
+        for path in pending:  # which grows
+            facts = self._facts(path)
+            from_here = (there[0] for each in facts.open if (there := self._names.locate(program, each)))
+            for each in (*facts.imports, *from_here):
+                if each not in found:
+                    found[each] = None
+                    pending.append(each)
+        return found.keys()
 
     def option(self, program: str, name: str) -> Declared:
         option = plain(name)
@@ -122,20 +126,21 @@ class Programs:
         return tuple(dict.fromkeys(found))
 
     def _facts(self, path: str) -> _File:
-        if path not in self._read:
-            try:
-                data = door.start(path, MOST_BYTES)
-            except OSError:
-                data = b""
-            names = _named(data) if any(word in data for word in _DECLARES) else frozenset()
-            known = self._files.get(path, NOTHING)
-            brought = (*known.stars, *(each.brings for each in known.imports))
-            ours = [each for each in brought if each.lstrip(".").partition(".")[0] in self._parts]
-            located = [(each, self._names.locate(path, each)) for each in ours]
-            imports = tuple(dict.fromkeys(there[0] for _, there in located if there is not None))
-            elsewhere = tuple(each for each, there in located if there is None and not each.startswith("."))
-            self._read[path] = _File(imports, elsewhere, names, any(name in data for name in _HF_PARSERS))
-        return self._read[path]
+        return self._trace.remember(self._read, path, lambda: self._look_at(path))
+
+    def _look_at(self, path: str) -> _File:
+        try:
+            data = door.start(path, MOST_BYTES)
+        except OSError:
+            data = b""
+        names = _named(data) if any(word in data for word in _DECLARES) else frozenset()
+        known = self._files.get(path, NOTHING)
+        brought = (*known.stars, *(each.brings for each in known.imports))
+        ours = [each for each in brought if each.lstrip(".").partition(".")[0] in self._parts]
+        located = [(each, self._names.locate(path, each)) for each in ours]
+        imports = tuple(dict.fromkeys(there[0] for _, there in located if there is not None))
+        elsewhere = tuple(each for each, there in located if there is None and not each.startswith("."))
+        return _File(imports, elsewhere, names, any(name in data for name in _HF_PARSERS))
 
 
 def _named(data: bytes) -> frozenset[str]:

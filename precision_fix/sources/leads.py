@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from precision_fix.model.around import Around
@@ -188,12 +188,13 @@ def _stays(readers: _Readers, why: str) -> Verdict:
 
 
 # A project gives a setting of one name the same answer in each of its hundred configs.
-_asked_before: WeakKeyDictionary[Around, dict[object, _Readers | None]] = WeakKeyDictionary()
+_asked_before: WeakKeyDictionary[Around, dict[object, Any]] = WeakKeyDictionary()
 
 
 def _known(setting: Setting, is_word: bool) -> _Readers | None:
     document = setting.document
-    known = _asked_before.setdefault(document.around, {})
+    around = document.around
+    known = _asked_before.setdefault(around, {})
     # What an option is declared as follows from the program and its name.
     key = (
         document.program,
@@ -202,9 +203,7 @@ def _known(setting: Setting, is_word: bool) -> _Readers | None:
         str(setting.value) if is_word else None,
         setting.beside("target"),
     )
-    if key not in known:
-        known[key] = whole(document.around, lambda: _readers(setting, is_word), None)
-    return known[key]
+    return around.trace.remember(known, key, lambda: whole(around, lambda: _readers(setting, is_word), None))
 
 
 def _readers(setting: Setting, is_word: bool) -> _Readers:
