@@ -139,15 +139,19 @@ _LAYOUT = re.compile(r"is_contiguous|\bstride\b|is_cuda|data_ptr|device\.type|\.
 
 
 def guards_kernel(module: Module, node: ast.AST) -> bool:
-    """Whether a guard stands before a compiled kernel: by what is near it, by its message, or by what else it asks."""
-    return near_kernel(module, node) or _speaks_of_kernel(module, module.statement(node))
+    """Whether a guard stands before a compiled kernel: by what is near it, or by what else it asks."""
+    return near_kernel(module, node) or _asks_for_layout(module, module.statement(node))
 
 
 @remembered
-def _speaks_of_kernel(module: Module, statement: ast.stmt) -> bool:
+def _asks_for_layout(module: Module, statement: ast.stmt) -> bool:
     test = statement.test if isinstance(statement, ast.Assert | ast.If) else statement
-    if _LAYOUT.search(unparsed(module, test)):
-        return True
+    return _LAYOUT.search(unparsed(module, test)) is not None
+
+
+def says_it_needs(module: Module, node: ast.AST) -> bool:
+    """Whether the message of a guard says that something needs what it asks for."""
+    statement = module.statement(node)
     if isinstance(statement, ast.Assert):
         said: ast.AST | None = statement.msg
     else:
