@@ -71,6 +71,8 @@ class _OneDevice(TorchFunctionMode):
             return func == _IS_CUDA
         if func in (torch.Tensor.cuda, torch.Tensor.pin_memory):
             return args[0]
+        if func is torch.device:  # `device.type` is what a program tells a region
+            return func("cuda", *args) if type(args[0]) is int else func(*args, **kwargs)
         if func in (torch.Tensor.to, _PARSE_TO):  # a number is a device
             args = [CPU if type(one) is int else one for one in args]
         kwargs = {name: CPU if name == "device" and type(at) is int else _here(at) for name, at in kwargs.items()}
