@@ -18,7 +18,7 @@ from precision_fix.engine.hidden import Hidden, LeftOut, judged
 from precision_fix.engine.render import CannotEdit, render
 from precision_fix.model.around import ALONE, Around
 from precision_fix.model.finding import Action, Finding
-from precision_fix.model.moves import Move
+from precision_fix.model.moves import Move, action_of
 from precision_fix.model.moves import left as groups_left
 from precision_fix.model.problem import Problem, reason
 from precision_fix.model.selection import ALL, Selection
@@ -175,7 +175,7 @@ def _left(finding: Finding, places: Left) -> Finding:
     why = places.get((finding.line, finding.column))
     if why is None or finding.action is not Action.REWRITE:
         return finding
-    return replace(finding, action=Action.MANUAL, reason=why)
+    return replace(finding, action=action_of(why), reason=why)
 
 
 def _again(file: FileScan, found: Found, target: Target, left: Left) -> None:

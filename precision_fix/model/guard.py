@@ -98,8 +98,10 @@ def judged_by(module: Module, compare: ast.Compare, subject: ast.AST) -> Fate | 
         return Fate.REFUSED
     if lets is None and _is_asked_of(compare, subject) and _guards(module, compare, negated=False):
         return Fate.ASSERTED  # what others are to be of: it moves by itself
-    refused = excluded(module, compare)
-    if refused & FULL_WORDS if module.target.dtype == "float32" else module.target.dtype in refused:
+    if refused(module, compare) is not None:
+        return Fate.ASSERTED
+    names = excluded(module, compare)
+    if names & FULL_WORDS if module.target.dtype == "float32" else module.target.dtype in names:
         return Fate.NEVER if cannot_run(module, compare) else Fate.REFUSED
     return None
 
@@ -131,6 +133,22 @@ def excluded(module: Module, compare: ast.Compare) -> frozenset[str]:
         if _guards(module, compare, negated=negated):
             found |= passing(module, compare, negated=not negated) or frozenset()
     return found
+
+
+def refused(module: Module, compare: ast.Compare) -> ast.expr | None:
+    """The target in a guard that lets every other dtype pass: `torch.float` of `assert p.dtype != torch.float`.
+
+    None for other guards, and for that of a kernel.
+    """
+    right, op = compare.comparators[0], compare.ops[0]
+    target = module.target.dtype
+    if len(compare.ops) != 1 or not isinstance(op, ast.NotEq | ast.IsNot) or module.dtype_name(right) != target:
+        return None
+    if not isinstance(compare.left, ast.Attribute) or compare.left.attr != "dtype":
+        return None
+    if excluded(module, compare) != {target} or cannot_run(module, compare):
+        return None
+    return None if guards_kernel(module, compare) or says_it_needs(module, compare) else right
 
 
 # What a message says where something needs bfloat16, and what is asked of a tensor before its memory is handed over.
