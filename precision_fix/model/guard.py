@@ -136,17 +136,16 @@ def excluded(module: Module, compare: ast.Compare) -> frozenset[str]:
 
 
 def refused(module: Module, compare: ast.Compare) -> ast.expr | None:
-    """The target in a guard that lets every other dtype pass: `torch.float` of `assert p.dtype != torch.float`.
+    """float32 in a guard that lets every other dtype pass, where that is the target: `assert p.dtype != torch.float`.
 
     None for other guards, and for that of a kernel.
     """
     right, op = compare.comparators[0], compare.ops[0]
-    target = module.target.dtype
-    if len(compare.ops) != 1 or not isinstance(op, ast.NotEq | ast.IsNot) or module.dtype_name(right) != target:
+    if len(compare.ops) != 1 or not isinstance(op, ast.NotEq | ast.IsNot) or module.target.dtype != "float32":
         return None
     if not isinstance(compare.left, ast.Attribute) or compare.left.attr != "dtype":
         return None
-    if excluded(module, compare) != {target} or cannot_run(module, compare):
+    if module.dtype_name(right) != "float32" or excluded(module, compare) != {"float32"} or cannot_run(module, compare):
         return None
     return None if guards_kernel(module, compare) or says_it_needs(module, compare) else right
 

@@ -8,6 +8,7 @@ import pytest
 
 from precision_fix.model.finding import Action
 from tests.project.programs import patched, said
+from tests.tools import rewritten
 
 GUARD = "import torch\ndef run(x, y=None):\n    assert x.dtype == torch.bfloat16\n    return x * 2\n"
 WAYS = {
@@ -135,6 +136,15 @@ def test_what_is_made_in_the_precision_of_a_config_is_anywhere(
     after, found = patched(tmp_path, {"optim.py": COPIES, name: text})
     assert after["optim.py"] == (COPIES.replace("!= torch.float", "!= torch.float64") if moves else COPIES)
     assert said(found, Action.MANUAL) == []
+
+
+@pytest.mark.parametrize("name", ["float32", "float16"])
+def test_to_float16_no_guard_moves(name: str) -> None:
+    text = (
+        f"import torch\ndef run(x):\n    x = x.to(torch.bfloat16)\n    assert x.dtype != torch.{name}\n    return x\n"
+    )
+    after = rewritten(text, to="float16")
+    assert after == (text if name == "float16" else text.replace("bfloat16", "float16"))
 
 
 def test_a_guard_against_float32_that_nothing_reaches_is_kept(tmp_path: Path) -> None:
