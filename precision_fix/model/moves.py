@@ -38,6 +38,11 @@ class Move:
         """Whether a group can be made with it: what is kept alone says nothing of others."""
         return self.action is Action.REWRITE or self.part is not Part.NONE
 
+    @property
+    def in_group(self) -> bool:
+        """Whether what is done there hangs on other places."""
+        return self.part is not Part.NONE or bool(self.moves_with)
+
 
 NOTHING_MOVES = "nothing in reach that changes: see what it guards"
 NOTHING_REFUSED = "refuses float32, and nothing in reach becomes that"
