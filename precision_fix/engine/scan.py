@@ -16,6 +16,7 @@ from precision_fix.engine.hidden import Hidden, LeftOut
 from precision_fix.engine.one import FileScan, item_of, scan_bytes
 from precision_fix.engine.recall import Recall
 from precision_fix.model.finding import Action, Finding
+from precision_fix.model.moves import action_of
 from precision_fix.model.moves import left as groups_left
 from precision_fix.model.problem import Problem
 from precision_fix.model.target import Target
@@ -148,7 +149,7 @@ def _left(finding: Finding, places: Left) -> Finding:
     why = places.get((finding.line, finding.column))
     if why is None or finding.action is not Action.REWRITE:
         return finding
-    return replace(finding, action=Action.MANUAL, reason=why)
+    return replace(finding, action=action_of(why), reason=why)
 
 
 def _again(file: FileScan, found: Found, target: Target, left: Left) -> None:
