@@ -17,6 +17,7 @@ from precision_fix.engine.one import FileScan, item_of, scan_bytes
 from precision_fix.engine.recall import Recall
 from precision_fix.model.around import ALONE
 from precision_fix.model.finding import Action, Finding
+from precision_fix.model.moves import action_of
 from precision_fix.model.moves import left as groups_left
 from precision_fix.model.problem import Problem
 from precision_fix.model.target import Target
@@ -153,7 +154,7 @@ def _left(finding: Finding, places: Left) -> Finding:
     why = places.get((finding.line, finding.column))
     if why is None or finding.action is Action.MANUAL:
         return finding
-    return replace(finding, action=Action.MANUAL, reason=why)
+    return replace(finding, action=action_of(why), reason=why)
 
 
 def _again(file: FileScan, found: Found, target: Target, left: Left) -> None:

@@ -51,9 +51,15 @@ class Analysis:
         """All that is to be done; empty where the file stays as it is."""
         return [*(edit for stretch in self.stretches for edit in stretch.edits), *self.splices]
 
-    def add_move(self, path: str, line: int, column: int, verdict: Verdict, *, counts: bool) -> None:
-        """Note what a setting moves with, if anything; `counts` says that its rule does."""
-        if verdict.part is not Part.NONE:
-            action = verdict.action if counts or verdict.action is Action.KEEP else Action.MANUAL
+    def add_move(
+        self, path: str, line: int, column: int, verdict: Verdict, *, counts: bool, reaches_all: bool = False
+    ) -> None:
+        """Note what a setting moves with, if anything; `counts` says that its rule does.
+
+        One that `reaches_all` is noted where it changes: guards that nobody can follow a value to move with it.
+        """
+        action = verdict.action if counts or verdict.action is Action.KEEP else Action.MANUAL
+        reaches_all = reaches_all and action is Action.REWRITE
+        if verdict.part is not Part.NONE or reaches_all:
             place = Place(os.path.abspath(path), line, column)  # noqa: PTH100 - links stay as they are
-            self.moves.append(Move(place, action, verdict.part, verdict.moves_with))
+            self.moves.append(Move(place, action, verdict.part, verdict.moves_with, reaches_all))

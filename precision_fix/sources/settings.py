@@ -55,7 +55,8 @@ def judge(
         rule, verdict = answer
         line, column = positions.of(scalar.start)
         verdict = keeps.heed(verdict, rule.code, [line])
-        analysis.add_move(path, line, column, verdict, counts=selection.takes(rule.code))
+        flash = attention.needs_flash_attention(str(setting.value))
+        analysis.add_move(path, line, column, verdict, counts=selection.takes(rule.code), reaches_all=not flash)
         if not selection.takes(rule.code):
             continue
         if left and verdict.action is Action.REWRITE and (line, column) in left:
