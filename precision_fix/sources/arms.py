@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from precision_fix.model.fate import Fate
@@ -114,8 +114,24 @@ def _says(module: Module, node: ast.AST) -> str | None:
     return None
 
 
-def refuses_off(end: End) -> bool:
-    """`assert args.bf16`, `if not args.bf16: raise ...`."""
+def refuses_off(end: End, given: Collection[str]) -> bool:
+    """`assert args.bf16`, `if not args.bf16: raise ...`: by itself, or under a test of what is `given` besides."""
+    return _stops_without(end) and all(
+        not names or not names.isdisjoint(given) for names in _asked_around(end.module, end.node)
+    )
+
+
+def _asked_around(module: Module, node: ast.AST) -> Iterator[set[str]]:
+    """The attributes and keys that each test asks for which a statement stands under."""
+    below = module.statement(node)
+    for above in module.ancestors(below):
+        if isinstance(above, ast.If):
+            walked = [*ast.walk(above.test)]
+            names = {each.attr for each in walked if isinstance(each, ast.Attribute)}
+            yield names | {str(each.value) for each in walked if isinstance(each, ast.Constant)}
+
+
+def _stops_without(end: End) -> bool:
     node, module = end.node, end.module
     if isinstance(node, ast.Assert):
         return True

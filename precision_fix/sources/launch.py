@@ -247,8 +247,9 @@ class _Asking:
 
 def _agreed(each: Found, answers: list[Said]) -> Said:
     """What holds for all programs that read a setting."""
-    rule, verdict = answers[0]
-    if any(other.change != verdict.change for _, other in answers):
+    rule, verdict = next((each for each in answers if each[1].action is Action.MANUAL), answers[0])
+    changes = [other.change for _, other in answers if other.action is not Action.MANUAL]
+    if any(other != changes[0] for other in changes):
         verdict = manual("programs that read it want different words")
     if each.remote and isinstance(verdict.change, TakeOut | GiveName):
         verdict = manual("the variable says true to a switch: take the option out where it is given")

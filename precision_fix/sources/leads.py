@@ -150,7 +150,8 @@ def _switch(setting: Setting, verdict: Verdict) -> Verdict:
     readers = _known(setting, False)
     if readers is None or not readers.ends or not readers.sure:
         return verdict
-    refused = next((end for end in readers.ends if refuses_off(end)), None)
+    given = {name for name in setting.document.mapping(setting.keys[:-1]) if name != setting.name}
+    refused = next((end for end in readers.ends if refuses_off(end, given)), None)
     falls = next((arm for arm in readers.leads if arm.else_half), None)
     if refused is not None:
         why = f"the program stops without it ({_where(refused)})"

@@ -112,6 +112,7 @@ OPTION = "import argparse\np = argparse.ArgumentParser()\np.add_argument('--use_
         ("d = torch.float16 if not args.use_bf16 else torch.bfloat16", True),
         ("assert args.use_bf16\nx = torch.ones(1)\nif args.use_bf16:\n    x = x.bfloat16()", True),
         ("d = torch.bfloat16 if args.use_bf16 else torch.float32", False),
+        ("if args.grouped:\n    assert args.use_bf16\nif args.use_bf16:\n    x = x.bfloat16()", False),
         ("if args.use_bf16:\n    d = torch.bfloat16\nelif args.fp16:\n    d = torch.float16", False),
     ],
 )
@@ -121,6 +122,15 @@ def test_a_switch(tmp_path: Path, file: str, arm: str, stays: bool) -> None:
     assert (after[file] == SWITCH[file]) is stays
     assert "bfloat16" not in after["main.py"]
     assert said(found, Action.MANUAL) == []
+
+
+def test_a_switch_that_another_one_on_the_line_asks_for(tmp_path: Path) -> None:
+    main = f"import torch\n{OPTION}p.add_argument('--grouped', action='store_true')\nargs = p.parse_args()\n"
+    main += "if args.grouped:\n    assert args.use_bf16\nif args.use_bf16:\n    x = x.bfloat16()\n"
+    lines = {"a.sh": "python main.py --use_bf16\n", "b.sh": "python main.py --grouped --use_bf16\n"}
+    after, _ = patched(tmp_path, {"main.py": main, **lines})
+    assert after["a.sh"] == "python main.py\n"
+    assert after["b.sh"] == lines["b.sh"]
 
 
 def test_a_switch_that_a_library_may_read_too(tmp_path: Path) -> None:
