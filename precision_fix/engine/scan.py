@@ -90,11 +90,14 @@ def scan(
     with_text: bool,
     progress: Callable[[int, int], None] | None = None,
     project: Project | None = None,
+    suffixes: tuple[str, ...] = SUFFIXES,
+    prefixes: tuple[str, ...] = PREFIXES,
 ) -> Scan:
     """Scan files and directories. Nothing is written; what cannot be read or parsed is among the problems.
 
     `with_text` keeps the bytes and renders the edited ones as well; `progress` is told how many files are done, out of
-    how many; `project` has the settings, without which every rule counts in every file.
+    how many; `project` has the settings, without which every rule counts in every file. In directories the files are
+    looked at whose names end in `suffixes` or begin with `prefixes`.
     """
     result, left_out = Scan(target), LeftOut()
     forget()
@@ -102,8 +105,8 @@ def scan(
     found = list(
         walk(
             paths,
-            SUFFIXES,
-            PREFIXES,
+            suffixes,
+            prefixes,
             problems=result.problems,
             scopes=project,
             extend_exclude=project.options.extend_exclude if project is not None else (),
