@@ -15,6 +15,8 @@ from collections.abc import Callable
 from types import CodeType, ModuleType
 from typing import Any
 
+from precision_fix.errors import PrecisionFixError
+
 #: Gives the code of a file, by its path and the module's name; None where it is not edited.
 Edit = Callable[[str, str], CodeType | None]
 
@@ -76,7 +78,7 @@ def _hang_linecache() -> None:
             return original(filename, module_globals)
         try:
             lines = given().splitlines(keepends=True)
-        except OSError:
+        except (OSError, PrecisionFixError):
             return original(filename, module_globals)
         if lines and not lines[-1].endswith("\n"):
             lines[-1] += "\n"

@@ -26,6 +26,7 @@ from dataclasses import asdict, dataclass, field
 from types import CodeType
 
 from precision_fix import door
+from precision_fix.errors import PrecisionFixError
 from precision_fix.runtime.edits.prints import Prints
 
 _MOST_BYTES = 64 << 20
@@ -84,16 +85,17 @@ class Shelf:
             _forget_old(os.path.dirname(self._folder))
 
     def text(self, name: str) -> str:
-        """The text of this digest. Raises OSError where it is gone or is another one."""
+        """The text of this digest. Raises OSError where it is gone, PrecisionFixError where it is another one."""
         if name not in self._texts:
-            data = door.read(self._at(f"{name}.py"), _MOST_BYTES)
+            path = self._at(f"{name}.py")
+            data = door.read(path, _MOST_BYTES)
             if digest(data) != name:
-                raise OSError(f"{name}: not what was kept")
+                raise PrecisionFixError(f"{path}: not what was kept here: remove {self._folder}")
             self._texts[name] = data.decode("utf-8", "surrogatepass")
         return self._texts[name]
 
     def code(self, name: str, path: str) -> CodeType:
-        """The compiled text of this digest, as the file `path`. Raises what compiling raises, and OSError."""
+        """The compiled text of this digest, as the file `path`. Raises what compiling raises, and `text`."""
         tag = f"{sys.implementation.cache_tag}-{sys.hexversion:x}-{sys.flags.optimize}"
         compiled = f"{name}-{digest(path.encode('utf-8', 'surrogateescape'))[:16]}-{tag}.code"
         if self._folder:
