@@ -16,7 +16,7 @@ from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
-from precision_fix.engine.scan import scan
+from precision_fix.engine.scan import FileScan, scan, scan_text
 from precision_fix.engine.settings import Project, Settings
 from precision_fix.engine.widened import widened
 from precision_fix.model.finding import Action, Finding
@@ -37,10 +37,14 @@ class Edited:
 
 
 def answer(asked: Mapping[str, Any]) -> None:
-    """Say on stdout, in one line, what becomes of the files below `asked["top"]`."""
-    files = edited(Path(asked["top"]), TARGETS[asked["to"]], stores=asked["stores"])
-    found = [[each.path, each.before, each.after] for each in files]
-    sys.stdout.write(f"{ANSWER}{json.dumps({'edited': found})}\n")
+    """Say on stdout, in one line, what becomes of the files below `asked["top"]`, or of `asked["text"]`."""
+    target, stores = TARGETS[asked["to"]], asked["stores"]
+    if "text" in asked:
+        found: dict[str, Any] = {"text": edited_text(asked["text"], target, stores=stores)}
+    else:
+        files = edited(Path(asked["top"]), target, stores=stores)
+        found = {"edited": [[each.path, each.before, each.after] for each in files]}
+    sys.stdout.write(f"{ANSWER}{json.dumps(found)}\n")
 
 
 def edited(top: Path, target: Target, *, stores: bool = False) -> Iterator[Edited]:
@@ -51,13 +55,22 @@ def edited(top: Path, target: Target, *, stores: bool = False) -> Iterator[Edite
     found = scan([top], target, with_text=True, project=Project(Settings()), suffixes=(".py",), prefixes=())
     for file in found.changed:
         before = decode(file.before, coding=True).text
-        if stores:
-            guards = {(each.line, each.column) for each in file.findings if _is_guard(each)}
-            after = widened(before, guards, target.dtype) if guards else before
-        else:
-            after = leveled(before, decode(file.after, coding=True).text) if file.after else before
+        after = _after(file, before, target, stores=stores)
         if after != before:
             yield Edited(file.path, hashlib.sha256(file.before).hexdigest(), after)
+
+
+def edited_text(text: str, target: Target, *, stores: bool = False) -> str:
+    """The same of a text that is no file."""
+    changed = scan_text("-", text.encode("utf-8", "surrogatepass"), target, Project(Settings())).changed
+    return _after(changed[0], text, target, stores=stores) if changed else text
+
+
+def _after(file: FileScan, before: str, target: Target, *, stores: bool) -> str:
+    if stores:
+        guards = {(each.line, each.column) for each in file.findings if _is_guard(each)}
+        return widened(before, guards, target.dtype) if guards else before
+    return leveled(before, decode(file.after, coding=True).text) if file.after else before
 
 
 def _is_guard(finding: Finding) -> bool:

@@ -159,11 +159,16 @@ def arm(*, now: bool = False) -> None:
 
     `now` says that torch is whole, though its import has not ended (an entry point that torch itself calls).
     """
-    edits.arm(_decided)
+    edit()
     if now:
         _install_silently()
     else:
         imports.when_imported("torch", _on_import)
+
+
+def edit() -> None:
+    """Edit in memory what is imported from now on, and the cells of a notebook. Never raises."""
+    edits.arm(_decided)
 
 
 def _decided() -> gate.Decision | None:

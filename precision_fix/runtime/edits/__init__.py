@@ -9,6 +9,7 @@ project read, once, in another process (`helper`, `engine.in_memory`), and what 
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from types import CodeType
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 from precision_fix.errors import PrecisionFixError
 
 if TYPE_CHECKING:
+    from precision_fix.runtime.edits.cells import Cells
     from precision_fix.runtime.edits.projects import Projects
     from precision_fix.runtime.gate import Decision
 
@@ -39,29 +41,42 @@ class _State(threading.local):
 _state = _State()
 _decide: Callable[[], Decision | None] | None = None
 _projects: Projects | None = None
+_cells: Cells | None = None
 _folder = ""
 _problems: list[str] = []
 
 
 def arm(decide: Callable[[], Decision | None]) -> None:
     """Edit what is imported from now on, if `decide` says so when the first module asks. Never raises."""
-    global _decide
+    global _decide, _cells
     if _decide is None and is_wanted(os.environ):
         from precision_fix.runtime.edits import hooks
 
         _decide = decide
         hooks.hang(code_of)
+        if "IPython" in sys.modules:
+            from precision_fix.runtime.edits.cells import Cells
+
+            _cells = Cells(speaks, _settings)
+            _cells.watch()
 
 
 def disarm() -> None:
     """Edit no more; what was imported stays as it is."""
-    global _decide, _projects, _folder
+    global _decide, _projects, _folder, _cells
+    if _cells is not None:
+        _cells.forget()
     if _decide is not None:
         from precision_fix.runtime.edits import hooks
 
         hooks.take_off()
-    _decide, _projects, _folder = None, None, ""
+    _decide, _projects, _folder, _cells = None, None, "", None
     _problems.clear()
+
+
+def speaks(data: bytes) -> bool:
+    """Whether a text holds anything that may be edited."""
+    return any(each in data for each in SPEAKS)
 
 
 def is_wanted(environ: Mapping[str, str]) -> bool:
@@ -96,9 +111,9 @@ def code_of(path: str, module: str, data: bytes | None = None) -> CodeType | Non
     try:
         return _code_of(path, module, data)
     except PrecisionFixError as error:
-        _tell(str(error))
+        tell(str(error))
     except Exception as error:
-        _tell(f"{path}: {type(error).__name__}: {error}")
+        tell(f"{path}: {type(error).__name__}: {error}")
     finally:
         _state.busy = False
     return None
@@ -116,13 +131,11 @@ def _code_of(path: str, module: str, data: bytes | None) -> CodeType | None:
                 data = file.read()
         except OSError:
             return None
-    if not any(each in data for each in SPEAKS):
+    if not speaks(data):
         return None
     if _projects is None:
-        assert _decide is not None
-        decision = _decide()
-        if decision is None or not decision.active:
-            disarm()
+        decision = _active()
+        if decision is None:
             return None
         from precision_fix.runtime.edits.projects import Projects
         from precision_fix.runtime.edits.where import Where, folder_of_program
@@ -131,7 +144,22 @@ def _code_of(path: str, module: str, data: bytes | None) -> CodeType | None:
     return _projects.code_of(path, module, data)
 
 
-def _tell(why: str) -> None:
+def _active() -> Decision | None:
+    """What was decided, where anything is done at all; otherwise this is the last time that it is asked."""
+    decision = _decide() if _decide is not None else None
+    if decision is None or not decision.active:
+        disarm()
+        return None
+    return decision
+
+
+def _settings() -> tuple[str, bool] | None:
+    decision = _active()
+    return (decision.target, decision.storage != "float32") if decision is not None else None
+
+
+def tell(why: str) -> None:
+    """Say once what could not be edited."""
     from precision_fix.runtime import gate
 
     _problems.append(why)

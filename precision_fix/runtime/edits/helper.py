@@ -37,6 +37,12 @@ def edited(top: str, to: str, *, stores: bool) -> list[tuple[str, str, str]]:
     return [(path, before, after) for path, before, after in answer["edited"]]
 
 
+def edited_text(text: str, to: str, *, stores: bool) -> str:
+    """What a text that is no file becomes, with as many lines. Raises PrecisionFixError as `edited` does."""
+    found: str = _ask(text=text, to=to, stores=stores)["text"]
+    return found
+
+
 def _ask(**asked: object) -> dict[str, Any]:
     """What `engine.in_memory.answer` says."""
     program = sys.executable or ""
