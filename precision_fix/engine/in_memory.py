@@ -52,7 +52,9 @@ def edited(top: Path, target: Target, *, stores: bool = False) -> Iterator[Edite
 
     With `stores` only guards do, which let both dtypes pass: what the program wants in bfloat16 must be seen.
     """
-    found = scan([top], target, with_text=True, project=Project(Settings()), suffixes=(".py",), prefixes=())
+    found = scan(
+        [top], target, with_text=True, project=Project(Settings()), suffixes=(".py",), prefixes=(), starts=False
+    )
     for file in found.changed:
         before = decode(file.before, coding=True).text
         after = _after(file, before, target, stores=stores)

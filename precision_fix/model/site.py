@@ -30,6 +30,7 @@ class Kind(Enum):
     ATTENTION = auto()
     PACKAGE = auto()
     LAUNCH = auto()
+    BROUGHT = auto()
 
 
 _OF_DTYPES = frozenset({Kind.DTYPE, Kind.METHOD, Kind.TENSOR_TYPE})

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import PurePath
 
+from precision_fix.model.brought import brought
 from precision_fix.model.context import receiver
 from precision_fix.model.module import Module, remembered
 from precision_fix.model.scope import Scope
@@ -27,6 +28,7 @@ def sites(module: Module) -> Iterator[Site]:
     yield from _words(module)
     yield from _flags(module)
     yield from _attention(module)
+    yield from brought(module)
 
 
 def _dtypes(module: Module) -> Iterator[Site]:

@@ -75,6 +75,20 @@ def imported(data: bytes) -> tuple[set[str], set[str]]:
     return names, stars
 
 
+def every_import(data: bytes) -> Iterator[str]:
+    """The dotted names that a file imports: modules, and what it takes from them."""
+    for module, listed, plain, modules in _IMPORT.findall(data):
+        if module:
+            lead = module.decode(errors="replace")
+            yield lead
+            between = "" if lead.endswith(".") else "."
+            for name in _NAME.findall(listed or plain.partition(b"#")[0]):
+                if name != b"*":
+                    yield f"{lead}{between}{name.decode(errors='replace')}"
+        else:
+            yield from (words[0].decode(errors="replace") for part in modules.split(b",") if (words := part.split()))
+
+
 def look_through(top: Path) -> Imports:
     """The imports of all Python files below a folder."""
     found = Imports()

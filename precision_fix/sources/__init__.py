@@ -65,6 +65,10 @@ class Format:
     def source(self) -> Source:
         return _module(self.module)
 
+    def takes(self, path: str) -> bool:
+        """Whether a file is of this kind, by its name."""
+        return format_of(path) is self
+
 
 class _Notebook(Format):
     """Cells hold Python, launch lines and configs, among outputs that are most of the file."""
