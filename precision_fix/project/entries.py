@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from precision_fix import door
 from precision_fix.model.programs import is_started, usual
-from precision_fix.project.imports import every_import
+from precision_fix.project.facts import facts_of
+from precision_fix.project.imports import MOST_BYTES
 from precision_fix.project.names import Names, is_test
 
-_MOST_BYTES = 4 << 20
 _NODES = b"NODE_CLASS_MAPPINGS"
 _INSTALLERS = frozenset({"setup.py", "conftest.py", "install.py"})
 # A command that starts a program: `python train.py`, `torchrun --nproc 2 train.py`, `accelerate launch -m pkg.train`.
@@ -103,15 +103,17 @@ class Entries:
 
 def _facts(path: str) -> _Facts | None:
     try:
-        data = door.start(path, _MOST_BYTES)
+        data = door.start(path, MOST_BYTES)
     except OSError:
         return None
-    return _Facts(tuple(every_import(data)), is_started(data), _NODES in data)
+    facts = facts_of(data)
+    imports = dict.fromkeys([*(each.brings for each in facts.imports), *facts.stars])
+    return _Facts(tuple(imports), is_started(data), _NODES in data)
 
 
 def _text(path: str) -> str:
     try:
-        return door.start(path, _MOST_BYTES).decode("utf-8", "replace")
+        return door.start(path, MOST_BYTES).decode("utf-8", "replace")
     except OSError:
         return ""
 
