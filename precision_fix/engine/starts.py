@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from precision_fix import door
+from precision_fix.engine.surroundings import imports_of
 from precision_fix.model.edit import spliced
 from precision_fix.model.finding import Action, Finding
 from precision_fix.model.selection import Selection
 from precision_fix.project.entries import Entries, readmes
-from precision_fix.sources import PYTHON, brought, start_line
+from precision_fix.sources import LAUNCH, PYTHON, brought, start_line
 from precision_fix.sources.analysis import Unparsable
 from precision_fix.sources.scope import Choice
 from precision_fix.sources.text import Undecodable, decode
@@ -82,8 +83,9 @@ class _Tree:
             return
         root = self._found[0].root
         real = {os.path.realpath(each.path): each for each in python}
-        others = [os.path.realpath(each.path) for each in self._found if not PYTHON.takes(each.path)]
-        entries = Entries(root, real, (path for path in (*others, *readmes(root)) if not path.endswith(".ipynb")))
+        others = [os.path.realpath(each.path) for each in self._found if LAUNCH.takes(each.path)]
+        scripts = [*others, *readmes(root)]
+        entries = Entries(root, real, scripts, imports_of(root, self._scan.target))
         launch = Launch(self._tree_of(self._found[0]), is_node_pack=entries.is_node_pack)
         programs = [path for path in entries.programs() if not real[path].ignored()]
         reaches = {os.path.realpath(path): path for path in places}

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import ast
+import re
+from bisect import bisect_right
 from collections.abc import Iterator
 
+from precision_fix.model.blocks import long_strings, occurrences
 from precision_fix.model.module import Module
 from precision_fix.model.site import Kind, Site
 from precision_fix.model.syntax import called
 
 #: Parts of the calls below, by which a text is found that may hold one.
-NEEDLES = ("from_pretrained(", "trust_remote_code", "load_file(", "safe_open(", "torch.load(", "hub.load", "LLM(")
-
+NEEDLES = (
+    *("from_pretrained(", "trust_remote_code", "pipeline(", "LLM(", "SentenceTransformer("),
+    *("load_file(", "safe_open(", "torch.load(", "hub.load"),
+)
 #: Models that take the dtype of their checkpoint where none is named: transformers from 5.0 on, and what loads by it
 #: (PreTrainedModel.from_pretrained, `dtype="auto"` by default); vLLM (ModelConfig, `dtype="auto"`).
 _MODELS = ("transformers.", "peft.Auto", "sentence_transformers.SentenceTransformer", "vllm.LLM")
+_NAME = re.compile(r"(\w+)\.$")
+_LONGEST_NAME = 80
+_IS_ON = re.compile(r"trust_remote_code[ \t]*=[ \t]*True")
 _LOADERS = frozenset({"from_pretrained", "pipeline", "LLM", "SentenceTransformer"})
 # What is loaded beside a model, and holds no weights.
 _OTHERS = ("Tokenizer", "Processor", "Config", "Extractor")
@@ -25,6 +33,21 @@ FILES = frozenset(
         *("torch.load", "torch.hub.load", "torch.hub.load_state_dict_from_url"),
     )
 )
+
+
+def calls(text: str) -> set[int]:
+    """Where a text may bring something, outside of its documentation."""
+    found = {place for place in occurrences(text, NEEDLES) if _may_bring(text, place)}
+    hidden = long_strings(text) if found else []
+    return {place for place in found if not bisect_right(hidden, place) % 2}
+
+
+def _may_bring(text: str, place: int) -> bool:
+    if text.startswith("from_pretrained(", place):
+        # A class is called by its name, which begins with a capital letter; `cls` is one of the file's own.
+        name = _NAME.search(text, max(place - _LONGEST_NAME, 0), place)
+        return name is not None and name[1][:1].isupper()
+    return not text.startswith("trust_remote_code", place) or _IS_ON.match(text, place) is not None
 
 
 def brought(module: Module) -> Iterator[Site]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cache
 
-from precision_fix.model.blocks import Blocks, NotApart, long_strings, occurrences, parsed
-from precision_fix.model.brought import NEEDLES, brought
+from precision_fix.model.blocks import Blocks, NotApart, parsed
+from precision_fix.model.brought import NEEDLES, brought, calls
 from precision_fix.model.finding import Finding
 from precision_fix.model.hearing import ask
 from precision_fix.model.linked import place_of
@@ -24,14 +24,6 @@ _BYTES = tuple(each.encode() for each in NEEDLES)
 def may_bring(data: bytes) -> bool:
     """Whether a file may bring anything, from its bytes."""
     return any(each in data for each in _BYTES)
-
-
-def calls(text: str) -> set[int]:
-    """Where a text may bring something, outside of its documentation."""
-    hidden = long_strings(text)
-    pairs = [*zip(hidden[::2], hidden[1::2], strict=False)]
-    places = {*occurrences(text, NEEDLES)}
-    return {place for place in places if not any(first < place < last for first, last in pairs)}
 
 
 def findings(path: str, text: str, target: Target, selection: Selection) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ from functools import cache
 from precision_fix.model import hearing, newlines
 from precision_fix.model.around import ALONE, Around
 from precision_fix.model.blocks import Blocks, NotApart, long_strings, occurrences, parsed
-from precision_fix.model.brought import NEEDLES as BROUGHT
+from precision_fix.model.brought import calls as brought
 from precision_fix.model.edit import Edit
 from precision_fix.model.finding import Action, Finding, manual
 from precision_fix.model.hearing import SILENT, Hearing, heard
@@ -63,7 +63,7 @@ def analyse(
     hits = {*_mentions(text), *occurrences(text, ELSEWHERE), *(occurrences(text, FLASH) if "flash" in text else ())}
     if not hits:
         return Analysis(unused_keeps=keeps.unused)
-    hits |= {*occurrences(text, BROUGHT)}
+    hits |= brought(text)
     try:
         module, answers, silent = _understand(path, text, hits, target, around)
     except TooMuch:
