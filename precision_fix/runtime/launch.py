@@ -10,6 +10,7 @@ import sys
 import threading
 import types
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,7 +78,7 @@ def run_program(
     if seen is None:
         return code
     _join_threads()
-    report = seen.stop()
+    report = replace(seen.stop(), code=code)
     if json_path is None:
         gate.tell(report.text())
         return 1 if fail and code == 0 and report.hits else code
