@@ -161,6 +161,8 @@ class _Report:
             done = len(run.written.changed) if run.written else 0
             self._add(f"{looked}: {places} found, {count(done, 'file')} changed.", "bold green")
             self._runtime()
+            if run.memory:
+                self._add(f"{run.memory}.")
             self._add(f"Take it back with: precision-fix undo {all_pasted(run.paths)}")
 
 
