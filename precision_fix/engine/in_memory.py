@@ -21,6 +21,7 @@ from precision_fix.engine.settings import Project, Settings
 from precision_fix.engine.widened import widened
 from precision_fix.model.finding import Action, Finding
 from precision_fix.model.target import TARGETS, Target
+from precision_fix.sources.python import parse
 from precision_fix.sources.text import decode
 
 #: Begins the line of the answer; `runtime.edits.helper` looks for it.
@@ -29,11 +30,14 @@ ANSWER = "precision-fix-edits:"
 
 @dataclass(frozen=True, slots=True)
 class Edited:
-    """A file that changes: its path, the digest of its bytes (SHA-256), and the text that is run in their place."""
+    """A file that changes: its path, the digest of its bytes (SHA-256), and the text that is run in their place, ""
+    where it stays. On the `real` lines it rounds to bfloat16 on purpose, or reads its bits: the runtime lets it.
+    """
 
     path: str
     before: str
     after: str
+    real: list[int]
 
 
 def answer(asked: Mapping[str, Any]) -> None:
@@ -43,7 +47,7 @@ def answer(asked: Mapping[str, Any]) -> None:
         found: dict[str, Any] = {"text": edited_text(asked["text"], target, stores=stores)}
     else:
         files = edited(Path(asked["top"]), target, stores=stores)
-        found = {"edited": [[each.path, each.before, each.after] for each in files]}
+        found = {"edited": [[each.path, each.before, each.after, each.real] for each in files]}
     sys.stdout.write(f"{ANSWER}{json.dumps(found)}\n")
 
 
@@ -55,11 +59,15 @@ def edited(top: Path, target: Target, *, stores: bool = False) -> Iterator[Edite
     found = scan(
         [top], target, with_text=True, project=Project(Settings()), suffixes=(".py",), prefixes=(), starts=False
     )
-    for file in found.changed:
+    for file in found.files:
+        if file.problem is not None:
+            continue
         before = decode(file.before, coding=True).text
-        after = _after(file, before, target, stores=stores)
-        if after != before:
-            yield Edited(file.path, hashlib.sha256(file.before).hexdigest(), after)
+        after = _after(file, before, target, stores=stores) if file.changes else before
+        real = _statements(before, [each.line for each in file.findings if each.code == _ROUNDS])
+        if after != before or real:
+            digest = hashlib.sha256(file.before).hexdigest()
+            yield Edited(file.path, digest, after if after != before else "", real)
 
 
 def edited_text(text: str, target: Target, *, stores: bool = False) -> str:
@@ -73,6 +81,26 @@ def _after(file: FileScan, before: str, target: Target, *, stores: bool) -> str:
         guards = {(each.line, each.column) for each in file.findings if _is_guard(each)}
         return widened(before, guards, target.dtype) if guards else before
     return leveled(before, decode(file.after, coding=True).text) if file.after else before
+
+
+#: The rule of what rounds to bfloat16 on purpose, or is read as bits.
+_ROUNDS = "PF005"
+
+
+def _statements(text: str, lines: list[int]) -> list[int]:
+    """All lines of the innermost statements that these lines stand in: a call may begin on another."""
+    found: set[int] = set()
+    spans = [(each.lineno, each.end_lineno or each.lineno) for each in _all_statements(text)] if lines else []
+    for line in lines:
+        around = [(last - first, first, last) for first, last in spans if first <= line <= last]
+        if around:
+            _, first, last = min(around)
+            found.update(range(first, last + 1))
+    return sorted(found)
+
+
+def _all_statements(text: str) -> Iterator[ast.stmt]:
+    return (node for node in ast.walk(parse(text)) if isinstance(node, ast.stmt))
 
 
 def _is_guard(finding: Finding) -> bool:

@@ -81,6 +81,10 @@ def dynamo_probe() -> Callable[[], bool]:
     return lambda: False
 
 
+#: By the name in a file's code, the lines that round to bfloat16 on purpose, or read its bits: they get the real one.
+REAL: dict[str, frozenset[int]] = {}
+
+
 class Swap:
     """`source` (torch.bfloat16) becomes `target` in the calls of all but those who pair a dtype with bytes.
 
@@ -109,11 +113,14 @@ class Swap:
             return self.active
         if not self.active or STORING.depth:
             return False
-        name = sys._getframe(depth).f_globals.get("__name__")
+        frame = sys._getframe(depth)
+        name = frame.f_globals.get("__name__")
         verdict = self._verdicts.get(name)
         if verdict is None:
             carries = self.stores and isinstance(name, str) and name.startswith(_CARRIERS)
             verdict = self._verdicts[name] = not (carries or is_by_the_byte(name))
+        if verdict and REAL:
+            return frame.f_lineno not in REAL.get(frame.f_code.co_filename, ())
         return verdict
 
     def wanted(self, dtype: torch.dtype, depth: int = 3) -> torch.dtype:

@@ -197,6 +197,20 @@ def main():
     assert all(part.dtype == torch.bfloat16 for part in parts)
     return torch.cat(parts).sum()
 """,
+    "bits.py": """
+import torch
+
+def bits(t):
+    b = t.detach().cpu().to(torch.bfloat16)
+    i = b.view(torch.int16)
+    return i
+
+def main():
+    rounded = torch.full((2,), 1.001).to(
+        torch.bfloat16
+    ).to(torch.float32)
+    return bits(torch.tensor([1.0, 2.5])), rounded, torch.ones(1).to(torch.bfloat16)
+""",
     "lines.py": """
 import inspect
 import torch

@@ -57,7 +57,7 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
-def nobody(top: str, to: str, *, stores: bool) -> list[tuple[str, str, str]]:
+def nobody(top: str, to: str, *, stores: bool) -> list[tuple[str, str, str, list[int]]]:
     raise AssertionError("the project is read again")
 
 
@@ -136,7 +136,7 @@ def test_nothing_is_taken_from_a_folder_that_others_may_write_in(
     kept.chmod(0o777)
     asked: list[str] = []
 
-    def ask(top: str, to: str, *, stores: bool) -> list[tuple[str, str, str]]:
+    def ask(top: str, to: str, *, stores: bool) -> list[tuple[str, str, str, list[int]]]:
         asked.append(top)
         return []
 

@@ -72,6 +72,9 @@ def disarm() -> None:
         hooks.take_off()
     _decide, _projects, _folder, _cells = None, None, "", None
     _problems.clear()
+    swap = sys.modules.get("precision_fix.runtime.swap")
+    if swap is not None:
+        swap.REAL.clear()
 
 
 def speaks(data: bytes) -> bool:

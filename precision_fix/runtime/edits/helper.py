@@ -28,13 +28,14 @@ answer(asked)
 """
 
 
-def edited(top: str, to: str, *, stores: bool) -> list[tuple[str, str, str]]:
-    """Of each file below a folder that changes: its path, the digest of its bytes, and the text to run instead.
+def edited(top: str, to: str, *, stores: bool) -> list[tuple[str, str, str, list[int]]]:
+    """Of each file below a folder that changes: its path, the digest of its bytes, the text to run instead, "" for its
+    own, and the lines that are to get the real bfloat16.
 
     Raises PrecisionFixError, in words that follow "NOT edited in memory: ".
     """
     answer = _ask(top=top, to=to, stores=stores)
-    return [(path, before, after) for path, before, after in answer["edited"]]
+    return [(path, before, after, real) for path, before, after, real in answer["edited"]]
 
 
 def edited_text(text: str, to: str, *, stores: bool) -> str:

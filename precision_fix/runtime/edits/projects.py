@@ -9,6 +9,7 @@ from types import CodeType
 from typing import TYPE_CHECKING
 
 from precision_fix.errors import PrecisionFixError
+from precision_fix.runtime import swap
 from precision_fix.runtime.edits import helper, hooks, prints
 from precision_fix.runtime.edits.shelf import Made, Shelf, digest
 
@@ -38,8 +39,10 @@ class Projects:
             if top is None:
                 return None
             project = self._project(top)
-            name = project.edited(os.path.realpath(path), data)
-            if name is None:
+            name, real = project.edited(os.path.realpath(path), data)
+            if real:
+                swap.REAL[path] = frozenset(real)
+            if not name:
                 return None
             code = project.shelf.code(name, path)
             hooks.show(path, partial(project.shelf.text, name))
@@ -71,8 +74,8 @@ class _Project:
     def is_too_large(self) -> bool:
         return self._files is None
 
-    def edited(self, path: str, data: bytes) -> str | None:
-        """The digest of the text that is run in the place of a file; None where it stays as it is."""
+    def edited(self, path: str, data: bytes) -> tuple[str, list[int]]:
+        """The digest of the text that is run in the place of a file, "" where it stays as it is; its real lines."""
         name = os.path.relpath(path, self.top).replace(os.sep, "/")
         made = self._made or self._up_to_date()
         if made.files.get(name) != prints.of(path) and self._read < _MOST_READ:
@@ -80,7 +83,7 @@ class _Project:
             self._files = prints.look(self.top)
             made = self._up_to_date()
         before, after = made.edited.get(name, ("", ""))
-        return after if after and before == digest(data) else None
+        return (after, made.real.get(name, [])) if before == digest(data) else ("", [])
 
     def _up_to_date(self) -> Made:
         if self._files is None:
@@ -99,10 +102,15 @@ class _Project:
         self._made = Made(files)  # what fails once is not tried for each module
         texts: dict[str, str] = {}
         edited: dict[str, list[str]] = {}
-        for path, before, after in helper.edited(self.top, self._target, stores=self._stores):
-            name = digest(after.encode("utf-8", "surrogatepass"))
-            texts[name] = after
-            edited[os.path.relpath(path, self.top).replace(os.sep, "/")] = [before, name]
-        made = Made(files, edited)
+        real: dict[str, list[int]] = {}
+        for path, before, after, lines in helper.edited(self.top, self._target, stores=self._stores):
+            name = digest(after.encode("utf-8", "surrogatepass")) if after else ""
+            if name:
+                texts[name] = after
+            file = os.path.relpath(path, self.top).replace(os.sep, "/")
+            edited[file] = [before, name]
+            if lines:
+                real[file] = lines
+        made = Made(files, edited, real)
         self.shelf.keep(made, texts)
         return made

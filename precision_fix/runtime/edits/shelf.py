@@ -42,10 +42,14 @@ def digest(data: bytes) -> str:
 
 @dataclass(slots=True)
 class Made:
-    """What was made of a project: the state it was in, and of each file that changes the digests before and after."""
+    """What was made of a project: the state it was in, and of each file that changes the digests before and after.
+
+    The second is "" where the text stays and only some lines are `real` (see `engine.in_memory`).
+    """
 
     files: Prints = field(default_factory=dict)
     edited: dict[str, list[str]] = field(default_factory=dict)
+    real: dict[str, list[int]] = field(default_factory=dict)
 
 
 class Shelf:
