@@ -62,7 +62,7 @@ def run_program(
         sys.path[0:1] = [str(Path.cwd())]
         _check_module(argv[0])
     sys.argv = list(argv)
-    from precision_fix.runtime import arm, edits, gate
+    from precision_fix.runtime import arm, child, edits, gate
     from precision_fix.runtime.audit import Audit
     from precision_fix.runtime.edits import where
 
@@ -72,6 +72,8 @@ def run_program(
     if os.environ.get(_TORCH_AUTOLOAD) == "0":
         del os.environ[_TORCH_AUTOLOAD]
     arm()
+    if edits.is_wanted(os.environ):
+        child.follow()
     if seen is not None:
         _watch_when_torch_is_there(seen)
     code = _execute(argv, module)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from precision_fix.model.vocabulary.needles import ELSEWHERE
+from precision_fix.runtime import child
 from precision_fix.runtime.edits import SPEAKS
 from precision_fix.sources import PYTHON
 from tests.runtime.small_programs import ALL, PROGRAMS
@@ -153,3 +154,51 @@ def test_guards_let_stored_weights_and_what_is_computed_pass(tmp_path: Path, sto
     words = ("-m", "precision_fix", "run", "--storage", storage, "main.py")
     done = python(*words, cwd=tmp_path)
     assert done.stdout == f"torch.float32 torch.{weights}\n", done.stderr
+
+
+LAUNCHER = """\
+import subprocess, sys
+script = [sys.executable, "-u", "-W", "ignore", "train.py", "--lr", "1"]
+module = (sys.executable, "-m", "train", "x y")
+for command in (script, module):
+    print(subprocess.run(command, capture_output=True, text=True, check=True).stdout, end="")
+print(subprocess.check_output([sys.executable, "-c", "print(1)"]).decode(), end="")
+"""
+TRAIN = """\
+import sys
+import torch
+x = torch.full((1,), 0.1).to(torch.bfloat16)
+assert x.dtype == torch.bfloat16
+print(x.item(), sys.argv[1:], __name__, sys.path[0] in ("", sys.argv[0].rpartition("/")[0]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "at"),
+    [
+        (["-u", "train.py", "-m", "x"], 1),
+        (["-X", "utf8", "-W", "ignore", "-m", "train"], 4),
+        (["-c", "print()", "a.py"], None),
+        (["--version"], None),
+        (["-"], None),
+        (["train.sh"], None),
+        ([str(REPOSITORY / "precision_fix" / "gpu" / "torch_helper.py")], None),
+    ],
+)
+def test_which_commands_are_led_through(words: list[str], at: int | None) -> None:
+    led = [*words[:at], child.__file__, *words[at:]] if at is not None else words
+    assert child.through_here([sys.executable, *words]) == [sys.executable, *led]
+    assert child.through_here((sys.executable, *words)) == (sys.executable, *led)
+    assert child.through_here(["bash", *words]) == ["bash", *words]
+
+
+def test_the_file_that_a_launcher_starts_is_edited_too(tmp_path: Path) -> None:
+    project(tmp_path, {"launcher.py": LAUNCHER, "train.py": TRAIN})
+    done = python("-m", "precision_fix", "run", "launcher.py", cwd=tmp_path)
+    value = 0.10000000149011612
+    lines = done.stdout.splitlines()
+    assert [line.rpartition(" ")[0] for line in lines[:2]] == [
+        f"{value} ['--lr', '1'] __main__",
+        f"{value} ['x y'] __main__",
+    ], done.stderr
+    assert lines[2] == "1"
