@@ -14,7 +14,7 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folders of the user who runs the tests are left alone: journals get a key of their own, edits a cache."""
     place = tmp_path_factory.mktemp("state")
     os.environ["XDG_STATE_HOME"] = str(place)
-    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+    os.environ["XDG_CACHE_HOME"] = str(place / "cache")
     return place
 
 

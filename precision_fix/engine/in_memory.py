@@ -57,7 +57,14 @@ def edited(top: Path, target: Target, *, stores: bool = False) -> Iterator[Edite
     With `stores` only guards do, which let both dtypes pass: what the program wants in bfloat16 must be seen.
     """
     found = scan(
-        [top], target, with_text=True, project=Project(Settings()), suffixes=(".py",), prefixes=(), starts=False
+        [top],
+        target,
+        with_text=True,
+        project=Project(Settings()),
+        suffixes=(".py",),
+        prefixes=(),
+        starts=False,
+        recalls=True,
     )
     for file in found.files:
         if file.problem is not None:

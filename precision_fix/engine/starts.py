@@ -153,7 +153,7 @@ class _Tree:
         if started is None or not _selection(found).takes(started.finding.code):
             return False
         file = self._file(found, data)
-        file.findings.insert(0, started.finding)
+        file.findings = [started.finding, *file.findings]
         if self._with_text and started.splices:
             file.after = source.encode(spliced(text, started.splices))
         return bool(started.splices)

@@ -31,6 +31,8 @@ class Kind(Enum):
     PACKAGE = auto()
     LAUNCH = auto()
     BROUGHT = auto()
+    REFUSAL = auto()
+    """float32, in a guard that refuses it."""
 
 
 _OF_DTYPES = frozenset({Kind.DTYPE, Kind.METHOD, Kind.TENSOR_TYPE})

@@ -9,6 +9,7 @@ from pathlib import PurePath
 
 from precision_fix.model.brought import brought
 from precision_fix.model.context import receiver
+from precision_fix.model.guard import refused
 from precision_fix.model.module import Module, remembered
 from precision_fix.model.scope import Scope
 from precision_fix.model.setting import plain
@@ -29,6 +30,7 @@ def sites(module: Module) -> Iterator[Site]:
     yield from _flags(module)
     yield from _attention(module)
     yield from brought(module)
+    yield from _refusals(module)
 
 
 def _dtypes(module: Module) -> Iterator[Site]:
@@ -192,6 +194,14 @@ def _flag_by_string(module: Module, constant: ast.Constant) -> Iterator[Site]:
                     yield Site(module, Kind.FLAG, constant, repr(name), keyword.value)
         elif called(above) in ("setdefault", "setattr") and above.args[-1] is not constant:
             yield Site(module, Kind.FLAG, constant, repr(name), above.args[-1])
+
+
+def _refusals(module: Module) -> Iterator[Site]:
+    for attr in ("float", "float32"):
+        for node in module.names.attributes.get(attr, ()):
+            compare = module.parent(node)
+            if isinstance(compare, ast.Compare) and refused(module, compare) is node:
+                yield Site(module, Kind.REFUSAL, node, ast.unparse(node))
 
 
 def _attention(module: Module) -> Iterator[Site]:

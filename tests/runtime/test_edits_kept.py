@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import linecache
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from precision_fix import caches
 from precision_fix.engine.in_memory import leveled
 from precision_fix.engine.widened import widened
 from precision_fix.runtime import edits, gate
-from precision_fix.runtime.edits import helper, prints, shelf
+from precision_fix.runtime.edits import helper, prints
 from precision_fix.runtime.edits.where import Where
 
 CAST = "import torch\n\n\ndef cast(x):\n    return x.to(torch.bfloat16)\n"
@@ -169,7 +169,7 @@ def test_what_is_not_used_any_more_is_not_kept(armed: Path, tmp_path: Path) -> N
 def test_with_no_folder_to_keep_it_in_a_project_is_read_all_the_same(
     armed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shelf, "_folder", lambda: None)
+    monkeypatch.setattr(caches, "folder_of", lambda kind: None)
     again(armed)
     assert "float32" in names(write(armed / "a.py", CAST))
 
@@ -239,12 +239,3 @@ def test_guards_are_widened(before: str, after: str) -> None:
     place = before.count("\n") + 1, line.index("torch.bfloat16") + 1
     assert widened(before, {place}, "float32") == after
     assert widened(before, set(), "float32") == before
-
-
-def test_the_folder_for_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
-    monkeypatch.setenv("HOME", "/home/me")
-    if sys.platform == "linux":
-        assert shelf._folder() == "/home/me/.cache/precision-fix"
-    monkeypatch.setenv("XDG_CACHE_HOME", os.sep + "there")
-    assert shelf._folder() == str(Path(os.sep, "there", "precision-fix"))

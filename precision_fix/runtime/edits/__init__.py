@@ -28,6 +28,7 @@ SPEAKS = (
     *(b"bfloat16", b"bf16", b"BFloat16", b"BF16", b"BFLOAT_16"),
     *(b'"flash_attention_', b"'flash_attention_", b'"kernels-community/', b"'kernels-community/"),
     *(b"use_flash_att", b"from flash_attn", b"import flash_attn"),
+    *(b"dtype != torch.float", b"dtype is not torch.float"),
 )
 _VARIABLE = "PRECISION_FIX_EDITS"
 

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 
 #: Of each file, by its path below the top: its size in bytes, and when it was changed, in nanoseconds.
 Prints = dict[str, list[int]]
@@ -70,13 +69,3 @@ def of(path: str) -> list[int] | None:
     except OSError:
         return None
     return [status.st_size, status.st_mtime_ns]
-
-
-def of_package() -> Iterator[str]:
-    """What tells one state of this package from another: its rules decide what is made of a file."""
-    from precision_fix import __version__
-
-    yield __version__
-    package = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))  # noqa: PTH120
-    for name, print_ in sorted((look(package) or {}).items()):
-        yield f"{name} {print_[0]} {print_[1]}"

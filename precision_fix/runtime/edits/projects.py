@@ -8,10 +8,12 @@ from functools import partial
 from types import CodeType
 from typing import TYPE_CHECKING
 
+from precision_fix import caches
+from precision_fix.caches import digest
 from precision_fix.errors import PrecisionFixError
 from precision_fix.runtime import swap
 from precision_fix.runtime.edits import helper, hooks, prints
-from precision_fix.runtime.edits.shelf import Made, Shelf, digest
+from precision_fix.runtime.edits.shelf import Made, Shelf
 
 if TYPE_CHECKING:
     from precision_fix.runtime.edits.where import Where
@@ -65,7 +67,7 @@ class _Project:
         self.top = top
         self._target = target
         self._stores = stores
-        state = digest("\n".join(prints.of_package()).encode())
+        state = digest("\n".join(sorted(caches.of_package())).encode())
         self.shelf = Shelf("\n".join((top, target, str(stores), state)))
         self._files = prints.look(top)
         self._made: Made | None = None

@@ -1,31 +1,24 @@
-"""Where edited texts are kept between two starts of a program: in a folder of the user's own, never in the tree.
+"""Where edited texts are kept between two starts of a program: in the user's cache folder (`precision_fix.caches`).
 
-    $XDG_CACHE_HOME/precision-fix           where that is set, on every system
-    ~/.cache/precision-fix                  on Linux and other Unix systems
-    ~/Library/Caches/precision-fix          on macOS
-    %LOCALAPPDATA%\\precision-fix\\cache      on Windows
-
-What lies there is run. So the folder belongs to this user, nobody else may write in it, and no link in it is followed;
-where that is not so, nothing is kept, and each start reads the project anew.
+What lies there is run. Where that folder is not this user's alone, nothing is kept: each start reads the project anew.
 """
 
 # As the program starts, pathlib may not be there yet.
-# ruff: noqa: PTH102, PTH103, PTH105, PTH106, PTH108, PTH110, PTH111, PTH117, PTH118, PTH120
+# ruff: noqa: PTH106, PTH108, PTH110, PTH118, PTH120
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import marshal
 import os
-import stat
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from types import CodeType
 
-from precision_fix import door
+from precision_fix import caches, door
+from precision_fix.caches import digest
 from precision_fix.errors import PrecisionFixError
 from precision_fix.runtime.edits.prints import Prints
 
@@ -34,10 +27,6 @@ _MOST_BYTES = 64 << 20
 _MOST_SECONDS = 60 * 24 * 3600
 _PATIENCE = 300.0
 _TICK = 0.05
-
-
-def digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
 
 
 @dataclass(slots=True)
@@ -57,9 +46,7 @@ class Shelf:
 
     def __init__(self, key: str) -> None:
         self._texts: dict[str, str] = {}
-        top = _folder()
-        folder = os.path.join(top, "edits", digest(key.encode())[:32]) if top is not None else ""
-        self._folder = folder if folder and _is_own(top, folder) else ""
+        self._folder = caches.folder_of(os.path.join("edits", digest(key.encode())[:32])) or ""
 
     def load(self) -> Made | None:
         """What was kept last; None where there is nothing, or nothing that can be believed."""
@@ -80,8 +67,8 @@ class Shelf:
             return
         with contextlib.suppress(OSError):
             for name, text in texts.items():
-                self._put(f"{name}.py", text.encode("utf-8", "surrogatepass"))
-            self._put("made.json", json.dumps(asdict(made)).encode())
+                caches.put(self._at(f"{name}.py"), text.encode("utf-8", "surrogatepass"))
+            caches.put(self._at("made.json"), json.dumps(asdict(made)).encode())
             wanted = {after for _, after in made.edited.values()}
             for name in os.listdir(self._folder):
                 if name not in ("made.json", "lock") and name.partition(".")[0].partition("-")[0] not in wanted:
@@ -110,7 +97,7 @@ class Shelf:
         code = compile(self.text(name), path, "exec", dont_inherit=True)
         if self._folder:
             with contextlib.suppress(OSError):
-                self._put(compiled, marshal.dumps(code))
+                caches.put(self._at(compiled), marshal.dumps(code))
         return code
 
     @contextlib.contextmanager
@@ -146,48 +133,6 @@ class Shelf:
 
     def _at(self, name: str) -> str:
         return os.path.join(self._folder, name)
-
-    def _put(self, name: str, data: bytes) -> None:
-        """Write a file that appears whole or not at all."""
-        temporary = self._at(f"{os.urandom(8).hex()}.tmp")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-            os.replace(temporary, self._at(name))
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-            raise
-
-
-def _folder() -> str | None:
-    """The folder of the user's caches; None where nothing says so."""
-    cache = os.environ.get("XDG_CACHE_HOME", "")
-    if not os.path.isabs(cache):  # to be ignored then, says the specification
-        if sys.platform == "win32":
-            cache = os.environ.get("LOCALAPPDATA", "")
-            return os.path.join(cache, "precision-fix", "cache") if cache else None
-        cache = os.path.expanduser("~/Library/Caches" if sys.platform == "darwin" else "~/.cache")
-    return os.path.join(cache, "precision-fix") if os.path.isabs(cache) else None
-
-
-def _is_own(top: str | None, folder: str) -> bool:
-    """Make a folder below that of the caches; whether each on the way is this user's, and no other may write in it."""
-    assert top is not None
-    try:
-        os.makedirs(os.path.dirname(top), exist_ok=True)
-        for each in (top, os.path.join(top, "edits"), folder):
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(each, 0o700)
-            status = os.lstat(each)
-            if not stat.S_ISDIR(status.st_mode):
-                return False
-            if sys.platform != "win32" and (status.st_uid != os.geteuid() or status.st_mode & 0o022):
-                return False
-    except OSError:
-        return False
-    return True
 
 
 def _forget_old(folder: str) -> None:
