@@ -29,13 +29,14 @@ __all__ = ["FileScan", "Scan", "scan", "scan_bytes", "scan_text", "settle", "wit
 
 if TYPE_CHECKING:
     from precision_fix.engine.settings import Project
+    from precision_fix.engine.starts import Launch
 
 
 @dataclass(slots=True)
 class Scan:
     """A whole run: the files in which there was something to say, by path, and how many were looked at.
 
-    `hidden` has what was left out though it speaks of bfloat16.
+    `hidden` has what was left out though it speaks of bfloat16, `starts` how programs of these trees are started.
     """
 
     target: Target
@@ -43,6 +44,7 @@ class Scan:
     problems: list[Problem] = field(default_factory=list)
     looked_at: int = 0
     hidden: list[Hidden] = field(default_factory=list)
+    starts: list[Launch] = field(default_factory=list)
 
     @property
     def findings(self) -> Iterator[Finding]:
@@ -61,13 +63,17 @@ def scan(
     with_text: bool,
     progress: Callable[[int, int], None] | None = None,
     project: Project | None = None,
+    suffixes: tuple[str, ...] = SUFFIXES,
+    prefixes: tuple[str, ...] = PREFIXES,
+    starts: bool = True,
     recalls: bool = False,
 ) -> Scan:
     """Scan files and directories. Nothing is written; what cannot be read or parsed is among the problems.
 
     `with_text` keeps the bytes and renders the edited ones as well; `progress` is told how many files are done, out of
     how many; `project` has the settings, without which every rule counts in every file. With `recalls` what the last
-    run found counts where nothing has changed, and this one is kept for the next.
+    run found counts where nothing has changed, and this one is kept for the next. In directories the files are looked
+    at whose names end in `suffixes` or begin with `prefixes`. `starts` has programs import the runtime that need it.
     """
     result, left_out = Scan(target), LeftOut()
     forget()
@@ -75,8 +81,8 @@ def scan(
     found = list(
         walk(
             paths,
-            SUFFIXES,
-            PREFIXES,
+            suffixes,
+            prefixes,
             problems=result.problems,
             scopes=project,
             extend_exclude=project.options.extend_exclude if project is not None else (),
@@ -99,6 +105,10 @@ def scan(
                     file.tree = file.path if each.explicit else each.root
                     result.files.append(file)
         settle(result, by_path, with_text=with_text)
+        if starts and any(file.changes or any(each.runtime for each in file.findings) for file in result.files):
+            from precision_fix.engine import starts as programs
+
+            programs.add(result, by_path, with_text=with_text)
     result.hidden = left_out.told()
     result.files.sort(key=lambda file: file.path)
     result.problems += [file.problem for file in result.files if file.problem is not None]

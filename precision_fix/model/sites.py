@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import PurePath
 
+from precision_fix.model.brought import brought
 from precision_fix.model.context import receiver
 from precision_fix.model.guard import refused
 from precision_fix.model.module import Module, remembered
@@ -28,6 +29,7 @@ def sites(module: Module) -> Iterator[Site]:
     yield from _words(module)
     yield from _flags(module)
     yield from _attention(module)
+    yield from brought(module)
     yield from _refusals(module)
 
 

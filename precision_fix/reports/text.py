@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 from precision_fix.model.finding import Finding
 from precision_fix.model.problem import as_line, count, shown
-from precision_fix.model.programs import program_in
 from precision_fix.model.rule import Stage
 from precision_fix.reports.paste import all_pasted, pasted
 from precision_fix.reports.run import Run, in_short
@@ -120,18 +120,22 @@ class _Report:
             self._add()
 
     def _runtime(self) -> None:
-        """Where something is decided only while the program runs, how to start it."""
-        left = [finding for finding in self.run.manual if finding.runtime]
-        if left:
-            program = program_in(self.run.paths)
-            places = "1 place is" if len(left) == 1 else f"{len(left)} places are"
-            if program is None:
-                self._add(
-                    f"{places} decided while the program runs: start it with `precision-fix run`, which sees them."
-                )
-                return
-            self._add(f"{places} decided while the program runs. Start it so, and that is taken care of:")
-            self._add(f"    precision-fix run {pasted(program)}")
+        """Where something is decided only while a program runs, how to start it."""
+        started = [path for launch in self.run.scan.starts for path in launch.started]
+        if started:
+            programs = shown(started[0]) if len(started) == 1 else f"{len(started)} programs"
+            start = "starts" if len(started) == 1 else "start"
+            self._add(f"{programs} {start} with the runtime now, for what is decided while {_IT[len(started) > 1]}.")
+        for launch in self.run.scan.starts:
+            if not launch.left or launch.is_node_pack:
+                continue
+            places = "1 place is" if launch.left == 1 else f"{launch.left} places are"
+            if launch.program:
+                self._add(f"{places} decided while the program runs. Start it so, and that is taken care of:")
+                self._add(f"    precision-fix run {pasted(Path(launch.program))}")
+            else:
+                where = f"{places} decided while {shown(launch.tree)} is used"
+                self._add(f"{where}: put `import precision_fix.auto` first in the program that uses it.")
 
     def _by_rule(self, findings: list[Finding]) -> None:
         for code, number in sorted(Counter(finding.code for finding in findings).items()):
@@ -166,7 +170,12 @@ class _Report:
             done = len(run.written.changed) if run.written else 0
             self._add(f"{looked}: {places} found, {count(done, 'file')} changed.", "bold green")
             self._runtime()
+            if run.memory:
+                self._add(f"{run.memory}.")
             self._add(f"Take it back with: precision-fix undo {all_pasted(run.paths)}")
+
+
+_IT = ("it runs", "they run")
 
 
 def _title(kept: Finding) -> str:

@@ -14,6 +14,7 @@ from functools import cache
 from precision_fix.model import hearing, newlines
 from precision_fix.model.around import ALONE, Around
 from precision_fix.model.blocks import Blocks, NotApart, long_strings, occurrences, parsed
+from precision_fix.model.brought import calls as brought
 from precision_fix.model.edit import Edit
 from precision_fix.model.finding import Action, Finding, manual
 from precision_fix.model.hearing import SILENT, Hearing, heard
@@ -65,6 +66,7 @@ def analyse(
         hits.update(occurrences(text, FLASH))
     if not hits:
         return Analysis(unused_keeps=keeps.unused)
+    hits |= brought(text)
     try:
         module, answers, silent = _understand(path, text, hits, target, around)
     except TooMuch:
@@ -76,6 +78,10 @@ def analyse(
         finding = Finding(path, *_Places(module).of(site), "", Action.KEEP, site.token, SILENT)
         analysis.unanswered.append(heard(finding, _heard(site)))
     analysis.unused_keeps = keeps.unused
+    if around is ALONE and not blocks:
+        from precision_fix.sources import start_line
+
+        start_line.alone(analysis, path, text, selection)
     if around is ALONE:
         module.release()
     return analysis
