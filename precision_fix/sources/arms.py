@@ -61,9 +61,7 @@ def _branches(end: End, word: str | None) -> _Taken | None:
     if not isinstance(above, ast.If | ast.IfExp) or above.test is not node:
         return None
     then, otherwise = _body(above.body), _body(above.orelse)
-    if isinstance(above, ast.If) and len(otherwise) == 1 and isinstance(otherwise[0], ast.If):
-        otherwise = []  # an `elif` asks for float16 by itself
-    return (module, then, otherwise) if is_on else (module, otherwise, then)
+    return (module, then, _last(otherwise)) if is_on else (module, otherwise, _last(then))
 
 
 def _test(node: ast.AST, word: str | None) -> ast.AST | None:
@@ -75,6 +73,13 @@ def _test(node: ast.AST, word: str | None) -> ast.AST | None:
 
 def _body(part: ast.expr | list[ast.stmt]) -> list[ast.AST]:
     return [*part] if isinstance(part, list) else [part]
+
+
+def _last(otherwise: list[ast.AST]) -> list[ast.AST]:
+    """What is taken in the end: an `elif` asks for float16 by itself."""
+    while len(otherwise) == 1 and isinstance(otherwise[0], ast.If | ast.IfExp):
+        otherwise = _body(otherwise[0].orelse)
+    return otherwise
 
 
 def _asks(test: ast.Compare, word: str) -> bool:
@@ -115,10 +120,13 @@ def _says(module: Module, node: ast.AST) -> str | None:
 
 
 def refuses_off(end: End, given: Collection[str]) -> bool:
-    """`assert args.bf16`, `if not args.bf16: raise ...`: by itself, or under a test of what is `given` besides."""
-    return _stops_without(end) and all(
-        not names or not names.isdisjoint(given) for names in _asked_around(end.module, end.node)
-    )
+    """`assert args.bf16`, `if not args.bf16: raise ...`, where that applies."""
+    return _stops_without(end) and applies(end, given)
+
+
+def applies(end: End, given: Collection[str]) -> bool:
+    """Whether a guard stands by itself, or under tests of what is `given` besides: `if args.fp8: assert ...`."""
+    return all(not names or not names.isdisjoint(given) for names in _asked_around(end.module, end.node))
 
 
 def _asked_around(module: Module, node: ast.AST) -> Iterator[set[str]]:
@@ -128,6 +136,7 @@ def _asked_around(module: Module, node: ast.AST) -> Iterator[set[str]]:
         if isinstance(above, ast.If):
             walked = [*ast.walk(above.test)]
             names = {each.attr for each in walked if isinstance(each, ast.Attribute)}
+            names |= {each.id for each in walked if isinstance(each, ast.Name)}
             yield names | {str(each.value) for each in walked if isinstance(each, ast.Constant)}
 
 

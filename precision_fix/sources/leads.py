@@ -31,7 +31,7 @@ from precision_fix.model.readers import answer as of_library
 from precision_fix.model.readings import common_word
 from precision_fix.model.setting import Form, Setting
 from precision_fix.model.vocabulary import precision
-from precision_fix.sources.arms import Arm, arm_of, refuses_off
+from precision_fix.sources.arms import Arm, applies, arm_of, refuses_off
 
 _Answer = TypeVar("_Answer")
 # Another reader than those that are seen may take the value there.
@@ -100,8 +100,9 @@ def _word(setting: Setting, verdict: Verdict, new: str | None, anybody: bool) ->
     if refused is not None and readers.sure:
         if readers.leads and readers.beyond is None:
             return _stays(readers, f"{_takes(refused)} ({_where(refused)})")
-        why = f"{_takes(refused)} ({_where(refused)}): change both"
-        return replace(manual(why), part=Part.HOLDS, moves_with=readers.places)
+        asked = manual(f"{_takes(refused)} ({_where(refused)}): change both")
+        holds = applies(refused, _given(setting))
+        return replace(asked, part=Part.HOLDS, moves_with=readers.places) if holds else asked
     if not anybody and verdict.action is Action.REWRITE:
         return _of_library(readers, verdict)
     known = common_word(str(setting.value), readers.ends, setting.target) if readers.sure else None
@@ -150,8 +151,7 @@ def _switch(setting: Setting, verdict: Verdict) -> Verdict:
     readers = _known(setting, False)
     if readers is None or not readers.ends or not readers.sure:
         return verdict
-    given = {name for name in setting.document.mapping(setting.keys[:-1]) if name != setting.name}
-    refused = next((end for end in readers.ends if refuses_off(end, given)), None)
+    refused = next((end for end in readers.ends if refuses_off(end, _given(setting))), None)
     falls = next((arm for arm in readers.leads if arm.else_half), None)
     if refused is not None:
         why = f"the program stops without it ({_where(refused)})"
@@ -162,9 +162,17 @@ def _switch(setting: Setting, verdict: Verdict) -> Verdict:
     alone = readers.beyond is None and not _may_be_librarys(setting)
     if readers.leads and alone and (why or verdict.action is Action.MANUAL):
         return _stays(readers, why)
-    if why:
-        return replace(manual(f"{why}: change both"), part=Part.HOLDS, moves_with=readers.places)
-    return verdict
+    if not why:
+        return verdict
+    # What one line asks for besides says nothing of the others, for which the arms are as well.
+    always = falls is not None or (refused is not None and refuses_off(refused, ()))
+    asked = manual(f"{why}: change both")
+    return replace(asked, part=Part.HOLDS, moves_with=readers.places) if always else asked
+
+
+def _given(setting: Setting) -> set[str]:
+    """The other names that are given a value beside a setting."""
+    return {name for name in setting.document.mapping(setting.keys[:-1]) if name != setting.name}
 
 
 def _may_be_librarys(setting: Setting) -> bool:

@@ -100,6 +100,15 @@ def test_a_variable_of_the_environment(tmp_path: Path, file: str, reads: str, he
     assert said(found, Action.MANUAL) == ([f"{file}:1", "work.py:7"] if held else [])
 
 
+def test_a_guard_that_only_some_lines_come_to_holds_no_arm(tmp_path: Path) -> None:
+    arm = "import torch, engine\ndef go(x, config):\n    if config.fp8:\n"
+    arm += "        assert config.compute_kind in ('bf16', 'fp16')\n    engine.start(config.compute_kind)\n"
+    arm += ARM.partition("\n")[2].partition("\n")[2]
+    after, found = patched(tmp_path, program(arm, "run.sh"))
+    assert after["work.py"] == arm.replace("bfloat16", "float32")
+    assert said(found, Action.MANUAL) == ["run.sh:1"]
+
+
 SWITCH = {"c.yaml": "use_bf16: true\n", "run.sh": "python main.py --use_bf16\n"}
 OPTION = "import argparse\np = argparse.ArgumentParser()\np.add_argument('--use_bf16', action='store_true')\n"
 
@@ -112,6 +121,8 @@ OPTION = "import argparse\np = argparse.ArgumentParser()\np.add_argument('--use_
         ("d = torch.float16 if not args.use_bf16 else torch.bfloat16", True),
         ("assert args.use_bf16\nx = torch.ones(1)\nif args.use_bf16:\n    x = x.bfloat16()", True),
         ("d = torch.bfloat16 if args.use_bf16 else torch.float32", False),
+        ("d = torch.bfloat16 if args.use_bf16 else torch.float16 if args.fp16 else torch.float32", False),
+        ("d = torch.bfloat16 if args.use_bf16 else torch.float32 if args.fp32 else torch.float16", True),
         ("if args.grouped:\n    assert args.use_bf16\nif args.use_bf16:\n    x = x.bfloat16()", False),
         ("if args.use_bf16:\n    d = torch.bfloat16\nelif args.fp16:\n    d = torch.float16", False),
     ],
