@@ -70,6 +70,13 @@ def test_what_the_value_reaches() -> None:
     assert "line 4: sets the precision of what is created, cast or computed (a guess" in text
 
 
+def test_what_the_value_reaches_in_another_file() -> None:
+    Path("layer.py").write_text("from a import KIND\ndef f(raw):\n    return raw.view(KIND)\n")
+    text = told("import torch\nKIND = torch.bfloat16\n", "a.py:2")
+    assert "layer.py, line 3: says how stored bytes are read" in text
+    assert "PF401 leaves it as it is" in text, "what a run says of it"
+
+
 def test_a_value_that_leaves_the_file_is_said_to() -> None:
     text = told("import torch\ndef f():\n    return torch.bfloat16\n", "a.py:3")
     assert "is returned to callers outside of the file" in text and "is not followed" in text

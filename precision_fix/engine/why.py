@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from precision_fix.engine.scan import around_of
 from precision_fix.engine.settings import Project
 from precision_fix.errors import PrecisionFixError
 from precision_fix.model.finding import Finding
 from precision_fix.model.hearing import listening
+from precision_fix.model.moves import NOTHING_MOVES
+from precision_fix.model.moves import left as groups_left
 from precision_fix.model.problem import Problem, reason
 from precision_fix.model.selection import Selection
 from precision_fix.model.target import Target
 from precision_fix.sources import forget, format_of_named
-from precision_fix.sources.analysis import Unparsable
+from precision_fix.sources.analysis import Analysis, Left, Unparsable
 from precision_fix.sources.text import Undecodable, decode
 
 _END = re.compile(r"\r\n|\r|\n")
@@ -79,13 +82,26 @@ def _findings(line: Line, target: Target) -> list[Finding]:
     if format_ is None:
         raise PrecisionFixError(str(Problem(path, "is no kind of file that is read")))
     forget()
+    analyse = format_.source().analyse
     try:
         text = decode(data, coding=path.endswith((".py", ".pyw", ".pyi"))).text
         last = len(_END.findall(text)) + (not text.endswith(("\r", "\n")))
         if line.number > last:
             raise PrecisionFixError(str(Problem(path, f"has no line {line.number}: it ends with line {last}")))
+        around_of.cache_clear()
+        around = around_of(str(Path(path).resolve().parent), target)
         with listening():
-            found = format_.source().analyse(path, text, target)
+            found = analyse(path, text, target, around=around)
+            left = _left(found)
+            if left:
+                found = analyse(path, text, target, around=around, left=left)
     except (Undecodable, Unparsable) as error:
         raise PrecisionFixError(str(Problem(path, str(error)))) from None
     return [*found.findings, *found.unanswered]
+
+
+def _left(found: Analysis) -> Left:
+    """What other places of the file hold back. Whether a guard's tensor changes elsewhere shows a whole run alone."""
+    own = {move.place for move in found.moves}
+    moves = [replace(move, moves_with=tuple(own.intersection(move.moves_with))) for move in found.moves]
+    return {(at.line, at.column): why for at, why in groups_left(moves).items() if why != NOTHING_MOVES}

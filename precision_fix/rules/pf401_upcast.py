@@ -70,8 +70,11 @@ def _is_from_buffer(call: ast.Call) -> bool:
 
 
 def _is_plain_value(module: Module, call: ast.Call) -> bool:
-    """Returned, or given to one name that nothing writes into and no call receives."""
+    """Returned, be it in another shape, or given to one name that nothing writes into and no call receives."""
     above = module.parent(call)
+    if isinstance(above, ast.Attribute) and above.attr in _VIEWS:
+        outer = module.parent(above)
+        return isinstance(outer, ast.Call) and outer.func is above and _is_plain_value(module, outer)
     if isinstance(above, ast.Return):
         return True
     if not (isinstance(above, ast.Assign) and len(above.targets) == 1 and isinstance(above.targets[0], ast.Name)):
