@@ -24,14 +24,18 @@ CHUNK = 48
 
 
 def run(
-    items: Sequence[T], one: Callable[[T], R | None], lost: Callable[[T, str], R], workers: int
+    items: Sequence[T],
+    one: Callable[[T], R | None],
+    lost: Callable[[T, str], R],
+    workers: int,
+    chunk: int = CHUNK,
 ) -> Iterator[tuple[int, list[R]]]:
     """Do something to each item, and give what came of it as it comes: how many items were done, and their results.
 
     `one` is a function of a module, which must not raise; where it gives None there is nothing to say. `lost` makes the
     result of an item that ends each process that works on it.
     """
-    pool = _Pool(items, one, lost, workers)
+    pool = _Pool(items, one, lost, workers, chunk)
     try:
         yield from pool.results()
     finally:
@@ -40,11 +44,11 @@ def run(
 
 class _Pool(Generic[T, R]):
     def __init__(
-        self, items: Sequence[T], one: Callable[[T], R | None], lost: Callable[[T, str], R], workers: int
+        self, items: Sequence[T], one: Callable[[T], R | None], lost: Callable[[T, str], R], workers: int, chunk: int
     ) -> None:
         self._one = one
         self._lost = lost
-        self._left = deque(items[i : i + CHUNK] for i in range(0, len(items), CHUNK))
+        self._left = deque(items[i : i + chunk] for i in range(0, len(items), chunk))
         self._jobs = len(self._left)
         self._done: queue.SimpleQueue[tuple[int, list[R]] | BaseException] = queue.SimpleQueue()
         self._closed = threading.Event()

@@ -8,11 +8,12 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from precision_fix import door
+from precision_fix.engine import surroundings
 from precision_fix.engine.guard import problem_of
 from precision_fix.engine.hidden import Hidden, LeftOut, judged
 from precision_fix.engine.render import CannotEdit, render
@@ -32,9 +33,13 @@ from precision_fix.sources.walk import Found, walk
 if TYPE_CHECKING:
     from precision_fix.engine.settings import Project
 
-# Below this many files a second process costs more than it saves.
+# Below this many files a second process costs more than it saves, to read them and to judge them.
 _WORTH_A_POOL = 600
+_WORTH_A_POOL_TO_JUDGE = 64
 _CHUNK = 48
+
+
+_R = TypeVar("_R")
 
 
 @dataclass(slots=True)
@@ -98,7 +103,7 @@ def scan(
     """
     result, left_out = Scan(target), LeftOut()
     forget()
-    around_of.cache_clear()
+    surroundings.forget()
     found = list(
         walk(
             paths,
@@ -114,16 +119,17 @@ def scan(
     result.looked_at = len(found)
     by_path = {each.path: each for each in found}
     done = 0
-    for chunk, files in _scan_all(found, target, with_text):
-        done += chunk
-        if progress is not None:
-            progress(done, len(found))
-        for file in files:
-            each = by_path[file.path]
-            if not left_out.takes(file, each):
-                file.tree = file.path if each.explicit else each.root
-                result.files.append(file)
-    settle(result, by_path, with_text=with_text)
+    with without_collector():
+        for chunk, files in _scan_all(found, target, with_text):
+            done += chunk
+            if progress is not None:
+                progress(done, len(found))
+            for file in files:
+                each = by_path[file.path]
+                if not left_out.takes(file, each):
+                    file.tree = file.path if each.explicit else each.root
+                    result.files.append(file)
+        settle(result, by_path, with_text=with_text)
     result.hidden = left_out.told()
     result.files.sort(key=lambda file: file.path)
     result.problems += [file.problem for file in result.files if file.problem is not None]
@@ -183,22 +189,10 @@ def _again(file: FileScan, found: Found, target: Target, left: Left) -> None:
     path, explicit, choice, root = _item(found)
     format_ = format_of_named(path, file.before) if explicit else format_of(path)
     assert format_ is not None, "it was read before"
-    with without_collector():
-        selection, around = choice.of(path), around_of(root, target)
-        again = scan_bytes(path, file.before, target, True, format_, selection, around, left)
+    selection, around = choice.of(path), surroundings.around_of(root, target)
+    again = scan_bytes(path, file.before, target, True, format_, selection, around, left)
     if again is not None:
         file.findings, file.after, file.problem = again.findings, again.after, again.problem
-
-
-@cache
-def around_of(root: str, target: Target) -> Around:
-    """The project around what was found below a folder."""
-    if not root:
-        return ALONE
-    from precision_fix.project.imports import top_of
-    from precision_fix.project.index import Project as Around_
-
-    return Around_(top_of(Path(root)), target)
 
 
 # Of each file: its path, whether it is read whatever it is, the rules that count, and the folder it was found below.
@@ -207,19 +201,35 @@ _EVERYTHING = Choice()
 
 
 def _scan_all(found: list[Found], target: Target, with_text: bool) -> Iterator[tuple[int, list[FileScan]]]:
-    items = [_item(each) for each in found]
+    """In two rounds: which files may hold a place at all, and then what they hold."""
+    kept: list[_Item] = []
+    for count, items in _spread([_item(each) for each in found], _kept, _stays, _WORTH_A_POOL, _CHUNK):
+        kept += items
+        yield count - len(items), []
+    workers = _workers(len(kept), _WORTH_A_POOL_TO_JUDGE)
+    if workers > 1:
+        surroundings.look_ahead({item[3] for item in kept}, _processors())
     one = partial(scan_one, target=target, with_text=with_text)
-    workers = min(_processors(), len(found) // (_WORTH_A_POOL // 2))
+    chunk = max(1, min(_CHUNK, len(kept) // (8 * workers)))
+    yield from _spread(kept, one, _lost, _WORTH_A_POOL_TO_JUDGE, chunk)
+
+
+def _spread(
+    items: list[_Item], one: Callable[[_Item], _R | None], lost: Callable[[_Item, str], _R], worth: int, chunk: int
+) -> Iterator[tuple[int, list[_R]]]:
+    workers = _workers(len(items), worth)
     if workers > 1:
         from precision_fix.engine import pool
 
-        yield from pool.run(items, one, _lost, workers)
+        yield from pool.run(items, one, lost, workers, chunk)
         return
-    for start in range(0, len(items), _CHUNK):
-        chunk = items[start : start + _CHUNK]
-        with without_collector():
-            scans = [scan for item in chunk if (scan := one(item)) is not None]
-        yield len(chunk), scans
+    for start in range(0, len(items), chunk):
+        some = items[start : start + chunk]
+        yield len(some), [made for item in some if (made := one(item)) is not None]
+
+
+def _workers(items: int, worth: int) -> int:
+    return max(1, min(_processors(), items // (worth // 2)))
 
 
 def _lost(item: _Item, why: str) -> FileScan:
@@ -262,6 +272,15 @@ def scan_file(
     path: str, explicit: bool, target: Target, with_text: bool, choice: Choice = _EVERYTHING, root: str = ""
 ) -> FileScan | None:
     """Scan one file; None where there is nothing to say of it."""
+    found = _opened(path, explicit)
+    if found is None or isinstance(found, Problem):
+        return FileScan(path, problem=found) if found is not None else None
+    format_, data = found
+    return scan_bytes(path, data, target, with_text, format_, choice.of(path), surroundings.around_of(root, target))
+
+
+def _opened(path: str, explicit: bool) -> tuple[Format, bytes] | Problem | None:
+    """What a file holds, if it may hold a place."""
     format_ = format_of(path)
     if format_ is None and not explicit:
         return None  # its name only ends as one that is looked for
@@ -271,14 +290,24 @@ def scan_file(
     except OSError as error:
         if error.errno == errno.EFBIG and not explicit and format_ is not PYTHON:
             return None  # data, and no config
-        return FileScan(path, problem=Problem(path, f"cannot be read: {reason(error)}"))
+        return Problem(path, f"cannot be read: {reason(error)}")
     if explicit:
         format_ = format_of_named(path, data)
     if format_ is None:
-        return FileScan(path, problem=Problem(path, "is no kind of file that is read"))
-    if not format_.may_hold_a_site(data):
-        return None
-    return scan_bytes(path, data, target, with_text, format_, choice.of(path), around_of(root, target))
+        return Problem(path, "is no kind of file that is read")
+    return (format_, data) if format_.may_hold_a_site(data) else None
+
+
+def _kept(item: _Item) -> _Item | None:
+    """A file that may hold a place, or of which there is something else to say."""
+    try:
+        return item if _opened(item[0], item[1]) is not None else None
+    except BaseException:
+        return item  # which is told where it is judged
+
+
+def _stays(item: _Item, _: str) -> _Item:
+    return item
 
 
 def scan_bytes(

@@ -4,11 +4,27 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from precision_fix.model.module import Module
     from precision_fix.model.scope import Definition
+
+
+class TooMany(Exception):
+    """More files may be meant than are looked at."""
+
+
+class Kin(NamedTuple):
+    """The classes of one family, each by the file that defines it and its name there."""
+
+    members: frozenset[tuple[str, str]]
+    names: frozenset[str]
+
+    @classmethod
+    def of(cls, members: Iterable[tuple[str, str]]) -> Kin:
+        found = frozenset(members)
+        return cls(found, frozenset(name for _, name in found))
 
 
 class Around(Protocol):
@@ -26,11 +42,17 @@ class Around(Protocol):
     def value(self, module: Module, dotted: str) -> ast.expr | None:
         """What another file assigns to a name, where it does so once."""
 
-    def family(self, module: Module, cls: ast.ClassDef) -> Sequence[tuple[Module, ast.ClassDef]]:
-        """A class with its bases and what is derived from it."""
+    def family(self, module: Module, cls: ast.ClassDef, word: str) -> Iterable[tuple[Module, ast.ClassDef]]:
+        """A class with those of its bases and of what is derived from it in whose files a word stands."""
 
-    def users(self, module: Module, name: str) -> Sequence[Module]:
-        """The other files that import a name of a module, or the module itself."""
+    def kin(self, module: Module, cls: ast.ClassDef) -> Kin:
+        """A class, its bases and what is derived from it, by their names."""
+
+    def holders(self, module: Module, cls: ast.ClassDef, word: str) -> Iterable[Module]:
+        """The files that may ask a word of an instance: those of the family, and those that import one of it.
+
+        Raises TooMany in the end where they were not all: the base of half a library is known to half of it.
+        """
 
     def begin(self) -> None:
         """Another file is judged now."""
@@ -69,11 +91,14 @@ class _Alone:
     def value(self, module: Module, dotted: str) -> ast.expr | None:
         return None
 
-    def family(self, module: Module, cls: ast.ClassDef) -> Sequence[tuple[Module, ast.ClassDef]]:
+    def family(self, module: Module, cls: ast.ClassDef, word: str) -> Iterable[tuple[Module, ast.ClassDef]]:
         return ((module, cls),)
 
-    def users(self, module: Module, name: str) -> Sequence[Module]:
-        return ()
+    def kin(self, module: Module, cls: ast.ClassDef) -> Kin:
+        return Kin.of([(module.real, cls.name)])
+
+    def holders(self, module: Module, cls: ast.ClassDef, word: str) -> Iterable[Module]:
+        return (module,)
 
     def shown(self, path: str) -> str:
         return path

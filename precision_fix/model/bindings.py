@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
+from precision_fix.model.around import Kin, TooMany
 from precision_fix.model.classes import COMMON, class_around, is_instance, is_own
 from precision_fix.model.fate import Fate
 from precision_fix.model.held import Shape
@@ -12,6 +14,7 @@ from precision_fix.model.module import Function, Module, unparsed
 from precision_fix.model.uses import later, may_follow
 from precision_fix.model.worklist import Worklist
 
+_Found = TypeVar("_Found")
 _PROPERTIES = frozenset({"property", "cached_property", "lazy", "lru_property", "lazyproperty"})
 
 
@@ -99,17 +102,19 @@ class Bindings(Worklist):
         """An attribute of a class: its own methods read it, those of its family, and who holds one of them."""
         module = self.module
         self.held = self.held._replace(within=None)
-        family = module.around.family(module, cls)
-        names = {each.name for _, each in family}
-        nodes = {each for _, each in family}
-        known = {each: None for each, _ in family}
-        for name in names:
-            known.update(dict.fromkeys(module.around.users(module, name)))
-        for each in known:
+        kin = module.around.kin(module, cls)
+        for each in self._all(module.around.holders(module, cls, attr), cls):
             each.ensure("." + attr)
             for reader in self.looking(each.names.attributes.get(attr, ())):
-                if isinstance(reader.ctx, ast.Load) and _may_read(each, reader, names, nodes, each is module):
+                if isinstance(reader.ctx, ast.Load) and _may_read(each, reader, kin, each is module):
                     self.same(reader, shape, module=each)
+
+    def _all(self, found: Iterable[_Found], at: ast.AST) -> Iterator[_Found]:
+        """What is found, and LOST where there is more of it."""
+        try:
+            yield from found
+        except TooMany:
+            self.end(Fate.LOST, at)
 
     # Where it leaves a function, or goes into one.
 
@@ -129,7 +134,7 @@ class Bindings(Worklist):
                 self.held = self.held._replace(within=None)
                 self.same(call, shape, key, module=module)
             return
-        for module, call in self.looking(self._calls_of(function, cls)):
+        for module, call in self.looking(self._all(self._calls_of(function, cls), function)):
             found = True
             self.same(call, shape, key, module=module)
         if not found or not function.name.startswith("_"):
@@ -149,15 +154,13 @@ class Bindings(Worklist):
                 if isinstance(above, ast.Call) and above.func is reader:
                     yield other, above
             return
-        family = module.around.family(module, cls)
-        names, nodes = {each.name for _, each in family}, {each for _, each in family}
-        others = {each: None for each, _ in family if each is not module}
-        for each in names if name not in COMMON else ():
-            others.update(dict.fromkeys(module.around.users(module, each)))
-        for other in others:
+        kin = module.around.kin(module, cls)
+        family = module.around.family(module, cls, name)
+        others = module.around.holders(module, cls, name) if name not in COMMON else (home for home, _ in family)
+        for other in _once(others, module):
             other.ensure(name)
             for call in [*other.names.calls.get(name, ())]:
-                if isinstance(call.func, ast.Attribute) and _may_read(other, call.func, names, nodes, False):
+                if isinstance(call.func, ast.Attribute) and _may_read(other, call.func, kin, False):
                     yield other, call
 
     def returned_by_lambda(self, function: ast.Lambda) -> None:
@@ -180,12 +183,21 @@ class Bindings(Worklist):
             self.end(Fate.UNKNOWN, parameter)
 
 
-def _may_read(module: Module, reader: ast.Attribute, names: set[str], nodes: set[ast.ClassDef], at_home: bool) -> bool:
+def _may_read(module: Module, reader: ast.Attribute, kin: Kin, at_home: bool) -> bool:
     """Whether `base.attr` may be that of a class of the family: its own, or of what is known to be one of them."""
     if is_own(reader):
-        return class_around(module, reader) in nodes
-    known = is_instance(module, reader.value, names)
+        own = class_around(module, reader)
+        return own is not None and (module.real, own.name) in kin.members
+    known = is_instance(module, reader.value, kin.names)
     return known if known is not None else at_home or reader.attr not in COMMON
+
+
+def _once(modules: Iterable[Module], but: Module) -> Iterator[Module]:
+    seen = {but}
+    for each in modules:
+        if each not in seen:
+            seen.add(each)
+            yield each
 
 
 def _called_under_another_name(module: Module, function: ast.AST) -> Iterator[tuple[Module, ast.Call]]:

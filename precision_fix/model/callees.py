@@ -130,7 +130,7 @@ def _method(module: Module, func: ast.Attribute) -> tuple[Module, Definition, in
     """`self.load(...)`, in the class or its family; `thing.load(...)`, where it shows what the thing is."""
     if is_own(func):
         cls = class_around(module, func)
-        homes = module.around.family(module, cls) if cls is not None else ()
+        homes = module.around.family(module, cls, func.attr) if cls is not None else ()
         for home, each in homes:
             home.ensure(func.attr)
             found = method(each, func.attr)

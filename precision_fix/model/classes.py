@@ -40,7 +40,7 @@ def class_around(module: Module, node: ast.AST) -> ast.ClassDef | None:
     return next((above for above in module.ancestors(node) if isinstance(above, ast.ClassDef)), None)
 
 
-def is_instance(module: Module, base: ast.expr, names: set[str]) -> bool | None:
+def is_instance(module: Module, base: ast.expr, names: frozenset[str]) -> bool | None:
     """Whether an expression is an instance of one of these classes, or the class itself; None where nothing tells."""
     if isinstance(base, ast.Call):
         name = called(base)
@@ -57,7 +57,7 @@ def is_instance(module: Module, base: ast.expr, names: set[str]) -> bool | None:
     return False if told and all(each is False for each in told) else None
 
 
-def _told(module: Module, bound: ast.AST, names: set[str]) -> bool | None:
+def _told(module: Module, bound: ast.AST, names: frozenset[str]) -> bool | None:
     if isinstance(bound, ast.arg):
         return _annotated(bound.annotation, names)
     if isinstance(bound, ast.alias):
@@ -69,7 +69,7 @@ def _told(module: Module, bound: ast.AST, names: set[str]) -> bool | None:
     return is_instance(module, value, names) if isinstance(value, ast.Call) else None
 
 
-def _annotated(annotation: ast.expr | None, names: set[str]) -> bool | None:
+def _annotated(annotation: ast.expr | None, names: frozenset[str]) -> bool | None:
     if annotation is None:
         return None
     words = set(_WORD.findall(ast.unparse(annotation)))

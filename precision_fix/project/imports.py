@@ -1,27 +1,21 @@
-"""What the Python files of a project import, found in their bytes: which files may speak of a name at all."""
+"""The Python files of a project by what they import and define: which may speak of a name at all."""
 
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from precision_fix import door
+from precision_fix.project.facts import Facts, facts_of
 
 _MARKS = (".git", "pyproject.toml", "setup.py", "setup.cfg", "requirements.txt")
 _HIGHEST = 8
-_MOST_BYTES = 4 << 20
+MOST_BYTES = 4 << 20
 # Beyond these a project is not looked through as a whole, which is said.
 _MOST_FILES = 50_000
 _ELSEWHERE = frozenset({"node_modules", "site-packages", "dist-packages", "venv", "__pycache__"})
-_IMPORT = re.compile(
-    rb"(?:^|\n)[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import[ \t]*(?:\(([^)]*)\)|([^\n]*))|import[ \t]+([^\n#;]+))"
-)
-_DEFINED = re.compile(rb"def ([A-Za-z]\w*)\(")
-_NAME = re.compile(rb"(\*|\w+)(?:\s+as\s+\w+)?")
-_ATTENDS = b"flash_attention_2"
 
 
 def top_of(folder: Path) -> Path:
@@ -40,23 +34,22 @@ class Imports:
     `whole` is False where there were more files than are looked through.
     """
 
-    files: dict[str, None] = field(default_factory=dict)
+    files: dict[str, Facts] = field(default_factory=dict)
     by_name: dict[str, list[str]] = field(default_factory=dict)
     by_definition: dict[str, list[str]] = field(default_factory=dict)
     by_star: dict[str, list[str]] = field(default_factory=dict)
     attending: list[str] = field(default_factory=list)
     whole: bool = True
 
-    def add(self, path: str, data: bytes) -> None:
-        self.files[path] = None
-        if _ATTENDS in data:
+    def add(self, path: str, facts: Facts) -> None:
+        self.files[path] = facts
+        if facts.attends:
             self.attending.append(path)
-        names, stars = imported(data)
-        for name in names:
+        for name in {_last(each.brings) for each in facts.imports}:
             self.by_name.setdefault(name, []).append(path)
-        for name in set(_DEFINED.findall(data)):
-            self.by_definition.setdefault(name.decode(), []).append(path)
-        for name in stars:
+        for name in facts.functions:
+            self.by_definition.setdefault(name, []).append(path)
+        for name in {_last(star) for star in facts.stars}:
             self.by_star.setdefault(name, []).append(path)
 
     def mentioning(self, name: str, stem: str) -> list[str]:
@@ -65,38 +58,41 @@ class Imports:
         return [*dict.fromkeys(path for paths in found for path in paths)]
 
 
-def imported(data: bytes) -> tuple[set[str], set[str]]:
-    """The last parts of the names that a file imports, and of the modules of which it takes all."""
-    names: set[str] = set()
-    stars: set[str] = set()
-    for module, listed, plain, modules in _IMPORT.findall(data):
-        if module:
-            for name in _NAME.findall(listed or plain.partition(b"#")[0]):
-                if name == b"*":
-                    stars.add(module.rpartition(b".")[2].decode())
-                else:
-                    names.add(name.decode(errors="replace"))
-        else:
-            for part in modules.split(b","):
-                words = part.split()
-                if words:
-                    names.add(words[0].rpartition(b".")[2].decode(errors="replace"))
-    return names, stars
+def _last(dotted: str) -> str:
+    return dotted.rpartition(".")[2]
 
 
 def look_through(top: Path) -> Imports:
     """The imports of all Python files below a folder."""
-    found = Imports()
-    for count, path in enumerate(_python(str(top))):
-        if count >= _MOST_FILES:
-            found.whole = False
-            break
-        try:
-            data = door.start(path, _MOST_BYTES)
-        except OSError:
-            continue
-        found.add(path, data)
+    paths, whole = python_below(str(top))
+    return gathered(paths, {path: facts for path in paths if (facts := look_at(path)) is not None}, whole)
+
+
+def gathered(paths: list[str], facts: Mapping[str, Facts], whole: bool) -> Imports:
+    """The imports of these files, those that could be read, in their order."""
+    found = Imports(whole=whole)
+    for path in paths:
+        if path in facts:
+            found.add(path, facts[path])
     return found
+
+
+def look_at(path: str) -> Facts | None:
+    """None where it cannot be read."""
+    try:
+        return facts_of(door.start(path, MOST_BYTES))
+    except OSError:
+        return None
+
+
+def python_below(top: str) -> tuple[list[str], bool]:
+    """The Python files below a folder, in their order, and whether these are all."""
+    found: list[str] = []
+    for path in _python(top):
+        if len(found) >= _MOST_FILES:
+            return found, False
+        found.append(path)
+    return found, True
 
 
 def _python(top: str) -> Iterator[str]:

@@ -10,22 +10,22 @@ from functools import cached_property
 from pathlib import Path
 
 from precision_fix import door
+from precision_fix.model.around import Kin, TooMany
 from precision_fix.model.blocks import Blocks, NotApart, parsed, reads
 from precision_fix.model.classes import COMMON
 from precision_fix.model.module import Function, Module
 from precision_fix.model.scope import Definition
 from precision_fix.model.target import Target
-from precision_fix.project.imports import Imports, look_through
-from precision_fix.project.names import Names, is_test, stem_of
+from precision_fix.project.imports import MOST_BYTES, Imports, look_through
+from precision_fix.project.links import Links, Member, Origin, asks_another
+from precision_fix.project.names import is_test, stem_of
 from precision_fix.sources.text import Undecodable, decode
 
-_MOST_BYTES = 4 << 20
 # Modules that are kept parsed between two files.
 _MOST_KEPT = 300
-_MOST_STEPS = 8
+_MOST_KEPT_BYTES = 32 << 20
 _MOST_ALIKE = 2
-# A base of half a library: what its attributes are called says nothing.
-_MOST_RELATIVES = 60
+_MOST_HOLDERS = 64
 
 Readers = Sequence[tuple[Module, ast.expr]]
 
@@ -38,19 +38,22 @@ class Project:
         self.target = target
         self._given = imports
         self._modules: dict[str, Module | None] = {}
-        self._users: dict[tuple[str, str], Sequence[Module]] = {}
+        self._tests: dict[str, bool] = {}
+        self._texts: dict[str, bytes] = {}
+        self._kept = 0
         self._whole: set[str] = set()
         self._mentions: dict[str, Sequence[str]] = {}
         self._readers: dict[tuple[str, str], Readers] = {}
-        self._families: dict[tuple[str, str], Sequence[tuple[Module, ast.ClassDef]]] = {}
+        self._kin: dict[Member, Kin] = {}
+        self._holders: dict[tuple[str, str, str], Sequence[str]] = {}
 
     @cached_property
     def imports(self) -> Imports:
         return self._given if self._given is not None else look_through(Path(self.top))
 
     @cached_property
-    def _names(self) -> Names:
-        return Names(self.top, self.imports.files)
+    def _links(self) -> Links:
+        return Links(self.top, self.imports, self._binds)
 
     def shown(self, path: str) -> str:
         return os.path.relpath(path, self.top).replace(os.sep, "/")
@@ -68,8 +71,6 @@ class Project:
                 module.release()
         self._modules.clear()
         self._readers.clear()
-        self._families.clear()
-        self._users.clear()
 
     def read_whole(self, path: str) -> None:
         """Parse a file as a whole from now on: one of its blocks does not parse apart."""
@@ -79,8 +80,6 @@ class Project:
     def _drop(self, path: str) -> None:
         if self._modules.pop(path, None) is not None:
             self._readers.clear()
-            self._families.clear()
-            self._users.clear()
 
     def own(self, path: str, text: str, hits: Iterable[int]) -> Module:
         """The module of a file that is judged, with the blocks at these places. Raises NotApart."""
@@ -111,7 +110,7 @@ class Project:
 
     def _read(self, path: str) -> Module | None:
         try:
-            text = decode(door.start(path, _MOST_BYTES), coding=True).text
+            text = decode(door.start(path, MOST_BYTES), coding=True).text
             try:
                 return self._parsed(path, text, (), path in self._whole)
             except NotApart:
@@ -121,12 +120,29 @@ class Project:
 
     def _may_see(self, asking: str, path: str) -> bool:
         """What a test does with a name is the test's own: the program does not run it."""
-        return not is_test(self.shown(path)) or is_test(self.shown(asking))
+        return not self._is_test(path) or self._is_test(asking)
+
+    def _is_test(self, path: str) -> bool:
+        if path not in self._tests:
+            self._tests[path] = is_test(self.shown(path))
+        return self._tests[path]
 
     # Names.
 
+    def _origin(self, path: str, dotted: str) -> Origin | None:
+        return self._links.origin(path, dotted)
+
+    def _binds(self, path: str, name: str) -> tuple[bool, list[str]]:
+        """Whether a file binds a name at its margin, and the names that it imports under it."""
+        module = self._load(path)
+        if module is None:
+            return False, []
+        module.ensure(name)
+        bindings = module.names.root.bindings.get(name, ())
+        return bool(bindings), [dotted for bound in bindings if (dotted := module.imported(bound)) is not None]
+
     def definition(self, module: Module, dotted: str) -> tuple[Module, Definition] | None:
-        found = self._origin(os.path.abspath(module.path), dotted)  # noqa: PTH100
+        found = self._origin(module.real, dotted)
         if found is None or not found[1]:
             return None
         home, rest = self._load(found[0]), found[1]
@@ -161,34 +177,6 @@ class Project:
         bindings = home.names.root.bindings.get(found[1][0], ())
         return home.assigned_value(bindings[0]) if len(bindings) == 1 else None
 
-    def _origin(self, path: str, dotted: str, steps: int = 0) -> tuple[str, tuple[str, ...]] | None:
-        """The file that binds a name for the first time, past those that hand it on, and what is left of the name."""
-        found = self._names.locate(path, dotted)
-        if found is None or not found[1] or steps > _MOST_STEPS:
-            return found
-        file, rest = found
-        module = self._load(file)
-        if module is None:
-            return found
-        bindings = module.names.root.bindings.get(rest[0], ())
-        for bound in bindings:
-            handed_on = module.imported(bound)
-            if handed_on is not None:
-                return self._origin(file, ".".join([handed_on, *rest[1:]]), steps + 1) or found
-        if not bindings:
-            for star in module.names.star_imports:
-                there = self._origin(file, f"{star}.{'.'.join(rest)}", steps + 1)
-                if there is not None and there[1] and self._binds(there[0], there[1][0]):
-                    return there
-        return found
-
-    def _binds(self, path: str, name: str) -> bool:
-        module = self._load(path)
-        if module is None:
-            return False
-        module.ensure(name)
-        return name in module.names.root.bindings
-
     def readers(self, module: Module, name: str) -> Readers:
         path = module.real
         key = path, name
@@ -198,18 +186,16 @@ class Project:
         return self._readers[key]
 
     def _find_readers(self, path: str, name: str) -> Iterator[tuple[Module, ast.expr]]:
-        for other in self._importing(path, name):
+        for other in self._users(path, name, name):
+            other.ensure(name)
             for local, alias in _aliases(other, name, stem_of(path)):
                 dotted = other.imported(alias)
                 there = self._origin(other.real, dotted) if dotted is not None else None
-                if there is None or there[0] != path:
-                    continue
-                if there[1] == (name,):
+                if there is not None and there == (path, (name,)):
                     yield from ((other, reader) for reader in _reads_of(other, alias, local))
                     if local != name and alias in other.names.root.bindings.get(local, ()):
                         yield from self.readers(other, local)
-                elif not there[1]:
-                    yield from self._through_module(other, path, name)
+            yield from self._through_module(other, path, name)
             if stem_of(path) in (star.rpartition(".")[2] for star in other.names.star_imports):
                 yield from ((other, reader) for reader in _unbound(other, name))
 
@@ -219,85 +205,70 @@ class Project:
             dotted = other.resolve(reader)
             if dotted is not None and isinstance(reader.ctx, ast.Load):
                 there = self._origin(other.real, dotted)
-                if there is not None and there[0] == path and there[1] == (name,):
+                if there is not None and there == (path, (name,)):
                     yield other, reader
 
-    def _importing(self, path: str, name: str) -> Iterator[Module]:
-        stem = stem_of(path)
-        for each in self.imports.mentioning(name, stem):
-            if each == path or not self._may_see(path, each):
-                continue
-            other = self._load(each) if self._holds(each, name) else None
-            if other is not None and next(reads(other.text, name), None) is not None:
-                other.ensure(name)
+    def _users(self, path: str, name: str, word: str) -> Iterator[Module]:
+        """The files that import a name of a file, and in which a word stands as well."""
+        for each in self._links.users(path, name):
+            other = self._load(each) if self._may_see(path, each) and self._holds(each, word) else None
+            if other is not None:
                 yield other
 
-    def _holds(self, path: str, name: str) -> bool:
-        """Whether a file has a name in it at all; asked of its bytes, before anything of it is parsed."""
+    def _holds(self, path: str, word: str) -> bool:
+        """Whether a word is in a file at all; asked of its bytes, before anything of it is parsed."""
         known = self._modules.get(path)
         if known is not None:
-            return name in known.text
-        try:
-            return name.encode() in door.start(path, _MOST_BYTES)
-        except OSError:
-            return False
+            return word in known.text
+        return word.encode() in self._bytes(path)
 
-    def users(self, module: Module, name: str) -> Sequence[Module]:
-        key = module.real, name
-        if key not in self._users:
-            self._users[key] = self._find_users(*key)
-        return self._users[key]
-
-    def _find_users(self, path: str, name: str) -> Sequence[Module]:
-        found = []
-        for other in self._importing(path, name):
-            for _, alias in _aliases(other, name, stem_of(path)):
-                dotted = other.imported(alias)
-                there = self._origin(other.real, dotted) if dotted is not None else None
-                if there is not None and there[0] == path and there[1] in ((name,), ()):
-                    found.append(other)
-                    break
-        return found
+    def _bytes(self, path: str) -> bytes:
+        if path not in self._texts:
+            if self._kept > _MOST_KEPT_BYTES:
+                self._texts.clear()
+                self._kept = 0
+            try:
+                self._texts[path] = door.start(path, MOST_BYTES)
+            except OSError:
+                self._texts[path] = b""
+            self._kept += len(self._texts[path])
+        return self._texts[path]
 
     # Classes.
 
-    def family(self, module: Module, cls: ast.ClassDef) -> Sequence[tuple[Module, ast.ClassDef]]:
-        key = os.path.abspath(module.path), cls.name  # noqa: PTH100
-        if key not in self._families:
-            found: dict[ast.ClassDef, Module] = {}
-            self._relatives(module, cls, found, up=True)
-            self._relatives(module, cls, found, up=False)
-            self._families[key] = [(home, each) for each, home in found.items()]
-        return self._families[key]
+    def family(self, module: Module, cls: ast.ClassDef, word: str) -> Iterator[tuple[Module, ast.ClassDef]]:
+        yield module, cls
+        for path, name in self._links.family(Member(module.real, cls.name)):
+            home = self._load(path) if self._may_see(module.real, path) and self._holds(path, word) else None
+            if home is not None:
+                home.ensure(name)
+                for each in home.names.definitions.get(name, ()):
+                    if isinstance(each, ast.ClassDef) and each is not cls:
+                        yield home, each
 
-    def _relatives(self, module: Module, cls: ast.ClassDef, found: dict[ast.ClassDef, Module], *, up: bool) -> None:
-        pending = [(module, cls)]
-        seen = {cls}
-        found[cls] = module
-        while pending and len(found) < _MOST_RELATIVES:
-            home, each = pending.pop(0)
-            for there, other in self._bases(home, each) if up else self._derived(home, each):
-                if other not in seen:
-                    seen.add(other)
-                    found[other] = there
-                    pending.append((there, other))
+    def kin(self, module: Module, cls: ast.ClassDef) -> Kin:
+        member = Member(module.real, cls.name)
+        if member not in self._kin:
+            self._kin[member] = Kin.of(self._links.family(member))
+        return self._kin[member]
 
-    def _bases(self, module: Module, cls: ast.ClassDef) -> Iterator[tuple[Module, ast.ClassDef]]:
-        for base in cls.bases:
-            local = module.definition(base.id) if isinstance(base, ast.Name) else None
-            dotted = module.resolve(base)
-            there = self.definition(module, dotted) if local is None and dotted is not None else None
-            if isinstance(local, ast.ClassDef):
-                yield module, local
-            elif there is not None and isinstance(there[1], ast.ClassDef):
-                yield there[0], there[1]
+    def holders(self, module: Module, cls: ast.ClassDef, word: str) -> Iterator[Module]:
+        key = module.real, cls.name, word
+        if key not in self._holders:
+            self._holders[key] = [*dict.fromkeys(self._find_holders(Member(module.real, cls.name), word))]
+        for path in self._holders[key][:_MOST_HOLDERS]:
+            home = self._load(path)
+            if home is not None:
+                yield home
+        if len(self._holders[key]) > _MOST_HOLDERS:
+            raise TooMany
 
-    def _derived(self, module: Module, cls: ast.ClassDef) -> Iterator[tuple[Module, ast.ClassDef]]:
-        for other in (module, *self.users(module, cls.name)):
-            for found in other.names.definitions.values():
-                for each in found:
-                    if isinstance(each, ast.ClassDef) and any(_last(base) == cls.name for base in each.bases):
-                        yield other, each
+    def _find_holders(self, member: Member, word: str) -> Iterator[str]:
+        family = self._links.family(member)
+        yield from (path for path, _ in family if self._may_see(member.path, path) and self._holds(path, word))
+        for user in (user for each in family for user in self._links.users(*each)):
+            if self._may_see(member.path, user) and asks_another(self._bytes(user), word):
+                yield user
 
     # Keys of configs and of tables.
 
@@ -310,7 +281,7 @@ class Project:
 
     def _find_tables(self) -> Iterator[tuple[Module, ast.Dict]]:
         for path in self.imports.attending:
-            module = None if is_test(self.shown(path)) else self._load(path)
+            module = None if self._is_test(path) else self._load(path)
             if module is not None:
                 module.ensure("flash_attention_2")
                 for node in [*module.names.strings]:
@@ -325,7 +296,7 @@ class Project:
             asks = re.compile(rb"\b%b[\"'\])]*\s*(?:==|(?:not )?in )" % re.escape(name.encode()))
             for path in self.imports.files:
                 try:
-                    data = b"" if is_test(self.shown(path)) else door.start(path, _MOST_BYTES)
+                    data = b"" if self._is_test(path) else door.start(path, MOST_BYTES)
                     # Nearly every file speaks of a dtype; what is of interest is where one is asked for.
                     if name.encode() in data and (name not in COMMON or asks.search(data)):
                         found.append(path)
@@ -390,7 +361,3 @@ def _unbound(module: Module, name: str) -> list[ast.Name]:
     """The reads of a name that nothing in the file binds: a `*` has brought it."""
     found = [read for scope in module.names.scopes.values() for read in scope.loads.get(name, ())]
     return [read for read in found if not module.bindings(read)]
-
-
-def _last(base: ast.expr) -> str:
-    return base.attr if isinstance(base, ast.Attribute) else base.id if isinstance(base, ast.Name) else ""

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 class Names:
     """The files of a project by the names of their modules. Paths are absolute, with the system's separator."""
 
-    def __init__(self, top: str, files: Mapping[str, None]) -> None:
+    def __init__(self, top: str, files: Mapping[str, object]) -> None:
         self._top = top
         self._files = files
         self._known: dict[tuple[str, str], tuple[str, tuple[str, ...]] | None] = {}

@@ -34,6 +34,13 @@ def test_the_guard_changes_with_the_cast(tmp_path: Path, way: str) -> None:
     assert "bfloat16" not in after["main.py"]
 
 
+def test_through_a_module_of_a_package(tmp_path: Path) -> None:
+    main = "import torch\nimport net.layer\ndef go(x):\n    return net.layer.run(x.to(torch.bfloat16))\n"
+    after, _ = patched(tmp_path, {"net/layer.py": GUARD, "net/__init__.py": "", "main.py": main})
+    assert after["net/layer.py"] == GUARD.replace("bfloat16", "float32")
+    assert "bfloat16" not in after["main.py"]
+
+
 def test_through_the_init_of_a_package(tmp_path: Path) -> None:
     program = {
         "net/layer.py": GUARD,

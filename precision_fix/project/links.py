@@ -1,0 +1,167 @@
+"""What a name stands for past the files that hand it on, who imports it, and which classes are of one family.
+
+All of it is told from facts (`project.facts`), so no file is parsed for it, but for those that import in a block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from precision_fix.project.facts import Facts, Import
+from precision_fix.project.imports import Imports
+from precision_fix.project.names import Names, stem_of
+
+_MOST_STEPS = 8
+# A base of half a library: what its attributes are called says nothing.
+MOST_RELATIVES = 1_000
+
+#: A file, and what is left of a dotted name in it.
+Origin = tuple[str, tuple[str, ...]]
+
+
+class Member(NamedTuple):
+    """A class by the file that defines it and its name there."""
+
+    path: str
+    name: str
+
+
+class Links:
+    """`binds` tells whether a file binds a name at its margin, and what by an import; it parses the file."""
+
+    def __init__(self, top: str, imports: Imports, binds: Callable[[str, str], tuple[bool, list[str]]]) -> None:
+        self._imports = imports
+        self._names = Names(top, imports.files)
+        self._binds = binds
+        self._locals: dict[str, dict[str, list[Import]]] = {}
+        self._origins: dict[tuple[str, str], Origin | None] = {}
+        self._users: dict[tuple[str, str], tuple[str, ...]] = {}
+        self._derived: dict[str, dict[str, list[str]]] = {}
+        self._families: dict[Member, tuple[Member, ...]] = {}
+
+    def facts(self, path: str) -> Facts | None:
+        return self._imports.files.get(path)
+
+    def imported(self, path: str, local: str) -> list[Import]:
+        """The imports by which a file calls something by a name."""
+        if path not in self._locals:
+            facts = self.facts(path)
+            known: dict[str, list[Import]] = {}
+            for each in facts.imports if facts is not None else ():
+                known.setdefault(each.local, []).append(each)
+            self._locals[path] = known
+        return self._locals[path].get(local, [])
+
+    def origin(self, path: str, dotted: str, steps: int = 0) -> Origin | None:
+        """The file that binds a name for the first time, past those that hand it on, and what is left of the name."""
+        key = path, dotted
+        if key not in self._origins:
+            self._origins[key] = None  # for those that import each other
+            self._origins[key] = self._origin(path, dotted, steps)
+        return self._origins[key]
+
+    def _origin(self, path: str, dotted: str, steps: int) -> Origin | None:
+        found = self._names.locate(path, dotted)
+        if found is None or not found[1] or steps > _MOST_STEPS:
+            return found
+        file, rest = found
+        facts, brought = self.facts(file), self.imported(file, rest[0])
+        if facts is None or (not brought and not facts.stars):
+            return found
+        targets = [each.target for each in brought]
+        is_bound = bool(brought)
+        if not brought or not all(each.margin for each in brought):
+            is_bound, targets = self._binds(file, rest[0])
+        for target in targets:
+            return self.origin(file, ".".join([target, *rest[1:]]), steps + 1) or found
+        for star in facts.stars if not is_bound else ():
+            there = self.origin(file, f"{star}.{'.'.join(rest)}", steps + 1)
+            if there is not None and there[1] and self._binds(there[0], there[1][0])[0]:
+                return there
+        return found
+
+    def users(self, path: str, name: str) -> tuple[str, ...]:
+        """The files that import a name of a file, the file itself, or all that it has."""
+        key = path, name
+        if key not in self._users:
+            self._users[key] = tuple(self._find_users(path, name))
+        return self._users[key]
+
+    def _find_users(self, path: str, name: str) -> Iterator[str]:
+        stem = stem_of(path)
+        for other in self._imports.mentioning(name, stem):
+            facts = self.facts(other)
+            if other == path or facts is None:
+                continue
+            dotted = [each.brings for each in facts.imports if each.brings.rpartition(".")[2] in (name, stem)]
+            origins = [self.origin(other, each) for each in dotted]
+            origins += [self._names.locate(other, star) for star in facts.stars]
+            if any(each is not None and each[0] == path and each[1] in ((name,), ()) for each in origins):
+                yield other
+
+    # Classes.
+
+    def family(self, member: Member) -> tuple[Member, ...]:
+        """A class with its bases and what is derived from it."""
+        if member not in self._families:
+            up, down = self._relatives(member, self._bases), self._relatives(member, self._children)
+            self._families[member] = tuple(dict.fromkeys((*up, *down)))
+        return self._families[member]
+
+    def _relatives(self, member: Member, next_of: Callable[[Member], Iterator[Member]]) -> list[Member]:
+        found = [member]
+        seen = {member}
+        for each in found:
+            for other in next_of(each):
+                if other not in seen and len(found) < MOST_RELATIVES:
+                    seen.add(other)
+                    found.append(other)
+        return found
+
+    def _classes(self, path: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        facts = self.facts(path)
+        return facts.classes if facts is not None else ()
+
+    def _bases(self, member: Member) -> Iterator[Member]:
+        for name, bases in self._classes(member.path):
+            for base in bases if name == member.name else ():
+                found = self._class(member.path, base)
+                if found is not None:
+                    yield found
+
+    def _children(self, member: Member) -> Iterator[Member]:
+        for path in (member.path, *self.users(member.path, member.name)):
+            for name, bases in self._classes(path):
+                if any(self._is(path, base, member) for base in bases):
+                    yield Member(path, name)
+
+    def _is(self, path: str, base: str, member: Member) -> bool:
+        last = base.rpartition(".")[2]
+        return last == member.name or (bool(self.imported(path, last)) and self._class(path, base) == member)
+
+    def _class(self, path: str, base: str) -> Member | None:
+        """The class of the project that a base stands for, as it is written in a file."""
+        first, _, rest = base.partition(".")
+        if not rest and any(name == base for name, _ in self._classes(path)):
+            return Member(path, base)
+        facts, brought = self.facts(path), self.imported(path, first)
+        dotted = [f"{each.target}.{rest}" if rest else each.target for each in brought]
+        if not brought and facts is not None:
+            dotted = [f"{star}.{base}" for star in facts.stars]
+        for each in dotted:
+            there = self.origin(path, each)
+            if there is not None and len(there[1]) == 1 and any(n == there[1][0] for n, _ in self._classes(there[0])):
+                return Member(there[0], there[1][0])
+        return None
+
+
+def asks_another(data: bytes, word: str) -> bool:
+    """Whether an attribute of this name is asked of something else than of `self` or `cls`."""
+    name = f".{word}".encode()
+    at = data.find(name)
+    while at >= 0:
+        if not data.endswith((b"self", b"cls"), max(0, at - 4), at):
+            return True
+        at = data.find(name, at + len(name))
+    return False
