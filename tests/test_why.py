@@ -74,7 +74,7 @@ def test_what_the_value_reaches_in_another_file() -> None:
     Path("layer.py").write_text("from a import KIND\ndef f(raw):\n    return raw.view(KIND)\n")
     text = told("import torch\nKIND = torch.bfloat16\n", "a.py:2")
     assert "layer.py, line 3: says how stored bytes are read" in text
-    assert "PF401 leaves it as it is" in text, "what a run says of it"
+    assert "PF401 leaves it to a person" in text, "what a run says of it"
 
 
 def test_a_value_that_leaves_the_file_is_said_to() -> None:

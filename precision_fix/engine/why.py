@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from precision_fix.engine.scan import around_of
+from precision_fix.engine import surroundings
 from precision_fix.engine.settings import Project
 from precision_fix.errors import PrecisionFixError
 from precision_fix.model.finding import Finding
@@ -88,8 +88,8 @@ def _findings(line: Line, target: Target) -> list[Finding]:
         last = len(_END.findall(text)) + (not text.endswith(("\r", "\n")))
         if line.number > last:
             raise PrecisionFixError(str(Problem(path, f"has no line {line.number}: it ends with line {last}")))
-        around_of.cache_clear()
-        around = around_of(str(Path(path).resolve().parent), target)
+        surroundings.forget()
+        around = surroundings.around_of(str(Path(path).resolve().parent), target)
         with listening():
             found = analyse(path, text, target, around=around)
             left = _left(found)
