@@ -10,12 +10,16 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Callable
 
 _FLAGS = os.O_RDONLY
 for _name in ("O_BINARY", "O_CLOEXEC", "O_NOCTTY", "O_NONBLOCK"):
     _FLAGS |= getattr(os, _name, 0)
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 _PIECE = 1 << 20
+
+#: Is told each path that is opened for what lies in a project.
+listener: Callable[[str], None] | None = None
 
 
 class NotPlain(OSError):
@@ -33,6 +37,8 @@ def open_plain(path: str | os.PathLike[str], *, follow: bool = False, within: in
 
 def _open(path: str | os.PathLike[str], follow: bool, within: int | None = None) -> tuple[int, int]:
     """A descriptor, and the size of the file."""
+    if listener is not None:
+        listener(os.fspath(path))
     # Asked before it is opened as well: opening a device may do something.
     _check(os.stat(path, dir_fd=within, follow_symlinks=follow), path)
     try:

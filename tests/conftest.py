@@ -14,6 +14,7 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The state folder of the user who runs the tests is left alone: journals get a key of their own."""
     place = tmp_path_factory.mktemp("state")
     os.environ["XDG_STATE_HOME"] = str(place)
+    os.environ["XDG_CACHE_HOME"] = str(place / "cache")
     return place
 
 

@@ -70,16 +70,28 @@ def test_what_the_value_reaches() -> None:
     assert "line 4: sets the precision of what is created, cast or computed (a guess" in text
 
 
-def test_what_the_value_reaches_in_another_file() -> None:
-    Path("layer.py").write_text("from a import KIND\ndef f(raw):\n    return raw.view(KIND)\n")
-    text = told("import torch\nKIND = torch.bfloat16\n", "a.py:2")
-    assert "layer.py, line 3: says how stored bytes are read" in text
-    assert "PF401 leaves it to a person" in text, "what a run says of it"
-
-
 def test_a_value_that_leaves_the_file_is_said_to() -> None:
     text = told("import torch\ndef f():\n    return torch.bfloat16\n", "a.py:3")
-    assert "is returned to callers outside of the file" in text and "is not followed" in text
+    assert "is returned to callers outside of the file" in text and "out of sight" in text
+
+
+GUARD = "import torch\ndef run(x):\n    assert x.dtype == torch.bfloat16\n    return x * 2\n"
+GOES = "import torch\nfrom layer import run\ndef go(x):\n    return run(x.to(torch.bfloat16))\n"
+
+
+def test_what_a_value_reaches_in_other_files() -> None:
+    Path("layer.py").write_text(GUARD)
+    text = told(GOES, "main.py:4")
+    assert "PF101 rewrites it" in text and "layer.py, line 3: is asserted, by a guard that moves with it" in text
+
+
+def test_what_comes_of_a_group_in_a_run() -> None:
+    """A guard in another file moves with the cast, and stays where the cast does."""
+    Path("main.py").write_text(GOES)
+    assert "PF106 rewrites it: asserts what is rewritten with it" in told(GUARD, "layer.py:3")
+    Path("main.py").write_text(GOES.replace("16))", "16))  # precision-fix: keep"))
+    text = told(GUARD, "layer.py:3")
+    assert "nothing in reach that changes" in text and "does not count alone: asserts" in text
 
 
 def test_rules_behind_the_answer_were_not_asked() -> None:

@@ -35,6 +35,7 @@ def patch(
     force_exclude: bool = False,
     config: Path | None = None,
     isolated: bool = False,
+    no_cache: bool = False,
     stdin_filename: Path | None = None,
     verbose: bool = False,
     asked: Sequence[tuple[str, str]] = (),
@@ -79,7 +80,7 @@ def patch(
     if decision.needed:
         name = str(stdin_filename or stdin.NAME) if from_stdin else None
         with_text = diff or not check or any(output.needs_text for output in wanted)
-        run.scan = _scanned(run.paths, target, project, name, data, with_text=with_text)
+        run.scan = _scanned(run.paths, target, project, name, data, with_text=with_text, recalls=not no_cache)
         for line in project.remarks(decided):
             say(line)
         if not run.dry:
@@ -120,7 +121,14 @@ def _check_stdout(wanted: list[Output], taken: str) -> None:
 
 
 def _scanned(
-    paths: Sequence[Path], target: Target, project: Project, name: str | None, data: bytes, *, with_text: bool
+    paths: Sequence[Path],
+    target: Target,
+    project: Project,
+    name: str | None,
+    data: bytes,
+    *,
+    with_text: bool,
+    recalls: bool,
 ) -> Scan:
     """Scan the paths, or a text of that name."""
     from precision_fix.engine.scan import scan, scan_text
@@ -132,7 +140,7 @@ def _scanned(
     if name is not None:
         return scan_text(name, data, target, project)
     with progress() as told:
-        return scan(paths, target, with_text=with_text, progress=told, project=project)
+        return scan(paths, target, with_text=with_text, progress=told, project=project, recalls=recalls)
 
 
 def _wanted(asked: Sequence[tuple[str, str]]) -> list[Output]:

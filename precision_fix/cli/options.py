@@ -109,6 +109,10 @@ Config: TypeAlias = Annotated[
 Isolated: TypeAlias = Annotated[
     bool, typer.Option("--isolated", help="Heed no file of settings.", rich_help_panel=_PANEL)
 ]
+NoCache: TypeAlias = Annotated[
+    bool,
+    typer.Option("--no-cache", help="Judge all files anew, and keep nothing for the next run."),
+]
 StdinFilename: TypeAlias = Annotated[
     Path | None,
     typer.Option("--stdin-filename", help="What the text on stdin is called, with PATHS `-`.", metavar="FILE"),

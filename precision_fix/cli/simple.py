@@ -17,6 +17,7 @@ _FLAGS = {
     "--exit-zero": "exit_zero",
     "--force-exclude": "force_exclude",
     "--isolated": "isolated",
+    "--no-cache": "no_cache",
     "--statistics": "statistics",
     "--verbose": "verbose",
     "-v": "verbose",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,8 @@ from precision_fix.model.target import Target
 if TYPE_CHECKING:
     from precision_fix.project.facts import Facts
     from precision_fix.project.imports import Imports
+
+_WORTH_A_POOL = 600
 
 # Found by this process for those that are forked from it; another looks for itself.
 _found: dict[str, Imports] = {}
@@ -36,17 +38,31 @@ def forget() -> None:
     _found.clear()
 
 
-def look_ahead(roots: Iterable[str], workers: int) -> None:
-    """Look through the projects around these folders, in several processes."""
-    from precision_fix.engine import pool
-    from precision_fix.project.imports import gathered, python_below, top_of
+def tops_of(roots: Iterable[str]) -> list[str]:
+    """The tops of the projects around these folders."""
+    from precision_fix.project.imports import top_of
 
-    for top in {str(top_of(Path(root))) for root in roots if root}:
+    return sorted({str(top_of(Path(root))) for root in roots if root})
+
+
+def look_ahead(tops: Iterable[str], workers: int, known: Mapping[str, Facts]) -> dict[str, Facts]:
+    """Look through projects, in several processes; what is known of a file is not asked again. Gives all of it."""
+    from precision_fix.engine import pool
+    from precision_fix.project.imports import gathered, look_at, python_below
+
+    everything: dict[str, Facts] = {}
+    for top in tops:
         paths, whole = python_below(top)
-        facts: dict[str, Facts] = {}
-        for _, some in pool.run(paths, _one, _lost, workers):
-            facts.update(some)
+        facts = {path: known[path] for path in paths if path in known}
+        left = [path for path in paths if path not in known]
+        if workers > 1 and len(left) > _WORTH_A_POOL:
+            for _, some in pool.run(left, _one, _lost, workers):
+                facts.update(some)
+        else:
+            facts.update((path, found) for path in left if (found := look_at(path)) is not None)
         _found[top] = gathered(paths, facts, whole)
+        everything |= facts
+    return everything
 
 
 def _one(path: str) -> tuple[str, Facts] | None:

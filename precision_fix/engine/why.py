@@ -7,17 +7,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from precision_fix.engine import surroundings
+from precision_fix.engine.scan import scan
 from precision_fix.engine.settings import Project
 from precision_fix.errors import PrecisionFixError
 from precision_fix.model.finding import Finding
 from precision_fix.model.hearing import listening
-from precision_fix.model.moves import NOTHING_MOVES
-from precision_fix.model.moves import left as groups_left
 from precision_fix.model.problem import Problem, reason
 from precision_fix.model.selection import Selection
 from precision_fix.model.target import Target
+from precision_fix.project.imports import top_of
 from precision_fix.sources import forget, format_of_named
-from precision_fix.sources.analysis import Analysis, Left, Unparsable
+from precision_fix.sources.analysis import Unparsable
 from precision_fix.sources.text import Undecodable, decode
 
 _END = re.compile(r"\r\n|\r|\n")
@@ -61,7 +61,7 @@ def explain(line: Line, target: Target, project: Project) -> Explained:
     Raises PrecisionFixError for a file that cannot be read, is of no kind that is, or has no such line.
     """
     found = Explained(line, target, project.closest(str(Path(line.path).resolve().parent)).choice.of(line.path))
-    findings = sorted(_findings(line, target), key=lambda each: (each.line, each.column))
+    findings = sorted(_findings(line, target, project), key=lambda each: (each.line, each.column))
     here = [each for each in findings if each.line == line.number]
     covering = [each for each in here if line.column is None or _covers(each, line.column)]
     found.places, found.others = covering, ([] if covering else here or findings)
@@ -72,7 +72,7 @@ def _covers(finding: Finding, column: int) -> bool:
     return finding.column <= column < finding.column + max(len(finding.token), 1)
 
 
-def _findings(line: Line, target: Target) -> list[Finding]:
+def _findings(line: Line, target: Target, project: Project) -> list[Finding]:
     path = line.path
     try:
         data = Path(path).read_bytes()
@@ -82,26 +82,32 @@ def _findings(line: Line, target: Target) -> list[Finding]:
     if format_ is None:
         raise PrecisionFixError(str(Problem(path, "is no kind of file that is read")))
     forget()
-    analyse = format_.source().analyse
+    surroundings.forget()
     try:
         text = decode(data, coding=path.endswith((".py", ".pyw", ".pyi"))).text
         last = len(_END.findall(text)) + (not text.endswith(("\r", "\n")))
         if line.number > last:
             raise PrecisionFixError(str(Problem(path, f"has no line {line.number}: it ends with line {last}")))
-        surroundings.forget()
         around = surroundings.around_of(str(Path(path).resolve().parent), target)
         with listening():
-            found = analyse(path, text, target, around=around)
-            left = _left(found)
-            if left:
-                found = analyse(path, text, target, around=around, left=left)
+            around.begin()
+            found = format_.source().analyse(path, text, target, around=around)
     except (Undecodable, Unparsable) as error:
         raise PrecisionFixError(str(Problem(path, str(error)))) from None
-    return [*found.findings, *found.unanswered]
+    everything = [*found.findings, *found.unanswered]
+    if any(move.in_group and move.place.line == line.number for move in found.moves):
+        return _as_in_a_run(path, everything, target, project)
+    return everything
 
 
-def _left(found: Analysis) -> Left:
-    """What other places of the file hold back. Whether a guard's tensor changes elsewhere shows a whole run alone."""
-    own = {move.place for move in found.moves}
-    moves = [replace(move, moves_with=tuple(own.intersection(move.moves_with))) for move in found.moves]
-    return {(at.line, at.column): why for at, why in groups_left(moves).items() if why != NOTHING_MOVES}
+def _as_in_a_run(path: str, findings: list[Finding], target: Target, project: Project) -> list[Finding]:
+    """The findings of a file, with what comes of them where all files of its project are read."""
+    real = Path(path).resolve()
+    files = scan([top_of(real.parent)], target, with_text=False, project=project).files
+    there = (finding for file in files if Path(file.path).resolve() == real for finding in file.findings)
+    settled = {(each.line, each.column, each.code): each for each in there}
+    found = []
+    for mine in findings:
+        other = settled.get((mine.line, mine.column, mine.code), mine)
+        found.append(replace(mine, action=other.action, reason=other.reason))
+    return found

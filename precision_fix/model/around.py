@@ -6,6 +6,8 @@ import ast
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from precision_fix.model.trace import Trace
+
 if TYPE_CHECKING:
     from precision_fix.model.module import Module
     from precision_fix.model.scope import Definition
@@ -29,6 +31,9 @@ class Kin(NamedTuple):
 
 class Around(Protocol):
     """The other files of a project."""
+
+    trace: Trace
+    """What has been looked at in them."""
 
     def readers(self, module: Module, name: str) -> Sequence[tuple[Module, ast.expr]]:
         """The expressions in other files that stand for what a module binds at its margin."""
@@ -78,6 +83,8 @@ class Around(Protocol):
 
 class _Alone:
     """No project: a text that is no file, or a file that is read by itself."""
+
+    trace = Trace(heard=False)
 
     def readers(self, module: Module, name: str) -> Sequence[tuple[Module, ast.expr]]:
         return ()

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import re
 
-from precision_fix.model.module import Module
+from precision_fix.model.context import under_short_weights
+from precision_fix.model.module import Module, remembered
+from precision_fix.model.short import handles_short
 from precision_fix.model.site import Site
 
 OTHER_DEVICES = frozenset({"xpu", "mps", "hpu", "npu", "xla", "ipu", "mtia", "musa", "mlu"})
@@ -58,3 +61,18 @@ def is_off(module: Module, call: ast.Call) -> bool:
     if position is not None:
         values.append(call.args[position])
     return any(isinstance(value, ast.Constant) and value.value is False for value in values)
+
+
+# Weights are put into float8, or read from a file of such: not a test for what they are in.
+_PUTS = re.compile(r"^(?![^\S\n]*#)(?!.*(?:[=!]=|\bin\b|\bis\b))[^\n]*\btorch\.float8_", re.MULTILINE)
+_FILE = re.compile(r"(?i)[\"'][^\"'\n]*(?:fp8|float8|e4m3)[^\"'\n]*\.(?:safetensors|ckpt|pth?|bin)[\"']")
+
+
+def may_hold_short_weights(site: Site, call: ast.Call) -> bool:
+    """Whether a region may be what casts float8 weights for each product: what is around it or in its file says so."""
+    return under_short_weights(site) or handles_short(site.module, call) or _keeps_short(site.module)
+
+
+@remembered
+def _keeps_short(module: Module) -> bool:
+    return _PUTS.search(module.text) is not None or _FILE.search(module.text) is not None

@@ -10,7 +10,7 @@ class Fate(Enum):
 
     CHOOSES = "sets the precision of what is created, cast or computed"
     COMPARED = "is compared or tested for membership"
-    ASSERTED = "is asserted to be bfloat16, by a guard that moves with it"
+    ASSERTED = "is asserted, by a guard that moves with it"
     ASKED = "is tested for other words"
     REFUSED = "is checked by a guard that would refuse the new precision"
     FALLS = "is tested, and without bfloat16 the test chooses float16"

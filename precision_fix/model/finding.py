@@ -29,6 +29,7 @@ class Part(Enum):
     NONE = "it moves where nothing holds it"
     HOLDS = "it must stay, and so must all that reaches the same guard or goes into the same call"
     GUARDS = "it moves with what it guards, and only with that"
+    REFUSES = "it moves with what it guards, and has nothing to say where that stays"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,3 +96,8 @@ def held(reason: str) -> Verdict:
 def guards(reason: str, *edits: Edit) -> Verdict:
     """It is rewritten with what it guards."""
     return Verdict(Action.REWRITE, reason, edits, part=Part.GUARDS)
+
+
+def refuses(reason: str, *edits: Edit) -> Verdict:
+    """It is rewritten with what it would refuse, and stays where nothing of that moves."""
+    return Verdict(Action.REWRITE, reason, edits, part=Part.REFUSES)

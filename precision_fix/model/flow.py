@@ -347,6 +347,14 @@ def follow_results(module: Module, node: ast.AST, *, is_tensor: bool) -> list[En
     return follower.run([Held(module, node)], module)
 
 
+def follow_variable(module: Module, target: ast.Name | ast.Attribute, *, tensors: bool) -> list[End]:
+    """The ends of what a variable or an attribute holds: with all that read it, or as if it was assigned here."""
+    follower = Follower(tensors=tensors)
+    follower.held, follower.module = Held(module, target), module
+    follower.assigned(target)
+    return follower.run([], module)
+
+
 @remembered
 def is_dtype_list(module: Module, sequence: ast.List | ast.Set | ast.Tuple) -> bool:
     """Whether every element is a dtype; a tuple that holds other things too is a record."""

@@ -98,8 +98,10 @@ def judged_by(module: Module, compare: ast.Compare, subject: ast.AST) -> Fate | 
         return Fate.REFUSED
     if lets is None and _is_asked_of(compare, subject) and _guards(module, compare, negated=False):
         return Fate.ASSERTED  # what others are to be of: it moves by itself
-    refused = excluded(module, compare)
-    if refused & FULL_WORDS if module.target.dtype == "float32" else module.target.dtype in refused:
+    if refused(module, compare) is not None:
+        return Fate.ASSERTED
+    names = excluded(module, compare)
+    if names & FULL_WORDS if module.target.dtype == "float32" else module.target.dtype in names:
         return Fate.NEVER if cannot_run(module, compare) else Fate.REFUSED
     return None
 
@@ -133,6 +135,21 @@ def excluded(module: Module, compare: ast.Compare) -> frozenset[str]:
     return found
 
 
+def refused(module: Module, compare: ast.Compare) -> ast.expr | None:
+    """float32 in a guard that lets every other dtype pass, where that is the target: `assert p.dtype != torch.float`.
+
+    None for other guards, and for that of a kernel.
+    """
+    right, op = compare.comparators[0], compare.ops[0]
+    if len(compare.ops) != 1 or not isinstance(op, ast.NotEq | ast.IsNot) or module.target.dtype != "float32":
+        return None
+    if not isinstance(compare.left, ast.Attribute) or compare.left.attr != "dtype":
+        return None
+    if module.dtype_name(right) != "float32" or excluded(module, compare) != {"float32"} or cannot_run(module, compare):
+        return None
+    return None if guards_kernel(module, compare) or says_it_needs(module, compare) else right
+
+
 # What a message says where something needs bfloat16, and what is asked of a tensor before its memory is handed over.
 _NEEDS = re.compile(r"(?i)\b(?:requires?|only|supports?|supported|needs?)\b")
 # The message names a setting that a person is to give: `--mixed_precision bf16`, `mixed_precision='bf16'`.
@@ -141,15 +158,19 @@ _LAYOUT = re.compile(r"is_contiguous|\bstride\b|is_cuda|data_ptr|device\.type|\.
 
 
 def guards_kernel(module: Module, node: ast.AST) -> bool:
-    """Whether a guard stands before a compiled kernel: by what is near it, by its message, or by what else it asks."""
-    return near_kernel(module, node) or _speaks_of_kernel(module, module.statement(node))
+    """Whether a guard stands before a compiled kernel: by what is near it, or by what else it asks."""
+    return near_kernel(module, node) or _asks_for_layout(module, module.statement(node))
 
 
 @remembered
-def _speaks_of_kernel(module: Module, statement: ast.stmt) -> bool:
+def _asks_for_layout(module: Module, statement: ast.stmt) -> bool:
     test = statement.test if isinstance(statement, ast.Assert | ast.If) else statement
-    if _LAYOUT.search(unparsed(module, test)):
-        return True
+    return _LAYOUT.search(unparsed(module, test)) is not None
+
+
+def says_it_needs(module: Module, node: ast.AST) -> bool:
+    """Whether the message of a guard says that something needs what it asks for."""
+    statement = module.statement(node)
     if isinstance(statement, ast.Assert):
         said: ast.AST | None = statement.msg
     else:

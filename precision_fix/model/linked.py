@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Action, Part, Verdict
+from precision_fix.model.guard import refused
 from precision_fix.model.module import Module
-from precision_fix.model.moves import Place
+from precision_fix.model.moves import GUARDS, Place
 from precision_fix.model.site import Kind, Site
 
 _CONTAINERS = ast.List | ast.Tuple | ast.Set | ast.Dict | ast.ListComp | ast.GeneratorExp | ast.Starred | ast.keyword
@@ -19,7 +20,7 @@ def moves_with(site: Site, verdict: Verdict) -> tuple[Place, ...]:
     """The places that a site changes together with, or not at all."""
     if site.kind not in _CASTS or not (verdict.action is Action.REWRITE or verdict.part is Part.HOLDS):
         return ()
-    if verdict.part is Part.GUARDS:
+    if verdict.part in GUARDS:
         return ()
     found = [place for end in site.meets(Fate.ASSERTED) for place in _tokens(end.module, end.node)]
     call = _taking(site)
@@ -35,6 +36,9 @@ def _tokens(module: Module, guard: ast.AST) -> Iterator[Place]:
         named = isinstance(node, ast.Attribute) or (isinstance(node, ast.Name) and module.is_imported(node))
         if named and module.resolve(node) == "torch.bfloat16":
             yield Place(module.real, *place_of(module, node))
+    against = refused(module, guard) if isinstance(guard, ast.Compare) else None
+    if against is not None:
+        yield Place(module.real, *place_of(module, against))
 
 
 def _taking(site: Site) -> ast.Call | None:

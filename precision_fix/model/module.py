@@ -305,10 +305,7 @@ def remembered(ask: Callable[Concatenate[Module, _P], _R]) -> Callable[Concatena
 
     def answer(module: Module, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
         key = (ask, args, tuple(kwargs.items()))
-        if key not in module.memory:
-            module.memory[key] = ask(module, *args, **kwargs)
-        found: _R = module.memory[key]
-        return found
+        return module.around.trace.remember(module.memory, key, lambda: ask(module, *args, **kwargs))
 
     return answer
 

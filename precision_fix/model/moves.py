@@ -30,16 +30,28 @@ class Move:
     action: Action
     part: Part
     moves_with: tuple[Place, ...] = ()
-    turns_off: bool = False
-    """It turns off a region, which reaches every module that runs in it."""
+    reaches_all: bool = False
+    """A region that is turned off, or a setting of a config: it reaches whatever runs in it, or is made by it."""
 
     @property
     def counts(self) -> bool:
         """Whether a group can be made with it: what is kept alone says nothing of others."""
         return self.action is Action.REWRITE or self.part is not Part.NONE
 
+    @property
+    def in_group(self) -> bool:
+        """Whether what is done there hangs on other places."""
+        return self.part is not Part.NONE or bool(self.moves_with)
+
 
 NOTHING_MOVES = "nothing in reach that changes: see what it guards"
+NOTHING_REFUSED = "refuses float32, and nothing in reach becomes that"
+GUARDS = (Part.GUARDS, Part.REFUSES)
+
+
+def action_of(why: str) -> Action:
+    """What is done with a place that is left for this reason."""
+    return Action.KEEP if why == NOTHING_REFUSED else Action.MANUAL
 
 
 def left(moves: Iterable[Move]) -> dict[Place, str]:
@@ -47,14 +59,14 @@ def left(moves: Iterable[Move]) -> dict[Place, str]:
     known = {move.place: move for move in moves}
     groups = _groups(known)
     changing = {m.place.path for m in known.values() if m.action is Action.REWRITE and m.part is Part.NONE}
-    regions = any(move.turns_off and move.action is Action.REWRITE for move in known.values())
+    regions = any(move.reaches_all and move.action is Action.REWRITE for move in known.values())
     found: dict[Place, str] = {}
     for group in groups:
         members = [known[place] for place in group if place in known]
         holder = next((move.place for move in members if _holds(move)), None) or next(
             (place for place in group if place not in known and place.column > 0), None
         )
-        moving = any(move.part is not Part.GUARDS and move.action is Action.REWRITE for move in members)
+        moving = any(move.part not in GUARDS and move.action is Action.REWRITE for move in members)
         for move in members:
             if move.action is not Action.REWRITE:
                 continue
@@ -62,12 +74,12 @@ def left(moves: Iterable[Move]) -> dict[Place, str]:
                 found[move.place] = f"moves together with {holder.seen_from(move.place.path)}, which stays"
             elif not moving and not regions and move.place.path not in changing:
                 # A guard whose tensor nobody can follow: what its own file makes, or a region, is what it is there for.
-                found[move.place] = NOTHING_MOVES
+                found[move.place] = NOTHING_REFUSED if move.part is Part.REFUSES else NOTHING_MOVES
     return found
 
 
 def _holds(move: Move) -> bool:
-    return move.part is Part.HOLDS or (move.part is Part.GUARDS and move.action is not Action.REWRITE)
+    return move.part is Part.HOLDS or (move.part in GUARDS and move.action is not Action.REWRITE)
 
 
 def _groups(known: Mapping[Place, Move]) -> Iterator[list[Place]]:

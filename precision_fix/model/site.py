@@ -30,6 +30,8 @@ class Kind(Enum):
     ATTENTION = auto()
     PACKAGE = auto()
     LAUNCH = auto()
+    REFUSAL = auto()
+    """float32, in a guard that refuses it."""
 
 
 _OF_DTYPES = frozenset({Kind.DTYPE, Kind.METHOD, Kind.TENSOR_TYPE})

@@ -9,6 +9,7 @@ from pathlib import PurePath
 
 from precision_fix.model.attending import allows_flash_alone
 from precision_fix.model.context import receiver
+from precision_fix.model.guard import refused
 from precision_fix.model.module import Module, remembered
 from precision_fix.model.scope import Scope
 from precision_fix.model.setting import plain
@@ -23,7 +24,8 @@ PROBES = ("is_bf16_supported", "is_torch_bf16_gpu_available", "is_torch_bf16_ava
 
 def sites(module: Module) -> list[Site]:
     """Every site of a module, in no particular order. All of them, before one is judged: that may parse more blocks."""
-    return [*_dtypes(module), *_calls(module), *_words(module), *_flags(module), *_attention(module)]
+    found = (_dtypes, _calls, _words, _flags, _attention, _refusals)
+    return [site for each in found for site in each(module)]
 
 
 def _dtypes(module: Module) -> Iterator[Site]:
@@ -187,6 +189,14 @@ def _flag_by_string(module: Module, constant: ast.Constant) -> Iterator[Site]:
                     yield Site(module, Kind.FLAG, constant, repr(name), keyword.value)
         elif called(above) in ("setdefault", "setattr") and above.args[-1] is not constant:
             yield Site(module, Kind.FLAG, constant, repr(name), above.args[-1])
+
+
+def _refusals(module: Module) -> Iterator[Site]:
+    for attr in ("float", "float32"):
+        for node in module.names.attributes.get(attr, ()):
+            compare = module.parent(node)
+            if isinstance(compare, ast.Compare) and refused(module, compare) is node:
+                yield Site(module, Kind.REFUSAL, node, ast.unparse(node))
 
 
 def _attention(module: Module) -> Iterator[Site]:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from precision_fix import door
 from precision_fix.model.around import Kin, TooMany
@@ -16,13 +17,14 @@ from precision_fix.model.classes import COMMON
 from precision_fix.model.module import Function, Module
 from precision_fix.model.scope import Definition
 from precision_fix.model.target import Target
+from precision_fix.model.trace import FACTS, HOLDS, Trace
 from precision_fix.project.imports import MOST_BYTES, Imports, look_through
 from precision_fix.project.links import Links, Member, Origin, asks_another
 from precision_fix.project.names import is_test, stem_of
 from precision_fix.sources.text import Undecodable, decode
 
 # Modules that are kept parsed between two files.
-_MOST_KEPT = 300
+_MOST_KEPT = 150
 _MOST_KEPT_BYTES = 32 << 20
 _MOST_ALIKE = 2
 _MOST_HOLDERS = 64
@@ -42,18 +44,30 @@ class Project:
         self._texts: dict[str, bytes] = {}
         self._kept = 0
         self._whole: set[str] = set()
+        self._asked: set[tuple[str, str]] = set()
+        self.trace = Trace()
+        self._known_tables: dict[tuple[()], Any] = {}
         self._mentions: dict[str, Sequence[str]] = {}
-        self._readers: dict[tuple[str, str], Readers] = {}
-        self._kin: dict[Member, Kin] = {}
-        self._holders: dict[tuple[str, str, str], Sequence[str]] = {}
+        self._readers: dict[tuple[str, str], Any] = {}
+        self._kin: dict[Member, Any] = {}
+        self._holders: dict[tuple[str, str, str], Any] = {}
 
-    @cached_property
+    @property
     def imports(self) -> Imports:
-        return self._given if self._given is not None else look_through(Path(self.top))
+        self.trace.note(FACTS)
+        if self._given is None:
+            with self.trace.unheard():
+                self._given = look_through(Path(self.top))
+        return self._given
+
+    @property
+    def _links(self) -> Links:
+        self.trace.note(FACTS)
+        return self._linked
 
     @cached_property
-    def _links(self) -> Links:
-        return Links(self.top, self.imports, self._binds)
+    def _linked(self) -> Links:
+        return Links(self.top, self.imports, self._binds, self.trace)
 
     def shown(self, path: str) -> str:
         return os.path.relpath(path, self.top).replace(os.sep, "/")
@@ -64,6 +78,7 @@ class Project:
         """Between two files: what was parsed for the others is let go where it has become much."""
         if len(self._modules) > _MOST_KEPT:
             self._forget()
+        self.trace.begin()
 
     def _forget(self) -> None:
         for module in self._modules.values():
@@ -104,6 +119,7 @@ class Project:
         return Module(path, text, parsed(blocks.take(hits)), self.target, blocks, self)
 
     def _load(self, path: str) -> Module | None:
+        self.trace.note(path)
         if path not in self._modules:
             self._modules[path] = self._read(path)
         return self._modules[path]
@@ -178,12 +194,14 @@ class Project:
         return home.assigned_value(bindings[0]) if len(bindings) == 1 else None
 
     def readers(self, module: Module, name: str) -> Readers:
-        path = module.real
-        key = path, name
-        if key not in self._readers:
-            self._readers[key] = ()  # for those that import each other
-            self._readers[key] = [*self._find_readers(path, name)]
-        return self._readers[key]
+        key = module.real, name
+        if key in self._asked:
+            return ()  # they import each other
+        self._asked.add(key)
+        try:
+            return self.trace.remember(self._readers, key, lambda: [*self._find_readers(*key)])
+        finally:
+            self._asked.discard(key)
 
     def _find_readers(self, path: str, name: str) -> Iterator[tuple[Module, ast.expr]]:
         for other in self._users(path, name, name):
@@ -217,6 +235,7 @@ class Project:
 
     def _holds(self, path: str, word: str) -> bool:
         """Whether a word is in a file at all; asked of its bytes, before anything of it is parsed."""
+        self.trace.note(path)
         known = self._modules.get(path)
         if known is not None:
             return word in known.text
@@ -248,36 +267,33 @@ class Project:
 
     def kin(self, module: Module, cls: ast.ClassDef) -> Kin:
         member = Member(module.real, cls.name)
-        if member not in self._kin:
-            self._kin[member] = Kin.of(self._links.family(member))
-        return self._kin[member]
+        return self.trace.remember(self._kin, member, lambda: Kin.of(self._links.family(member)))
 
     def holders(self, module: Module, cls: ast.ClassDef, word: str) -> Iterator[Module]:
-        key = module.real, cls.name, word
-        if key not in self._holders:
-            self._holders[key] = [*dict.fromkeys(self._find_holders(Member(module.real, cls.name), word))]
-        for path in self._holders[key][:_MOST_HOLDERS]:
+        member = Member(module.real, cls.name)
+        paths = self.trace.remember(
+            self._holders, (*member, word), lambda: [*dict.fromkeys(self._find_holders(member, word))]
+        )
+        for path in paths[:_MOST_HOLDERS]:
             home = self._load(path)
             if home is not None:
                 yield home
-        if len(self._holders[key]) > _MOST_HOLDERS:
+        if len(paths) > _MOST_HOLDERS:
             raise TooMany
 
     def _find_holders(self, member: Member, word: str) -> Iterator[str]:
         family = self._links.family(member)
         yield from (path for path, _ in family if self._may_see(member.path, path) and self._holds(path, word))
         for user in (user for each in family for user in self._links.users(*each)):
-            if self._may_see(member.path, user) and asks_another(self._bytes(user), word):
-                yield user
+            if self._may_see(member.path, user):
+                self.trace.note(user)
+                if asks_another(self._bytes(user), word):
+                    yield user
 
     # Keys of configs and of tables.
 
-    @cached_property
-    def _tables(self) -> Sequence[tuple[Module, ast.Dict]]:
-        return [*self._find_tables()]
-
     def tables(self) -> Sequence[tuple[Module, ast.Dict]]:
-        return self._tables
+        return self.trace.remember(self._known_tables, (), lambda: [*self._find_tables()])
 
     def _find_tables(self) -> Iterator[tuple[Module, ast.Dict]]:
         for path in self.imports.attending:
@@ -291,19 +307,14 @@ class Project:
 
     def _mentioning(self, name: str) -> Sequence[str]:
         """The files that hold a name, from their bytes."""
+        self.trace.note(HOLDS + name)
         if name not in self._mentions:
-            found = []
-            asks = re.compile(rb"\b%b[\"'\])]*\s*(?:==|(?:not )?in )" % re.escape(name.encode()))
-            for path in self.imports.files:
-                try:
-                    data = b"" if self._is_test(path) else door.start(path, MOST_BYTES)
-                    # Nearly every file speaks of a dtype; what is of interest is where one is asked for.
-                    if name.encode() in data and (name not in COMMON or asks.search(data)):
-                        found.append(path)
-                except OSError:
-                    continue
-            self._mentions[name] = found
+            with self.trace.unheard():
+                self._mentions[name] = [path for path in self.imports.files if self._mentions_it(path, name)]
         return self._mentions[name]
+
+    def _mentions_it(self, path: str, name: str) -> bool:
+        return not self._is_test(path) and asks_for(self._bytes(path), name)
 
     def keyed(self, name: str) -> Iterator[tuple[Module, ast.expr]]:
         """Where the program reads a setting of this name: `config["name"]`, `.get("name")`, `config.name`."""
@@ -317,6 +328,17 @@ class Project:
                     yield module, reader
             yield from ((module, each) for each in _items(module, name))
             yield from ((module, each) for each in _unexplained(module, name))
+
+
+def asks_for(data: bytes, name: str) -> bool:
+    """Whether a file may read a setting of this name.
+
+    Nearly every file speaks of a dtype; of such a name it is of interest where it is compared.
+    """
+    word = name.encode()
+    if word not in data:
+        return False
+    return name not in COMMON or re.search(rb"\b%b[\"'\])]*\s*(?:==|(?:not )?in )" % re.escape(word), data) is not None
 
 
 def _items(module: Module, name: str) -> Iterator[ast.expr]:

@@ -6,8 +6,9 @@ All of it is told from facts (`project.facts`), so no file is parsed for it, but
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from precision_fix.model.trace import Trace
 from precision_fix.project.facts import Facts, Import
 from precision_fix.project.imports import Imports
 from precision_fix.project.names import Names, stem_of
@@ -30,15 +31,17 @@ class Member(NamedTuple):
 class Links:
     """`binds` tells whether a file binds a name at its margin, and what by an import; it parses the file."""
 
-    def __init__(self, top: str, imports: Imports, binds: Callable[[str, str], tuple[bool, list[str]]]) -> None:
+    def __init__(
+        self, top: str, imports: Imports, binds: Callable[[str, str], tuple[bool, list[str]]], trace: Trace
+    ) -> None:
         self._imports = imports
+        self._trace = trace
         self._names = Names(top, imports.files)
         self._binds = binds
         self._locals: dict[str, dict[str, list[Import]]] = {}
-        self._origins: dict[tuple[str, str], Origin | None] = {}
-        self._users: dict[tuple[str, str], tuple[str, ...]] = {}
-        self._derived: dict[str, dict[str, list[str]]] = {}
-        self._families: dict[Member, tuple[Member, ...]] = {}
+        self._origins: dict[tuple[str, str], Any] = {}
+        self._users: dict[tuple[str, str], Any] = {}
+        self._families: dict[Member, Any] = {}
 
     def facts(self, path: str) -> Facts | None:
         return self._imports.files.get(path)
@@ -55,11 +58,7 @@ class Links:
 
     def origin(self, path: str, dotted: str, steps: int = 0) -> Origin | None:
         """The file that binds a name for the first time, past those that hand it on, and what is left of the name."""
-        key = path, dotted
-        if key not in self._origins:
-            self._origins[key] = None  # for those that import each other
-            self._origins[key] = self._origin(path, dotted, steps)
-        return self._origins[key]
+        return self._trace.remember(self._origins, (path, dotted), lambda: self._origin(path, dotted, steps))
 
     def _origin(self, path: str, dotted: str, steps: int) -> Origin | None:
         found = self._names.locate(path, dotted)
@@ -83,10 +82,7 @@ class Links:
 
     def users(self, path: str, name: str) -> tuple[str, ...]:
         """The files that import a name of a file, the file itself, or all that it has."""
-        key = path, name
-        if key not in self._users:
-            self._users[key] = tuple(self._find_users(path, name))
-        return self._users[key]
+        return self._trace.remember(self._users, (path, name), lambda: tuple(self._find_users(path, name)))
 
     def _find_users(self, path: str, name: str) -> Iterator[str]:
         stem = stem_of(path)
@@ -104,10 +100,11 @@ class Links:
 
     def family(self, member: Member) -> tuple[Member, ...]:
         """A class with its bases and what is derived from it."""
-        if member not in self._families:
-            up, down = self._relatives(member, self._bases), self._relatives(member, self._children)
-            self._families[member] = tuple(dict.fromkeys((*up, *down)))
-        return self._families[member]
+        return self._trace.remember(self._families, member, lambda: tuple(self._find_family(member)))
+
+    def _find_family(self, member: Member) -> dict[Member, None]:
+        up, down = self._relatives(member, self._bases), self._relatives(member, self._children)
+        return dict.fromkeys((*up, *down))
 
     def _relatives(self, member: Member, next_of: Callable[[Member], Iterator[Member]]) -> list[Member]:
         found = [member]

@@ -87,7 +87,7 @@ def _reached(reached: Reached) -> Iterator[str]:
     if len(reached.ends) > _MOST_ENDS:
         yield f"    and {len(reached.ends) - _MOST_ENDS} more"
     if reached.beyond:
-        yield from _wrapped("Other files may take it on from there: what they do with it is not followed.", "    ")
+        yield from _wrapped("Beyond these it may go on, out of sight.", "    ")
 
 
 def _where(end: Reach) -> str:

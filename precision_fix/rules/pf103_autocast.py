@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from precision_fix.model.autocast import autocast_call, enabled_position, is_off, takes_kwargs
+from precision_fix.model.autocast import (
+    autocast_call,
+    enabled_position,
+    is_off,
+    may_hold_short_weights,
+    takes_kwargs,
+)
 from precision_fix.model.edit import SetArgument
 from precision_fix.model.finding import Verdict, rewrite
 from precision_fix.model.rule import Rule, Stage
@@ -15,7 +21,7 @@ class RULE(Rule):
     why = (
         'On a CUDA device torch.autocast("cuda", dtype=torch.float32) neither warns nor turns itself off (torch '
         "2.13), and compiled graphs under it were seen to give inf and NaN. So the region gets enabled=False as "
-        "well."
+        "well; but for one that may be what casts float8 weights for each product, which it does in float32 too."
     )
     kinds = frozenset({Kind.DTYPE})
     stage = Stage.CHANGED
@@ -31,5 +37,7 @@ class RULE(Rule):
         if target.dtype != "float32" or takes_kwargs(call) or is_off(site.module, call):
             # **kwargs may hold enabled= already; float16 is what autocast on these GPUs is made for.
             return rewrite("an autocast region in bfloat16", *edits)
+        if may_hold_short_weights(site, call):
+            return rewrite("an autocast region, which stays on: it may be what casts float8 weights", *edits)
         off = SetArgument(call, "enabled", "False", enabled_position(site.module, call))
         return rewrite("an autocast region in bfloat16", *edits, off)

@@ -6,9 +6,9 @@ import ast
 
 from precision_fix.model.context import says_bfloat16, tests_around
 from precision_fix.model.finding import Verdict, guards, held, keep
-from precision_fix.model.guard import accepted, guards_kernel, is_equality_assertion
+from precision_fix.model.guard import accepted, guards_kernel, is_equality_assertion, says_it_needs
 from precision_fix.model.kernels import cannot_run
-from precision_fix.model.needs import needs_it
+from precision_fix.model.needs import guards_choice, needs_it
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 
@@ -33,6 +33,8 @@ class RULE(Rule):
             return keep("guards a kernel that does not run on this GPU, so that nobody comes here")
         if guards_kernel(site.module, site.node) or (isinstance(above, ast.Compare) and needs_it(site.module, above)):
             return held("guards a compiled kernel, which takes nothing else")
+        if says_it_needs(site.module, site.node) and not guards_choice(site.module, above):
+            return held("guards what needs bfloat16, as its message says")
         if any(says_bfloat16(site.module, test) for test in tests_around(site)):
             return keep("asserts what the test around it has found")
         edits = site.retarget()

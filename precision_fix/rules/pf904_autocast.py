@@ -1,12 +1,10 @@
-"""PF904: an autocast region that must not simply be turned off."""
+"""PF904: an autocast region that no edit can do right."""
 
 from __future__ import annotations
 
-from precision_fix.model.autocast import OTHER_DEVICES, autocast_call, device_of
-from precision_fix.model.context import under_short_weights
+from precision_fix.model.autocast import OTHER_DEVICES, autocast_call, device_of, may_hold_short_weights
 from precision_fix.model.finding import Verdict, keep, manual
 from precision_fix.model.rule import Rule, Stage
-from precision_fix.model.short import handles_short
 from precision_fix.model.site import Kind, Site
 
 
@@ -15,8 +13,8 @@ class RULE(Rule):
     title = "autocast that holds short weights"
     why = (
         "Where weights are kept in float8, the autocast region is what casts them for each product. Turned off, "
-        "the products would meet two dtypes and raise. A region on another device than CUDA or the CPU is not "
-        "ours to change."
+        "the products would meet two dtypes and raise; and on the CPU torch knows no region in float32, nor would one "
+        "in float16 do. A region on another device than CUDA or the CPU is not ours to change."
     )
     kinds = frozenset({Kind.DTYPE})
     stage = Stage.REPORTED
@@ -27,8 +25,9 @@ class RULE(Rule):
         call = autocast_call(site)
         if call is None:
             return None
-        if device_of(call) in OTHER_DEVICES:
+        device = device_of(call)
+        if device in OTHER_DEVICES:
             return keep("autocast of another device")
-        if under_short_weights(site) or handles_short(site.module, call):
+        if (device == "cpu" or site.module.target.dtype != "float32") and may_hold_short_weights(site, call):
             return manual("the region may cast float8 weights: turning it off would break their products")
         return None

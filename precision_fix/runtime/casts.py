@@ -3,7 +3,7 @@ target.
 
 Reinterpretation (`view(dtype)`, `frombuffer`, `from_file`) is never touched: its dtype says how bytes are
 read. What it yields is real bfloat16, and becomes the target at the first `.to()`, `.cuda()` or
-`nn.Parameter`.
+`nn.Parameter`; but not where a GPU is at work and it goes to the CPU, or stays there.
 """
 
 from __future__ import annotations
@@ -43,11 +43,21 @@ def _to(original: Function, swap: Swap) -> Function:
             return original(self, *[target if a is bfloat16 else a for a in args], **kwargs)
         result = original(self, *args, **kwargs)
         # A subclass's __torch_function__ may return anything.
-        if getattr(result, "dtype", None) is bfloat16 and swap.applies():
+        if getattr(result, "dtype", None) is bfloat16 and swap.applies() and not _leaves(self, result):
             return original(result, target)
         return result
 
     return to
+
+
+def _leaves(before: Any, result: Any) -> bool:
+    """Whether a tensor only leaves the GPU, to be looked at, written or hashed: nothing computes where it arrives."""
+    import torch
+
+    if before.dtype is not result.dtype or result.device.type != "cpu":
+        return False
+    at_work: Callable[[], bool] = torch.cuda.is_initialized
+    return before.device.type != "cpu" or at_work()
 
 
 def _bfloat16(original: Function, swap: Swap) -> Function:

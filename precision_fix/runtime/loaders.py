@@ -64,6 +64,9 @@ def _rebuild_tensor(original: Function, swap: Swap, legacy: _Legacy) -> Function
         # A tensor that comes through shared memory stays where its sender put it.
         if caller_module(sys._getframe(1)) == "torch.multiprocessing.reductions":
             return original(storage, *args)
+        # One without bytes tells a lazy reader of checkpoints how many to read later, and in which dtype.
+        if storage._untyped_storage.device.type == "meta" and not _is_torch(caller_module(sys._getframe(2))):
+            return original(storage, *args)
         if legacy.open:
             tensor = original(storage, *args)
             legacy.open[-1].append(tensor)
@@ -77,6 +80,10 @@ def _rebuild_tensor(original: Function, swap: Swap, legacy: _Legacy) -> Function
         return original(storage, *args)
 
     return _rebuild_tensor
+
+
+def _is_torch(module: str) -> bool:
+    return module.partition(".")[0] == "torch"
 
 
 class _Freed(threading.local):

@@ -109,12 +109,13 @@ class Swap:
             return self.active
         if not self.active or STORING.depth:
             return False
-        name = sys._getframe(depth).f_globals.get("__name__")
+        frame = sys._getframe(depth)
+        name = frame.f_globals.get("__name__")
         verdict = self._verdicts.get(name)
         if verdict is None:
             carries = self.stores and isinstance(name, str) and name.startswith(_CARRIERS)
             verdict = self._verdicts[name] = not (carries or is_by_the_byte(name))
-        return verdict
+        return verdict and not _passes_on(frame, self.source)
 
     def wanted(self, dtype: torch.dtype, depth: int = 3) -> torch.dtype:
         """The dtype to use where the caller asked for `dtype`."""
@@ -129,6 +130,31 @@ class Swap:
             result: torch.Tensor = to(tensor, self.target)
             return result
         return tensor
+
+
+#: So many frames may lie between a mode and the call that it passes on: helpers of its own.
+_HELPERS = 3
+
+
+def _passes_on(frame: FrameType | None, source: torch.dtype) -> bool:
+    """Whether a call for `source` comes out of a `__torch_function__` that was called for it.
+
+    Whoever asked first was given an answer by the stand-in that he called: if that let `source` stand, it stands.
+    """
+    for _ in range(_HELPERS):
+        if frame is None:
+            return False
+        if frame.f_code.co_name == "__torch_function__":
+            code, found = frame.f_code, frame.f_locals
+            given = [found.get(name) for name in code.co_varnames[: code.co_argcount]]
+            return any(getattr(each, "__name__", "") == "bfloat16" or _holds(each, source) for each in given)
+        frame = frame.f_back
+    return False
+
+
+def _holds(given: object, source: torch.dtype) -> bool:
+    values = given.values() if isinstance(given, dict) else given if isinstance(given, (tuple, list)) else ()
+    return any(value is source for value in values)
 
 
 def caller_module(frame: FrameType | None) -> str:

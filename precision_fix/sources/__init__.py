@@ -97,7 +97,9 @@ def _bytes(*words: str) -> tuple[bytes, ...]:
 
 
 _MIB = 1 << 20
-PYTHON = Format("python", _bytes(*needles.BFLOAT16, *needles.ELSEWHERE), 16 * _MIB, _bytes(*needles.FLASH))
+PYTHON = Format(
+    "python", _bytes(*needles.BFLOAT16, *needles.ELSEWHERE, *needles.REFUSES), 16 * _MIB, _bytes(*needles.FLASH)
+)
 _IN_CONFIGS = _bytes(*needles.CONFIGS)
 _YAML = Format("yaml_config", _IN_CONFIGS, 2 * _MIB)
 _JSON = Format("json_config", _IN_CONFIGS, 4 * _MIB)

@@ -19,14 +19,14 @@ from precision_fix.model.finding import Action, Finding, manual
 from precision_fix.model.hearing import SILENT, Hearing, heard
 from precision_fix.model.linked import moves_with, place_of
 from precision_fix.model.module import Module
-from precision_fix.model.moves import Move, Place
+from precision_fix.model.moves import Move, Place, action_of
 from precision_fix.model.moves import left as groups_left
 from precision_fix.model.rule import Rule
 from precision_fix.model.selection import ALL, Selection
 from precision_fix.model.site import Kind, Site
 from precision_fix.model.sites import PROBES, is_flag, sites
 from precision_fix.model.target import Target
-from precision_fix.model.vocabulary.needles import BFLOAT16, ELSEWHERE, FLASH
+from precision_fix.model.vocabulary.needles import BFLOAT16, ELSEWHERE, FLASH, REFUSES
 from precision_fix.model.vocabulary.spellings import QUIET_WORDS, STYLES, TAG
 from precision_fix.model.worklist import TooMuch
 from precision_fix.rules import rules_of
@@ -59,7 +59,9 @@ def analyse(
     a statement that reaches from one into the next is none.
     """
     keeps = Keeps(text)
-    hits = {*_mentions(text), *occurrences(text, ELSEWHERE), *(occurrences(text, FLASH) if "flash" in text else ())}
+    hits = {*_mentions(text), *occurrences(text, (*ELSEWHERE, *REFUSES))}
+    if "flash" in text:
+        hits.update(occurrences(text, FLASH))
     if not hits:
         return Analysis(unused_keeps=keeps.unused)
     try:
@@ -105,7 +107,7 @@ def _told(module: Module, answers: Sequence[Answer], keeps: Keeps, selection: Se
     all_edits: list[Edit] = []
     for place_, (finding, edits, _) in sorted(decided.items(), key=lambda each: each[0]):
         if left and place_ in left and finding.action is Action.REWRITE:
-            finding, edits = replace(finding, action=Action.MANUAL, reason=left[place_]), ()
+            finding, edits = replace(finding, action=action_of(left[place_]), reason=left[place_]), ()
         if selection.takes(finding.code):
             analysis.findings.append(finding)
             all_edits.extend(edits)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from precision_fix.model.around import ALONE, Around
 from precision_fix.model.edit import GiveValue, Splice
 from precision_fix.model.finding import Action, Finding, manual
 from precision_fix.model.hearing import SILENT, heard
+from precision_fix.model.moves import Move, Place
 from precision_fix.model.selection import Selection
 from precision_fix.model.setting import Document, Form, Setting, plain
 from precision_fix.model.target import Target
@@ -62,6 +64,9 @@ def judge(
                 verdict = manual("written in a way that is not edited")
             else:
                 analysis.splices.append(Splice(scalar.start, scalar.end, new))
+        if verdict.action is Action.REWRITE and not attention.needs_flash_attention(str(setting.value)):
+            place = Place(os.path.abspath(path), line, column)  # noqa: PTH100
+            analysis.moves.append(Move(place, verdict.action, verdict.part, reaches_all=True))
         by_runtime = rule.runtime and verdict.action is Action.MANUAL
         finding = Finding(path, line, column, rule.code, verdict.action, token, verdict.reason, by_runtime)
         analysis.findings.append(heard(finding, hearing.of(setting)))

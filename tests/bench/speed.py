@@ -1,6 +1,7 @@
 """Whole-process time and peak memory beside ast-grep, in one run: `make bench`.
 
 Both commands run in turn, after one run that is not counted; the median of the ratios counts, since machines are noisy.
+Ours runs twice each time: with nothing kept from before, and again, with what the first kept.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import sys
 import sysconfig
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.bench.trees import tree
@@ -22,29 +23,39 @@ SCRIPTS = Path(sysconfig.get_path("scripts"))
 OURS = [str(SCRIPTS / "precision-fix"), "--gpu", "t4", "--check"]
 THEIRS = [str(SCRIPTS / "ast-grep"), "run", "-l", "py", "-p", "torch.bfloat16", "-r", "torch.float32"]
 # The most that our time may be, as a part of ast-grep's.
-PROMISED = {"ComfyUI": 1.0, "diffusers": 0.5, "transformers": 0.5, "sglang": 1.0}
+PROMISED = {"ComfyUI": 1.0, "sglang": 1.0, "Megatron-LM": 1.0, "diffusers": 0.5, "transformers": 0.35}
+# The most that a second run may take, as a part of the first.
+PROMISED_AGAIN = 0.3
 SIZES = (1_000, 5_000, 10_000, 50_000)
 
 
-def run(command: Sequence[str]) -> tuple[float, float]:
+def run(command: Sequence[str], environment: Mapping[str, str] | None = None) -> tuple[float, float]:
     """Wall time in seconds and peak resident memory in MiB of a process and its children."""
     start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
     _, _, usage = os.wait4(process.pid, 0)
     return time.perf_counter() - start, usage.ru_maxrss / 1024
 
 
-def compare(name: str, folder: Path, runs: int = 7) -> float:
-    """Print one row; return the median ratio of our wall time to theirs."""
+def compare(name: str, folder: Path, runs: int = 7) -> bool:
+    """Print one row; return whether the promises were kept, where there are some."""
     for command in (OURS, THEIRS):
         run([*command, str(folder)])
-    pairs = [(run([*OURS, str(folder)]), run([*THEIRS, str(folder)])) for _ in range(runs)]
-    ours, theirs = zip(*pairs, strict=True)
-    ratio = statistics.median(a[0] / b[0] for a, b in pairs)
-    cells = [statistics.median(column) for each in (ours, theirs) for column in zip(*each, strict=True)]
+    rows = [(*_ours(folder), run([*THEIRS, str(folder)])) for _ in range(runs)]
+    first, _, theirs = ([*zip(*column, strict=True)] for column in zip(*rows, strict=True))
+    ratio = statistics.median(a[0] / c[0] for a, _, c in rows)
+    ratio_again = statistics.median(b[0] / a[0] for a, b, _ in rows)
     promised = f"{PROMISED[name]:8.2f}" if name in PROMISED else " " * 8
-    print(f"{name:22}{cells[0]:9.3f}{cells[2]:9.3f}{ratio:8.2f}{promised}{cells[1]:9.0f}{cells[3]:9.0f}", flush=True)
-    return ratio
+    seconds = "".join(f"{statistics.median(each[0]):9.3f}" for each in (first, theirs))
+    memory = "".join(f"{statistics.median(each[1]):9.0f}" for each in (first, theirs))
+    print(f"{name:22}{seconds}{ratio:8.2f}{promised}{memory}{ratio_again:8.2f}", flush=True)
+    return name not in PROMISED or (ratio <= PROMISED[name] and ratio_again <= PROMISED_AGAIN)
+
+
+def _ours(folder: Path) -> tuple[tuple[float, float], tuple[float, float]]:
+    with tempfile.TemporaryDirectory() as cache:
+        environment = {**os.environ, "XDG_CACHE_HOME": cache}
+        return run([*OURS, str(folder)], environment), run([*OURS, str(folder)], environment)
 
 
 def synthetic(count: int, folder: Path, source: Path, mention: bool) -> Path:
@@ -62,12 +73,12 @@ def synthetic(count: int, folder: Path, source: Path, mention: bool) -> Path:
 
 def main() -> int:
     """0 when every promise was kept, 1 otherwise."""
-    print(f"{'tree':22}{'ours s':>9}{'theirs s':>9}{'ratio':>8}{'at most':>8}{'ours MiB':>9}{'theirs':>9}")
+    print(f"{'tree':22}{'ours s':>9}{'theirs s':>9}{'ratio':>8}{'at most':>8}{'ours MiB':>9}{'theirs':>9}{'again':>8}")
     kept = True
-    for name, most in PROMISED.items():
+    for name in PROMISED:
         folder = tree(name)
         if folder is not None:
-            kept &= compare(name, folder) <= most
+            kept &= compare(name, folder)
     source = tree("diffusers")
     for mention in (True, False) if source else ():
         for count in SIZES:

@@ -8,6 +8,7 @@ import pytest
 
 from precision_fix.model.finding import Action
 from tests.project.programs import patched, said
+from tests.tools import rewritten
 
 GUARD = "import torch\ndef run(x, y=None):\n    assert x.dtype == torch.bfloat16\n    return x * 2\n"
 WAYS = {
@@ -76,7 +77,7 @@ def test_nothing_that_it_guards_changes(tmp_path: Path) -> None:
     "guard",
     [
         "assert x.dtype in (torch.float16, torch.bfloat16)",
-        "assert x.dtype != torch.float",
+        "assert x.dtype != torch.float, 'only half precision is supported'",
         "if x.dtype not in (torch.float16, torch.bfloat16):\n        raise TypeError(x.dtype)",
         "if x.dtype == torch.float32:\n        raise TypeError(x.dtype)",
     ],
@@ -90,6 +91,66 @@ def test_a_guard_that_refuses_float32_holds_the_cast(tmp_path: Path, guard: str)
     assert after == program
     assert said(found, Action.MANUAL) == ["main.py:4"]
     assert "layer.py:3" in next(each.reason for each in found.findings if each.action is Action.MANUAL)
+
+
+@pytest.mark.parametrize(
+    "guard",
+    [
+        "assert x.dtype != torch.float",
+        "assert x.dtype != torch.float32 or y is None, f'{x.dtype}'",
+        "assert x.dtype is not torch.float32 and x.dim() == 2",
+        "assert all(each.dtype != torch.float32 for each in (x, x * 2))",
+        "if not x.dtype != torch.float32:\n        raise TypeError(x.dtype)",
+    ],
+)
+def test_a_guard_against_float32_alone_moves_with_the_cast(tmp_path: Path, guard: str) -> None:
+    program = {
+        "layer.py": f"import torch\ndef run(x, y=None):\n    {guard}\n    return x * 2\n",
+        "main.py": "import torch\nfrom layer import run\ndef go(x):\n    return run(x.to(torch.bfloat16))\n",
+    }
+    after, found = patched(tmp_path, program)
+    assert "torch.float64" in after["layer.py"]
+    assert "x.to(torch.float32)" in after["main.py"]
+    assert said(found, Action.MANUAL) == []
+
+
+COPIES = (
+    "import torch\ndef copies(parameters):\n    for name, each in parameters:\n"
+    "        assert each.dtype != torch.float or 'router' in name\n        yield each.float()\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "moves"),
+    [
+        ("small.yaml", "model:\n  dtype: bfloat16\n", True),
+        ("train.toml", 'mixed_precision = "bf16"\n', True),
+        ("go.py", "import torch\nwith torch.autocast('cuda', dtype=torch.bfloat16):\n    run()\n", True),
+        ("small.yaml", "model:\n  dtype: float16\n", False),
+        ("go.py", "import torch\nNAMES = {torch.bfloat16: 'bf16'}\n", False),
+    ],
+)
+def test_what_is_made_in_the_precision_of_a_config_is_anywhere(
+    tmp_path: Path, name: str, text: str, moves: bool
+) -> None:
+    after, found = patched(tmp_path, {"optim.py": COPIES, name: text})
+    assert after["optim.py"] == (COPIES.replace("!= torch.float", "!= torch.float64") if moves else COPIES)
+    assert said(found, Action.MANUAL) == []
+
+
+@pytest.mark.parametrize("name", ["float32", "float16"])
+def test_to_float16_no_guard_moves(name: str) -> None:
+    text = (
+        f"import torch\ndef run(x):\n    x = x.to(torch.bfloat16)\n    assert x.dtype != torch.{name}\n    return x\n"
+    )
+    after = rewritten(text, to="float16")
+    assert after == (text if name == "float16" else text.replace("bfloat16", "float16"))
+
+
+def test_a_guard_against_float32_that_nothing_reaches_is_kept(tmp_path: Path) -> None:
+    after, found = patched(tmp_path, {"optim.py": COPIES})
+    assert after["optim.py"] == COPIES
+    assert said(found, Action.KEEP) == ["optim.py:4"]
 
 
 def test_what_a_kernel_needs_stays_with_its_guard(tmp_path: Path) -> None:
@@ -180,9 +241,8 @@ def test_a_region_over_weights_that_another_file_puts_into_float8(
     tmp_path: Path, imported: str, base: str, before: str, lower: str
 ) -> None:
     program = {"run.py": REGION.format(imported=imported, base=base, before=before), "low.py": lower}
-    after, found = patched(tmp_path, program)
-    assert after == program
-    assert "PF904" in {each.code for each in found.findings}
+    after, _ = patched(tmp_path, program)
+    assert "enabled=False" not in after["run.py"], "it goes on casting them"
 
 
 @pytest.mark.parametrize("other", ["x", "x.dtype == torch.float8_e4m3fn", "x.dtype in (torch.float8_e5m2,)"])

@@ -167,3 +167,45 @@ def test_a_comment_keeps_all_of_it() -> None:
     text = 'import torch\nc = torch.autocast("cuda", dtype=torch.bfloat16)  # precision-fix: keep\n'
     assert rewritten(text) == text
     assert codes(text, Action.KEEP) == ["PF103"]
+
+
+SHORT = {
+    "a test around it": (
+        "def f(layer, x):\n    if layer.weight.dtype == torch.float8_e4m3fn:\n"
+        "        with torch.autocast('cuda', dtype=torch.bfloat16):\n            return layer(x)\n"
+    ),
+    "another method puts the module into it": (
+        "class Generator:\n    def __init__(self, net, small):\n        if small:\n"
+        "            self.net = net.to(dtype=torch.float8_e4m3fn)\n"
+        "    def run(self, x):\n        with torch.autocast(x.device.type, dtype=torch.bfloat16):\n"
+        "            return self.net(x)\n"
+    ),
+    "a variable says so": (
+        "def load(net):\n    kept = torch.float8_e5m2\n    return net.to(kept)\n"
+        "def run(net, x):\n    with torch.autocast('cuda', dtype=torch.bfloat16, enabled=True):\n"
+        "        return net(x)\n"
+    ),
+    "the name of the checkpoint": (
+        "NET = 'edit-v1-FP8.safetensors'\ndef run(net, x):\n    load(net, NET)\n"
+        "    with torch.cuda.amp.autocast(True, torch.bfloat16):\n        return net(x)\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("how", SHORT)
+def test_what_casts_float8_weights_stays_on(how: str) -> None:
+    text = f"import torch\n{SHORT[how]}"
+    check_rewritten(text, text.replace("bfloat16", "float32"), code="PF103")
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        "def check(w):\n    if w.dtype == torch.float8_e4m3fn:\n        raise TypeError(w)\n",
+        "# torch.float8_e4m3fn would be smaller\n",
+        "def check(w):\n    return w.dtype in (torch.float8_e4m3fn, torch.float8_e5m2)\n",
+    ],
+)
+def test_who_only_speaks_of_float8_has_no_such_weights(beside: str) -> None:
+    text = f"import torch\n{beside}with torch.autocast('cuda', dtype=torch.bfloat16):\n    run()\n"
+    assert "dtype=torch.float32, enabled=False)" in rewritten(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from precision_fix.model.finding import Action
-from tests.tools import check_kept, check_reported, check_rewritten, findings, rewritten
+from tests.tools import check_kept, check_reported, check_rewritten, findings
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,41 @@ def test_a_guard_whose_message_names_a_setting(message: str) -> None:
     )
 
 
-@pytest.mark.parametrize("message", ["the kernel only supports bfloat16", "requires bfloat16"])
-def test_a_guard_whose_message_names_a_need(message: str) -> None:
-    text = f"import torch\nkind = torch.bfloat16\nassert kind == torch.bfloat16, {message!r}\nx = y.to(kind)\n"
-    assert rewritten(text) == text
+CHOICES = {
+    "an attribute": (
+        "class Strategy:\n    def __init__(self, dtype=torch.bfloat16):\n        self.compute = dtype\n"
+        "        assert self.compute == torch.bfloat16, 'Only BF16 mixed precision training is supported!'\n"
+        "    def step(self, x):\n        with torch.autocast('cuda', dtype=self.compute):\n            return x * 2\n"
+    ),
+    "a parameter that is given back": (
+        "def matching(args, weight_dtype):\n    if args.full:\n"
+        "        assert weight_dtype == torch.bfloat16, 'full_bf16 requires bf16'\n        return weight_dtype\n"
+        "def go(args, net):\n    return net.to(matching(args, torch.bfloat16))\n"
+    ),
+    "a variable, and a test that raises": (
+        "def go(net, name):\n    kind = torch.bfloat16 if name else torch.float16\n    if kind != torch.bfloat16:\n"
+        "        raise ValueError('needs bf16')\n    return net.to(dtype=kind)\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("how", CHOICES)
+def test_a_choice_that_is_asserted_to_be_bfloat16_whatever_the_message_says(how: str) -> None:
+    before = f"import torch\n{CHOICES[how]}"
+    found = [(each.code, each.action) for each in findings(before)]
+    assert {action for _, action in found} == {Action.REWRITE}
+    assert "PF106" in {code for code, _ in found}
+
+
+@pytest.mark.parametrize(
+    "use",
+    ["return torch.ops.mine.gemm(net, kind)", "return torch.ops.mine.gemm(net.to(kind))", "return kinds[kind](net)"],
+)
+def test_a_choice_that_something_else_reads_stays_where_its_message_says_so(use: str) -> None:
+    text = f"import torch\ndef go(net, kind):\n    assert kind == torch.bfloat16, 'only bf16 is supported'\n    {use}\n"
+    check_reported(text, code="PF106")
+
+
+def test_a_tensor_stays_where_the_message_says_so() -> None:
+    text = "import torch\ndef go(x):\n    assert x.dtype == torch.bfloat16, 'x must be bf16, only that is supported'\n"
+    check_reported(text + "    return x @ x\n", code="PF106")

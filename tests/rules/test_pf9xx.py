@@ -71,16 +71,19 @@ def test_pf903_a_guard_that_lets_float32_through() -> None:
     )
 
 
-def test_pf904_float8_weights() -> None:
+@pytest.mark.parametrize(("device", "to"), [("cpu", "float32"), ("cuda", "float16")])
+def test_pf904_float8_weights(device: str, to: str) -> None:
+    """On the CPU a region in float32 turns itself off, and one in float16 casts no weights up."""
     check_reported(
-        """\
+        f"""\
         import torch
         def f(layer, x):
             if layer.weight.dtype == torch.float8_e4m3fn:
-                with torch.autocast("cuda", dtype=torch.bfloat16):
+                with torch.autocast("{device}", dtype=torch.bfloat16):
                     return layer(x)
         """,
         code="PF904",
+        to=to,
     )
 
 

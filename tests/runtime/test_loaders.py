@@ -18,6 +18,7 @@ from torch import nn
 from precision_fix import runtime
 
 BF16 = torch.bfloat16
+UNTYPED: Any = torch
 State = dict[str, torch.Tensor]
 
 
@@ -109,6 +110,56 @@ def test_storages_in_a_file_are_consistent() -> None:
     tensor, storage = torch.load(file, weights_only=False)
     assert tensor.dtype == storage.dtype == torch.float32
     assert storage.tolist() == tensor.tolist()
+
+
+class Lazy(pickle.Unpickler):
+    """As readers of checkpoints are written that take one tensor at a time (Lightning's, litgpt's, lit-llama's)."""
+
+    def __init__(self, path: Path) -> None:
+        self.reader = UNTYPED._C.PyTorchFileReader(str(path))
+        super().__init__(io.BytesIO(self.reader.get_record("data.pkl")))
+
+    def find_class(self, module: str, name: str) -> Any:
+        return self.later if name == "_rebuild_tensor_v2" else super().find_class(module, name)
+
+    def persistent_load(self, found: Any) -> Any:
+        _, kind, key, _, count = found
+        untyped = UNTYPED.UntypedStorage(count * kind.dtype.itemsize, device="meta")
+        storage: Any = UNTYPED.storage.TypedStorage(wrap_storage=untyped, dtype=kind.dtype, _internal=True)
+        storage.found = key, count
+        return storage
+
+    def later(self, storage: Any, *how: Any) -> Callable[[], torch.Tensor]:
+        dtype = UNTYPED._utils._rebuild_tensor_v2(storage, *how).dtype
+        key, count = storage.found
+
+        def read() -> torch.Tensor:
+            record = self.reader.get_storage_from_record(f"data/{key}", count * dtype.itemsize, UNTYPED.UntypedStorage)
+            untyped = record._typed_storage()._untyped_storage
+            typed = UNTYPED.storage.TypedStorage(wrap_storage=untyped, dtype=dtype, _internal=True)
+            tensor: torch.Tensor = UNTYPED._utils._rebuild_tensor_v2(typed, *how)
+            return tensor
+
+        return read
+
+
+def test_a_lazy_reader_reads_as_many_bytes_as_there_are(tmp_path: Path) -> None:
+    expected = state()
+    torch.save(expected, tmp_path / "file.pt")
+    with runtime.enabled():
+        check({name: read() for name, read in Lazy(tmp_path / "file.pt").load().items()}, expected, shared=False)
+
+
+@pytest.mark.usefixtures("patched")
+def test_what_a_lazy_reader_knows_of_a_tensor_is_made_in_the_target(tmp_path: Path) -> None:
+    """A module that takes the tensor without bytes for its own is float32."""
+    storage: Any = UNTYPED.storage.TypedStorage(
+        wrap_storage=UNTYPED.UntypedStorage(8, device="meta"), dtype=BF16, _internal=True
+    )
+    told = UNTYPED._utils._rebuild_tensor_v2(storage, 0, (2, 2), (2, 1), False, {})
+    layer = nn.Linear(2, 2, bias=False, device="meta")
+    layer.load_state_dict({"weight": told}, assign=True)
+    assert layer.weight.dtype == nn.Parameter(told).dtype == told.to("meta").dtype == torch.float32
 
 
 def test_load_to_meta_and_fake() -> None:

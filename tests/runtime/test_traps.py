@@ -96,6 +96,58 @@ def test_reinterpretation_is_real() -> None:
 
 
 @pytest.mark.usefixtures("patched")
+def test_what_leaves_a_gpu_at_work_stays_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = torch.tensor([1.0, -2.5]).view(torch.int16).view(BF16)
+    assert real.to("cpu").dtype == torch.float32  # there is no GPU: the CPU computes
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    assert real.to("cpu") is real
+    assert torch.equal(real.to(torch.device("cpu"), copy=True).view(torch.int16), real.view(torch.int16))
+    assert real.to("meta").dtype == torch.float32
+    assert torch.ones(2).to(real).dtype == real.to("cpu", BF16).dtype == torch.float32  # casts, not moves
+
+
+class PassesOn(TorchFunctionMode):
+    """Sees every call, and changes none."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return self.call(func, args, kwargs or {})
+
+    def call(self, func: Any, args: Any, kwargs: Any) -> Any:
+        return func(*args, **kwargs)
+
+
+class Casts(PassesOn):
+    """Wants half precision of whatever is made."""
+
+    def call(self, func: Any, args: Any, kwargs: Any) -> Any:
+        made = func(*args, **kwargs)
+        return made.to(BF16) if func is torch.arange else made
+
+
+ASKED = [
+    "torch.empty(2, dtype=torch.bfloat16)",
+    "torch.ones(2).to(torch.bfloat16)",
+    "torch.ones(2).bfloat16()",
+    "torch.softmax(torch.ones(2), 0, torch.bfloat16)",
+]
+
+
+@pytest.mark.usefixtures("patched")
+@pytest.mark.parametrize("asked", ASKED)
+def test_a_mode_passes_on_what_others_ask_for(asked: str) -> None:
+    """What torch pairs with bytes is no wish of the program's, though the program's own code hands it on."""
+    with PassesOn():
+        assert eval(asked, {"__name__": "torch._utils", "torch": torch}).dtype is BF16
+        assert eval(asked, {"__name__": "program", "torch": torch}).dtype == torch.float32
+
+
+@pytest.mark.usefixtures("patched")
+def test_what_a_mode_asks_for_itself() -> None:
+    with Casts():
+        assert torch.arange(3).dtype == torch.float32
+
+
+@pytest.mark.usefixtures("patched")
 def test_state_dict_assigned_from_bytes() -> None:
     real = torch.zeros(4, 4, dtype=torch.int16).view(BF16)
     with torch.device("meta"):

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from precision_fix.engine.one import scan_file
 from precision_fix.engine.render import CannotEdit, render
-from precision_fix.engine.scan import scan, scan_bytes, scan_file
+from precision_fix.engine.scan import scan, scan_bytes
 from precision_fix.model.finding import Action
 from precision_fix.model.target import FLOAT16, FLOAT32, Target
 from precision_fix.sources import format_of, format_of_named, launch

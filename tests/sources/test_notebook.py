@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from precision_fix.engine.scan import scan_bytes, scan_file
+from precision_fix.engine.one import scan_file
+from precision_fix.engine.scan import scan_bytes
 from precision_fix.model.edit import Splice, spliced
 from precision_fix.model.finding import Action, Finding
 from precision_fix.model.target import FLOAT32

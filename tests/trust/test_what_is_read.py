@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from precision_fix import door
-from precision_fix.engine.scan import Scan, scan, scan_file
+from precision_fix.engine.one import scan_file
+from precision_fix.engine.scan import Scan, scan
 from precision_fix.engine.settings import Project
 from precision_fix.errors import PrecisionFixError
 from precision_fix.model.target import FLOAT32

@@ -28,6 +28,8 @@ FLASH = (
     *('"flash_attention_', "'flash_attention_", '"kernels-community/', "'kernels-community/"),
     *("use_flash_att", "from flash_attn", "import flash_attn"),
 )
+#: In Python, a guard that lets everything pass but float32.
+REFUSES = ("dtype != torch.float", "dtype is not torch.float")
 #: In C++ and CUDA.
 NATIVE = ("bfloat16", "bf16", "BFloat16")
 #: Parts of strings and names by which a syntax tree keeps them.

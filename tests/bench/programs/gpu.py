@@ -41,9 +41,6 @@ _SILENT = [
 ]  # fmt: skip
 _NUMBERS = ["memory_allocated", "memory_reserved", "max_memory_allocated", "max_memory_reserved"]
 _PARSE_TO: Any = torch._C._nn._parse_to  # type: ignore[attr-defined]
-#: precision-fix's runtime asks which module calls. Like torch's own mode for a default device, from whose module this
-#: calls, the mode below passes on what others asked for.
-_pass_on = eval("lambda func, args, kwargs: func(*args, **kwargs)", {"__name__": "torch.utils._device"})
 #: In a region CUDA computes these in float32; the CPU's regions leave them as they are, and refuse float8 weights.
 _WIDE = {torch.nn.functional.layer_norm, torch.nn.functional.group_norm}
 
@@ -71,12 +68,14 @@ class _OneDevice(TorchFunctionMode):
             return func == _IS_CUDA
         if func in (torch.Tensor.cuda, torch.Tensor.pin_memory):
             return args[0]
+        if func is torch.device:  # `device.type` is what a program tells a region
+            return func("cuda", *args) if type(args[0]) is int else func(*args, **kwargs)
         if func in (torch.Tensor.to, _PARSE_TO):  # a number is a device
             args = [CPU if type(one) is int else one for one in args]
         kwargs = {name: CPU if name == "device" and type(at) is int else _here(at) for name, at in kwargs.items()}
         if func in _WIDE and torch.is_autocast_enabled("cpu"):
             args, kwargs = map(_wide, args), {name: _wide(value) for name, value in kwargs.items()}
-        return _pass_on(func, map(_here, args), kwargs)
+        return func(*map(_here, args), **kwargs)
 
 
 class _Generator:
