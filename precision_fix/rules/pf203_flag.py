@@ -15,6 +15,7 @@ from precision_fix.model.module import unparsed
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 from precision_fix.model.syntax import called
+from precision_fix.model.vocabulary.precision import turned_on
 
 _TABLE = re.compile(r"(?i)support|capab|avail|feature|allow")
 _FIELDS = frozenset({"field", "Field", "Option", "Argument", "option"})
@@ -44,7 +45,7 @@ class RULE(Rule):
         own = isinstance(site.node, ast.Name | ast.arg | ast.keyword)
         if own and any(end.fate is Fate.COMPARED for value in values for end in follow(site.module, value)):
             return keep("read in this file; what it leads to is rewritten there")
-        return rewrite(f"{name} turns bfloat16 on", *(Replace(value, "False") for value in values))
+        return rewrite(f"{name} turns {turned_on(name)} on", *(Replace(value, "False") for value in values))
 
 
 def _turning_on(value: ast.expr) -> Iterator[ast.expr]:
