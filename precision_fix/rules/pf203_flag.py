@@ -16,6 +16,7 @@ from precision_fix.model.module import unparsed
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 from precision_fix.model.syntax import called
+from precision_fix.model.vocabulary.precision import turned_on
 
 _TABLE = re.compile(r"(?i)support|capab|avail|feature|allow")
 _FLOAT16 = re.compile(r"(?<!b)float16\b|(?<![\w-])fp16|\.half\b")
@@ -49,7 +50,7 @@ class RULE(Rule):
         read = any(end.fate is Fate.COMPARED and end.module is site.module for end in ends)
         if read and _is_own(site) and not _goes_out(ends):
             return keep("read in this file; what it leads to is rewritten there")
-        return rewrite(f"{name} turns bfloat16 on", *(Replace(value, "False") for value in values))
+        return rewrite(f"{name} turns {turned_on(name)} on", *(Replace(value, "False") for value in values))
 
 
 def _is_own(site: Site) -> bool:

@@ -153,7 +153,8 @@ LIBRARIES: tuple[Library, ...] = (
     Library(
         "the Trainer of transformers",
         "transformers: training_args.py, TrainingArguments; docs: main_classes/trainer; TRL: trainer/*_config.py",
-        (Switch(("bf16", "bf16_full_eval")),),
+        # TF32 begins where bfloat16 does, and is refused below: training_args.py, is_torch_tf32_available.
+        (Switch(("bf16", "bf16_full_eval", "tf32")),),
         packages=_set("transformers trl"),
         beside=_set(
             "per_device_train_batch_size gradient_accumulation_steps lr_scheduler_type num_train_epochs output_dir"

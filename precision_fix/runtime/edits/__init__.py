@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 #: What a file holds that may be edited; the same words as `sources.PYTHON` looks for, but for those of places that
 #: are only ever told of (tests/runtime/test_edits.py).
 SPEAKS = (
-    *(b"bfloat16", b"bf16", b"BFloat16", b"BF16", b"BFLOAT_16"),
+    *(b"bfloat16", b"bf16", b"BFloat16", b"BF16", b"BFLOAT_16", b"tf32"),
     *(b'"flash_attention_', b"'flash_attention_", b'"kernels-community/', b"'kernels-community/"),
     *(b"use_flash_att", b"from flash_attn", b"import flash_attn"),
     *(b"dtype != torch.float", b"dtype is not torch.float"),
