@@ -97,7 +97,8 @@ def _findings(line: Line, target: Target, project: Project) -> list[Finding]:
     everything = [*found.findings, *found.unanswered]
     # What moves in a group, and the start of a program, are decided for the project.
     hangs = any(move.in_group and move.place.line == line.number for move in found.moves)
-    if hangs or all(finding.line != line.number for finding in everything):
+    here = [finding for finding in everything if finding.line == line.number]
+    if hangs or not here or any(finding.runtime for finding in here):
         return _as_in_a_run(path, everything, target, project)
     return everything
 
