@@ -25,7 +25,7 @@ from precision_fix.project.programs import Programs
 from precision_fix.sources.text import Undecodable, decode
 
 # Modules that are kept parsed between two files.
-_MOST_KEPT = 150
+_MOST_KEPT = 200
 _MOST_KEPT_BYTES = 32 << 20
 _MOST_ALIKE = 2
 _MOST_HOLDERS = 64
@@ -85,17 +85,22 @@ class Project:
     # Files.
 
     def begin(self) -> None:
-        """Between two files: what was parsed for the others is let go where it has become much."""
+        """Between two files: of what was parsed for the others, what was not asked for lately is let go."""
         if len(self._modules) > _MOST_KEPT:
-            self._forget()
+            self._forget([*self._modules][: -_MOST_KEPT // 2])
         self.trace.begin()
 
-    def _forget(self) -> None:
-        for module in self._modules.values():
+    def _forget(self, paths: Iterable[str]) -> None:
+        for path in paths:
+            module = self._modules.pop(path)
             if module is not None:
                 module.release()
-        self._modules.clear()
+        # What is known of the others may name one of these.
+        for module in self._modules.values():
+            if module is not None:
+                module.memory.clear()
         self._readers.clear()
+        self._known_tables.clear()
 
     def read_whole(self, path: str) -> None:
         """Parse a file as a whole from now on: one of its blocks does not parse apart."""
@@ -113,6 +118,7 @@ class Project:
         if known is not None and known.text == text:
             known.path = path
             known.take(hits)
+            self._modules[real] = self._modules.pop(real)
             return known
         self._drop(real)
         module = self._parsed(path, text, hits, real in self._whole)
@@ -130,9 +136,9 @@ class Project:
 
     def _load(self, path: str) -> Module | None:
         self.trace.note(path)
-        if path not in self._modules:
-            self._modules[path] = self._read(path)
-        return self._modules[path]
+        module = self._modules.pop(path) if path in self._modules else self._read(path)
+        self._modules[path] = module  # last: what was not asked for lately comes first
+        return module
 
     def _read(self, path: str) -> Module | None:
         try:
