@@ -15,6 +15,7 @@ from precision_fix.engine.guard import problem_of
 from precision_fix.engine.hidden import Hidden, LeftOut
 from precision_fix.engine.one import FileScan, item_of, scan_bytes
 from precision_fix.engine.recall import Recall
+from precision_fix.model.around import ALONE
 from precision_fix.model.finding import Action, Finding
 from precision_fix.model.moves import action_of
 from precision_fix.model.moves import left as groups_left
@@ -120,6 +121,7 @@ def scan_text(name: str, data: bytes, target: Target, project: Project) -> Scan:
     A name that the settings exclude gives a scan that looked at nothing.
     """
     result = Scan(target)
+    surroundings.forget()
     real = os.path.realpath(name)
     if project.left_out_by(real) is not None:
         return result
@@ -130,7 +132,9 @@ def scan_text(name: str, data: bytes, target: Target, project: Project) -> Scan:
     elif format_.may_hold_a_site(data):
         selection = project.closest(str(Path(real).parent)).choice.of(real)
         try:
-            found = scan_bytes(name, data, target, True, format_, selection)
+            # A program that a line starts, and who reads a setting, are seen in the project alone.
+            around = surroundings.around_of(os.path.dirname(real), target) if format_ is not PYTHON else ALONE  # noqa: PTH120
+            found = scan_bytes(name, data, target, True, format_, selection, around)
         except BaseException as error:
             found = FileScan(name, problem=problem_of(name, error))
     else:
@@ -150,14 +154,15 @@ def settle(scan: Scan, found: dict[str, Found], *, with_text: bool) -> None:
         left.setdefault(place.path, {})[place.line, place.column] = why
     for path, places in left.items():
         file = files[path]
-        if with_text:
+        changes = {(each.line, each.column) for each in file.findings if each.action is Action.REWRITE}
+        if with_text and not changes.isdisjoint(places):
             _again(file, found[file.path], scan.target, places)
         file.findings = [_left(finding, places) for finding in file.findings]
 
 
 def _left(finding: Finding, places: Left) -> Finding:
     why = places.get((finding.line, finding.column))
-    if why is None or finding.action is not Action.REWRITE:
+    if why is None or finding.action is Action.MANUAL:
         return finding
     return replace(finding, action=action_of(why), reason=why)
 

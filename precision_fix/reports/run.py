@@ -101,7 +101,7 @@ class Run:
         if not self.scan.looked_at and not self.problems:
             return "No files here that are read."
         files = len({finding.path for finding in self.changes})
-        parts = ["nothing left to change"]
+        parts = ["nothing left to change in the others" if self.problems else "nothing left to change"]
         if self.changes:
             done = "would change" if self.dry else "changed"
             parts = [f"{count(len(self.changes), 'place')} in {count(files, 'file')} {done}"]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from precision_fix.model.finding import Finding
 from precision_fix.model.problem import as_line, count, shown
+from precision_fix.model.rule import Stage
 from precision_fix.reports.paste import all_pasted, pasted
 from precision_fix.reports.run import Run, in_short
 from precision_fix.rules import rule
@@ -72,7 +73,7 @@ class _Report:
         if not kept:
             return
         self._add("Left alone on purpose:" if self.run.verbose else "Left alone on purpose (-v lists each):", "bold")
-        self._by_rule(kept)
+        self._by_meaning(kept)
         if self.run.verbose:
             self._add()
             self._each(kept)
@@ -140,6 +141,12 @@ class _Report:
         for code, number in sorted(Counter(finding.code for finding in findings).items()):
             self._add(f"  {code}  {count(number, 'place'):>12}  {rule(code).title}")
 
+    def _by_meaning(self, kept: list[Finding]) -> None:
+        """By rule; one that is there to change or to report is told by its reasons, since its title tells of a need."""
+        titles = Counter((each.code, _title(each)) for each in kept)
+        for (code, title), number in sorted(titles.items()):
+            self._add(f"  {code}  {count(number, 'place'):>12}  {title}")
+
     def _each(self, findings: list[Finding]) -> None:
         for finding in findings:
             where = f"{shown(finding.path)}:{finding.line}:{finding.column}"
@@ -154,7 +161,9 @@ class _Report:
             self._add(run.headline, "green")
         elif not run.changes:
             left = "nothing left to change" if run.scan.looked_at else "no files here that are read"
-            self._add(f"{looked}, {left}.", "green")
+            if run.problems:
+                left = f"{len(run.problems):,} not done, nothing left to change in the others"
+            self._add(f"{looked}, {left}.", "green" if not run.problems else "bold red")
         elif run.dry:
             self._add(f"{looked}: {places} in {count(files, 'file')} would change.", "bold")
         else:
@@ -167,6 +176,11 @@ class _Report:
 
 
 _IT = ("it runs", "they run")
+
+
+def _title(kept: Finding) -> str:
+    about = rule(kept.code)
+    return about.title if about.stage in (Stage.LEFT, Stage.STORED) else kept.reason
 
 
 def _in_cells(cells: dict[str, None]) -> str:

@@ -84,7 +84,7 @@ def _module(name: str) -> Source:
 
 
 # They keep what the other files of a project say.
-_REMEMBER = ("programs", "project")
+_REMEMBER = ("project",)
 
 
 def forget() -> None:
