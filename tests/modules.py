@@ -47,7 +47,7 @@ REWRITTEN: list[tuple[str, str]] = [
     ("{v} = Auto.load('m', torch_dtype='bfloat16')", "{v} = Auto.load('m', torch_dtype='float32')"),
     ('{v} = Accelerator(mixed_precision="bf16")', '{v} = Accelerator(mixed_precision="no")'),
     ("{v} = Trainer(precision='bf16-mixed')", "{v} = Trainer(precision='32-true')"),
-    ("{v} = Arguments(out, bf16=True, tf32=True)", "{v} = Arguments(out, bf16=False, tf32=True)"),
+    ("{v} = Arguments(out, bf16=True, tf32=True)", "{v} = Arguments(out, bf16=False, tf32=False)"),
     ("class {v}:\n    use_bf16: bool = True", "class {v}:\n    use_bf16: bool = False"),
     (
         "{v} = x.to({t}.bfloat16)\nassert {v}.dtype == {t}.bfloat16, 'why'",

@@ -36,6 +36,7 @@ class Analysis:
     """What the rules said of a text: findings in the order of their places, and the edits that follow from them.
 
     `moves` are the places that change together with others, in this file or elsewhere, or not at all.
+    `while_it_runs` are the places that only the running program decides, whether or not their rules count.
     `unanswered` are the places of which no rule knows a meaning; they are kept only while somebody listens.
     """
 
@@ -45,6 +46,7 @@ class Analysis:
     unused_keeps: list[int] = field(default_factory=list)
     moves: list[Move] = field(default_factory=list)
     unanswered: list[Finding] = field(default_factory=list)
+    while_it_runs: list[Finding] = field(default_factory=list)
 
     @property
     def edits(self) -> list[Edit | Splice]:

@@ -114,6 +114,8 @@ def _told(module: Module, answers: Sequence[Answer], keeps: Keeps, selection: Se
     for place_, (finding, edits, _) in sorted(decided.items(), key=lambda each: each[0]):
         if left and place_ in left and finding.action is Action.REWRITE:
             finding, edits = replace(finding, action=action_of(left[place_]), reason=left[place_]), ()
+        if finding.runtime:
+            analysis.while_it_runs.append(finding)
         if selection.takes(finding.code):
             analysis.findings.append(finding)
             all_edits.extend(edits)

@@ -67,7 +67,7 @@ def start(path: str, text: str, places: Sequence[Finding]) -> Started | None:
 
 def alone(analysis: Analysis, path: str, text: str, selection: Selection) -> None:
     """Have a text that stands for a whole program start the runtime, where it needs that. Raises Unparsable."""
-    places = [finding for finding in analysis.findings if is_open(finding)]
+    places = analysis.while_it_runs
     if not places or not is_started(text.encode()):
         return
     if not is_there(text):

@@ -69,4 +69,4 @@ def test_together(tmp_path: Path) -> None:
 
 def test_no_hint_where_the_edits_are_enough(tmp_path: Path) -> None:
     (tmp_path / "main.py").write_text("import torch\nx = torch.ones(2).to(torch.bfloat16)\n")
-    assert "precision-fix run" not in run("--gpu", "t4", ".", cwd=tmp_path).stdout
+    assert "while the program runs" not in run("--gpu", "t4", ".", cwd=tmp_path).stdout

@@ -71,7 +71,7 @@ class Program:
         done = subprocess.run(patch, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT)
         (self.folder / "patch.txt").write_text(done.stdout)
         self.outside = _constant(driver, "OUTSIDE")
-        self.to_be_started = "precision-fix run" in done.stdout
+        self.to_be_started = any(each in done.stdout for each in ("while the program runs", "with the runtime now"))
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "PRECISION_FIX"))}
         self.variables = kept | {
             "PYTHONPATH": os.pathsep.join(map(str, [HERE, HERE.parent / "clones/stand_ins", ROOT])),
