@@ -272,9 +272,34 @@ def falls_to_float16(module: Module, compare: ast.Compare, node: ast.AST) -> boo
     if not equal or not any(module.dtype_name(side) == "bfloat16" for side in others):
         return False
     if isinstance(above, ast.IfExp) and above.test is compare:
-        return _FLOAT16.search(unparsed(module, above.orelse)) is not None
+        return _speaks_of_float16(module, above.orelse)
     if isinstance(above, ast.If) and above.test is compare and above.orelse:
         # An `elif` asks for float16 by itself.
-        is_else = not isinstance(above.orelse[0], ast.If)
-        return is_else and any(_FLOAT16.search(unparsed(module, statement)) for statement in above.orelse)
+        return not isinstance(above.orelse[0], ast.If) and _speaks_of_float16(module, above.orelse)
     return False
+
+
+def turns_to_float16(module: Module, tested: ast.AST) -> bool:
+    """Whether a test of a switch for bfloat16 takes float16 where it is off: `fp16=not bf16`, `else torch.float16`."""
+    above = module.parent(tested)
+    match tested:
+        case ast.UnaryOp(op=ast.Not()):
+            match above:
+                case ast.keyword():
+                    return _FLOAT16.search(above.arg or "") is not None
+                case ast.IfExp() | ast.If() if tested is above.test:
+                    return _speaks_of_float16(module, above.body)
+                case ast.Assign() | ast.AnnAssign():
+                    return _FLOAT16.search(unparsed(module, above)) is not None
+            return False
+        case ast.IfExp():
+            return _speaks_of_float16(module, tested.orelse)
+        case ast.If() if tested.orelse:
+            # An `elif` asks for float16 by itself.
+            return not isinstance(tested.orelse[0], ast.If) and _speaks_of_float16(module, tested.orelse)
+    return False
+
+
+def _speaks_of_float16(module: Module, arm: ast.expr | list[ast.stmt]) -> bool:
+    nodes = arm if isinstance(arm, list) else [arm]
+    return any(_FLOAT16.search(unparsed(module, node)) for node in nodes)
