@@ -42,7 +42,7 @@ class Reached:
 
 _BEYOND = frozenset({Fate.STORED, Fate.RETURNED, Fate.HANDED, Fate.UNKNOWN, Fate.LOST})
 _HOLDS = (Fate.ASSERTED, Fate.REFUSED, Fate.FALLS, Fate.KERNEL, Fate.BITS)
-_WITHOUT_VALUE = frozenset({Kind.KERNEL, Kind.PACKAGE, Kind.LAUNCH, Kind.CHECKPOINT})
+_WITHOUT_VALUE = frozenset({Kind.KERNEL, Kind.BACKENDS, Kind.PACKAGE, Kind.LAUNCH, Kind.CHECKPOINT})
 
 
 def reached(site: Site) -> Reached | None:

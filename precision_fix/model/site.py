@@ -28,6 +28,8 @@ class Kind(Enum):
     KERNEL = auto()
     CHECKPOINT = auto()
     ATTENTION = auto()
+    BACKENDS = auto()
+    """The attention kernels that a region lets in, in `value`; or, without one, the region's switches."""
     PACKAGE = auto()
     LAUNCH = auto()
     REFUSAL = auto()

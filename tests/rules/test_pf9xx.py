@@ -129,7 +129,7 @@ def test_pf906_the_checkpoint_decides(line: str) -> None:
         "model.load_state_dict(sd, assign=True)\nmodel = model.to(device=device, dtype=precision)\n",
         "self.net.load_state_dict(sd, strict=False, assign=True)\nself.net.eval().to(dtype)\n",
         "with torch.no_grad():\n    m.load_state_dict(torch.load(f), assign=True)\nm.float()\n",
-        "sd = read(f)\nfor k, v in sd.items():\n    v = v.to(dtype)\n    sd[k] = v\nm.load_state_dict(sd, assign=True)\n",
+        "s = read(f)\nfor k, v in s.items():\n    v = v.to(dtype)\n    s[k] = v\nm.load_state_dict(s, assign=True)\n",
         "sd = {k: v.to(dtype) for k, v in load_file(f).items()}\nm.load_state_dict(sd, assign=True)\n",
         "m.load_state_dict({k: v.float() for k, v in sd.items()}, assign=True)\n",
     ],

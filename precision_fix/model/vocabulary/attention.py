@@ -33,6 +33,10 @@ SWITCH = re.compile(r"(?:use_|enable_)?(?:custom_)?flash_?(?:attn|attention)(?:_
 FLAGS = ("use_flash_attention_2", "use_flash_attention", "use_flash_attn", "use_flash_attn_2")
 #: The packages that have it.
 PACKAGES = frozenset({"flash_attn", "flash_attn_interface", "flash_attn_2_cuda", "flash_attn_3"})
+#: PyTorch's own kernels of both (torch.nn.attention.SDPBackend), and what lets in the others
+#: (torch.backends.cuda.sdp_kernel).
+AMPERE_KERNELS = ("FLASH_ATTENTION", "CUDNN_ATTENTION")
+OTHER_KERNELS = ("enable_math", "enable_mem_efficient")
 #: Settings that pack several examples into one row (TRL, ms-swift: packing; axolotl: sample_packing, for either set).
 PACKS = frozenset({"packing", "padding_free", "packing_samples", "sample_packing", "eval_sample_packing"})
 
