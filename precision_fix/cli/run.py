@@ -41,7 +41,7 @@ def run(
         str | None, typer.Option("--storage", help="Keep weights in: float32, bfloat16 (bf16), or auto, as it fits.")
     ] = None,
 ) -> None:
-    """Run a program, and its children, in float32 where the GPU has no bfloat16, without editing it."""
+    """Run a program and its children in float32 where the GPU has no bfloat16; edits of its modules stay in memory."""
     from precision_fix.runtime import gate
     from precision_fix.runtime.launch import run_program
 

@@ -152,6 +152,8 @@ def refused(module: Module, compare: ast.Compare) -> ast.expr | None:
 
 # What a message says where something needs bfloat16, and what is asked of a tensor before its memory is handed over.
 _NEEDS = re.compile(r"(?i)\b(?:requires?|only|supports?|supported|needs?)\b")
+# The message names a setting that a person is to give: `--mixed_precision bf16`, `mixed_precision='bf16'`.
+_SETTING = re.compile(r"(?<![\w-])--[a-z]|\b[a-z]\w*=['\"]")
 _LAYOUT = re.compile(r"is_contiguous|\bstride\b|is_cuda|data_ptr|device\.type|\.device\b")
 
 
@@ -173,8 +175,9 @@ def says_it_needs(module: Module, node: ast.AST) -> bool:
         said: ast.AST | None = statement.msg
     else:
         said = statement.body[-1] if isinstance(statement, ast.If) else None
-    strings = (part.value for part in ast.walk(said) if isinstance(part, ast.Constant)) if said is not None else ()
-    return any(isinstance(text, str) and _NEEDS.search(text) for text in strings)
+    parts = (part.value for part in ast.walk(said) if isinstance(part, ast.Constant)) if said is not None else ()
+    strings = [text for text in parts if isinstance(text, str)]
+    return any(map(_NEEDS.search, strings)) and not any(map(_SETTING.search, strings))
 
 
 @remembered
@@ -272,34 +275,9 @@ def falls_to_float16(module: Module, compare: ast.Compare, node: ast.AST) -> boo
     if not equal or not any(module.dtype_name(side) == "bfloat16" for side in others):
         return False
     if isinstance(above, ast.IfExp) and above.test is compare:
-        return _speaks_of_float16(module, above.orelse)
+        return _FLOAT16.search(unparsed(module, above.orelse)) is not None
     if isinstance(above, ast.If) and above.test is compare and above.orelse:
         # An `elif` asks for float16 by itself.
-        return not isinstance(above.orelse[0], ast.If) and _speaks_of_float16(module, above.orelse)
+        is_else = not isinstance(above.orelse[0], ast.If)
+        return is_else and any(_FLOAT16.search(unparsed(module, statement)) for statement in above.orelse)
     return False
-
-
-def turns_to_float16(module: Module, tested: ast.AST) -> bool:
-    """Whether a test of a switch for bfloat16 takes float16 where it is off: `fp16=not bf16`, `else torch.float16`."""
-    above = module.parent(tested)
-    match tested:
-        case ast.UnaryOp(op=ast.Not()):
-            match above:
-                case ast.keyword():
-                    return _FLOAT16.search(above.arg or "") is not None
-                case ast.IfExp() | ast.If() if tested is above.test:
-                    return _speaks_of_float16(module, above.body)
-                case ast.Assign() | ast.AnnAssign():
-                    return _FLOAT16.search(unparsed(module, above)) is not None
-            return False
-        case ast.IfExp():
-            return _speaks_of_float16(module, tested.orelse)
-        case ast.If() if tested.orelse:
-            # An `elif` asks for float16 by itself.
-            return not isinstance(tested.orelse[0], ast.If) and _speaks_of_float16(module, tested.orelse)
-    return False
-
-
-def _speaks_of_float16(module: Module, arm: ast.expr | list[ast.stmt]) -> bool:
-    nodes = arm if isinstance(arm, list) else [arm]
-    return any(_FLOAT16.search(unparsed(module, node)) for node in nodes)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from precision_fix.model.fate import Fate
+from precision_fix.model.flow import follow
 from precision_fix.model.held import End
 from precision_fix.model.module import Module
 from precision_fix.model.site import Kind, Site
@@ -42,15 +43,16 @@ class Reached:
 
 _BEYOND = frozenset({Fate.STORED, Fate.RETURNED, Fate.HANDED, Fate.UNKNOWN, Fate.LOST})
 _HOLDS = (Fate.ASSERTED, Fate.REFUSED, Fate.FALLS, Fate.KERNEL, Fate.BITS)
-_WITHOUT_VALUE = frozenset({Kind.KERNEL, Kind.BACKENDS, Kind.PACKAGE, Kind.LAUNCH, Kind.CHECKPOINT})
+_WITHOUT_VALUE = frozenset({Kind.KERNEL, Kind.PACKAGE, Kind.LAUNCH, Kind.CHECKPOINT})
 
 
 def reached(site: Site) -> Reached | None:
     """Where the value of a site ends; None for a site that is no value."""
     if site.kind in _WITHOUT_VALUE:
         return None
+    ends = follow(site.module, site.value) if site.kind is Kind.FLAG and site.value is not None else site.ends
     # Of the tensors that are made with it, what may hold it back.
-    ends = [*site.ends, *(end for end in site.meets(*_HOLDS) if end not in site.ends)]
+    ends = [*ends, *(end for end in site.meets(*_HOLDS) if end not in ends)]
     told = {(end.path, end.line, end.fate.value): end for end in (_told(site.module, each) for each in ends)}
     return Reached(tuple(end for _, end in sorted(told.items())))
 

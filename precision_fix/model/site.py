@@ -28,10 +28,9 @@ class Kind(Enum):
     KERNEL = auto()
     CHECKPOINT = auto()
     ATTENTION = auto()
-    BACKENDS = auto()
-    """The attention kernels that a region lets in, in `value`; or, without one, the region's switches."""
     PACKAGE = auto()
     LAUNCH = auto()
+    BROUGHT = auto()
     REFUSAL = auto()
     """float32, in a guard that refuses it."""
 

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator
 from pathlib import PurePath
 
+from precision_fix.model.attending import allows_flash_alone
+from precision_fix.model.brought import brought
 from precision_fix.model.context import receiver
 from precision_fix.model.guard import refused
 from precision_fix.model.module import Module, remembered
@@ -21,15 +23,10 @@ _TENSOR_TYPE = re.compile(r"torch\.(?:cuda\.|cpu\.)?BFloat16(?:Tensor|Storage)")
 PROBES = ("is_bf16_supported", "is_torch_bf16_gpu_available", "is_torch_bf16_available")
 
 
-def sites(module: Module) -> Iterator[Site]:
-    """Every site of a module, in no particular order."""
-    yield from _dtypes(module)
-    yield from _calls(module)
-    yield from _words(module)
-    yield from _flags(module)
-    yield from _backends(module)
-    yield from _attention(module)
-    yield from _refusals(module)
+def sites(module: Module) -> list[Site]:
+    """Every site of a module, in no particular order. All of them, before one is judged: that may parse more blocks."""
+    found = (_dtypes, _calls, _words, _flags, _attention, brought, _refusals)
+    return [site for each in found for site in each(module)]
 
 
 def _dtypes(module: Module) -> Iterator[Site]:
@@ -203,28 +200,12 @@ def _refusals(module: Module) -> Iterator[Site]:
                 yield Site(module, Kind.REFUSAL, node, ast.unparse(node))
 
 
-def _backends(module: Module) -> Iterator[Site]:
-    """`sdpa_kernel(SDPBackend.FLASH_ATTENTION)`, `sdp_kernel(enable_flash=True, ...)`: where no other is let in."""
-    seen = set()
-    for node in (node for name in attention.AMPERE_KERNELS for node in module.names.attributes.get(name, ())):
-        listed = module.parent(node)
-        backends = listed.elts if isinstance(listed, ast.List | ast.Tuple) else [node]
-        value = listed if isinstance(listed, ast.List | ast.Tuple) else node
-        above = module.parent(value)
-        call = module.parent(above) if isinstance(above, ast.keyword) else above
-        if value not in seen and isinstance(call, ast.Call) and called(call).endswith("sdpa_kernel"):
-            seen.add(value)
-            if all(isinstance(each, ast.Attribute) and each.attr in attention.AMPERE_KERNELS for each in backends):
-                yield Site(module, Kind.BACKENDS, call, called(call), value)
-    for call in module.names.calls.get("sdp_kernel", ()):
-        given = {keyword.arg: keyword.value for keyword in call.keywords}
-        is_flash_alone = all(_is(given.get(name), False) for name in attention.OTHER_KERNELS)
-        if is_flash_alone and not _is(given.get("enable_flash"), False):
-            yield Site(module, Kind.BACKENDS, call, called(call))
-
-
 def _attention(module: Module) -> Iterator[Site]:
     """Where flash attention is asked for by a word or a flag, and where its package is imported."""
+    for name in ("sdpa_kernel", "sdp_kernel"):
+        for call in module.names.calls.get(name, ()):
+            if allows_flash_alone(module, call):
+                yield Site(module, Kind.ATTENTION, call, name)
     if "flash" not in module.text:
         return
     for node in module.names.strings:
@@ -236,12 +217,12 @@ def _attention(module: Module) -> Iterator[Site]:
         ):
             yield Site(module, Kind.ATTENTION, node, repr(node.value))
     for keyword in module.names.keywords:
-        if keyword.arg in attention.FLAGS and _is(keyword.value, True):
+        if keyword.arg in attention.FLAGS and _is_true(keyword.value):
             yield Site(module, Kind.ATTENTION, keyword, keyword.arg, keyword.value)
     for attr in attention.FLAGS:
         for attribute in module.names.attributes.get(attr, ()):
             value = module.assigned_value(attribute)
-            if value is not None and _is(value, True):
+            if value is not None and _is_true(value):
                 yield Site(module, Kind.ATTENTION, attribute, attr, value)
     if "flash_attn" not in module.text or not attention.PACKAGES.isdisjoint(PurePath(module.path).parts):
         return  # or the package itself
@@ -250,8 +231,8 @@ def _attention(module: Module) -> Iterator[Site]:
         yield Site(module, Kind.PACKAGE, first, "flash_attn")
 
 
-def _is(value: ast.expr | None, truth: bool) -> bool:
-    return isinstance(value, ast.Constant) and value.value is truth
+def _is_true(value: ast.expr) -> bool:
+    return isinstance(value, ast.Constant) and value.value is True
 
 
 def _package_imports(module: Module) -> Iterator[ast.Import | ast.ImportFrom]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from precision_fix.model.callees import callee
 from precision_fix.model.context import receiver
@@ -13,15 +13,16 @@ from precision_fix.model.edit import Replace
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, keep, manual, rewrite
 from precision_fix.model.flow import follow
-from precision_fix.model.guard import turns_to_float16
 from precision_fix.model.held import End
 from precision_fix.model.module import Module, unparsed
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 from precision_fix.model.syntax import called
 from precision_fix.model.vocabulary import precision
+from precision_fix.model.vocabulary.precision import turned_on
 
 _TABLE = re.compile(r"(?i)support|capab|avail|feature|allow")
+_FLOAT16 = re.compile(r"(?<!b)float16\b|(?<![\w-])fp16|\.half\b")
 _FIELDS = frozenset({"field", "Field", "Option", "Argument", "option"})
 
 
@@ -45,43 +46,41 @@ class RULE(Rule):
             return keep("part of what is asserted")
         if _TABLE.search(_holder(site)):
             return keep("tells what is supported")
-        # Anybody may read an attribute or an item; who reads a variable, a parameter or an argument can be told.
-        ends = [end for value in values for end in follow(site.module, value)] if _has_readers(site) else []
-        tested = [end for end in ends if end.fate is Fate.COMPARED]
-        if tested:
-            given = next((end for end in ends if end.fate in (Fate.CHOOSES, Fate.HANDED)), None)
-            if given is None and not _is_of_library(site):
-                return keep(f"read {_where(tested, site.module)}; what it leads to is rewritten there")
-            falls = next((end for end in tested if turns_to_float16(end.module, end.node)), None)
-            if falls is not None:
-                who = f"what reads it on {given.where(site.module)}" if given is not None else "a library"
-                return manual(
-                    f"{name} turns bfloat16 on for {who}; without it {falls.where(site.module)} turns float16 on:"
-                    " turn both off"
-                )
-        return rewrite(f"{name} turns bfloat16 on", *(Replace(value, "False") for value in values))
+        ends = [end for value in values for end in follow(site.module, value)]
+        halves = next((end for end in ends if end.fate is Fate.COMPARED and _else_halves(end)), None)
+        goes_out = _goes_out(ends) or _is_of_library(site)
+        if halves is not None and not goes_out:
+            return keep(f"without it float16 is chosen ({halves.where(site.module)}); what it leads to is rewritten")
+        if halves is not None:
+            return manual(
+                f"{name} turns bfloat16 on, also for a library; without it float16 is chosen"
+                f" ({halves.where(site.module)}): turn both off"
+            )
+        read = any(end.fate is Fate.COMPARED and end.module is site.module for end in ends)
+        if read and _is_own(site) and not goes_out:
+            return keep("read in this file; what it leads to is rewritten there")
+        return rewrite(f"{name} turns {turned_on(name)} on", *(Replace(value, "False") for value in values))
 
 
-def _has_readers(site: Site) -> bool:
-    return isinstance(site.node, ast.Name | ast.arg | ast.keyword)
+def _is_own(site: Site) -> bool:
+    """A variable or a parameter is this file's own. An attribute, an item, a field others read as well."""
+    if isinstance(site.node, ast.Name):
+        return not site.module.scope_of(site.node).is_class
+    return isinstance(site.node, ast.arg | ast.keyword)
 
 
-def _where(ends: list[End], module: Module) -> str:
-    """Where a flag is read: in this file, or the first place in another."""
-    if any(end.module is module for end in ends):
-        return "in this file"
-    return f"in {ends[0].where(module)}"
+def _goes_out(ends: Iterable[End]) -> bool:
+    """Whether something takes the flag that the project does not show: it must be told as well."""
+    return any(end.fate in (Fate.CHOOSES, Fate.HANDED) for end in ends)
 
 
 def _is_of_library(site: Site) -> bool:
-    """Whether the flag is an argument of a class of the project that is a library's as well: the library reads it."""
+    """Whether it is an argument of a class of the project that is derived from a library's: the library reads it."""
     call = site.parent
     if not isinstance(site.node, ast.keyword) or not isinstance(call, ast.Call):
         return False
     found = callee(site.module, call, site.value, site.node.arg)
-    if found is None or found.cls is None:
-        return False
-    return any(_is_outside(found.module, base) for base in found.cls.bases)
+    return found is not None and found.cls is not None and any(_is_outside(found.module, b) for b in found.cls.bases)
 
 
 def _is_outside(module: Module, base: ast.expr) -> bool:
@@ -89,6 +88,26 @@ def _is_outside(module: Module, base: ast.expr) -> bool:
     if name is None or name.partition(".")[0] in sys.stdlib_module_names:
         return False
     return "." in name and module.around.definition(module, name) is None
+
+
+def _else_halves(end: End) -> bool:
+    """`torch.bfloat16 if bf16 else torch.float16`, `fp16=not bf16`: turned off, the flag would choose float16."""
+    above, outer = end.node, end.module.parent(end.node)
+    match above:
+        case ast.UnaryOp(op=ast.Not()):
+            if isinstance(outer, ast.keyword):
+                return bool(_FLOAT16.search(outer.arg or ""))
+            return isinstance(outer, ast.IfExp | ast.If) and above is outer.test and _halves(outer.body)
+        case ast.IfExp():
+            return _halves(above.orelse)
+        case ast.If() if above.orelse:
+            # An `elif` asks for float16 by itself.
+            return not isinstance(above.orelse[0], ast.If) and _halves(above.orelse)
+    return False
+
+
+def _halves(arm: ast.expr | list[ast.stmt]) -> bool:
+    return any(_FLOAT16.search(ast.unparse(each)) for each in (arm if isinstance(arm, list) else [arm]))
 
 
 def _turning_on(value: ast.expr) -> Iterator[ast.expr]:
