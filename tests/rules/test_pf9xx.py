@@ -6,6 +6,7 @@ from textwrap import dedent
 
 import pytest
 
+from precision_fix.model.finding import Action
 from tests.tools import check_kept, check_not_a_site, check_reported, check_rewritten, findings, rewritten
 
 
@@ -297,3 +298,40 @@ def test_pf903_a_guard_that_asks_for_the_name(guard: str) -> None:
 def test_a_name_that_nobody_insists_on(use: str) -> None:
     text = f"import torch\ndef f(n):\n    x = torch.zeros(n, dtype=torch.bfloat16)\n    {use}\n"
     check_rewritten(text, text.replace("dtype=torch.bfloat16", "dtype=torch.float32"))
+
+
+EIGHT_BITS = """\
+import torch
+from torchao.quantization import {config}, quantize_
+def load(quant):
+    model = Model.load("a", torch_dtype=torch.bfloat16)
+    if quant:
+        {call}
+    return Pipeline(model, torch_dtype=torch.bfloat16)
+"""
+
+
+@pytest.mark.parametrize(
+    ("config", "call"),
+    [
+        ("float8_weight_only", 'quantize_(model, float8_weight_only(), device="cuda")'),
+        ("Int8WeightOnlyConfig", "quantize_(model, config=Int8WeightOnlyConfig(group_size=32))"),
+        ("int8_weight_only", "kind = int8_weight_only()\n        quantize_(model, kind)"),
+    ],
+)
+def test_weights_in_eight_bits_are_cast_up_to_any_dtype(config: str, call: str) -> None:
+    text = EIGHT_BITS.format(config=config, call=call)
+    check_rewritten(text, text.replace("bfloat16", "float32"))
+
+
+@pytest.mark.parametrize(
+    ("config", "call"),
+    [
+        ("int4_weight_only", "quantize_(model, int4_weight_only())"),
+        ("Int8DynamicActivationInt4WeightConfig", "quantize_(model, Int8DynamicActivationInt4WeightConfig())"),
+        ("Int4WeightOnlyConfig", "quantize_(model, config)"),
+    ],
+)
+def test_pf902_weights_in_four_bits_are_for_bfloat16(config: str, call: str) -> None:
+    text = EIGHT_BITS.format(config=config, call=call)
+    assert "PF902" in {each.code for each in findings(text) if each.action is Action.MANUAL}
