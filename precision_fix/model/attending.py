@@ -21,7 +21,7 @@ def allows_flash_alone(module: Module, call: ast.Call) -> bool:
     by_name = {keyword.arg: keyword.value for keyword in call.keywords}
     if name == "sdpa_kernel":
         backends = _backends(module, next(iter(call.args), by_name.get("backends")))
-        return "FLASH_ATTENTION" in backends and backends <= _AMPERE
+        return bool(backends) and backends <= _AMPERE
     if name == "sdp_kernel":
         off = (by_name.get(other) for other in ("enable_math", "enable_mem_efficient"))
         return all(isinstance(value, ast.Constant) and value.value is False for value in off)

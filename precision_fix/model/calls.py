@@ -10,6 +10,7 @@ from precision_fix.model.built import is_compiled
 from precision_fix.model.fate import Fate
 from precision_fix.model.kernels import is_kernel, needs_ampere
 from precision_fix.model.module import Module, remembered
+from precision_fix.model.syntax import called
 from precision_fix.model.vocabulary import callees
 from precision_fix.model.vocabulary.callees import Role
 
@@ -33,10 +34,11 @@ def use(module: Module, call: ast.Call, node: ast.AST, keyword: str | None) -> U
     last = name.rpartition(".")[2] if name else call.func.attr if isinstance(call.func, ast.Attribute) else ""
     if needs_ampere(name, last) or (last == ATTENTION and is_forced(module, call)):
         return Use(Role.NEVER, name is None)
-    here = None if is_kernel(name) else _by_argument(module, call, node, last)
+    takes_no_other = is_kernel(name) and not _stores_in_eight_bits(module, call, last)
+    here = None if takes_no_other else _by_argument(module, call, node, last)
     if here is not None:
         return Use(here, False)
-    known = Role.KERNEL if is_kernel(name) else callees.KNOWN.get(name or "")
+    known = Role.KERNEL if takes_no_other else callees.KNOWN.get(name or "")
     if known is not None:
         # What the file calls `print` may be its own.
         return Use(known, last in module.names.definitions)
@@ -49,6 +51,17 @@ def use(module: Module, call: ast.Call, node: ast.AST, keyword: str | None) -> U
     if guess is Role.OTHER and isinstance(call.func, ast.Attribute) and is_compiled(module, call.func.value):
         return Use(Role.KERNEL, False)
     return Use(guess, True)
+
+
+def _stores_in_eight_bits(module: Module, call: ast.Call, last: str) -> bool:
+    """`quantize_(model, int8_weight_only())`: the model may be in any dtype."""
+    if last != "quantize_":
+        return False
+    given = next((k.value for k in call.keywords if k.arg == "config"), call.args[1] if len(call.args) > 1 else None)
+    if isinstance(given, ast.Name):
+        bound = module.bindings(given)
+        given = module.assigned_value(bound[0]) if len(bound) == 1 else None
+    return isinstance(given, ast.Call) and callees.EIGHT_BITS.match(called(given)) is not None
 
 
 def _by_argument(module: Module, call: ast.Call, node: ast.AST, last: str) -> Role | None:

@@ -54,7 +54,7 @@ class Site:
 
     @cached_property
     def ends(self) -> list[End]:
-        return follow(self.module, self.node)
+        return follow(self.module, self.node if self.kind is not Kind.FLAG or self.value is None else self.value)
 
     @cached_property
     def fates(self) -> frozenset[Fate]:

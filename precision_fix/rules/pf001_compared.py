@@ -34,4 +34,6 @@ class RULE(Rule):
             return keep("compared with a dtype, or tested for membership")
         if Fate.KEY in site.fates:
             return keep("a key that something is looked up by")
+        if all(isinstance(end.node, ast.Name) for end in site.ends):
+            return keep("given to a name that nothing reads")
         return keep("describes a dtype")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 
+from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, keep
 from precision_fix.model.module import Function
 from precision_fix.model.rule import Rule, Stage
@@ -30,9 +31,17 @@ class RULE(Rule):
                 )
             if isinstance(above, ast.Try):
                 in_body = site.module.index(above.body, node) is not None
-                return keep("a test run that shows whether bfloat16 works") if in_body and _answers(above) else None
+                tries = in_body and _answers(above) and not _is_kept(site, above)
+                return keep("a test run that shows whether bfloat16 works") if tries else None
             node = above
         return None
+
+
+def _is_kept(site: Site, attempt: ast.Try) -> bool:
+    """`self.model = load(torch.bfloat16)`: what is made in the attempt is put where others find it, so it is at work,
+    and the answer says whether it was done."""
+    stored = (end for end in site.meets(Fate.STORED) if end.module is site.module)
+    return any(attempt in site.module.ancestors(end.node) for end in stored)
 
 
 def _answers(attempt: ast.Try) -> bool:

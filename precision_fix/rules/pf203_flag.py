@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 from collections.abc import Iterable, Iterator
 
+from precision_fix.model.callees import callee
 from precision_fix.model.context import receiver
 from precision_fix.model.edit import Replace
 from precision_fix.model.fate import Fate
-from precision_fix.model.finding import Verdict, keep, rewrite
+from precision_fix.model.finding import Verdict, keep, manual, rewrite
 from precision_fix.model.flow import follow
 from precision_fix.model.held import End
-from precision_fix.model.module import unparsed
+from precision_fix.model.module import Module, unparsed
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 from precision_fix.model.syntax import called
+from precision_fix.model.vocabulary import precision
 from precision_fix.model.vocabulary.precision import turned_on
 
 _TABLE = re.compile(r"(?i)support|capab|avail|feature|allow")
@@ -45,10 +48,16 @@ class RULE(Rule):
             return keep("tells what is supported")
         ends = [end for value in values for end in follow(site.module, value)]
         halves = next((end for end in ends if end.fate is Fate.COMPARED and _else_halves(end)), None)
-        if halves is not None and not _goes_out(ends):
+        goes_out = _goes_out(ends) or _is_of_library(site)
+        if halves is not None and not goes_out:
             return keep(f"without it float16 is chosen ({halves.where(site.module)}); what it leads to is rewritten")
+        if halves is not None:
+            return manual(
+                f"{name} turns bfloat16 on, also for a library; without it float16 is chosen"
+                f" ({halves.where(site.module)}): turn both off"
+            )
         read = any(end.fate is Fate.COMPARED and end.module is site.module for end in ends)
-        if read and _is_own(site) and not _goes_out(ends):
+        if read and _is_own(site) and not goes_out:
             return keep("read in this file; what it leads to is rewritten there")
         return rewrite(f"{name} turns {turned_on(name)} on", *(Replace(value, "False") for value in values))
 
@@ -65,20 +74,49 @@ def _goes_out(ends: Iterable[End]) -> bool:
     return any(end.fate in (Fate.CHOOSES, Fate.HANDED) for end in ends)
 
 
+def _is_of_library(site: Site) -> bool:
+    """Whether it is an argument of a class of the project that is derived from a library's: the library reads it."""
+    call = site.parent
+    if not isinstance(site.node, ast.keyword) or not isinstance(call, ast.Call):
+        return False
+    found = callee(site.module, call, site.value, site.node.arg)
+    return found is not None and found.cls is not None and any(_is_outside(found.module, b) for b in found.cls.bases)
+
+
+def _is_outside(module: Module, base: ast.expr) -> bool:
+    name = module.resolve(base)
+    if name is None or name.partition(".")[0] in sys.stdlib_module_names:
+        return False
+    return "." in name and module.around.definition(module, name) is None
+
+
 def _else_halves(end: End) -> bool:
-    """`torch.bfloat16 if bf16 else torch.float16`: turned off, the flag would choose float16."""
-    above = end.node
-    if isinstance(above, ast.IfExp):
-        return bool(_FLOAT16.search(ast.unparse(above.orelse)))
-    if isinstance(above, ast.If) and above.orelse and not isinstance(above.orelse[0], ast.If):
-        return any(_FLOAT16.search(ast.unparse(each)) for each in above.orelse)
+    """`torch.bfloat16 if bf16 else torch.float16`, `fp16=not bf16`: turned off, the flag would choose float16."""
+    above, outer = end.node, end.module.parent(end.node)
+    match above:
+        case ast.UnaryOp(op=ast.Not()):
+            if isinstance(outer, ast.keyword):
+                return bool(_FLOAT16.search(outer.arg or ""))
+            return isinstance(outer, ast.IfExp | ast.If) and above is outer.test and _halves(outer.body)
+        case ast.IfExp():
+            return _halves(above.orelse)
+        case ast.If() if above.orelse:
+            # An `elif` asks for float16 by itself.
+            return not isinstance(above.orelse[0], ast.If) and _halves(above.orelse)
     return False
 
 
+def _halves(arm: ast.expr | list[ast.stmt]) -> bool:
+    return any(_FLOAT16.search(ast.unparse(each)) for each in (arm if isinstance(arm, list) else [arm]))
+
+
 def _turning_on(value: ast.expr) -> Iterator[ast.expr]:
-    """The parts of a flag's value that turn it on: True, `not fp16`, what stands under "enabled", an arm."""
+    """The parts of a flag's value that turn it on: True, `not fp16`, `word == "bf16"`, what is "enabled", an arm."""
     match value:
         case ast.Constant(value=True):
+            yield value
+        case ast.Compare(ops=[ast.Eq()], comparators=[ast.Constant(value=str(word))]) if precision.spelt(word):
+            # `"enabled": args.precision == "bf16"`: the word stays, and what it means elsewhere is rewritten there.
             yield value
         case ast.UnaryOp(op=ast.Not()) if "fp16" in ast.unparse(value) or "float16" in ast.unparse(value):
             yield value

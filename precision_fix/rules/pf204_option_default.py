@@ -12,7 +12,7 @@ from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 from precision_fix.model.syntax import called
 
-_LEADS = "compared later; what it leads to is rewritten there"
+_LEADS = "compared, or looked up by, later; what it leads to is rewritten there"
 
 
 class RULE(Rule):
@@ -39,7 +39,7 @@ class RULE(Rule):
 def _chosen(site: Site, words: list[str]) -> Verdict:
     assert isinstance(site.node, ast.Constant)
     new = next((word for word in site.module.target.offered if word in words), None)
-    if new is None and Fate.COMPARED in site.fates:
+    if new is None and {Fate.COMPARED, Fate.KEY} & site.fates:
         return keep(_LEADS)
     if new is None:
         return manual("the option offers no word for float32: pass another value when you start the program")

@@ -64,7 +64,7 @@ def _of_region(site: Site) -> Verdict:
     """`with sdpa_kernel(SDPBackend.FLASH_ATTENTION)`: what the author asks before it is no business of ours."""
     if any("capability" in unparsed(site.module, test) for test in tests_around(site)):
         return keep("asked for where the GPU has it")
-    return manual("allows the flash kernel alone, which needs compute capability 8.0: allow SDPBackend.MATH as well")
+    return manual("allows kernels for compute capability 8.0 alone: allow SDPBackend.MATH as well")
 
 
 def _to_sdpa(site: Site) -> Verdict:

@@ -7,6 +7,7 @@ import re
 
 from precision_fix.model.finding import Verdict, manual
 from precision_fix.model.module import Module, remembered
+from precision_fix.model.recast import is_cast_later, is_recast
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.scope import Scope
 from precision_fix.model.site import Kind, Site
@@ -28,12 +29,20 @@ class RULE(Rule):
 
     def judge(self, site: Site) -> Verdict | None:
         if isinstance(site.node, ast.Call):
-            own = bool(site.node.args) and _is_built_here(site.module, site.node.args[0])
-            return None if own else manual("assign=True brings back the dtype of the checkpoint")
+            return _of_state(site.module, site.node)
         call = site.module.parent(site.parent) if site.parent is not None else None
         if isinstance(call, ast.Call) and _LOADERS.search(called(call)):
             return manual('"auto" takes the dtype of the checkpoint')
         return None
+
+
+def _of_state(module: Module, load: ast.Call) -> Verdict | None:
+    state = load.args[0] if load.args else None
+    if state is not None and (_is_built_here(module, state) or is_recast(module, state)):
+        return None
+    if is_cast_later(module, load):
+        return None
+    return manual("assign=True brings back the dtype of the checkpoint")
 
 
 def _is_built_here(module: Module, state: ast.expr) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.tools import check_kept, check_rewritten, rewritten
+from tests.tools import check_kept, check_rewritten, findings, rewritten
 
 
 @pytest.mark.parametrize(
@@ -94,3 +94,8 @@ def test_the_question_is_never_turned_into_another() -> None:
 
 def test_a_tensor_type() -> None:
     check_kept("import torch\nif x.type() == torch.cuda.BFloat16Tensor:\n    size = 2\n", code="PF001")
+
+
+def test_a_name_that_nothing_reads() -> None:
+    text = "import torch\ndef f():\n    kind = torch.bfloat16\n    return 1\n"
+    assert [finding.reason for finding in findings(text)] == ["given to a name that nothing reads"]

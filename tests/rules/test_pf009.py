@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.tools import check_kept, check_rewritten
 
 
@@ -52,3 +54,28 @@ def test_any_other_try() -> None:
             model = None
         """,
     )
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        "self.pipe = Pipeline.from_pretrained(name, torch_dtype=torch.bfloat16)",
+        'self.models["a"] = load(name).to(torch.bfloat16)',
+        "model = load(name).to(torch.bfloat16)\n            model.eval()\n            self.model = model",
+        "dtype = torch.bfloat16\n            self.model, self.name = load(name, dtype=dtype), name",
+    ],
+)
+def test_work_that_says_whether_it_was_done(work: str) -> None:
+    """It returns True as a probe does, but leaves something behind."""
+    before = f"""\
+        import torch
+        class Worker:
+            def start(self, name):
+                try:
+                    {work.replace("            ", "                    ")}
+                    return True
+                except Exception as error:
+                    print(error)
+                    return False
+        """
+    check_rewritten(before, before.replace("bfloat16", "float32"))

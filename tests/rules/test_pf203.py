@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.tools import check_kept, check_not_a_site, check_rewritten
+from tests.tools import check_kept, check_not_a_site, check_reported, check_rewritten, findings
 
 
 @pytest.mark.parametrize(
@@ -106,3 +106,50 @@ def test_a_flag_that_a_library_is_told_as_well(handed: str) -> None:
     before = f"import torch\nbf16 = True\nif bf16:\n    x = x.to(torch.bfloat16)\n{handed}\n"
     after = before.replace("bf16 = True", "bf16 = False").replace("torch.bfloat16", "torch.float32")
     check_rewritten(before, after)
+
+
+@pytest.mark.parametrize(
+    ("line", "after"),
+    [
+        ('config = {"bf16": {"enabled": word == "bf16"}}', 'config = {"bf16": {"enabled": False}}'),
+        ('c = dict(bf16=dict(enabled=args.dtype == "bfloat16"))', "c = dict(bf16=dict(enabled=False))"),
+        ('TrainingArguments(out, bf16=args.mixed == "bf16")', "TrainingArguments(out, bf16=False)"),
+        ('args.bf16 = precision == "bf16-mixed"', "args.bf16 = False"),
+    ],
+)
+def test_a_word_turns_a_library_on(line: str, after: str) -> None:
+    """The word stays, since what it means in the program is rewritten; so the question must not turn anything on."""
+    check_rewritten(line + "\n", after + "\n", code="PF203")
+
+
+@pytest.mark.parametrize("line", ['f(bf16=word == "fp16")', 'f(fp16=word == "bf16")', 'f(bf16=word != "bf16")'])
+def test_a_word_turns_something_else_on(line: str) -> None:
+    assert "PF203" not in {finding.code for finding in findings(line + "\n")}
+
+
+def test_an_argument_of_a_class_that_is_a_librarys_as_well() -> None:
+    before = """\
+        import torch
+        from transformers import Trainer, TrainingArguments
+        class Arguments(TrainingArguments):
+            size: int = 3
+        class Mine(Trainer):
+            def __init__(self, args):
+                if args.bf16:
+                    self.model = self.model.to(torch.bfloat16)
+        Mine(Arguments("out", bf16=True))
+        """
+    check_rewritten(before, before.replace("=True", "=False").replace("bfloat16", "float32"), code="PF203")
+
+
+@pytest.mark.parametrize(
+    "falls",
+    [
+        "args = TrainingArguments(out, bf16=use_bf16, fp16=not use_bf16)",
+        "run(bf16=use_bf16)\n    kind = None if use_bf16 else torch.float16",
+        "run(bf16=use_bf16)\n    if not use_bf16:\n        model.half()",
+        "run(bf16=use_bf16)\n    if use_bf16:\n        pass\n    else:\n        model.to(torch.float16)",
+    ],
+)
+def test_a_flag_for_a_library_without_which_float16_is_taken(falls: str) -> None:
+    check_reported(f"import torch\ndef f(use_bf16=True):\n    {falls}\n", code="PF203")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.tools import check_kept, check_reported, check_rewritten
+from precision_fix.model.finding import Action
+from tests.tools import check_kept, check_reported, check_rewritten, findings
 
 
 @pytest.mark.parametrize(
@@ -78,3 +79,16 @@ def test_a_form_that_offers_no_float32_or_says_how_to_save() -> None:
     check_reported('precision = "bf16" #@param ["fp16", "bf16"]\n', code="PF204")
     for other in ('save_precision = "bf16" #@param ["float", "bf16"]\n', 'x = "bf16" # @param {type:"string"}\n'):
         check_kept(other)
+
+
+def test_a_default_that_is_looked_up_by() -> None:
+    """The option has no word for float32, and needs none: what the word stands for is rewritten."""
+    before = """\
+        import argparse, torch
+        p = argparse.ArgumentParser()
+        p.add_argument("--precision", choices=["fp16", "bf16"], default="bf16")
+        kind = {"fp16": torch.float16, "bf16": torch.bfloat16}[p.parse_args().precision]
+        x = torch.zeros(1, dtype=kind)
+        """
+    check_rewritten(before, before.replace("torch.bfloat16", "torch.float32"))
+    assert [each.action for each in findings(before) if each.code == "PF204"] == [Action.KEEP]

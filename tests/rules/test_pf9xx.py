@@ -6,6 +6,7 @@ from textwrap import dedent
 
 import pytest
 
+from precision_fix.model.finding import Action
 from tests.tools import check_kept, check_not_a_site, check_reported, check_rewritten, findings, rewritten
 
 
@@ -123,6 +124,37 @@ def test_pf905_any_other_lookup(line: str) -> None:
 )
 def test_pf906_the_checkpoint_decides(line: str) -> None:
     check_reported(line + "\n", code="PF906")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "model.load_state_dict(sd, assign=True)\nmodel = model.to(device=device, dtype=precision)\n",
+        "self.net.load_state_dict(sd, strict=False, assign=True)\nself.net.eval().to(dtype)\n",
+        "with torch.no_grad():\n    m.load_state_dict(read(f), assign=True)\nm.float()\n",
+        "s = read(f)\nfor k, v in s.items():\n    v = v.to(dtype)\n    s[k] = v\nm.load_state_dict(s, assign=True)\n",
+        "sd = {k: v.to(dtype) for k, v in read(f).items()}\nm.load_state_dict(sd, assign=True)\n",
+        "m.load_state_dict({k: v.float() for k, v in sd.items()}, assign=True)\n",
+    ],
+)
+def test_pf906_the_program_casts_by_itself(text: str) -> None:
+    check_not_a_site(f"import torch\n{text}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "model.load_state_dict(sd, assign=True)\nmodel = model.to(device)\n",
+        "model.load_state_dict(sd, assign=True)\nother.to(dtype=precision)\n",
+        "model.to(dtype)\nmodel.load_state_dict(sd, assign=True)\n",
+        "model.load_state_dict(sd, assign=True)\nif half:\n    model.half()\n",
+        "def f(model):\n    model.load_state_dict(sd, assign=True)\ndef g(model):\n    model.float()\n",
+        "sd = {k: v.to(device) for k, v in read(f).items()}\nm.load_state_dict(sd, assign=True)\n",
+        "sd = load_file(f)\nfor k, v in sd.items():\n    sd[k] = v.contiguous()\nm.load_state_dict(sd, assign=True)\n",
+    ],
+)
+def test_pf906_the_program_does_not_cast(text: str) -> None:
+    check_reported(f"import torch\n{text}", code="PF906")
 
 
 @pytest.mark.parametrize("line", ['m = load(x, device="auto")', "m.load_state_dict(sd, assign=False)"])
@@ -266,3 +298,40 @@ def test_pf903_a_guard_that_asks_for_the_name(guard: str) -> None:
 def test_a_name_that_nobody_insists_on(use: str) -> None:
     text = f"import torch\ndef f(n):\n    x = torch.zeros(n, dtype=torch.bfloat16)\n    {use}\n"
     check_rewritten(text, text.replace("dtype=torch.bfloat16", "dtype=torch.float32"))
+
+
+EIGHT_BITS = """\
+import torch
+from torchao.quantization import {config}, quantize_
+def load(quant):
+    model = Model.load("a", torch_dtype=torch.bfloat16)
+    if quant:
+        {call}
+    return Pipeline(model, torch_dtype=torch.bfloat16)
+"""
+
+
+@pytest.mark.parametrize(
+    ("config", "call"),
+    [
+        ("float8_weight_only", 'quantize_(model, float8_weight_only(), device="cuda")'),
+        ("Int8WeightOnlyConfig", "quantize_(model, config=Int8WeightOnlyConfig(group_size=32))"),
+        ("int8_weight_only", "kind = int8_weight_only()\n        quantize_(model, kind)"),
+    ],
+)
+def test_weights_in_eight_bits_are_cast_up_to_any_dtype(config: str, call: str) -> None:
+    text = EIGHT_BITS.format(config=config, call=call)
+    check_rewritten(text, text.replace("bfloat16", "float32"))
+
+
+@pytest.mark.parametrize(
+    ("config", "call"),
+    [
+        ("int4_weight_only", "quantize_(model, int4_weight_only())"),
+        ("Int8DynamicActivationInt4WeightConfig", "quantize_(model, Int8DynamicActivationInt4WeightConfig())"),
+        ("Int4WeightOnlyConfig", "quantize_(model, config)"),
+    ],
+)
+def test_pf902_weights_in_four_bits_are_for_bfloat16(config: str, call: str) -> None:
+    text = EIGHT_BITS.format(config=config, call=call)
+    assert "PF902" in {each.code for each in findings(text) if each.action is Action.MANUAL}

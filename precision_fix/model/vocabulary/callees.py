@@ -48,6 +48,9 @@ _AMPERE = (
     "flash_attn_func flash_attn_varlen_func flash_attn_qkvpacked_func flash_attn_varlen_qkvpacked_func"
     " flash_attn_with_kvcache flash_attn_kvpacked_func flash_attn_varlen_kvpacked_func"
 )
+#: Of torchao's configs, those that store weights in 8 bits and cast them up to the dtype of the input, whichever it is
+#: (torchao/quantization/quant_api.py; int4's layout is made for bfloat16 alone).
+EIGHT_BITS = re.compile(r"^(?:int8|float8|fp8)_?weight_?only(?:_?config)?$", re.IGNORECASE)
 #: Attributes of a dtype that describe it.
 DESCRIBES = frozenset({"itemsize", "is_floating_point", "is_complex", "is_signed", "__name__"})
 
