@@ -42,8 +42,9 @@ def patch(module: ModuleType, patches: Patches, swap: Swap) -> None:
         else:
             patches.wrap(layer, "lazy_initialization", lambda original: _lazily(original, apart, swap))
     growing = getattr(module, _LAYERS[0], None)
-    for layer in vars(module).values() if growing is not None else ():
-        if isinstance(layer, type) and issubclass(layer, growing) and "update" in vars(layer):
+    for layer in list(vars(module).values()):
+        grows = isinstance(layer, type) and isinstance(growing, type) and issubclass(layer, growing)
+        if grows and "update" in vars(layer):
             patches.wrap(layer, "update", _update)
 
 

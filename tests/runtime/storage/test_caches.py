@@ -136,7 +136,8 @@ class Attention(nn.Module):
         k, v = self.cache.update(at, k, v)
         k, v = k.repeat_interleave(1, 1), v.expand(1, HEADS, -1, WIDTH)
         given: torch.Tensor = F.scaled_dot_product_attention(q, k, v)
-        return given.transpose(1, 2).reshape(1, len(at), -1) + (q @ k.mT).mean()
+        result: torch.Tensor = given.transpose(1, 2).reshape(1, len(at), -1) + (q @ k.mT).mean()
+        return result
 
 
 def decoded(layer: Any, dtype: torch.dtype = torch.float32) -> list[torch.Tensor]:
@@ -334,7 +335,12 @@ def test_it_is_copied_pickled_saved_and_moved_as_it_is() -> None:
 def test_reset_by_a_number_that_it_holds() -> None:
     ours, _, _ = layers(Buffers)
     decoded(ours)
-    for reset in (lambda t: t.zero_(), lambda t: t.fill_(0), lambda t: t.__setitem__(slice(None), 0.0)):
+    resets: list[Callable[[Any], Any]] = [
+        lambda t: t.zero_(),
+        lambda t: t.fill_(0),
+        lambda t: t.__setitem__(slice(None), 0.0),
+    ]
+    for reset in resets:
         ours.cache.k[:, :, 0] = 1.0
         reset(ours.cache.k)
         assert type(ours.cache.k) is Kept and not ours.cache.k.any()
@@ -358,7 +364,8 @@ def test_torch_compile_gets_float32(capfd: pytest.CaptureFixture[str], monkeypat
     with torch.no_grad():
         x = torch.rand(1, 5, HEADS * WIDTH)
         before = ours(x, at)
-        got = torch.compile(ours, backend="eager", fullgraph=True)(x, at)
+        compiled: Any = torch.compile(ours, backend="eager", fullgraph=True)
+        got = compiled(x, at)
         assert torch.equal(got, exact(x, at)) and torch.equal(before, rounded(x, at))
     assert type(ours.cache.k) is torch.Tensor and ours.cache.k.dtype is torch.float32
     assert type(torch.zeros(4, dtype=BF16)) is torch.Tensor
