@@ -52,6 +52,7 @@ def load_ipython_extension(shell: Any) -> None:
     if "torch" in sys.modules:
         try:
             runtime.install(quiet=True)
+            runtime.edit()
         except PrecisionFixError as error:
             _say(f"the runtime is NOT in force: {error}")
     else:

@@ -11,7 +11,7 @@ import pytest
 
 @pytest.fixture(autouse=True, scope="session")
 def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The state folder of the user who runs the tests is left alone: journals get a key of their own."""
+    """The folders of the user who runs the tests are left alone: journals get a key of their own, edits a cache."""
     place = tmp_path_factory.mktemp("state")
     os.environ["XDG_STATE_HOME"] = str(place)
     os.environ["XDG_CACHE_HOME"] = str(place / "cache")

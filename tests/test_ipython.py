@@ -117,6 +117,29 @@ def test_the_extension(shell: InteractiveShell, tmp_path: Path, monkeypatch: pyt
     assert "not found" in said(shell, "%precision_fix")
 
 
+GUARDING = """\
+import torch
+
+def check(x):
+    x = x.to(torch.bfloat16)
+    assert x.dtype == torch.bfloat16
+    return x
+"""
+
+
+def test_cells_are_edited_as_they_are_run(
+    shell: InteractiveShell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("guarding.py").write_text(GUARDING)
+    said(shell, "import torch as th\n%load_ext precision_fix\nimport sys; sys.path.insert(0, '')\nimport guarding")
+    cell = "\nx = th.zeros(1, dtype=th.bfloat16)\nassert x.dtype == th.bfloat16\ndone = str(guarding.check(x).dtype)"
+    assert said(shell, cell) == ""
+    assert shell.user_ns["done"] == "torch.float32"
+    said(shell, "%unload_ext precision_fix\nword = 'bf16'\nsys.path.remove('')\ndel sys.modules['guarding']")
+    assert not shell.input_transformers_post
+
+
 class _Reader(HTMLParser):
     def __init__(self) -> None:
         super().__init__()

@@ -6,10 +6,13 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from precision_fix.engine.scan import scan
 from precision_fix.model.finding import Action, Finding
+from precision_fix.model.target import TARGETS
 from precision_fix.model.vocabulary import needles, spellings, truth
 from precision_fix.model.vocabulary.libraries import LIBRARIES, Library, Switch, Words
 from tests.tools import REPOSITORY, environment, findings, rewritten
@@ -168,3 +171,18 @@ def test_a_word_is_found_by_its_bytes(word: str) -> None:
 def test_true_and_false_are_told_apart() -> None:
     assert truth.off_like("True") == "False" and truth.off_like("YES") == "NO" and truth.off_like("x") is None
     assert {truth.off_like(word) for word in truth.TRUE} <= truth.TRUTH - truth.TRUE
+
+
+def test_tf32_begins_where_bfloat16_does(tmp_path: Path) -> None:
+    """transformers raises below 8.0 where it is asked for; a backend's own switch for it is heeded by no such GPU."""
+    (tmp_path / "train.py").write_text(
+        "from transformers import TrainingArguments\nargs = TrainingArguments('o', bf16=True, tf32=True)\n"
+        "import torch\ntorch.backends.cuda.matmul.allow_tf32 = True\n"
+    )
+    (tmp_path / "train.sh").write_text("torchrun train.py --output_dir o --tf32 True\n")
+    (tmp_path / "sft.yaml").write_text("model_name_or_path: a/b\ntf32: true\n")
+    found = scan([tmp_path], TARGETS["float32"], with_text=True)
+    after = {Path(file.path).name: file.after.decode() for file in found.changed}
+    assert "bf16=False, tf32=False" in after["train.py"] and "allow_tf32 = True" in after["train.py"]
+    assert after["train.sh"].endswith("--tf32 False\n") and after["sft.yaml"].endswith("tf32: false\n")
+    assert {each.reason for each in found.findings if "tf32" in each.token} >= {"tf32 turns TF32 on"}

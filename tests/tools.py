@@ -10,8 +10,11 @@ from pathlib import Path
 from textwrap import dedent
 
 from precision_fix.engine.render import render
+from precision_fix.model.around import ALONE, Around
 from precision_fix.model.finding import Action, Finding
 from precision_fix.model.target import TARGETS
+from precision_fix.project.imports import top_of
+from precision_fix.project.index import Project
 from precision_fix.sources import Source, format_of
 from precision_fix.sources.analysis import Analysis
 
@@ -28,7 +31,13 @@ def rewritten(source: str, *, path: str = "example.py", to: str = "float32") -> 
     """The text with its places rewritten, by the way that a run takes."""
     text = dedent(source)
     analysis, source_ = analyse(path, text, to=to), source_of(path)
-    return render(source_, path, text, analysis, TARGETS[to]) if analysis.edits else text
+    around = around_(path, to)
+    return render(source_, path, text, analysis, TARGETS[to], around=around) if analysis.edits else text
+
+
+def around_(path: str, to: str) -> Around:
+    """The project of a file; without a folder it is alone."""
+    return Project(top_of(Path(path).parent), TARGETS[to]) if Path(path).is_absolute() else ALONE
 
 
 def source_of(path: str) -> Source:
@@ -40,7 +49,7 @@ def source_of(path: str) -> Source:
 
 def analyse(path: str, text: str, *, to: str = "float32") -> Analysis:
     """What the source for a file of this name says of a text."""
-    return source_of(path).analyse(path, text, TARGETS[to])
+    return source_of(path).analyse(path, text, TARGETS[to], around=around_(path, to))
 
 
 def codes(source: str, action: Action | None = None, *, path: str = "example.py") -> list[str]:

@@ -85,6 +85,7 @@ def patch(
             say(line)
         if not run.dry:
             _write_files(run)
+            run.memory = _memory(run)
     found = dry and run.says_something and not exit_zero
     failed = (2 if from_stdin else 1) if run.problems else 0
     DONE.code = failed or int(found)
@@ -92,6 +93,16 @@ def patch(
         stdin.give_fixed(run.scan, data)
     whole = _report(run, wanted, diff=diff, statistics=statistics, quiet=fixes)
     return DONE.code if whole else 2
+
+
+def _memory(run: Run) -> str:
+    """What a change that was made costs; whatever is wrong with a checkpoint, the change is made."""
+    from precision_fix.cli.memory import line
+
+    try:
+        return line(run)
+    except Exception:
+        return ""
 
 
 def _write_files(run: Run) -> None:

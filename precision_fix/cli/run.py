@@ -44,7 +44,7 @@ def run(
         ),
     ] = None,
 ) -> None:
-    """Run a program, and its children, in float32 where the GPU has no bfloat16, without editing it."""
+    """Run a program and its children in float32 where the GPU has no bfloat16; edits of its modules stay in memory."""
     from precision_fix.runtime import gate
     from precision_fix.runtime.launch import run_program
 

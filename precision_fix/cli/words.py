@@ -69,9 +69,21 @@ def _hint(word: str, there: Sequence[str], command: str) -> str:
         return f"did you mean: {pasted(near)}"
     if found is None or found == command != word:
         return ""
-    rest = "" if found.startswith(_ALONE) else "PROGRAM.py" if found.startswith("run") else all_pasted(there) or "PATH"
+    rest = (
+        "" if found.startswith(_ALONE) else _program(there) if found.startswith("run") else all_pasted(there) or "PATH"
+    )
     whole = " ".join(part for part in ("precision-fix", found, rest) if part)
     return f"a command comes first: {whole}" if found == word else f"did you mean: {whole}"
+
+
+def _program(there: Sequence[str]) -> str:
+    """What `run` would start: a program that was named, or the one that the folder has; nothing where none shows."""
+    from precision_fix.model.programs import program_in
+    from precision_fix.reports.paste import pasted
+
+    named = next((path for path in there if path.endswith(".py")), None)
+    found = named or program_in(there or [os.curdir])
+    return pasted(found) if found is not None else ""
 
 
 def _command(word: str) -> str | None:

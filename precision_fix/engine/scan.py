@@ -15,6 +15,7 @@ from precision_fix.engine.guard import problem_of
 from precision_fix.engine.hidden import Hidden, LeftOut
 from precision_fix.engine.one import FileScan, item_of, scan_bytes
 from precision_fix.engine.recall import Recall
+from precision_fix.model.around import ALONE
 from precision_fix.model.finding import Action, Finding
 from precision_fix.model.moves import action_of
 from precision_fix.model.moves import left as groups_left
@@ -28,13 +29,14 @@ __all__ = ["FileScan", "Scan", "scan", "scan_bytes", "scan_text", "settle", "wit
 
 if TYPE_CHECKING:
     from precision_fix.engine.settings import Project
+    from precision_fix.engine.starts import Launch
 
 
 @dataclass(slots=True)
 class Scan:
     """A whole run: the files in which there was something to say, by path, and how many were looked at.
 
-    `hidden` has what was left out though it speaks of bfloat16.
+    `hidden` has what was left out though it speaks of bfloat16, `starts` how programs of these trees are started.
     """
 
     target: Target
@@ -42,6 +44,7 @@ class Scan:
     problems: list[Problem] = field(default_factory=list)
     looked_at: int = 0
     hidden: list[Hidden] = field(default_factory=list)
+    starts: list[Launch] = field(default_factory=list)
 
     @property
     def findings(self) -> Iterator[Finding]:
@@ -60,13 +63,17 @@ def scan(
     with_text: bool,
     progress: Callable[[int, int], None] | None = None,
     project: Project | None = None,
+    suffixes: tuple[str, ...] = SUFFIXES,
+    prefixes: tuple[str, ...] = PREFIXES,
+    starts: bool = True,
     recalls: bool = False,
 ) -> Scan:
     """Scan files and directories. Nothing is written; what cannot be read or parsed is among the problems.
 
     `with_text` keeps the bytes and renders the edited ones as well; `progress` is told how many files are done, out of
     how many; `project` has the settings, without which every rule counts in every file. With `recalls` what the last
-    run found counts where nothing has changed, and this one is kept for the next.
+    run found counts where nothing has changed, and this one is kept for the next. In directories the files are looked
+    at whose names end in `suffixes` or begin with `prefixes`. `starts` has programs import the runtime that need it.
     """
     result, left_out = Scan(target), LeftOut()
     forget()
@@ -74,8 +81,8 @@ def scan(
     found = list(
         walk(
             paths,
-            SUFFIXES,
-            PREFIXES,
+            suffixes,
+            prefixes,
             problems=result.problems,
             scopes=project,
             extend_exclude=project.options.extend_exclude if project is not None else (),
@@ -98,6 +105,10 @@ def scan(
                     file.tree = file.path if each.explicit else each.root
                     result.files.append(file)
         settle(result, by_path, with_text=with_text)
+        if starts and any(file.changes or any(each.runtime for each in file.findings) for file in result.files):
+            from precision_fix.engine import starts as programs
+
+            programs.add(result, by_path, with_text=with_text)
     result.hidden = left_out.told()
     result.files.sort(key=lambda file: file.path)
     result.problems += [file.problem for file in result.files if file.problem is not None]
@@ -110,6 +121,7 @@ def scan_text(name: str, data: bytes, target: Target, project: Project) -> Scan:
     A name that the settings exclude gives a scan that looked at nothing.
     """
     result = Scan(target)
+    surroundings.forget()
     real = os.path.realpath(name)
     if project.left_out_by(real) is not None:
         return result
@@ -120,7 +132,9 @@ def scan_text(name: str, data: bytes, target: Target, project: Project) -> Scan:
     elif format_.may_hold_a_site(data):
         selection = project.closest(str(Path(real).parent)).choice.of(real)
         try:
-            found = scan_bytes(name, data, target, True, format_, selection)
+            # A program that a line starts, and who reads a setting, are seen in the project alone.
+            around = surroundings.around_of(os.path.dirname(real), target) if format_ is not PYTHON else ALONE  # noqa: PTH120
+            found = scan_bytes(name, data, target, True, format_, selection, around)
         except BaseException as error:
             found = FileScan(name, problem=problem_of(name, error))
     else:
@@ -140,14 +154,15 @@ def settle(scan: Scan, found: dict[str, Found], *, with_text: bool) -> None:
         left.setdefault(place.path, {})[place.line, place.column] = why
     for path, places in left.items():
         file = files[path]
-        if with_text:
+        changes = {(each.line, each.column) for each in file.findings if each.action is Action.REWRITE}
+        if with_text and not changes.isdisjoint(places):
             _again(file, found[file.path], scan.target, places)
         file.findings = [_left(finding, places) for finding in file.findings]
 
 
 def _left(finding: Finding, places: Left) -> Finding:
     why = places.get((finding.line, finding.column))
-    if why is None or finding.action is not Action.REWRITE:
+    if why is None or finding.action is Action.MANUAL:
         return finding
     return replace(finding, action=action_of(why), reason=why)
 

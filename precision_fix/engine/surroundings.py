@@ -32,6 +32,15 @@ def around_of(root: str, target: Target) -> Around:
     return Project(top, target, _found.get(str(top)))
 
 
+def imports_of(root: str, target: Target) -> Imports:
+    """What the Python files of the project around a folder import."""
+    from precision_fix.project.imports import Imports
+    from precision_fix.project.index import Project
+
+    around = around_of(root, target)
+    return around.imports if isinstance(around, Project) else Imports()
+
+
 def forget() -> None:
     """What was found may have changed since."""
     around_of.cache_clear()

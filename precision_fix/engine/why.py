@@ -95,7 +95,10 @@ def _findings(line: Line, target: Target, project: Project) -> list[Finding]:
     except (Undecodable, Unparsable) as error:
         raise PrecisionFixError(str(Problem(path, str(error)))) from None
     everything = [*found.findings, *found.unanswered]
-    if any(move.in_group and move.place.line == line.number for move in found.moves):
+    # What moves in a group, and the start of a program, are decided for the project.
+    hangs = any(move.in_group and move.place.line == line.number for move in found.moves)
+    here = [finding for finding in everything if finding.line == line.number]
+    if hangs or not here or any(finding.runtime for finding in here):
         return _as_in_a_run(path, everything, target, project)
     return everything
 
@@ -103,11 +106,11 @@ def _findings(line: Line, target: Target, project: Project) -> list[Finding]:
 def _as_in_a_run(path: str, findings: list[Finding], target: Target, project: Project) -> list[Finding]:
     """The findings of a file, with what comes of them where all files of its project are read."""
     real = Path(path).resolve()
-    files = scan([top_of(real.parent)], target, with_text=False, project=project).files
+    files = scan([top_of(real.parent)], target, with_text=False, project=project, recalls=True).files
     there = (finding for file in files if Path(file.path).resolve() == real for finding in file.findings)
     settled = {(each.line, each.column, each.code): each for each in there}
     found = []
     for mine in findings:
-        other = settled.get((mine.line, mine.column, mine.code), mine)
+        other = settled.pop((mine.line, mine.column, mine.code), mine)
         found.append(replace(mine, action=other.action, reason=other.reason))
-    return found
+    return [*found, *settled.values()]

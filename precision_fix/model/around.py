@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from precision_fix.model.trace import Trace
@@ -11,6 +11,20 @@ from precision_fix.model.trace import Trace
 if TYPE_CHECKING:
     from precision_fix.model.module import Module
     from precision_fix.model.scope import Definition
+    from precision_fix.model.setting import Declared
+
+
+class Programs(Protocol):
+    """The programs of a project, as launch lines start them."""
+
+    def file(self, path: str, script: str, module: bool) -> str:
+        """The file that a line of `path` starts as a script or, with `-m`, a module; empty where there is none."""
+
+    def option(self, program: str, name: str) -> Declared:
+        """What a program says of an option. `Takes.UNKNOWN` where it does not show where that comes from."""
+
+    def reached(self, program: str) -> Collection[str]:
+        """The files of the project that a program is made of: its own, and those that it imports, closest first."""
 
 
 class TooMany(Exception):
@@ -34,6 +48,9 @@ class Around(Protocol):
 
     trace: Trace
     """What has been looked at in them."""
+
+    @property
+    def programs(self) -> Programs: ...
 
     def readers(self, module: Module, name: str) -> Sequence[tuple[Module, ast.expr]]:
         """The expressions in other files that stand for what a module binds at its margin."""
@@ -77,14 +94,29 @@ class Around(Protocol):
     def tables(self) -> Iterable[tuple[Module, ast.Dict]]:
         """The maps with a key "flash_attention_2"."""
 
-    def keyed(self, name: str) -> Iterable[tuple[Module, ast.expr]]:
-        """Where Python reads a setting of this name from a config or a namespace of options."""
+    def keyed(self, name: str, within: Collection[str] | None = None) -> Iterable[tuple[Module, ast.expr]]:
+        """Where Python reads a setting of this name from a config or a namespace of options.
+
+        `within` are the files of one program, outside of which nothing reads it.
+        """
+
+
+class _NoPrograms:
+    def file(self, path: str, script: str, module: bool) -> str:
+        return ""
+
+    def option(self, program: str, name: str) -> Declared:
+        raise NotImplementedError  # there is no program to ask
+
+    def reached(self, program: str) -> Collection[str]:
+        return ()
 
 
 class _Alone:
     """No project: a text that is no file, or a file that is read by itself."""
 
     trace = Trace(heard=False)
+    programs: Programs = _NoPrograms()
 
     def readers(self, module: Module, name: str) -> Sequence[tuple[Module, ast.expr]]:
         return ()
@@ -125,7 +157,7 @@ class _Alone:
     def tables(self) -> Iterable[tuple[Module, ast.Dict]]:
         return ()
 
-    def keyed(self, name: str) -> Iterable[tuple[Module, ast.expr]]:
+    def keyed(self, name: str, within: Collection[str] | None = None) -> Iterable[tuple[Module, ast.expr]]:
         return ()
 
 

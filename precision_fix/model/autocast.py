@@ -7,6 +7,7 @@ import re
 
 from precision_fix.model.context import under_short_weights
 from precision_fix.model.module import Module, remembered
+from precision_fix.model.short import handles_short
 from precision_fix.model.site import Site
 
 OTHER_DEVICES = frozenset({"xpu", "mps", "hpu", "npu", "xla", "ipu", "mtia", "musa", "mlu"})
@@ -62,7 +63,6 @@ def is_off(module: Module, call: ast.Call) -> bool:
     return any(isinstance(value, ast.Constant) and value.value is False for value in values)
 
 
-_SHORT = re.compile(r"float8_|e4m3|e5m2|(?:^|_)fp8(?:$|_(?!autocast))")
 # Weights are put into float8, or read from a file of such: not a test for what they are in.
 _PUTS = re.compile(r"^(?![^\S\n]*#)(?!.*(?:[=!]=|\bin\b|\bis\b))[^\n]*\btorch\.float8_", re.MULTILINE)
 _FILE = re.compile(r"(?i)[\"'][^\"'\n]*(?:fp8|float8|e4m3)[^\"'\n]*\.(?:safetensors|ckpt|pth?|bin)[\"']")
@@ -70,20 +70,7 @@ _FILE = re.compile(r"(?i)[\"'][^\"'\n]*(?:fp8|float8|e4m3)[^\"'\n]*\.(?:safetens
 
 def may_hold_short_weights(site: Site, call: ast.Call) -> bool:
     """Whether a region may be what casts float8 weights for each product: what is around it or in its file says so."""
-    module, function = site.module, site.module.function(call)
-    if under_short_weights(site) or (function is not None and _handles_short(module, function)):
-        return True
-    return _keeps_short(module)
-
-
-@remembered
-def _handles_short(module: Module, function: ast.AST) -> bool:
-    names = (
-        node.attr if isinstance(node, ast.Attribute) else node.id
-        for node in ast.walk(function)
-        if isinstance(node, ast.Attribute | ast.Name)
-    )
-    return any(_SHORT.search(name) for name in names)
+    return under_short_weights(site) or handles_short(site.module, call) or _keeps_short(site.module)
 
 
 @remembered

@@ -104,6 +104,8 @@ def function_of(module: Module, func: ast.expr) -> tuple[Module, Definition, int
     else:
         found = None
     dotted = module.resolve(func)
+    if found is None and dotted is not None and dotted.endswith(".apply"):
+        found = _applied(module, dotted.removesuffix(".apply"))
     if found is None and dotted is not None and ("." in dotted):
         there = module.around.definition(module, dotted)
         if there is not None:
@@ -111,6 +113,17 @@ def function_of(module: Module, func: ast.expr) -> tuple[Module, Definition, int
     if found is None and isinstance(func, ast.Attribute | ast.Name | ast.Call):
         return _called_instance(module, func)
     return found
+
+
+def _applied(module: Module, name: str) -> tuple[Module, Definition, int] | None:
+    """`Dispatch.apply(x)` of an autograd.Function: its `forward`, behind the context."""
+    local = module.definition(name) if "." not in name else None
+    home, cls = (module, local) if local is not None else module.around.definition(module, name) or (module, None)
+    if not isinstance(cls, ast.ClassDef) or not any(ast.unparse(base).endswith("Function") for base in cls.bases):
+        return None
+    home.ensure("forward")
+    found = method(cls, "forward")
+    return (home, found, 1) if found is not None else None
 
 
 def _method(module: Module, func: ast.Attribute) -> tuple[Module, Definition, int] | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from typing import NamedTuple
 
+from precision_fix.model.attending import ATTENTION, is_forced
+from precision_fix.model.built import is_compiled
 from precision_fix.model.fate import Fate
 from precision_fix.model.kernels import is_kernel, needs_ampere
 from precision_fix.model.module import Module, remembered
@@ -29,7 +31,7 @@ def use(module: Module, call: ast.Call, node: ast.AST, keyword: str | None) -> U
     name = module.resolve(call.func)
     is_method = isinstance(call.func, ast.Attribute)
     last = name.rpartition(".")[2] if name else call.func.attr if isinstance(call.func, ast.Attribute) else ""
-    if needs_ampere(name, last):
+    if needs_ampere(name, last) or (last == ATTENTION and is_forced(module, call)):
         return Use(Role.NEVER, name is None)
     here = None if is_kernel(name) else _by_argument(module, call, node, last)
     if here is not None:
@@ -43,7 +45,10 @@ def use(module: Module, call: ast.Call, node: ast.AST, keyword: str | None) -> U
         return Use(guess, True) if guess in callees.OF_TORCH else Use(Role.CAST, False)
     if is_method and last in callees.KEY_METHODS and keyword is None and call.args[:1] == [node]:
         return Use(Role.KEY, True)
-    return Use(_by_name(last, is_method) or _by_shape(module, last), True)
+    guess = _by_name(last, is_method) or _by_shape(module, last)
+    if guess is Role.OTHER and isinstance(call.func, ast.Attribute) and is_compiled(module, call.func.value):
+        return Use(Role.KERNEL, False)
+    return Use(guess, True)
 
 
 def _by_argument(module: Module, call: ast.Call, node: ast.AST, last: str) -> Role | None:

@@ -123,15 +123,31 @@ def is_record(module: Module, sequence: Sequence) -> bool:
 
 def tests_around(site: Site) -> Iterator[ast.expr]:
     """The conditions under which a site is evaluated, innermost first, within its function."""
+    return (test for test, holds in conditions(site) if holds)
+
+
+def conditions(site: Site) -> Iterator[tuple[ast.expr, bool]]:
+    """The tests that decide whether a site is evaluated, innermost first, in its function; each with what it says."""
     node: ast.AST = site.node
     for above in site.module.ancestors(site.node):
         if isinstance(above, Function | ast.ClassDef):
             return
-        if (isinstance(above, ast.IfExp) and node is above.body) or (
-            isinstance(above, ast.If) and site.module.index(above.body, node) is not None
-        ):
-            yield above.test
+        if isinstance(above, ast.IfExp) and node is not above.test:
+            yield above.test, node is above.body
+        elif isinstance(above, ast.If) and node is not above.test:
+            yield above.test, site.module.index(above.body, node) is not None
         node = above
+
+
+def mirrors(site: Site) -> bool:
+    """`torch.bfloat16 if dtype == torch.bfloat16 else ...` says nothing but what `dtype` is, whichever arm it is."""
+    test, holds = next(conditions(site), (None, True))
+    while isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        test, holds = test.operand, not holds
+    if not isinstance(test, ast.Compare) or len(test.ops) != 1:
+        return False
+    equal = isinstance(test.ops[0], ast.Eq | ast.Is if holds else ast.NotEq | ast.IsNot)
+    return equal and any(site.module.resolve(side) == "torch.bfloat16" for side in (test.left, *test.comparators))
 
 
 def is_annotation(site: Site) -> bool:
@@ -150,6 +166,18 @@ def is_annotation(site: Site) -> bool:
             return False
         node = above
     return False
+
+
+@remembered
+def finds_bfloat16(module: Module, test: ast.expr) -> bool:
+    """Whether a test that holds has found bfloat16, rather than anything else."""
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        return False
+    parts = test.values if isinstance(test, ast.BoolOp) else [test]
+    if len(parts) > 1:
+        return any(finds_bfloat16(module, part) for part in parts)
+    denied = isinstance(test, ast.Compare) and all(isinstance(op, ast.NotEq | ast.NotIn | ast.IsNot) for op in test.ops)
+    return not denied and says_bfloat16(module, test)
 
 
 @remembered

@@ -10,6 +10,7 @@ from precision_fix.model.edit import Change, Edit
 
 if TYPE_CHECKING:
     from precision_fix.model.hearing import Hearing
+    from precision_fix.model.moves import Place
 
 # The reason of what a `# precision-fix: keep` keeps.
 BY_COMMENT = "kept by a comment"
@@ -30,13 +31,15 @@ class Part(Enum):
     HOLDS = "it must stay, and so must all that reaches the same guard or goes into the same call"
     GUARDS = "it moves with what it guards, and only with that"
     REFUSES = "it moves with what it guards, and has nothing to say where that stays"
+    FOLLOWS = "it goes by what it leads to: a person is asked where that does not change"
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """A rule's answer: the action, the reason in one line, and what carries it out.
 
-    Of an expression that is `edits`, of a setting `change`. `part` is the place's in its group.
+    Of an expression that is `edits`, of a setting `change`. `part` is the place's in its group, `moves_with` are the
+    members that the verdict itself has found.
     """
 
     action: Action
@@ -44,6 +47,7 @@ class Verdict:
     edits: tuple[Edit, ...] = ()
     change: Change | None = None
     part: Part = Part.NONE
+    moves_with: tuple[Place, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, order=True)

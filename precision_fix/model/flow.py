@@ -24,6 +24,8 @@ _LEAVES = frozenset(
     | {"numel", "stride", "nelement", "element_size", "is_contiguous", "type_as", "numpy", "argmax", "argmin", "eq"}
     | {"ne", "lt", "gt", "le", "ge", "isnan", "isinf", "get_device", "backward", "tobytes", "zero_grad"}
 )
+# What is done to "torch.bfloat16" to get at the name alone.
+_RESPELLS = frozenset({"split", "rsplit", "replace", "removeprefix", "lower", "strip", "partition", "rpartition"})
 _FLOATS = frozenset({"float32", "float64", "float16", "bfloat16"})
 
 
@@ -80,8 +82,12 @@ class Follower(Handed):
 
     def value(self, node: ast.AST, above: ast.AST | None) -> None:
         match above:
+            case ast.Subscript() if self.held.spelt and node is above.value:
+                self.spelt(above)
             case ast.Subscript():
                 self.end(Fate.KEY if node is above.slice else Fate.UNKNOWN, above)
+            case ast.Attribute() if self.held.spelt and above.attr in _RESPELLS:
+                self.spelt(self.module.parent(above) or above)
             case ast.Attribute():
                 self.end(Fate.SIZE if above.attr in DESCRIBES else Fate.UNKNOWN, above)
             case ast.Match() | ast.MatchValue():
@@ -309,6 +315,8 @@ class Follower(Handed):
             guard = None  # what is compared with, not what is checked
         if guard is not None:
             self.end(guard, compare)
+        elif self.held.spelt:
+            pass
         # A variable that holds now a word and now a dtype: a comparison with the one says nothing of the other.
         elif self.compares_other_things(node, compare):
             if self.is_word:

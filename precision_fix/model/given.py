@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 
 from precision_fix.model.context import receiver, tests_around
 from precision_fix.model.module import Module, by_default, key_of, remembered, unparsed
@@ -39,8 +40,52 @@ def of_library(site: Site) -> bool:
 
 
 def word_of_readers(site: Site) -> str | None:
-    """What the word becomes where all its readers are seen, and each of them knows it."""
-    return common_word(site.word, site.ends, site.module.target) if is_given(site) else None
+    """What the word becomes: one that its readers get from elsewhere already, or that all of them are seen to know."""
+    if not is_given(site):
+        return None
+    return _given_elsewhere(site) or common_word(site.word, site.ends, site.module.target)
+
+
+def _given_elsewhere(site: Site) -> str | None:
+    """The word for the target precision that the same variable is given in another branch: its readers take that."""
+    others = [*_other_arms(site), *_other_values(site)]
+    words = [each.value for each in others if isinstance(each, ast.Constant) and isinstance(each.value, str)]
+    return next((word for word in site.module.target.offered if word in words), None)
+
+
+def _other_arms(site: Site) -> Iterator[ast.expr]:
+    node: ast.AST = site.node
+    for above in site.module.ancestors(site.node):
+        if not isinstance(above, ast.IfExp) or node is above.test:
+            return
+        yield above.orelse if node is above.body else above.body
+        node = above
+
+
+def _other_values(site: Site) -> Iterator[ast.expr]:
+    """What the other branches of the same `if` assign to the same target."""
+    assignment = site.statement
+    target = assignment.targets[0] if isinstance(assignment, ast.Assign) else None
+    if target is None or site.parent is not assignment:
+        return
+    name, first = ast.unparse(target), site.module.parent(assignment)
+    while (
+        isinstance(first, ast.If) and isinstance(above := site.module.parent(first), ast.If) and first in above.orelse
+    ):
+        first = above
+    for each in _branches(first):
+        if isinstance(each, ast.Assign) and each is not assignment and ast.unparse(each.targets[0]) == name:
+            yield each.value
+
+
+def _branches(test: ast.AST | None) -> Iterator[ast.stmt]:
+    """The statements of an `if`, of each `elif` and of the `else`."""
+    while isinstance(test, ast.If):
+        yield from test.body
+        last = test.orelse
+        test = last[0] if len(last) == 1 else None
+        if not isinstance(test, ast.If):
+            yield from last
 
 
 def offered(site: Site) -> list[str] | None:

@@ -152,6 +152,8 @@ def refused(module: Module, compare: ast.Compare) -> ast.expr | None:
 
 # What a message says where something needs bfloat16, and what is asked of a tensor before its memory is handed over.
 _NEEDS = re.compile(r"(?i)\b(?:requires?|only|supports?|supported|needs?)\b")
+# The message names a setting that a person is to give: `--mixed_precision bf16`, `mixed_precision='bf16'`.
+_SETTING = re.compile(r"(?<![\w-])--[a-z]|\b[a-z]\w*=['\"]")
 _LAYOUT = re.compile(r"is_contiguous|\bstride\b|is_cuda|data_ptr|device\.type|\.device\b")
 
 
@@ -173,8 +175,9 @@ def says_it_needs(module: Module, node: ast.AST) -> bool:
         said: ast.AST | None = statement.msg
     else:
         said = statement.body[-1] if isinstance(statement, ast.If) else None
-    strings = (part.value for part in ast.walk(said) if isinstance(part, ast.Constant)) if said is not None else ()
-    return any(isinstance(text, str) and _NEEDS.search(text) for text in strings)
+    parts = (part.value for part in ast.walk(said) if isinstance(part, ast.Constant)) if said is not None else ()
+    strings = [text for text in parts if isinstance(text, str)]
+    return any(map(_NEEDS.search, strings)) and not any(map(_SETTING.search, strings))
 
 
 @remembered

@@ -53,6 +53,11 @@ class Handed(Options):
             self.end(Fate.CHOOSES, call)
 
     def argument(self, node: ast.AST, call: ast.Call, keyword: str | None) -> None:
+        if self.held.spelt:
+            found = callee(self.module, call, node, keyword)
+            if found is not None:
+                self._enter(found, call, self.held.shape)
+            return
         role, guessed = calls.use(self.module, call, node, keyword)
         if self.held.tensor and role is Role.OTHER and calls.is_launch(self.module, call):
             role = Role.KERNEL
@@ -69,10 +74,14 @@ class Handed(Options):
         ):
             self.same(call)
         elif role is Role.APPEND:
-            self._appended(call)
+            self._gained(call, Shape.ITEMS)
+        elif self.held.shape is Shape.MAP and called(call) == "update" and isinstance(call.func, ast.Attribute):
+            self._gained(call, Shape.MAP, self.held.key)
         elif role is Role.DEFAULT:
             self.same(call)
         elif role is not Role.NOTHING:
+            if role is Role.TEXT and called(call) == "str" and not self.is_word and not self.held.tensor:
+                self.spelt(call)
             self._used(node, call, keyword, calls.Use(role, guessed))
 
     def _used(self, node: ast.AST, call: ast.Call, keyword: str | None, use: calls.Use) -> None:
@@ -81,6 +90,8 @@ class Handed(Options):
             self._tensor_used(node, call, keyword, role)
         elif role in _FATE_OF_ROLE:
             self.end(_FATE_OF_ROLE[role], call, guessed)
+        elif role is Role.CAST and self.is_word and called(call) in ("to", "type"):
+            pass  # a tensor is cast to no word: it is none any more where this runs
         elif role is Role.CAST and self.held.shape is Shape.VALUE:
             self.end(calls.fate_of_cast(self.module, call), call, guessed)
             self.made(self.module, call)
@@ -99,7 +110,7 @@ class Handed(Options):
         ):
             # `model.to(torch.bfloat16)`, whose result nobody takes, casts the model itself.
             base = call.func.value
-            if isinstance(base, ast.Name):
+            if isinstance(base, ast.Name) and not module.is_imported(base):
                 for reader in self.looking(module.readers(base)):
                     if reader.lineno > call.lineno:
                         self.push(reader, Shape.VALUE, module=module, tensor=True, origin=call)
@@ -129,15 +140,18 @@ class Handed(Options):
         if cls is not None:
             self.field(cls, name, Shape.VALUE)
 
-    def _appended(self, call: ast.Call) -> None:
+    def _gained(self, call: ast.Call, shape: Shape, key: str | int | None = None) -> None:
+        """`kinds.append(kind)`, `settings.update(more)`: what else reads the container finds it there."""
         container = call.func.value if isinstance(call.func, ast.Attribute) else None
         if container is None:
             return
-        self.same(container, Shape.ITEMS)
+        self.same(container, shape, key)
         if isinstance(container, ast.Name):
             for reader in self.looking(self.module.readers(container)):
                 if reader is not container:
-                    self.same(reader, Shape.ITEMS)
+                    self.same(reader, shape, key)
+        elif shape is Shape.MAP:
+            self.end(Fate.STORED, call)
 
     def _given(self, node: ast.AST, call: ast.Call, keyword: str | None) -> None:
         """Go into a function of the project; another one is taken to use its argument as what it looks like."""

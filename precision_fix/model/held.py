@@ -25,7 +25,8 @@ class Held(NamedTuple):
 
     `key` says under which index, key or attribute, None where under any. `tensor` says that what is held was made with
     the value: a tensor or a module of that precision; `origin` is the call that made it. `within` is the function
-    that it came into as an argument, and so leaves only to those who gave it.
+    that it came into as an argument, and so leaves only to those who gave it. `spelt` says that it is the name of the
+    dtype, as text: only a guard that asks for that name is of interest.
     """
 
     module: Module
@@ -35,6 +36,7 @@ class Held(NamedTuple):
     tensor: bool = False
     origin: ast.AST | None = None
     within: ast.AST | None = None
+    spelt: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,7 @@
-"""Places that change together or not at all: a guard with all that reaches it, the tensors that one call is given."""
+"""Places that change together or not at all: a guard with all that reaches it, the tensors that one call is given.
+
+A word of a config or a launch line goes by the Python that it leads to (`Part.FOLLOWS`).
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,7 @@ class Move:
     @property
     def counts(self) -> bool:
         """Whether a group can be made with it: what is kept alone says nothing of others."""
-        return self.action is Action.REWRITE or self.part is not Part.NONE
+        return self.action is not Action.KEEP or self.part is not Part.NONE
 
     @property
     def in_group(self) -> bool:
@@ -64,7 +67,7 @@ def left(moves: Iterable[Move]) -> dict[Place, str]:
     for group in groups:
         members = [known[place] for place in group if place in known]
         holder = next((move.place for move in members if _holds(move)), None) or next(
-            (place for place in group if place not in known and place.column > 0), None
+            (place for place in group if place.column > 0 and _stays(known.get(place))), None
         )
         moving = any(move.part not in GUARDS and move.action is Action.REWRITE for move in members)
         for move in members:
@@ -75,7 +78,27 @@ def left(moves: Iterable[Move]) -> dict[Place, str]:
             elif not moving and not regions and move.place.path not in changing:
                 # A guard whose tensor nobody can follow: what its own file makes, or a region, is what it is there for.
                 found[move.place] = NOTHING_REFUSED if move.part is Part.REFUSES else NOTHING_MOVES
+    for move in known.values():
+        stays = _followed(move, known, found) if move.part is Part.FOLLOWS else None
+        if stays is not None:
+            found[move.place] = f"leads to {stays.seen_from(move.place.path)}, which stays: see both"
     return found
+
+
+def _followed(move: Move, known: Mapping[Place, Move], left_: Mapping[Place, str]) -> Place | None:
+    """The place that a word leads to which does not change; None where what it leads to does."""
+    if not move.moves_with:
+        return None  # it has changed before
+    asked = [place for place in move.moves_with if place in known and known[place].action is Action.MANUAL]
+    held = [place for place in move.moves_with if place in left_]
+    changes = move.action is Action.REWRITE or any(
+        place in known and known[place].action is Action.REWRITE for place in move.moves_with
+    )
+    return next(iter((*held, *asked)), None if changes else move.moves_with[0])
+
+
+def _stays(move: Move | None) -> bool:
+    return move is None or (move.action is Action.MANUAL and move.part is Part.NONE)
 
 
 def _holds(move: Move) -> bool:
@@ -93,7 +116,7 @@ def _groups(known: Mapping[Place, Move]) -> Iterator[list[Place]]:
 
     for move in known.values():
         first = top(move.place)
-        for other in move.moves_with:
+        for other in move.moves_with if move.part is not Part.FOLLOWS else ():
             above[top(other)] = first
     members: dict[Place, list[Place]] = {}
     for place in above:

@@ -6,7 +6,8 @@ import ast
 from collections.abc import Iterator
 
 from precision_fix.model.bindings import Bindings
-from precision_fix.model.held import Shape
+from precision_fix.model.classes import class_around
+from precision_fix.model.held import Held, Shape
 from precision_fix.model.module import Function, Module, unparsed
 from precision_fix.model.syntax import called
 
@@ -15,6 +16,8 @@ _NAMESPACES = frozenset({"args", "opt", "opts", "options", "flags", "FLAGS", "cl
 #: What declares an option of a parser, or of a command that the function below the decorator is.
 DECLARES = frozenset({"add_argument", "add_option"})
 DECORATES = frozenset({"option", "argument"})
+#: What gives an option the names that a command line has.
+CALLS = ("add_argument", "add_option", "option", "Option")
 #: What stands for the default of a field or a parameter.
 FIELDS = frozenset({"field", "Field", "Option", "Argument"})
 
@@ -31,6 +34,18 @@ def destination(call: ast.Call) -> str:
 
 class Options(Bindings):
     """The part of a follower that knows of options."""
+
+    def from_declaration(self, module: Module, node: ast.Call | ast.AnnAssign | ast.arg) -> None:
+        """Begin with whatever holds the value that a command line gives an option."""
+        self.module, self.held = module, Held(module, node)
+        if isinstance(node, ast.Call):
+            self.option(node)
+        elif isinstance(node, ast.arg):
+            self.parameter(node, Shape.VALUE)
+        else:
+            cls = class_around(module, node)
+            if cls is not None and isinstance(node.target, ast.Name):
+                self.field(cls, node.target.id, Shape.VALUE)
 
     def option(self, call: ast.Call) -> bool:
         """Go on with whatever is parsed by the parser that an option is added to; False where that does not show."""

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
 # What the entry point of a clone is usually called.
 _NAMES = ("main.py", "app.py", "train.py", "run.py", "webui.py", "inference.py", "generate.py", "demo.py")
+
+
+_MAIN = re.compile(
+    rb"""(?m)^if[ \t]+(?:__name__[ \t]*==[ \t]*["']__main__["']|["']__main__["'][ \t]*==[ \t]*__name__)"""
+)
+
+
+def is_started(data: bytes) -> bool:
+    """Whether a file of Python says that it is started as a program."""
+    return _MAIN.search(data) is not None
+
+
+def usual(name: str) -> int:
+    """The place of a file's name among the usual ones; one behind the last for any other."""
+    return _NAMES.index(name) if name in _NAMES else len(_NAMES)
 
 
 def program_in(projects: Iterable[Path | str]) -> Path | None:

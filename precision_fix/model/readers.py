@@ -78,6 +78,12 @@ def of_argument(name: str, word: str, callee: str | None) -> tuple[str, str] | N
     return best.pop() if len(best) == 1 else None
 
 
+def no_word(name: str, callee: str | None) -> str | None:
+    """Why a library has no other word for what a call of it is given under a name; None where that is not known."""
+    rows = ((library, row) for library, row, at in _called_so(plain(name)) if "." not in at)
+    return next((row.why for library, row in rows if isinstance(row, Follows) and _calls(library, callee)), None)
+
+
 def _calls(library: Library, callee: str | None) -> int:
     """What a called name tells of the library: 2 by its module, 1 by its last name, 0 nothing."""
     if callee is None:

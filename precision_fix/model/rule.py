@@ -1,4 +1,4 @@
-"""The shapes of a rule: of Python, of settings, of lines that are only read.
+"""The shapes of a rule: of Python, of settings, of lines that are only read, of a program's start.
 
 A rule is one file in its shape's folder of `rules/`, found by its name.
 """
@@ -14,6 +14,7 @@ from precision_fix.model.finding import Verdict
 if TYPE_CHECKING:
     from precision_fix.model.setting import Form, Setting
     from precision_fix.model.site import Kind, Site
+    from precision_fix.model.start import Start
 
 
 class Stage(IntEnum):
@@ -89,6 +90,16 @@ class LineRule(AnyRule):
     lines: ClassVar[Lines]
 
     def judge(self, line: str) -> Verdict | None:
+        raise NotImplementedError
+
+
+class StartRule(AnyRule):
+    """A meaning of how a program starts, asked about the files that people start."""
+
+    folder = "starts"
+    stage = Stage.CHANGED
+
+    def judge(self, start: Start) -> Verdict | None:
         raise NotImplementedError
 
 

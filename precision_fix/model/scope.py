@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from precision_fix.model.syntax import called
 from precision_fix.model.vocabulary.needles import MARKS
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+_COMPREHENSIONS = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 
 
 @dataclass(slots=True, eq=False)
@@ -36,11 +37,23 @@ class Scope:
     def owner(self, name: str) -> Scope | None:
         """The scope that binds a name read here; what a class body binds is not seen from the functions within."""
         scope: Scope | None = self
+        inside = True
         while scope is not None:
-            if name in scope.bindings and (scope is self or not scope.is_class):
+            if name in scope.bindings and (inside or not scope.is_class):
                 return scope
+            inside = inside and isinstance(scope.node, _COMPREHENSIONS)
             scope = scope.parent
         return None
+
+    def seen(self) -> Iterator[Scope]:
+        """The scopes whose names are seen here. What a comprehension in a class body goes through is read in that."""
+        scope: Scope | None = self
+        inside = True
+        while scope is not None:
+            if inside or not scope.is_class:
+                yield scope
+            inside = inside and isinstance(scope.node, _COMPREHENSIONS)
+            scope = scope.parent
 
 
 @dataclass(slots=True)
@@ -93,13 +106,11 @@ def _by_scope(reading: Iterable[Scope], name: str) -> dict[Scope, list[ast.Name]
     """The reads of a name by the scopes that may be meant."""
     found: dict[Scope, list[ast.Name]] = {}
     for scope in reading:
-        above: Scope | None = scope
-        while above is not None:
-            if name in above.bindings and (above is scope or not above.is_class):
+        for above in scope.seen():
+            if name in above.bindings:
                 found.setdefault(above, []).extend(scope.loads[name])
                 if not above.is_class:
                     break
-            above = above.parent
     return found
 
 

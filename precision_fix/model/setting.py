@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from precision_fix.model.around import ALONE, Around
 from precision_fix.model.target import Target
+from precision_fix.model.vocabulary.truth import TRUTH
 
+if TYPE_CHECKING:
+    from precision_fix.model.module import Module
+
+#: Where an option is declared: a call, a field of a dataclass, a parameter of a command.
+Declaration = ast.Call | ast.AnnAssign | ast.arg
 Key = str | int
 _Answer = TypeVar("_Answer")
 
@@ -50,13 +57,15 @@ class Declared:
     """An option as the program that reads it declares it.
 
     `offered` are the words that it takes, if they are known; `on` says that it is true by default. `others` are the
-    options, without dashes, that say the contrary (`no-bf16`) or another precision (`fp32-vae` beside `bf16-vae`).
+    options, without dashes, that say the contrary (`no-bf16`) or another precision (`fp32-vae` beside `bf16-vae`). `at`
+    is the declaration.
     """
 
     takes: Takes
     offered: tuple[str, ...] = ()
     on: bool = False
     others: tuple[str, ...] = ()
+    at: tuple[Module, Declaration] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +73,8 @@ class Document:
     """What stands around a setting.
 
     `values` holds every scalar of the document by its keys, outermost first, items of lists by number; `command` the
-    words of the command line up to its options ("accelerate", "launch"); `libraries` the names of those that the
-    project says it uses (requirements, pyproject), in lower case.
+    words of the command line up to its options ("accelerate", "launch"), `program` the file of the project that it
+    starts; `libraries` the names of those that the project says it uses (requirements, pyproject), in lower case.
     """
 
     path: str
@@ -73,6 +82,7 @@ class Document:
     command: tuple[str, ...] = ()
     libraries: frozenset[str] = frozenset()
     around: Around = field(default=ALONE, compare=False, repr=False)
+    program: str = ""
     _mappings: dict[tuple[Key, ...], dict[str, object]] = field(default_factory=dict, compare=False, repr=False)
     _answers: dict[object, Any] = field(default_factory=dict, compare=False, repr=False)
 
@@ -84,10 +94,11 @@ class Document:
         return found
 
     def words_of_names(self, keys: tuple[Key, ...]) -> frozenset[str]:
-        """The words that the names of a mapping are made of."""
+        """The words that the names of a mapping are made of; of what is switched on or off, nothing is told."""
         known: dict[tuple[Key, ...], frozenset[str]] = self._answers.setdefault("words", {})
         if keys not in known:
-            known[keys] = frozenset(word for name in self.mapping(keys) for word in name.split("_"))
+            told = (name for name, value in self.mapping(keys).items() if str(value).lower() not in TRUTH)
+            known[keys] = frozenset(word for name in told for word in name.split("_"))
         return known[keys]
 
     def mapping(self, keys: tuple[Key, ...]) -> Mapping[str, object]:

@@ -30,6 +30,7 @@ class Kind(Enum):
     ATTENTION = auto()
     PACKAGE = auto()
     LAUNCH = auto()
+    BROUGHT = auto()
     REFUSAL = auto()
     """float32, in a guard that refuses it."""
 

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator
 from pathlib import PurePath
 
+from precision_fix.model.attending import allows_flash_alone
+from precision_fix.model.brought import brought
 from precision_fix.model.context import receiver
 from precision_fix.model.guard import refused
 from precision_fix.model.module import Module, remembered
@@ -21,14 +23,10 @@ _TENSOR_TYPE = re.compile(r"torch\.(?:cuda\.|cpu\.)?BFloat16(?:Tensor|Storage)")
 PROBES = ("is_bf16_supported", "is_torch_bf16_gpu_available", "is_torch_bf16_available")
 
 
-def sites(module: Module) -> Iterator[Site]:
-    """Every site of a module, in no particular order."""
-    yield from _dtypes(module)
-    yield from _calls(module)
-    yield from _words(module)
-    yield from _flags(module)
-    yield from _attention(module)
-    yield from _refusals(module)
+def sites(module: Module) -> list[Site]:
+    """Every site of a module, in no particular order. All of them, before one is judged: that may parse more blocks."""
+    found = (_dtypes, _calls, _words, _flags, _attention, brought, _refusals)
+    return [site for each in found for site in each(module)]
 
 
 def _dtypes(module: Module) -> Iterator[Site]:
@@ -204,6 +202,10 @@ def _refusals(module: Module) -> Iterator[Site]:
 
 def _attention(module: Module) -> Iterator[Site]:
     """Where flash attention is asked for by a word or a flag, and where its package is imported."""
+    for name in ("sdpa_kernel", "sdp_kernel"):
+        for call in module.names.calls.get(name, ()):
+            if allows_flash_alone(module, call):
+                yield Site(module, Kind.ATTENTION, call, name)
     if "flash" not in module.text:
         return
     for node in module.names.strings:

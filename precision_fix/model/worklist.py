@@ -84,7 +84,8 @@ class Worklist:
         origin: ast.AST | None = None,
     ) -> None:
         within = self.held.within if hasattr(self, "held") and module in (None, self.module) else None
-        self._add(Held(module or self.module, node, shape, key, tensor, origin, within))
+        spelt = hasattr(self, "held") and self.held.spelt
+        self._add(Held(module or self.module, node, shape, key, tensor, origin, within, spelt))
 
     def same(
         self, node: ast.AST, shape: Shape | None = None, key: str | int | None = None, module: Module | None = None
@@ -96,7 +97,11 @@ class Worklist:
         elif shape is held.shape and key is None:
             key = held.key
         within = held.within if module is None or module is self.module else None
-        self._add(Held(module or self.module, node, shape, key, held.tensor, held.origin, within))
+        self._add(Held(module or self.module, node, shape, key, held.tensor, held.origin, within, held.spelt))
+
+    def spelt(self, node: ast.AST) -> None:
+        """Go on with the name of the dtype that is held."""
+        self._add(self.held._replace(node=node, shape=Shape.VALUE, key=None, spelt=True))
 
     def _add(self, held: Held) -> None:
         # Ways that meet go on as one.
@@ -106,7 +111,8 @@ class Worklist:
             self._pending.append(held)
 
     def end(self, fate: Fate, node: ast.AST, guessed: bool = False) -> None:
-        self._ends[End(fate, node, self.module, self.held.origin, guessed)] = None
+        if not self.held.spelt or fate is Fate.REFUSED:
+            self._ends[End(fate, node, self.module, self.held.origin, guessed)] = None
 
     def may_be(self, key: str | int | None) -> bool:
         """Whether what is read under a key may be what is held; None is any key."""

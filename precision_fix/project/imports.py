@@ -9,21 +9,12 @@ from pathlib import Path
 
 from precision_fix import door
 from precision_fix.project.facts import Facts, facts_of
+from precision_fix.tops import top_of as top_of
 
-_MARKS = (".git", "pyproject.toml", "setup.py", "setup.cfg", "requirements.txt")
-_HIGHEST = 8
 MOST_BYTES = 4 << 20
 # Beyond these a project is not looked through as a whole, which is said.
 _MOST_FILES = 50_000
 _ELSEWHERE = frozenset({"node_modules", "site-packages", "dist-packages", "venv", "__pycache__"})
-
-
-def top_of(folder: Path) -> Path:
-    """The folder of the project that a folder lies in: the closest above that looks like the top of one."""
-    for each in (folder, *list(folder.parents)[:_HIGHEST]):
-        if any((each / mark).exists() for mark in _MARKS):
-            return each
-    return folder
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from precision_fix.model.trace import FACTS, HOLDS, Trace
 from precision_fix.project.imports import MOST_BYTES, Imports, look_through
 from precision_fix.project.links import Links, Member, Origin, asks_another
 from precision_fix.project.names import is_test, stem_of
+from precision_fix.project.programs import Programs
 from precision_fix.sources.text import Undecodable, decode
 
 # Modules that are kept parsed between two files.
@@ -51,6 +52,15 @@ class Project:
         self._readers: dict[tuple[str, str], Any] = {}
         self._kin: dict[Member, Any] = {}
         self._holders: dict[tuple[str, str, str], Any] = {}
+
+    @property
+    def programs(self) -> Programs:
+        self.trace.note(FACTS)
+        return self._programs
+
+    @cached_property
+    def _programs(self) -> Programs:
+        return Programs(self.top, self.imports, self._load, self.trace)
 
     @property
     def imports(self) -> Imports:
@@ -316,9 +326,11 @@ class Project:
     def _mentions_it(self, path: str, name: str) -> bool:
         return not self._is_test(path) and asks_for(self._bytes(path), name)
 
-    def keyed(self, name: str) -> Iterator[tuple[Module, ast.expr]]:
+    def keyed(self, name: str, within: Collection[str] | None = None) -> Iterator[tuple[Module, ast.expr]]:
         """Where the program reads a setting of this name: `config["name"]`, `.get("name")`, `config.name`."""
         for path in self._mentioning(name):
+            if within is not None and path not in within:
+                continue
             module = self._load(path)
             if module is None or next(reads(module.text, name), None) is None:
                 continue
@@ -346,7 +358,11 @@ def _items(module: Module, name: str) -> Iterator[ast.expr]:
         if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant) and node.slice.value == name:
             if isinstance(node.ctx, ast.Load):
                 yield node
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("get", "pop"):
+        elif (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr in ("get", "pop", "getenv")
+        ):
             first = node.args[0] if node.args else None
             if isinstance(first, ast.Constant) and first.value == name:
                 yield node

@@ -27,6 +27,8 @@ Counts = tuple[int, int, int]
 class Run:
     """A scan, the paths as they were given, the GPU it was made for, and what was written if it was no dry run.
 
+    `memory` is what the change costs, in one line.
+
     The lists of findings leave out files that failed; those are among the problems. After a write, the lines of what
     was left are those of the file as it is now.
     """
@@ -37,6 +39,7 @@ class Run:
     dry: bool = True
     verbose: bool = False
     written: Written | None = field(default=None, repr=False)
+    memory: str = ""
 
     @property
     def needed(self) -> bool:
@@ -98,7 +101,7 @@ class Run:
         if not self.scan.looked_at and not self.problems:
             return "No files here that are read."
         files = len({finding.path for finding in self.changes})
-        parts = ["nothing left to change"]
+        parts = ["nothing left to change in the others" if self.problems else "nothing left to change"]
         if self.changes:
             done = "would change" if self.dry else "changed"
             parts = [f"{count(len(self.changes), 'place')} in {count(files, 'file')} {done}"]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 from precision_fix.model.finding import Finding
 from precision_fix.model.problem import as_line, count, shown
-from precision_fix.model.programs import program_in
+from precision_fix.model.rule import Stage
 from precision_fix.reports.paste import all_pasted, pasted
 from precision_fix.reports.run import Run, in_short
 from precision_fix.rules import rule
@@ -72,7 +73,7 @@ class _Report:
         if not kept:
             return
         self._add("Left alone on purpose:" if self.run.verbose else "Left alone on purpose (-v lists each):", "bold")
-        self._by_rule(kept)
+        self._by_meaning(kept)
         if self.run.verbose:
             self._add()
             self._each(kept)
@@ -119,17 +120,32 @@ class _Report:
             self._add()
 
     def _runtime(self) -> None:
-        """Where something is decided only while the program runs, how to start it."""
-        left = [finding for finding in self.run.manual if finding.runtime]
-        if left:
-            program = pasted(program_in(self.run.paths) or "PROGRAM.py")
-            places = "1 place is" if len(left) == 1 else f"{len(left)} places are"
-            self._add(f"{places} decided while the program runs. Start it so, and that is taken care of:")
-            self._add(f"    precision-fix run {program}")
+        """Where something is decided only while a program runs, how to start it."""
+        started = [path for launch in self.run.scan.starts for path in launch.started]
+        if started:
+            programs = shown(started[0]) if len(started) == 1 else f"{len(started)} programs"
+            start = "starts" if len(started) == 1 else "start"
+            self._add(f"{programs} {start} with the runtime now, for what is decided while {_IT[len(started) > 1]}.")
+        for launch in self.run.scan.starts:
+            if not launch.left or launch.is_node_pack:
+                continue
+            places = "1 place is" if launch.left == 1 else f"{launch.left} places are"
+            if launch.program:
+                self._add(f"{places} decided while the program runs. Start it so, and that is taken care of:")
+                self._add(f"    precision-fix run {pasted(Path(launch.program))}")
+            else:
+                where = f"{places} decided while {shown(launch.tree)} is used"
+                self._add(f"{where}: put `import precision_fix.auto` first in the program that uses it.")
 
     def _by_rule(self, findings: list[Finding]) -> None:
         for code, number in sorted(Counter(finding.code for finding in findings).items()):
             self._add(f"  {code}  {count(number, 'place'):>12}  {rule(code).title}")
+
+    def _by_meaning(self, kept: list[Finding]) -> None:
+        """By rule; one that is there to change or to report is told by its reasons, since its title tells of a need."""
+        titles = Counter((each.code, _title(each)) for each in kept)
+        for (code, title), number in sorted(titles.items()):
+            self._add(f"  {code}  {count(number, 'place'):>12}  {title}")
 
     def _each(self, findings: list[Finding]) -> None:
         for finding in findings:
@@ -145,14 +161,26 @@ class _Report:
             self._add(run.headline, "green")
         elif not run.changes:
             left = "nothing left to change" if run.scan.looked_at else "no files here that are read"
-            self._add(f"{looked}, {left}.", "green")
+            if run.problems:
+                left = f"{len(run.problems):,} not done, nothing left to change in the others"
+            self._add(f"{looked}, {left}.", "green" if not run.problems else "bold red")
         elif run.dry:
             self._add(f"{looked}: {places} in {count(files, 'file')} would change.", "bold")
         else:
             done = len(run.written.changed) if run.written else 0
             self._add(f"{looked}: {places} found, {count(done, 'file')} changed.", "bold green")
             self._runtime()
+            if run.memory:
+                self._add(f"{run.memory}.")
             self._add(f"Take it back with: precision-fix undo {all_pasted(run.paths)}")
+
+
+_IT = ("it runs", "they run")
+
+
+def _title(kept: Finding) -> str:
+    about = rule(kept.code)
+    return about.title if about.stage in (Stage.LEFT, Stage.STORED) else kept.reason
 
 
 def _in_cells(cells: dict[str, None]) -> str:

@@ -12,7 +12,7 @@ from functools import cache
 from typing import TypeVar
 
 from precision_fix.errors import PrecisionFixError
-from precision_fix.model.rule import AnyRule, LineRule, Rule, SettingRule, in_order
+from precision_fix.model.rule import AnyRule, LineRule, Rule, SettingRule, StartRule, in_order
 
 _Shape = TypeVar("_Shape", bound=AnyRule)
 
@@ -38,7 +38,7 @@ def _rule(code: str) -> AnyRule:
 
 def rules() -> tuple[AnyRule, ...]:
     """All rules, shape by shape in the order in which they are asked."""
-    return (*rules_of(Rule), *rules_of(SettingRule), *rules_of(LineRule))
+    return (*rules_of(Rule), *rules_of(SettingRule), *rules_of(LineRule), *rules_of(StartRule))
 
 
 def rules_of(shape: type[_Shape]) -> tuple[_Shape, ...]:

@@ -7,7 +7,7 @@ import ast
 from precision_fix.model.context import container, is_record
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, keep
-from precision_fix.model.module import key_of
+from precision_fix.model.module import Module, key_of, remembered, unparsed
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 
@@ -43,6 +43,8 @@ class RULE(Rule):
             return keep("its map is turned round elsewhere, so its values must stay apart")
         if isinstance(above, ast.Dict) and _is_of_another(site, key_of(site.module, above, site.node)):
             return keep("what torch calls another library's dtype")
+        if isinstance(above, ast.Dict) and _is_code(site, key_of(site.module, above, site.node)):
+            return keep("a code for the dtype: another map leads back to it")
         if _is_case(site):
             return keep("a case of a table, beside what is expected of it")
         return None
@@ -52,6 +54,26 @@ def _is_of_another(site: Site, key: ast.expr | None) -> bool:
     """`{trt.DataType.BF16: torch.bfloat16}`: of tensors that the other library has made, or is to read."""
     name = site.module.resolve(key) if key is not None else None
     return name is not None and "." in name and name.partition(".")[0] in _OTHERS
+
+
+def _is_code(site: Site, key: ast.expr | None) -> bool:
+    """`{Tag.BF16: torch.bfloat16}` beside `{torch.bfloat16: Tag.BF16}`; a word stands for what it is given to."""
+    if key is None or isinstance(key, ast.Constant) or site.module.dtype_name(key) is not None:
+        return False
+    return unparsed(site.module, key) in _codes(site.module)
+
+
+@remembered
+def _codes(module: Module) -> frozenset[str]:
+    """What the maps of a file give for torch.bfloat16."""
+    module.ensure("bfloat16")
+    found = []
+    for dtype in module.names.attributes.get("bfloat16", ()):
+        table = module.parent(dtype)
+        place = module.index(table.keys, dtype) if isinstance(table, ast.Dict) else None
+        if isinstance(table, ast.Dict) and place is not None and module.resolve(dtype) == "torch.bfloat16":
+            found.append(unparsed(module, table.values[place]))
+    return frozenset(found)
 
 
 def _is_case(site: Site) -> bool:

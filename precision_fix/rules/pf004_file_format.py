@@ -32,10 +32,10 @@ class RULE(Rule):
         if site.token.endswith("Storage"):
             return keep("a class of stored bytes")
         above = site.parent
+        if Fate.BYTES in site.fates:
+            return None  # what is read by it is another question
         if isinstance(above, ast.Dict) and (receiver(site) == "BF16" or _is_of_tags(site.module, above)):
             return keep("a table of file-format tags")
-        if Fate.BYTES in site.fates and isinstance(above, ast.Dict):
-            return keep("the map tells how stored bytes are read")
         return None
 
 

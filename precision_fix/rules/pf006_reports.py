@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from precision_fix.model.context import says_bfloat16, tests_around
+from precision_fix.model.context import finds_bfloat16, mirrors, tests_around
 from precision_fix.model.finding import Verdict, keep
 from precision_fix.model.module import Module, is_direct_argument, remembered
 from precision_fix.model.rule import Rule, Stage
@@ -26,13 +26,13 @@ class RULE(Rule):
 
     def judge(self, site: Site) -> Verdict | None:
         test = next(tests_around(site), None)
-        if test is not None and _is_cast(site) and _mirrors(site.module, test):
+        if _is_cast(site) and mirrors(site):
             return keep("casts back to the dtype that was asked for")
         if not isinstance(site.parent, ast.Return | ast.Assign | ast.IfExp):
             return None
-        if isinstance(site.parent, ast.IfExp) and test is not None and _mirrors(site.module, test):
+        if isinstance(site.parent, ast.IfExp) and mirrors(site):
             return keep("mirrors the dtype that the test compares")
-        if test is None or not says_bfloat16(site.module, test) or not _looks_at_data(site.module, test):
+        if test is None or not finds_bfloat16(site.module, test) or not _looks_at_data(site.module, test):
             return None
         return keep("reports the dtype that the test found")
 
@@ -40,12 +40,6 @@ class RULE(Rule):
 def _is_cast(site: Site) -> bool:
     call = site.module.parent(site.parent) if isinstance(site.parent, ast.keyword) else site.parent
     return isinstance(call, ast.Call) and is_direct_argument(site.module, call, site.node)
-
-
-def _mirrors(module: Module, test: ast.expr) -> bool:
-    """`torch.bfloat16 if dtype == torch.bfloat16 else ...` says nothing but what `dtype` is."""
-    equal = isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq | ast.Is)
-    return equal and any(module.resolve(side) == "torch.bfloat16" for side in (test.left, *test.comparators))  # type: ignore[attr-defined]
 
 
 def _is_word(above: ast.AST | None) -> bool:

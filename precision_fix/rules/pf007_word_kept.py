@@ -7,6 +7,7 @@ import ast
 from precision_fix.model.context import (
     container,
     is_option_value,
+    mirrors,
     name_of,
     receiver,
     says_bfloat16,
@@ -37,11 +38,12 @@ class RULE(Rule):
             end for end in site.meets(Fate.COMPARED, Fate.KEY) if end.module is site.module or not of_library(site)
         ]
         if tested and offered(site) is None:
-            out = next(site.meets(Fate.CHOOSES, Fate.LOST), None) if is_given(site) else None
+            known = word_of_readers(site)
+            out = next(site.meets(Fate.CHOOSES, Fate.LOST), None) if known is None and is_given(site) else None
             if out is not None:
                 where = out.where(site.module)
                 return manual(f"compared with, and handed on ({where}): see which word for it all readers take")
-            return keep("compared, or looked up by, later") if word_of_readers(site) is None else None
+            return keep("compared, or looked up by, later") if known is None else None
         sequence = container(site)
         if sequence is not None and not is_option_value(site) and not _is_all(sequence, site):
             return keep("one of a list of words")
@@ -51,6 +53,8 @@ class RULE(Rule):
             return keep("part of what is asserted")
         if _is_recorded(site):
             return keep("recorded in the metadata of a file")
+        if mirrors(site):
+            return keep("names the dtype that the test compares")
         if _is_enum_member(site):
             return keep("the value of an enum member, the word that people type")
         if _names_what_was_found(site):

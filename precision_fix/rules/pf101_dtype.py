@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from precision_fix.model.context import receiver
+from precision_fix.model.copies import copying
 from precision_fix.model.finding import Verdict, manual, rewrite
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
@@ -31,4 +32,4 @@ class RULE(Rule):
         edits = site.retarget()
         if edits is None:
             return manual(f"{site.module.target.dtype} already means something else in this file")
-        return rewrite("chooses a precision", *edits)
+        return rewrite("chooses a precision", *edits, *copying(site))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 
+from precision_fix.model.copies import copying
 from precision_fix.model.edit import Rename
 from precision_fix.model.finding import Verdict, rewrite
 from precision_fix.model.rule import Rule, Stage
@@ -19,4 +20,4 @@ class RULE(Rule):
 
     def judge(self, site: Site) -> Verdict | None:
         assert isinstance(site.node, ast.Call) and isinstance(site.node.func, ast.Attribute)
-        return rewrite("casts to bfloat16", Rename(site.node.func, site.module.target.method))
+        return rewrite("casts to bfloat16", Rename(site.node.func, site.module.target.method), *copying(site))

@@ -6,8 +6,10 @@ import ast
 
 from precision_fix.model.context import receiver, under_short_weights
 from precision_fix.model.edit import Respell
+from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, manual, rewrite
-from precision_fix.model.readers import of_argument
+from precision_fix.model.given import word_of_readers
+from precision_fix.model.readers import no_word, of_argument
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 from precision_fix.model.vocabulary.spellings import GENERAL, STYLES
@@ -30,6 +32,9 @@ class RULE(Rule):
         target = site.module.target
         call = site.module.parent(site.parent) if isinstance(site.parent, ast.keyword) else None
         callee = site.module.resolve(call.func) if isinstance(call, ast.Call) else None
+        why = _without_word(site)
+        if why is not None:
+            return manual(why)
         words = of_argument(receiver(site) or "", site.word, callee)
         if site.word not in GENERAL:
             # A word that no other library has says by itself who reads it, whatever it is given to.
@@ -39,6 +44,19 @@ class RULE(Rule):
         if words is None:
             return None
         new = target.pick(words)
+        new = word_of_readers(site) or new
         if under_short_weights(site):
             return manual("the mixed precision may be what casts float8 weights for their products")
         return rewrite(f"the library's word for {target.dtype}", Respell(site.node, site.word, new))
+
+
+def _without_word(site: Site) -> str | None:
+    """Why the word stays where it is: the library that it comes to under its name takes none for float32."""
+    name = receiver(site)
+    for end in site.ends if name is not None else ():
+        call = end.node
+        if end.fate is Fate.CHOOSES and isinstance(call, ast.Call) and any(each.arg == name for each in call.keywords):
+            why = no_word(name or "", end.module.resolve(call.func))
+            if why is not None:
+                return f"{why} ({end.where(site.module)})"
+    return None

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from precision_fix.model.context import receiver
 from precision_fix.model.edit import Replace
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, keep, rewrite
 from precision_fix.model.flow import follow
+from precision_fix.model.held import End
 from precision_fix.model.module import unparsed
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 from precision_fix.model.syntax import called
+from precision_fix.model.vocabulary.precision import turned_on
 
 _TABLE = re.compile(r"(?i)support|capab|avail|feature|allow")
+_FLOAT16 = re.compile(r"(?<!b)float16\b|(?<![\w-])fp16|\.half\b")
 _FIELDS = frozenset({"field", "Field", "Option", "Argument", "option"})
 
 
@@ -40,11 +43,36 @@ class RULE(Rule):
             return keep("part of what is asserted")
         if _TABLE.search(_holder(site)):
             return keep("tells what is supported")
-        # Other files may read an attribute or an item as well; a variable or a parameter is this file's own.
-        own = isinstance(site.node, ast.Name | ast.arg | ast.keyword)
-        if own and any(end.fate is Fate.COMPARED for value in values for end in follow(site.module, value)):
+        ends = [end for value in values for end in follow(site.module, value)]
+        halves = next((end for end in ends if end.fate is Fate.COMPARED and _else_halves(end)), None)
+        if halves is not None and not _goes_out(ends):
+            return keep(f"without it float16 is chosen ({halves.where(site.module)}); what it leads to is rewritten")
+        read = any(end.fate is Fate.COMPARED and end.module is site.module for end in ends)
+        if read and _is_own(site) and not _goes_out(ends):
             return keep("read in this file; what it leads to is rewritten there")
-        return rewrite(f"{name} turns bfloat16 on", *(Replace(value, "False") for value in values))
+        return rewrite(f"{name} turns {turned_on(name)} on", *(Replace(value, "False") for value in values))
+
+
+def _is_own(site: Site) -> bool:
+    """A variable or a parameter is this file's own. An attribute, an item, a field others read as well."""
+    if isinstance(site.node, ast.Name):
+        return not site.module.scope_of(site.node).is_class
+    return isinstance(site.node, ast.arg | ast.keyword)
+
+
+def _goes_out(ends: Iterable[End]) -> bool:
+    """Whether something takes the flag that the project does not show: it must be told as well."""
+    return any(end.fate in (Fate.CHOOSES, Fate.HANDED) for end in ends)
+
+
+def _else_halves(end: End) -> bool:
+    """`torch.bfloat16 if bf16 else torch.float16`: turned off, the flag would choose float16."""
+    above = end.node
+    if isinstance(above, ast.IfExp):
+        return bool(_FLOAT16.search(ast.unparse(above.orelse)))
+    if isinstance(above, ast.If) and above.orelse and not isinstance(above.orelse[0], ast.If):
+        return any(_FLOAT16.search(ast.unparse(each)) for each in above.orelse)
+    return False
 
 
 def _turning_on(value: ast.expr) -> Iterator[ast.expr]:

@@ -39,6 +39,8 @@ class RULE(Rule):
     def judge(self, site: Site) -> Verdict | None:
         if site.value is not None:
             return rewrite("flash attention needs compute capability 8.0", Replace(site.value, "False"))
+        if isinstance(site.node, ast.Call):
+            return _of_region(site)
         assert isinstance(site.node, ast.Constant)
         if any(isinstance(above, ast.Compare | ast.Assert) for above in site.chain):
             return keep("part of a test")
@@ -56,6 +58,13 @@ class RULE(Rule):
                 return _to_sdpa(site)
             return manual(f"flash attention needs compute capability 8.0: {ADVICE}")
         return keep("a word whose reader the file does not show")
+
+
+def _of_region(site: Site) -> Verdict:
+    """`with sdpa_kernel(SDPBackend.FLASH_ATTENTION)`: what the author asks before it is no business of ours."""
+    if any("capability" in unparsed(site.module, test) for test in tests_around(site)):
+        return keep("asked for where the GPU has it")
+    return manual("allows the flash kernel alone, which needs compute capability 8.0: allow SDPBackend.MATH as well")
 
 
 def _to_sdpa(site: Site) -> Verdict:

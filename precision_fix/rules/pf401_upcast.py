@@ -8,6 +8,7 @@ from functools import partial
 from precision_fix.model.edit import CallOn
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, keep, manual, rewrite
+from precision_fix.model.held import End
 from precision_fix.model.marks import Marks
 from precision_fix.model.module import Module, is_direct_argument, remembered
 from precision_fix.model.rule import Rule, Stage
@@ -34,7 +35,10 @@ class RULE(Rule):
             return None
         call = _reading_call(site)
         if call is None:
-            return keep("says how stored bytes are read")
+            brought = next((end for end in site.ends if end.fate is Fate.BYTES and _brings_bfloat16(end)), None)
+            if brought is None:
+                return keep("says how stored bytes are read")
+            return manual(f"what is read so is bfloat16 ({brought.where(site.module)}), and meets what is float32")
         if _is_cast_up(site.module, call):
             return keep("reads bfloat16 bytes and casts them up")
         if (_is_from_buffer(call) and not _is_written(site.module, call)) or _is_plain_value(site.module, call):
@@ -65,13 +69,24 @@ def _is_cast_up(module: Module, call: ast.Call) -> bool:
     return attribute.attr in ("float", "double", "half") or (attribute.attr in ("to", "type") and bool(cast.args))
 
 
+def _brings_bfloat16(end: End) -> bool:
+    """Whether what is read has nothing written into it and no cast right behind it: it goes on as it is."""
+    call = end.node
+    if not isinstance(call, ast.Call) or _is_cast_up(end.module, call):
+        return False
+    return (_is_from_buffer(call) and not _is_written(end.module, call)) or _is_plain_value(end.module, call)
+
+
 def _is_from_buffer(call: ast.Call) -> bool:
     return isinstance(call.func, ast.Attribute | ast.Name) and ast.unparse(call.func).endswith("frombuffer")
 
 
 def _is_plain_value(module: Module, call: ast.Call) -> bool:
-    """Returned, or given to one name that nothing writes into and no call receives."""
+    """Returned, be it in another shape, or given to one name that nothing writes into and no call receives."""
     above = module.parent(call)
+    if isinstance(above, ast.Attribute) and above.attr in _VIEWS:
+        outer = module.parent(above)
+        return isinstance(outer, ast.Call) and outer.func is above and _is_plain_value(module, outer)
     if isinstance(above, ast.Return):
         return True
     if not (isinstance(above, ast.Assign) and len(above.targets) == 1 and isinstance(above.targets[0], ast.Name)):

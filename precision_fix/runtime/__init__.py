@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from precision_fix.errors import PrecisionFixError
-from precision_fix.runtime import gate, imports
+from precision_fix.runtime import edits, gate, imports
 
 if TYPE_CHECKING:
     from precision_fix.runtime.patching import Patches
@@ -33,7 +33,7 @@ class Status:
 
     `patched` counts the attributes that are replaced; `skipped` names what this version of a library lacks,
     or what refused; `problems` holds what went wrong on the way, which never reaches the program as an
-    exception.
+    exception. `edited` counts the project's files that run as a patch would have made them.
     """
 
     active: bool
@@ -44,6 +44,7 @@ class Status:
     patched: int
     skipped: tuple[str, ...]
     problems: tuple[str, ...]
+    edited: int = 0
 
     @property
     def line(self) -> str:
@@ -57,7 +58,7 @@ class Status:
         rows = [("in force", "yes" if self.active else "no"), ("GPU", self.gpu or "not known"), ("why", self.reason)]
         if self.active:
             rows += [("bfloat16 becomes", self.target), ("weights are stored in", self.storage)]
-            rows += [("functions replaced", str(self.patched))]
+            rows += [("functions replaced", str(self.patched)), ("files edited in memory", str(self.edited))]
         return table(("runtime", ""), rows, [*self.skipped, *self.problems])
 
 
@@ -73,6 +74,8 @@ class _Installed:
 
 _LOCK = threading.RLock()
 _state = _Installed(gate.Decision(False, "float32", "not installed"))
+#: What was decided for a module that was imported before torch.
+_early: gate.Decision | None = None
 
 
 def install(
@@ -92,7 +95,8 @@ def install(
     with _LOCK:
         if _state.swap is not None:
             return status()
-        decision = gate.decide(mode, gpu, to, storage=storage)
+        told = (mode, gpu, to, storage)
+        decision = gate.decide(mode, gpu, to, storage=storage) if any(told) or _early is None else _early
         if decision.active:
             _replace(decision)
         else:
@@ -103,7 +107,10 @@ def install(
 
 def uninstall() -> None:
     """Put everything back. Tensors that were made meanwhile keep their dtype."""
+    global _early
     with _LOCK:
+        edits.disarm()
+        _early = None
         imports.forget(_on_import)
         if _state.swap is None or _state.patches is None:
             return
@@ -129,7 +136,8 @@ def status() -> Status:
         gpu=decision.gpu,
         patched=len(patches) if patches is not None else 0,
         skipped=tuple(patches.skipped) if patches is not None else (),
-        problems=tuple(imports.problems()),
+        problems=(*imports.problems(), *edits.problems()),
+        edited=edits.edited(),
     )
 
 
@@ -151,10 +159,30 @@ def arm(*, now: bool = False) -> None:
 
     `now` says that torch is whole, though its import has not ended (an entry point that torch itself calls).
     """
+    edit()
     if now:
         _install_silently()
     else:
         imports.when_imported("torch", _on_import)
+
+
+def edit() -> None:
+    """Edit in memory what is imported from now on, and the cells of a notebook. Never raises."""
+    edits.arm(_decided)
+
+
+def _decided() -> gate.Decision | None:
+    """Whether anything is done, asked before torch is there; None where a word of the environment is wrong."""
+    global _early
+    with _LOCK:
+        if _state.swap is not None:
+            return _state.decision
+        if _early is None:
+            try:
+                _early = gate.decide()
+            except PrecisionFixError:
+                return None  # it is said when torch comes
+        return _early
 
 
 def _on_import(torch: ModuleType) -> None:

@@ -16,7 +16,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -67,10 +67,14 @@ class Site:
 
 @dataclass(slots=True)
 class Report:
-    """What was seen so far, most frequent first, and what cannot be seen."""
+    """What was seen so far, most frequent first, and what cannot be seen.
+
+    `code` is what the program ended with: what comes after its failure was not seen either.
+    """
 
     sites: list[Site]
     blind_spots: tuple[str, ...] = field(default=BLIND_SPOTS)
+    code: int = 0
 
     @property
     def hits(self) -> int:
@@ -85,11 +89,14 @@ class Report:
     def text(self) -> str:
         """The report for people."""
         computing = [site for site in self.sites if site.computes]
-        if not computing:
+        if not computing and self.code:
+            head = [f"precision-fix audit: cut short, for the program failed (code {self.code}): up to there, no hit"]
+        elif not computing:
             head = ["precision-fix audit: nothing computed in bfloat16"]
         else:
             lines = len({(site.file, site.line) for site in computing})
-            head = [f"precision-fix audit: {self.hits} operators computed in bfloat16, at {lines} lines"]
+            until = f" until the program failed (code {self.code})" if self.code else ""
+            head = [f"precision-fix audit: {self.hits} operators computed in bfloat16, at {lines} lines{until}"]
         rows = [
             f"  {site.count:>7}  {site.file}:{site.line}  {site.operator}" + (f"  (via {site.via})" if site.via else "")
             for site in computing
@@ -99,11 +106,10 @@ class Report:
         return "\n".join([*head, *rows, "  not seen: " + "; ".join(self.blind_spots)])
 
     def json(self) -> str:
-        """The report for programs: {"hits": int, "moves": int, "sites": [...], "not_seen": [...]}."""
+        """The report for programs: {"hits": int, "moves": int, "exit_code": int, "sites": [...], "not_seen": [...]}."""
         sites = [asdict(site) for site in self.sites]
-        return json.dumps(
-            {"hits": self.hits, "moves": self.moves, "sites": sites, "not_seen": self.blind_spots}, indent=2
-        )
+        counts = {"hits": self.hits, "moves": self.moves, "exit_code": self.code}
+        return json.dumps({**counts, "sites": sites, "not_seen": self.blind_spots}, indent=2)
 
 
 class Audit:
@@ -186,6 +192,7 @@ def _without_compilation() -> Callable[[], object]:
 
 def _make_mode(record: Any) -> Any:
     import torch
+    from torch._ops import HigherOrderOperator
     from torch.utils._python_dispatch import TorchDispatchMode
     from torch.utils._pytree import tree_leaves
 
@@ -198,7 +205,12 @@ def _make_mode(record: Any) -> Any:
         return str(func).split(".")[1] if "." in str(func) else str(func)
 
     class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call,unused-ignore]
+        # flex attention, cond and their like, which are given functions; since torch 2.6.
+        supports_higher_order_operators = True
+
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            if isinstance(func, HigherOrderOperator):
+                args = tuple(self._watched(arg) if callable(arg) else arg for arg in args)
             result = func(*args, **(kwargs or {}))
             if has_bfloat16(result):
                 read = has_bfloat16(args, kwargs)
@@ -206,6 +218,15 @@ def _make_mode(record: Any) -> Any:
             elif has_bfloat16(args, kwargs):
                 record(str(func), name_of(func) not in _MOVES and name_of(func) not in _CASTS)
             return result
+
+        def _watched(self, given: Any) -> Any:
+            """A function that an operator calls: what it computes is seen too."""
+
+            def watched(*args: Any, **kwargs: Any) -> Any:
+                with self:
+                    return given(*args, **kwargs)
+
+            return watched
 
     return Watch()  # type: ignore[no-untyped-call,unused-ignore]
 
@@ -261,4 +282,6 @@ def start_if_asked() -> Audit | None:
 
 
 def _at_exit(seen: Audit) -> None:
-    tell(seen.report().text())
+    # The interpreter has kept the exception that ended the program.
+    failed = getattr(sys, "last_type", None) is not None
+    tell(replace(seen.report(), code=int(failed)).text())

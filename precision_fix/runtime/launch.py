@@ -9,6 +9,8 @@ import shutil
 import sys
 import threading
 import types
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,21 +62,25 @@ def run_program(
         sys.path[0:1] = [str(Path.cwd())]
         _check_module(argv[0])
     sys.argv = list(argv)
-    from precision_fix.runtime import arm, gate
+    from precision_fix.runtime import arm, child, edits, gate
     from precision_fix.runtime.audit import Audit
+    from precision_fix.runtime.edits import where
 
     seen = Audit() if audit or fail or json_path is not None else None
     os.environ[ARMED] = "1"
+    edits.starts_in(str(Path.cwd()) if module else where.folder_of(argv[0]))
     if os.environ.get(_TORCH_AUTOLOAD) == "0":
         del os.environ[_TORCH_AUTOLOAD]
     arm()
+    if edits.is_wanted(os.environ):
+        child.follow()
     if seen is not None:
         _watch_when_torch_is_there(seen)
     code = _execute(argv, module)
     if seen is None:
         return code
     _join_threads()
-    report = seen.stop()
+    report = replace(seen.stop(), code=code)
     if json_path is None:
         gate.tell(report.text())
         return 1 if fail and code == 0 and report.hits else code
@@ -114,16 +120,19 @@ def _watch_when_torch_is_there(seen: Audit) -> None:
 
 
 def _execute(argv: list[str], module: bool) -> int:
-    """Run it, and turn what it raises into what the interpreter would do at its end: a traceback, an exit
+    if module:
+        return ended(lambda: runpy.run_module(argv[0], run_name="__main__", alter_sys=True))
+    return ended(lambda: _run_file(argv))
+
+
+def ended(program: Callable[[], object]) -> int:
+    """Run a program, and turn what it raises into what the interpreter would do at its end: a traceback, an exit
     code.
     """
     from precision_fix.runtime import gate
 
     try:
-        if module:
-            runpy.run_module(argv[0], run_name="__main__", alter_sys=True)
-        else:
-            _run_file(argv)
+        program()
     except SystemExit as stop:
         if stop.code is None:
             return 0
@@ -133,7 +142,7 @@ def _execute(argv: list[str], module: bool) -> int:
         return 1
     except BaseException as error:
         trace = error.__traceback__
-        # The program's traceback starts at the program, not at the frames of runpy and of this file.
+        # The program's traceback starts at the program, not at the frames of runpy and of this package.
         while trace is not None and _is_ours(trace.tb_frame.f_code.co_filename):
             trace = trace.tb_next
         sys.excepthook(type(error), error.with_traceback(trace), trace)
@@ -151,10 +160,12 @@ def _check_module(name: str) -> None:
 
 
 def _is_ours(file: str) -> bool:
-    return Path(file).parent == Path(__file__).parent or file == runpy.__file__ or "<frozen runpy>" in file
+    return file.startswith(str(Path(__file__).parent)) or file == runpy.__file__ or "<frozen runpy>" in file
 
 
 def _run_file(argv: list[str]) -> None:
+    from precision_fix.runtime import edits
+
     path = Path(argv[0])
     if path.is_dir() or path.suffix in (".zip", ".pyz"):
         runpy.run_path(argv[0], run_name="__main__")
@@ -162,9 +173,9 @@ def _run_file(argv: list[str]) -> None:
     sys.path[0:1] = [str(path.resolve().parent)]
     absolute = str(path.absolute())
     with open(path, "rb") as file:
-        # Since Python 3.9 `python main.py` sets __main__.__file__ and the names in tracebacks to the absolute
-        # path.
-        code = compile(file.read(), absolute, "exec", dont_inherit=True)
+        text = file.read()
+    # Since Python 3.9 `python main.py` sets __main__.__file__ and the names in tracebacks to the absolute path.
+    code = edits.code_of(absolute, "__main__", text) or compile(text, absolute, "exec", dont_inherit=True)
     main = types.ModuleType("__main__")
     # A spawned worker finds the program by `__main__.__file__` (multiprocessing.spawn).
     vars(main).update(

@@ -81,6 +81,10 @@ def dynamo_probe() -> Callable[[], bool]:
     return lambda: False
 
 
+#: By the name in a file's code, the lines that round to bfloat16 on purpose, or read its bits: they get the real one.
+REAL: dict[str, frozenset[int]] = {}
+
+
 class Swap:
     """`source` (torch.bfloat16) becomes `target` in the calls of all but those who pair a dtype with bytes.
 
@@ -117,7 +121,9 @@ class Swap:
         if verdict is None:
             carries = self.stores and isinstance(name, str) and name.startswith(_CARRIERS)
             verdict = self._verdicts[name] = not (carries or is_by_the_byte(name))
-        return verdict and not _passes_on(frame, self.source)
+        if not verdict or _passes_on(frame, self.source):
+            return False
+        return not REAL or frame.f_lineno not in REAL.get(frame.f_code.co_filename, ())
 
     def wanted(self, dtype: torch.dtype, depth: int = 3) -> torch.dtype:
         """The dtype to use where the caller asked for `dtype`."""

@@ -65,6 +65,10 @@ class Format:
     def source(self) -> Source:
         return _module(self.module)
 
+    def takes(self, path: str) -> bool:
+        """Whether a file is of this kind, by its name."""
+        return format_of(path) is self
+
 
 class _Notebook(Format):
     """Cells hold Python, launch lines and configs, among outputs that are most of the file."""
@@ -80,7 +84,7 @@ def _module(name: str) -> Source:
 
 
 # They keep what the other files of a project say.
-_REMEMBER = ("programs", "project")
+_REMEMBER = ("project",)
 
 
 def forget() -> None:
@@ -105,9 +109,9 @@ _YAML = Format("yaml_config", _IN_CONFIGS, 2 * _MIB)
 _JSON = Format("json_config", _IN_CONFIGS, 4 * _MIB)
 _TOML = Format("toml_config", _IN_CONFIGS, _MIB)
 _INI = Format("ini_config", _IN_CONFIGS, _MIB)
-_LAUNCH = Format("launch", _bytes(*needles.LAUNCH), _MIB)
+LAUNCH = Format("launch", _bytes(*needles.LAUNCH), _MIB)
 _NATIVE = Format("native", _bytes(*needles.NATIVE), 4 * _MIB)
-NOTEBOOK = _Notebook("notebook", sift.fewest((*PYTHON.needles, *_LAUNCH.needles, *_IN_CONFIGS)), 200 * _MIB)
+NOTEBOOK = _Notebook("notebook", sift.fewest((*PYTHON.needles, *LAUNCH.needles, *_IN_CONFIGS)), 200 * _MIB)
 # By the suffix, or by the whole name.
 _FORMATS: dict[str, Format] = {
     ".py": PYTHON,
@@ -116,9 +120,9 @@ _FORMATS: dict[str, Format] = {
     **dict.fromkeys((".json", ".jsonc"), _JSON),
     ".toml": _TOML,
     **dict.fromkeys((".ini", ".cfg", ".conf", ".env", ".env.example"), _INI),
-    **dict.fromkeys((".sh", ".bash", ".bat", ".cmd", ".ps1", ".mk", ".dockerfile"), _LAUNCH),
+    **dict.fromkeys((".sh", ".bash", ".bat", ".cmd", ".ps1", ".mk", ".dockerfile"), LAUNCH),
     **dict.fromkeys((".cu", ".cuh", ".hip", ".cpp", ".cc", ".cxx", ".c", ".hpp", ".h"), _NATIVE),
-    **dict.fromkeys(("Makefile", "makefile", "GNUmakefile", "Dockerfile", "Containerfile"), _LAUNCH),
+    **dict.fromkeys(("Makefile", "makefile", "GNUmakefile", "Dockerfile", "Containerfile"), LAUNCH),
 }
 # These are read when they are named, and not looked for.
 _NAMED: dict[str, Format] = {".pyw": PYTHON, ".pyi": PYTHON}
@@ -145,7 +149,7 @@ def _by_name(name: str) -> Format | None:
         found = _FORMATS.get(key) or _NAMED.get(key)
         if found is not None:
             return found
-    return _LAUNCH if name.startswith(PREFIXES) else None
+    return LAUNCH if name.startswith(PREFIXES) else None
 
 
 def format_of_named(path: str, data: bytes) -> Format | None:
@@ -153,7 +157,7 @@ def format_of_named(path: str, data: bytes) -> Format | None:
     known = _by_name(_name(path))
     if known is not None or not data.startswith(b"#!"):
         return known
-    return _LAUNCH if _SHELL.match(data) else PYTHON
+    return LAUNCH if _SHELL.match(data) else PYTHON
 
 
 def most_of(format_: Format | None, explicit: bool) -> int:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from precision_fix.model.edit import Edit, Splice
-from precision_fix.model.finding import Finding
-from precision_fix.model.moves import Move
+from precision_fix.model.finding import Action, Finding, Part, Verdict
+from precision_fix.model.moves import Move, Place
 
 #: Places that are not rewritten after all, by line and column, each with the reason.
 Left = Mapping[tuple[int, int], str]
@@ -49,3 +50,16 @@ class Analysis:
     def edits(self) -> list[Edit | Splice]:
         """All that is to be done; empty where the file stays as it is."""
         return [*(edit for stretch in self.stretches for edit in stretch.edits), *self.splices]
+
+    def add_move(
+        self, path: str, line: int, column: int, verdict: Verdict, *, counts: bool, reaches_all: bool = False
+    ) -> None:
+        """Note what a setting moves with, if anything; `counts` says that its rule does.
+
+        One that `reaches_all` is noted where it changes: guards that nobody can follow a value to move with it.
+        """
+        action = verdict.action if counts or verdict.action is Action.KEEP else Action.MANUAL
+        reaches_all = reaches_all and action is Action.REWRITE
+        if verdict.part is not Part.NONE or reaches_all:
+            place = Place(os.path.abspath(path), line, column)  # noqa: PTH100 - links stay as they are
+            self.moves.append(Move(place, action, verdict.part, verdict.moves_with, reaches_all))

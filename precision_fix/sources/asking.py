@@ -6,22 +6,24 @@ from functools import cache
 
 from precision_fix.model.finding import Verdict
 from precision_fix.model.hearing import ask
+from precision_fix.model.readers import answer as of_library
 from precision_fix.model.rule import AnyRule, LineRule, Lines, SettingRule
 from precision_fix.model.setting import Form, Setting
 from precision_fix.rules import rules_of
-from precision_fix.sources.against import checked
+from precision_fix.sources.leads import settled
 
 Said = tuple[AnyRule, Verdict]
 
 
 def about_setting(setting: Setting) -> Said | None:
-    """The first rule that knows the meaning of a setting, and what it says, unless the project refuses the new word."""
+    """The first rule that knows the meaning of a setting, and what it says, held against the project's own readers."""
     answer = ask(_of_settings(setting.form), setting)
     if answer is None:
         return None
     rule, verdict = answer
-    # PF501's word is that of no library: the project itself may be what reads it.
-    return rule, checked(setting, verdict, anybody=rule.code == "PF501")
+    # PF501's word is that of no library: the project itself may be what reads it. PF601 asks who does.
+    anybody = rule.code == "PF501" or (rule.code == "PF601" and of_library(setting) is None)
+    return rule, settled(setting, verdict, anybody=anybody)
 
 
 def about_line(line: str, lines: Lines) -> Said | None:

@@ -42,13 +42,13 @@ def analyse(
 ) -> Analysis:
     """Find the settings of a text and judge them. Raises Unparsable."""
     if _is_json(text):
-        return json_config.analyse(path, text, target, selection, around)
+        return json_config.analyse(path, text, target, selection, around, left)
     if not settings.may_speak(text, comment=("#", ";")):
         return Analysis()
     document = list(_scalars(text))
     keeps = Keeps(text, [(each.start, each.end) for each in document])
     form = Form.VARIABLE if ".env" in Path(path).name else Form.KEY
-    return settings.judge(path, text, [document], keeps, spell, target, selection, form, around)
+    return settings.judge(path, text, [document], keeps, spell, target, selection, form, around, left)
 
 
 def parse(text: str) -> object:

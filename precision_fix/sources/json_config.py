@@ -25,7 +25,9 @@ def analyse(
         return Analysis()
     document = list(scalars(text, comments=True))
     keeps = Keeps(text, [(each.start, each.end) for each in document])
-    return settings.judge(path, text, [document], keeps, in_quotes_or_false, target, selection, around=around)
+    return settings.judge(
+        path, text, [document], keeps, in_quotes_or_false, target, selection, around=around, left=left
+    )
 
 
 def parse(text: str) -> object:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
@@ -26,12 +26,13 @@ from precision_fix.sources.asking import Said, about_line, about_setting
 from precision_fix.sources.commands import Program
 from precision_fix.sources.comments import Keeps
 from precision_fix.sources.launch_dialects import read
-from precision_fix.sources.launch_settings import Found, Line, found, reads_here
+from precision_fix.sources.launch_settings import Found, Line, found
 from precision_fix.sources.launch_variables import MOST_READERS, TOO_MANY
+from precision_fix.sources.leads import whole
 from precision_fix.sources.positions import Positions
-from precision_fix.sources.programs import declared
 from precision_fix.sources.project import libraries_near
-from precision_fix.sources.shell import Command, Word, commands
+from precision_fix.sources.shell import Command, HereDocument, Word, commands
+from precision_fix.sources.written import Script, read_as_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +65,17 @@ def analyse(
     dialect, lines = read(path, text)
     keeps = Keeps(text, [(word.start, word.end) for each in lines for word in each.words])
     positions = Positions(text)
-    places = _places(_Asking(path, target, around), text, found(lines, dialect))
-    for place in (*places, *_written(lines)):
+    stays = {positions.start(line) + column - 1: why for (line, column), why in (left or {}).items()}
+    places = _places(_Asking(path, target, around), text, found(lines, dialect), stays)
+    script = Script(path, text, positions, keeps, target, selection, around)
+    others = read_as_files(script, analysis, lines, left or {})
+    for place in (*places, *_written(others)):
         verdict = keeps.heed(place.verdict, place.code, _kept_on(place, positions))
+        line, column = positions.of(place.offset)
+        if place.code:
+            analysis.add_move(path, line, column, verdict, counts=selection.takes(place.code))
         if not selection.takes(place.code):
             continue
-        line, column = positions.of(place.offset)
         finding = Finding(path, line, column, place.code, verdict.action, place.token, verdict.reason)
         (analysis.findings if place.code else analysis.unanswered).append(heard(finding, place.hearings))
         if verdict.action is Action.REWRITE:
@@ -79,17 +85,16 @@ def analyse(
     return analysis
 
 
-def _written(lines: Sequence[Command]) -> Iterator[Place]:
-    """What there is to say of the lines of here-documents that are no commands."""
-    for command in lines:
-        for here in command.here if not reads_here(command) else ():
-            position = here.start
-            for line in here.text.split("\n"):
-                answer = about_line(line, Lines.WRITTEN)
-                if answer is not None:
-                    offset = position + len(line) - len(line.lstrip())
-                    yield Place(offset, line.strip()[:40], answer[0].code, answer[1], hearings=hearing.of(line))
-                position += len(line) + 1
+def _written(others: Sequence[HereDocument]) -> Iterator[Place]:
+    """What there is to say of the lines of here-documents that are neither commands nor a file that is read."""
+    for here in others:
+        position = here.start
+        for line in here.text.split("\n"):
+            answer = about_line(line, Lines.WRITTEN)
+            if answer is not None:
+                offset = position + len(line) - len(line.lstrip())
+                yield Place(offset, line.strip()[:40], answer[0].code, answer[1], hearings=hearing.of(line))
+            position += len(line) + 1
 
 
 def _kept_on(place: Place, positions: Positions) -> range:
@@ -140,7 +145,9 @@ def settings_of(
     return {index: _places(asking, "", settings) for index, settings in by_word.items()}
 
 
-def _places(asking: _Asking, text: str, settings: Sequence[Found]) -> list[Place]:
+def _places(
+    asking: _Asking, text: str, settings: Sequence[Found], stays: Mapping[int, str] | None = None
+) -> list[Place]:
     places: dict[int, Place] = {}
     taken: dict[int, list[Found]] = {}
     lines: dict[int, Line] = {}
@@ -150,6 +157,8 @@ def _places(asking: _Asking, text: str, settings: Sequence[Found]) -> list[Place
         if place is None:
             continue
         offset = place.offset
+        if stays and offset in stays and place.verdict.action is Action.REWRITE:
+            place = replace(place, verdict=manual(stays[offset]), splices=())
         known = places.get(offset)
         if known is not None and known.splices != place.splices:
             # Two programs read one variable, and do not agree.
@@ -175,6 +184,8 @@ class _Asking:
         self._around = around
         # By their identity: the settings that hold them live longer.
         self._documents: dict[tuple[int, Program], Document] = {}
+        self._files: dict[Program, str] = {}
+        self._declared: dict[tuple[str, str], Declared | None] = {}
         self._extents: dict[int, tuple[int, int]] = {}
 
     def judged(self, each: Found, at: Word) -> Place | None:
@@ -200,7 +211,8 @@ class _Asking:
         hearings: tuple[Hearing, ...] = ()
         for program in each.programs[:MOST_READERS] or [Program()]:
             document = self._document(each, program)
-            setting = Setting(each.form, keys, value, document, self._target, _declared(self._path, program, each))
+            declared = self._option(document.program, each.key) if document.program else None
+            setting = Setting(each.form, keys, value, document, self._target, declared)
             answers += filter(None, [about_setting(setting)])
             hearings += hearing.of(setting)
         return answers, hearings
@@ -210,8 +222,22 @@ class _Asking:
         if key not in self._documents:
             values: dict[tuple[Key, ...], object] = {tuple(n.split(".")): v for n, v in each.options.items()}
             libraries = libraries_near(self._path) if self._path else frozenset()
-            self._documents[key] = Document(self._path, values, program.command, libraries, self._around)
+            file = self._file(program) if program.script and self._path else ""
+            self._documents[key] = Document(self._path, values, program.command, libraries, self._around, file)
         return self._documents[key]
+
+    def _file(self, program: Program) -> str:
+        if program not in self._files:
+            self._files[program] = self._around.programs.file(self._path, program.script, program.module)
+        return self._files[program]
+
+    def _option(self, program: str, name: str) -> Declared | None:
+        """What a program of the project declares: it is not there where a file of it cannot be read."""
+        key = program, name
+        if key not in self._declared:
+            programs = self._around.programs
+            self._declared[key] = whole(self._around, lambda: programs.option(program, name), None)
+        return self._declared[key]
 
     def _extent(self, line: Line) -> tuple[int, int]:
         if id(line) not in self._extents:
@@ -221,8 +247,9 @@ class _Asking:
 
 def _agreed(each: Found, answers: list[Said]) -> Said:
     """What holds for all programs that read a setting."""
-    rule, verdict = answers[0]
-    if any(other.change != verdict.change for _, other in answers):
+    rule, verdict = next((each for each in answers if each[1].action is Action.MANUAL), answers[0])
+    changes = [other.change for _, other in answers if other.action is not Action.MANUAL]
+    if any(other != changes[0] for other in changes):
         verdict = manual("programs that read it want different words")
     if each.remote and isinstance(verdict.change, TakeOut | GiveName):
         verdict = manual("the variable says true to a switch: take the option out where it is given")
@@ -230,10 +257,6 @@ def _agreed(each: Found, answers: list[Said]) -> Said:
     if verdict.action is Action.REWRITE and why:
         verdict = manual(why)
     return rule, verdict
-
-
-def _declared(path: str, program: Program, each: Found) -> Declared | None:
-    return declared(path, program.script, program.module, each.key) if program.script and path else None
 
 
 # How a change is written.

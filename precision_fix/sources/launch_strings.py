@@ -1,28 +1,26 @@
-"""Launch lines within Python: a command in a string or a list of strings, and JSON text in a string."""
+"""Launch lines within Python: a command in a string or a list of strings; and strings that are configs."""
 
 from __future__ import annotations
 
 import ast
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from precision_fix.model import hearing
 from precision_fix.model.edit import Edit, GiveName, GiveValue, Replace, Respell, spliced
 from precision_fix.model.finding import Action, Verdict, manual
 from precision_fix.model.module import Module, remembered
-from precision_fix.model.rule import AnyRule
 from precision_fix.model.site import Kind, Site
 from precision_fix.model.syntax import called
 from precision_fix.model.vocabulary.libraries import LIBRARIES
 from precision_fix.model.vocabulary.needles import BFLOAT16
 from precision_fix.rules import rule
-from precision_fix.sources.positions import Positions
+from precision_fix.sources.config_strings import Answer, config, is_config, of_string, raw_of
 
 if TYPE_CHECKING:
     from precision_fix.sources.launch import Place
-
-Answer = tuple[Site, AnyRule, Verdict]
 
 # A command begins with what starts programs, perhaps behind variables that are set for it.
 _STARTERS = "|".join(re.escape(each) for library in LIBRARIES for each in library.targets if each[-1] != ".")
@@ -77,8 +75,8 @@ def launch_lines(module: Module) -> Iterator[Answer]:
                 yield from _formatted(module, above, value)
         elif _COMMAND.match(value) and not _is_shown(module, node):
             yield from _within(module, node, value)
-        elif value.lstrip()[:1] == "{" and not isinstance(above, ast.Expr):
-            yield from _json(module, node, value)
+        elif not isinstance(above, ast.Expr) and is_config(module, node, value):
+            yield from config(module, node, value)
         elif _OPTION.fullmatch(value):
             yield from _listed(module, node, value)
 
@@ -102,7 +100,7 @@ def _is_shown(module: Module, node: ast.AST) -> bool:
 
 
 def _within(module: Module, node: ast.Constant, value: str) -> Iterator[Answer]:
-    raw = _raw(module, node, value)
+    raw = raw_of(module, node, value)
     if raw is None:
         return
     yield from _answers(module, node, raw, raw[1], lambda new: Respell(node, value, new))
@@ -122,20 +120,11 @@ def _answers(
         site = Site(module, Kind.LAUNCH, node, place.token, within=raw[0] + place.offset)
         hearing.give(site, place.hearings)
         mine = edits if place.verdict.action is Action.REWRITE else ()
-        yield site, rule(place.code), Verdict(place.verdict.action, place.verdict.reason, mine)
+        yield site, rule(place.code), of_string(replace(place.verdict, edits=mine, change=None), len(splices))
         edits = () if mine else edits
 
 
-_PLAIN = re.compile(r"([rR]?)(\"\"\"|'''|\"|')(.*)\2", re.DOTALL)
 _F_STRING = re.compile(r"([fF][rR]?|[rR][fF])(\"\"\"|'''|\"|')(.*)\2", re.DOTALL)
-
-
-def _raw(module: Module, node: ast.Constant, value: str) -> tuple[int, str] | None:
-    """Where the content of a string begins in its source; None where that is not the value itself."""
-    if "\r" in module.text and "\n" in value:
-        return None
-    match = _PLAIN.fullmatch(module.source(node))
-    return (match.start(3), value) if match and match[3] == value else None
 
 
 def _formatted(module: Module, node: ast.JoinedStr, first: str) -> Iterator[Answer]:
@@ -223,32 +212,3 @@ def _respelt(node: ast.Constant, value: str, verdict: Verdict) -> Verdict:
         case _:
             return manual(f"{verdict.reason}: take it out of the list")
     return Verdict(verdict.action, verdict.reason, (Respell(node, value, new),))
-
-
-# JSON in a string.
-
-
-def _json(module: Module, node: ast.Constant, value: str) -> Iterator[Answer]:
-    """`json.loads('{"bf16": {"enabled": true}}')`: a config, and read as one."""
-    # Few modules hold such a string, and most runs need no reader of it.
-    import json
-
-    raw = _raw(module, node, value)
-    try:
-        is_map = isinstance(json.loads(value), dict)
-    except (ValueError, RecursionError):
-        return
-    if not is_map or raw is None:
-        return
-    from precision_fix.sources import json_config
-
-    analysis = json_config.analyse(module.path, value, module.target, around=module.around)
-    edits: tuple[Edit, ...] = (Respell(node, value, spliced(value, analysis.splices)),) if analysis.splices else ()
-    lines = Positions(value)
-    for finding in analysis.findings:
-        offset = lines.start(finding.line) + finding.column - 1
-        site = Site(module, Kind.LAUNCH, node, finding.token, within=raw[0] + offset)
-        hearing.give(site, finding.hearings)
-        mine = edits if finding.action is Action.REWRITE else ()
-        yield site, rule(finding.code), Verdict(finding.action, finding.reason, mine)
-        edits = () if mine else edits

@@ -7,6 +7,7 @@ itself would not run either; it is left out, and reported where it speaks of bfl
 from __future__ import annotations
 
 import json
+import os
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from precision_fix.model import newlines
 from precision_fix.model.around import ALONE, Around
 from precision_fix.model.edit import Splice, spliced
 from precision_fix.model.finding import Action, Finding
+from precision_fix.model.moves import Place
 from precision_fix.model.selection import ALL, Selection
 from precision_fix.model.target import Target
 from precision_fix.model.vocabulary.spellings import CORE
@@ -49,7 +51,7 @@ def analyse(
     code = cells.read(text).python
     if not NOTEBOOK.may_hold_a_site(json.dumps([cell.text for cell in code]).encode()):
         return Analysis()
-    found = _Found(path, text, target, selection, around)
+    found = _Found(path, text, target, selection, around, left or {})
     understood = [(cell, magics.understand(cell.text)) for cell in code]
     found.add_python([(cell, each.python) for cell, each in understood])
     for cell, each in understood:
@@ -89,12 +91,13 @@ class _Sheet:
 class _Found:
     """What is found in the texts of a notebook, by places of the file."""
 
-    def __init__(self, path: str, file: str, target: Target, selection: Selection, around: Around) -> None:
+    def __init__(self, path: str, file: str, target: Target, selection: Selection, around: Around, left: Left) -> None:
         self.path = path
         self.file = file
         self.target = target
         self.selection = selection
         self.around = around
+        self._left = left
         self._known = (0, 1, 0)
         self._findings: list[tuple[int, Finding]] = []
         self._keeps: list[int] = []
@@ -165,11 +168,23 @@ class _Found:
             place = str(Path(self.path).parent / name)
             around = ALONE if format_ is PYTHON else self.around
             analysis = source.analyse(place, sheet.text, self.target, self.selection, around)
+            stays = self._stays(sheet, analysis)
+            if stays:
+                analysis = source.analyse(place, sheet.text, self.target, self.selection, around, stays)
         except Unparsable as error:
             where = name if part.kind is Kind.FILE else "this command"
             self._report(cell, part.start, part.end, f"{where} {error}")
         else:
             self._add(sheet, analysis, source.parse)
+
+    def _stays(self, sheet: _Sheet, analysis: Analysis) -> Left:
+        """The places of a text that are left after all, by its own lines."""
+        places = [(move.place.line, move.place.column) for move in analysis.moves] if self._left else []
+        return {each: self._left[at] for each in places if (at := self._in_file(sheet, each)) in self._left}
+
+    def _in_file(self, sheet: _Sheet, place: tuple[int, int]) -> tuple[int, int]:
+        cell, character = sheet.at(Positions(sheet.text).start(place[0]) + place[1] - 1)
+        return self._place(cell.offset(character))
 
     def _report(self, cell: Cell, start: int, end: int, why: str) -> None:
         """Say of a part of a cell that is not read where it first speaks of bfloat16."""
@@ -189,6 +204,10 @@ class _Found:
         for line in analysis.unused_keeps:
             cell, character = sheet.at(lines.start(line))
             self._keeps.append(cell.offset(character))
+        # Those of Python are settled among themselves.
+        for move in analysis.moves if not analysis.stretches else ():
+            at = Place(os.path.abspath(self.path), *self._in_file(sheet, move.place[1:]))  # noqa: PTH100
+            self._result.moves.append(replace(move, place=at))
         for stretch in analysis.stretches:
             self._result.stretches.append(Stretch(stretch.code, stretch.edits, self._placing(sheet, stretch, parse)))
         self._result.splices += sheet.place(analysis.splices)
@@ -202,8 +221,9 @@ class _Found:
     def _place(self, offset: int) -> tuple[int, int]:
         """Line and column in the file, by counting on from the last that was asked for."""
         position, line, start = self._known if self._known[0] <= offset else (0, 1, 0)
-        line += newlines.count(self.file, position, offset)
-        start = max(newlines.start_of(self.file, offset, position), start)
+        lines = newlines.count(self.file, position, offset)
+        if lines:
+            line, start = line + lines, newlines.start_of(self.file, offset, position)
         self._known = (offset, line, start)
         return line, offset - start + 1
 

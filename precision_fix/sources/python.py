@@ -14,6 +14,7 @@ from functools import cache
 from precision_fix.model import hearing, newlines
 from precision_fix.model.around import ALONE, Around
 from precision_fix.model.blocks import Blocks, NotApart, long_strings, occurrences, parsed
+from precision_fix.model.brought import calls as brought
 from precision_fix.model.edit import Edit
 from precision_fix.model.finding import Action, Finding, manual
 from precision_fix.model.hearing import SILENT, Hearing, heard
@@ -32,7 +33,8 @@ from precision_fix.model.worklist import TooMuch
 from precision_fix.rules import rules_of
 from precision_fix.sources.analysis import Analysis, Left, Stretch, Unparsable
 from precision_fix.sources.comments import Keeps
-from precision_fix.sources.launch_strings import Answer, launch_lines
+from precision_fix.sources.config_strings import BEGINS, CONFIG, Answer
+from precision_fix.sources.launch_strings import launch_lines
 from precision_fix.sources.positions import Positions
 
 # How many files around one may turn out not to parse apart before it is judged by itself.
@@ -64,6 +66,7 @@ def analyse(
         hits.update(occurrences(text, FLASH))
     if not hits:
         return Analysis(unused_keeps=keeps.unused)
+    hits |= brought(text)
     try:
         module, answers, silent = _understand(path, text, hits, target, around)
     except TooMuch:
@@ -75,6 +78,10 @@ def analyse(
         finding = Finding(path, *_Places(module).of(site), "", Action.KEEP, site.token, SILENT)
         analysis.unanswered.append(heard(finding, _heard(site)))
     analysis.unused_keeps = keeps.unused
+    if around is ALONE and not blocks:
+        from precision_fix.sources import start_line
+
+        start_line.alone(analysis, path, text, selection)
     if around is ALONE:
         module.release()
     return analysis
@@ -91,15 +98,14 @@ def _told(module: Module, answers: Sequence[Answer], keeps: Keeps, selection: Se
         by_runtime = rule.runtime and verdict.action is Action.MANUAL
         finding = Finding(module.path, line, column, rule.code, verdict.action, site.token, verdict.reason, by_runtime)
         known = decided.get((line, column))
-        action = verdict.action if selection.takes(rule.code) else Action.KEEP
-        move = Move(
-            Place(module.real, line, column), action, verdict.part, moves_with(site, verdict), rule.code == "PF103"
-        )
+        action = verdict.action if selection.takes(rule.code) or verdict.action is Action.KEEP else Action.MANUAL
+        others = (*moves_with(site, verdict), *verdict.moves_with)
+        move = Move(Place(module.real, line, column), action, verdict.part, others, rule.code == "PF103")
         # A word may be a flag's name as well: one place, one finding, and a change counts for more.
         chosen = (finding, verdict.edits, move) if known is None or verdict.action is Action.REWRITE else known
         if mine := _heard(site):
-            others = known[0].hearings if known and chosen is not known else ()
-            chosen = heard(chosen[0], (*others, *mine)), chosen[1], chosen[2]
+            before = known[0].hearings if known and chosen is not known else ()
+            chosen = heard(chosen[0], (*before, *mine)), chosen[1], chosen[2]
         decided[line, column] = chosen
     analysis.moves = [move for _, _, move in decided.values() if move.counts]
     if left is None and module.around is ALONE:
@@ -220,8 +226,8 @@ def _mentions(text: str) -> Iterator[int]:
     start, end, is_comment = 0, 0, False
     for position in sorted(occurrences(text, BFLOAT16)):
         marks = bisect_right(hidden, position)
-        # A long string that is a map of JSON is a config.
-        if marks % 2 and not _JSON.match(text, hidden[marks - 1] + 3):
+        # A long string may be a config.
+        if marks % 2 and not _may_be_config(text, hidden[marks - 1]):
             continue
         if position >= end:
             # Where the next line begins; the words of one long line ask this once.
@@ -239,10 +245,15 @@ def _mentions(text: str) -> Iterator[int]:
 _TOKEN = re.compile(r"\w+")
 _LINE = re.compile(r"[^\r\n]*")
 _COMMENT = re.compile(r"[^\S\r\n]*#")
-_JSON = re.compile(r"\s*\{\s*\"")
 _SPELT = (*STYLES, *QUIET_WORDS, TAG, "BFloat16Tensor", "BFloat16Storage", *PROBES)
 _WHOLE = frozenset(part for word in _SPELT for part in _TOKEN.findall(word))
 _SET = re.compile(r"\s*[=:\"'\].]")
+
+
+def _may_be_config(text: str, quotes: int) -> bool:
+    """Whether a long string begins as a config does, and is given to something."""
+    before = text[newlines.start_of(text, quotes) : quotes]
+    return CONFIG.match(text, quotes + 3) is not None and BEGINS.search(before) is not None
 
 
 def _may_be_site(token: re.Match[str], text: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -12,13 +11,12 @@ from precision_fix.model.around import ALONE, Around
 from precision_fix.model.edit import GiveValue, Splice
 from precision_fix.model.finding import Action, Finding, manual
 from precision_fix.model.hearing import SILENT, heard
-from precision_fix.model.moves import Move, Place
 from precision_fix.model.selection import Selection
 from precision_fix.model.setting import Document, Form, Setting, plain
 from precision_fix.model.target import Target
 from precision_fix.model.vocabulary import attention, precision, spellings
 from precision_fix.model.vocabulary.truth import ON
-from precision_fix.sources.analysis import Analysis
+from precision_fix.sources.analysis import Analysis, Left
 from precision_fix.sources.asking import about_setting
 from precision_fix.sources.comments import Keeps
 from precision_fix.sources.jsontext import Scalar
@@ -41,6 +39,7 @@ def judge(
     selection: Selection,
     form: Form = Form.KEY,
     around: Around = ALONE,
+    left: Left | None = None,
 ) -> Analysis:
     """What the selected rules say of the settings of each document of a file."""
     analysis = Analysis()
@@ -56,17 +55,18 @@ def judge(
         rule, verdict = answer
         line, column = positions.of(scalar.start)
         verdict = keeps.heed(verdict, rule.code, [line])
+        flash = attention.needs_flash_attention(str(setting.value))
+        analysis.add_move(path, line, column, verdict, counts=selection.takes(rule.code), reaches_all=not flash)
         if not selection.takes(rule.code):
             continue
+        if left and verdict.action is Action.REWRITE and (line, column) in left:
+            verdict = manual(left[line, column])
         if isinstance(verdict.change, GiveValue):
             new = spell(text[scalar.start : scalar.end], verdict.change.value)
             if new is None:
                 verdict = manual("written in a way that is not edited")
             else:
                 analysis.splices.append(Splice(scalar.start, scalar.end, new))
-        if verdict.action is Action.REWRITE and not attention.needs_flash_attention(str(setting.value)):
-            place = Place(os.path.abspath(path), line, column)  # noqa: PTH100
-            analysis.moves.append(Move(place, verdict.action, verdict.part, reaches_all=True))
         by_runtime = rule.runtime and verdict.action is Action.MANUAL
         finding = Finding(path, line, column, rule.code, verdict.action, token, verdict.reason, by_runtime)
         analysis.findings.append(heard(finding, hearing.of(setting)))

@@ -62,6 +62,7 @@ class HereDocument:
 class Command:
     """A simple command: its words, and the extents of all that stands between them and is no blank (redirections).
 
+    `into` is the file that its output goes to.
     `array` names the variable whose value `NAME=(...)` the words are; `listed` says that they are strings in a list,
     with commas between them.
     """
@@ -69,6 +70,7 @@ class Command:
     words: list[Word] = field(default_factory=list)
     others: list[tuple[int, int]] = field(default_factory=list)
     here: list[HereDocument] = field(default_factory=list)
+    into: str = ""
     array: str | None = None
     listed: bool = False
 
@@ -187,6 +189,8 @@ class _Reader:
         command.others.append((self.offset(first), self.offset(position - 1) + 1))
         if operator[0] in ("<<", "<<-") and target.words:
             self.pending.append((command, target.words[0].text, operator[0] == "<<-"))
+        elif operator[0] in (">", ">>", ">|") and target.words:
+            command.into = target.words[0].text
         return position
 
     def _here_documents(self, position: int) -> int:
@@ -194,7 +198,8 @@ class _Reader:
             start = position
             while True:
                 if position >= len(self.text):
-                    raise Unparsable(f"does not read as a shell script: no line says {end}, which ends a here-document")
+                    told = " ".join(end.split())
+                    raise Unparsable(f"does not read as a shell script: no line {told}, which ends a here-document")
                 line_end = self.text.find("\n", position)
                 line_end = len(self.text) if line_end < 0 else line_end
                 line = self.text[position:line_end].rstrip("\r")

@@ -47,7 +47,9 @@ def analyse(
         return Analysis()
     document = _placed(text, parse(text))
     keeps = Keeps(text, [token.span() for token in _TOKEN.finditer(text)])
-    return settings.judge(path, text, [document], keeps, in_quotes_or_false, target, selection, around=around)
+    return settings.judge(
+        path, text, [document], keeps, in_quotes_or_false, target, selection, around=around, left=left
+    )
 
 
 def parse(text: str) -> dict[str, Any]:

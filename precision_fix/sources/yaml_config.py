@@ -48,7 +48,9 @@ def analyse(
         return Analysis()
     reader = _Reader(text)
     documents = list(reader.documents())
-    return settings.judge(path, text, documents, Keeps(text, reader.spans), spell, target, selection, around=around)
+    return settings.judge(
+        path, text, documents, Keeps(text, reader.spans), spell, target, selection, around=around, left=left
+    )
 
 
 def parse(text: str) -> object:

@@ -26,6 +26,8 @@ def main() -> int:
         for name in at_hand:
             copy = Path(patched, name)
             shutil.copytree(ROOT / name, copy, symlinks=True, ignore=shutil.ignore_patterns(".git"))
+            if (copy / ".gitignore").exists():
+                _track(copy)
             command = [sys.executable, "-m", "precision_fix", "--gpu", "t4", str(copy)]
             subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wrong = [*_wrong_in_configs(at_hand, Path(patched))]
@@ -34,6 +36,12 @@ def main() -> int:
             _score(labels, [name for name in names if name in at_hand], patched) for labels, names in packages.items()
         ]
         return max(bool(wrong), *codes)
+
+
+def _track(copy: Path) -> None:
+    """Make a clone of a copy: what a project tracks although its .gitignore names it, git does not ignore."""
+    for command in (("init", "--quiet"), ("add", "--all", "--force")):
+        subprocess.run(["git", "-C", str(copy), *command], check=True, stderr=subprocess.DEVNULL)
 
 
 def _score(labels: str, names: list[str], patched: str) -> int:

@@ -195,3 +195,59 @@ def test_a_second_run_finds_nothing(tmp_path: Path) -> None:
     again, found = patched(tmp_path, after)
     assert again == after
     assert found.changed == []
+
+
+REGION = """\
+import torch
+{imported}
+class Pipe({base}):
+    def run(self, net, x):
+        {before}
+        with torch.autocast("cuda", dtype=torch.bfloat16):
+            return net(x)
+"""
+LOWER = (
+    "import torch\ndef lower(net):\n    return deeper(net)\ndef deeper(net):\n    return net.to(torch.float8_e4m3fn)\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("imported", "base", "before", "lower"),
+    [
+        ("from low import lower", "object", "net = lower(net)", LOWER),
+        ("import low", "object", "net = low.deeper(net)", LOWER),
+        ("", "object", "from low import lower as lo; net = lo(net)", LOWER),
+        (
+            "from low import Q",
+            "object",
+            "Q().put(net)",
+            "import torch\nclass Q:\n    to = torch.float8_e4m3fn\n    def put(self, net):\n        net.to(self.to)\n",
+        ),
+        (
+            "from low import Base",
+            "Base",
+            "net = self.net",
+            "import torch\nclass Base:\n    def load(self):\n        self.net.to(torch.float8_e5m2)\n",
+        ),
+        (
+            "from low import lower",
+            "object",
+            "net = lower(net)",
+            "import torch\ndef lower(net, dtype=torch.float8_e4m3fn):\n    return net.to(dtype=dtype)\n",
+        ),
+    ],
+)
+def test_a_region_over_weights_that_another_file_puts_into_float8(
+    tmp_path: Path, imported: str, base: str, before: str, lower: str
+) -> None:
+    program = {"run.py": REGION.format(imported=imported, base=base, before=before), "low.py": lower}
+    after, _ = patched(tmp_path, program)
+    assert "enabled=False" not in after["run.py"], "it goes on casting them"
+
+
+@pytest.mark.parametrize("other", ["x", "x.dtype == torch.float8_e4m3fn", "x.dtype in (torch.float8_e5m2,)"])
+def test_a_region_beside_float8_that_it_does_not_reach(tmp_path: Path, other: str) -> None:
+    program = {"run.py": REGION.format(imported="import low", base="object", before="low.other(x)"), "low.py": LOWER}
+    program["low.py"] += f"def other(x):\n    return {other}\n"
+    after, _ = patched(tmp_path, program)
+    assert "dtype=torch.float32, enabled=False" in after["run.py"]

@@ -204,3 +204,21 @@ def test_no_cache_keeps_nothing(tree: Path, tmp_path: Path) -> None:
     again = command("--gpu", "t4", "--check", str(tree))
     assert again.stdout == done.stdout
     assert kept(tmp_path)
+
+
+@pytest.mark.parametrize("changed", ["declared.py", "work.py"])
+def test_a_launch_line_rests_on_the_files_of_its_program(tree: Path, judged: list[str], changed: str) -> None:
+    """Where an option is declared, and where its value is read, though neither is the program that is named."""
+    (tree / "main.py").write_text("from declared import args\nimport work\nwork.go(args)\n")
+    declared = (
+        "import argparse\np = argparse.ArgumentParser()\np.add_argument('--kind_of_sum', choices=['bf16', 'fp32'])\n"
+    )
+    (tree / "declared.py").write_text(declared + "args = p.parse_args()\n")
+    (tree / "work.py").write_text("import torch\ndef go(args):\n    assert args.kind_of_sum in ('bf16', 'fp32')\n")
+    (tree / "main.sh").write_text("python main.py --kind_of_sum bf16\n")
+    recalled(tree)
+    judged.clear()
+    file = tree / changed
+    file.write_text(file.read_text().replace("'fp32'", "'full'"))
+    assert told(recalled(tree)) == told(scan([tree], FLOAT32, with_text=False))
+    assert "main.sh" in judged

@@ -13,7 +13,7 @@ import pytest
 
 from precision_fix.errors import PrecisionFixError
 from precision_fix.model.finding import Action
-from precision_fix.model.rule import AnyRule, LineRule, Rule, SettingRule, Stage, in_order
+from precision_fix.model.rule import AnyRule, LineRule, Rule, SettingRule, Stage, StartRule, in_order
 from precision_fix.rules import codes, rules, rules_of
 from precision_fix.rules import rule as by_code
 from precision_fix.rules.examples import example
@@ -102,11 +102,11 @@ def test_an_unknown_code_names_those_there_are() -> None:
 
 
 def test_every_rule_is_of_one_shape() -> None:
-    shapes = [rules_of(Rule), rules_of(SettingRule), rules_of(LineRule)]
+    shapes = [rules_of(Rule), rules_of(SettingRule), rules_of(LineRule), rules_of(StartRule)]
     assert sorted(each.code for shape in shapes for each in shape) == list(codes())
 
 
-SHAPES = (Rule, SettingRule, LineRule)
+SHAPES = (Rule, SettingRule, LineRule, StartRule)
 
 
 def asked_of(rule: AnyRule) -> set[object]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.tools import check_kept, check_rewritten
+from tests.tools import check_kept, check_rewritten, rewritten
 
 
 @pytest.mark.parametrize(
@@ -75,3 +75,46 @@ def test_a_map_that_is_turned_round() -> None:
         """,
         code="PF003",
     )
+
+
+@pytest.mark.parametrize("key", ["pb.DT_BFLOAT16", "Kind.BF16", "tag(16)"])
+def test_a_code_that_another_map_leads_back_from(key: str) -> None:
+    check_kept(
+        f"""\
+        import torch
+        from wire import Kind, pb, tag
+        CODES = {{torch.float32: pb.DT_FLOAT, torch.bfloat16: {key}}}
+        DTYPES = {{pb.DT_FLOAT: torch.float32, {key}: torch.bfloat16}}
+        """,
+        code="PF003",
+    )
+
+
+def test_a_word_is_no_code() -> None:
+    """A person says it to choose a precision, whatever else it names."""
+    check_rewritten(
+        'import torch\nNAMES = {torch.bfloat16: "bf16"}\nDTYPES = {"bf16": torch.bfloat16}\n',
+        'import torch\nNAMES = {torch.bfloat16: "bf16"}\nDTYPES = {"bf16": torch.float32}\n',
+    )
+
+
+@pytest.mark.parametrize(
+    "turned",
+    [
+        "{dtype: i for i, dtype in enumerate(KINDS)}",
+        "{dtype: i for i, dtype in zip(range(9), KINDS)}",
+        "{dtype: KINDS.index(dtype) for dtype in KINDS}",
+    ],
+)
+def test_a_table_in_a_class_that_is_turned_round_there(turned: str) -> None:
+    """What a comprehension in a class body goes through is read in that body."""
+    source = f"import torch\nclass Engine:\n    KINDS = [torch.float32, torch.bfloat16]\n    CODES = {turned}\n"
+    source += "    def made(self, code):\n        return torch.zeros(2, dtype=self.KINDS[code])\n"
+    assert rewritten(source) == source
+
+
+def test_a_map_from_a_dtype_to_itself_is_no_code() -> None:
+    before = (
+        "import torch\nMADE = {torch.float16: torch.float32, torch.bfloat16: torch.bfloat16}\nx = y.to(MADE[y.dtype])\n"
+    )
+    check_rewritten(before, before.replace(": torch.bfloat16", ": torch.float32"))

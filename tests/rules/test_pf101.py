@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.tools import check_kept, check_not_a_site, check_reported, check_rewritten, codes, rewritten
@@ -400,3 +402,54 @@ def test_a_comment_keeps_it() -> None:
     check_kept(text.replace("keep", "keep[PF101]"), code="PF101")
     assert codes(text.replace("keep", "keep[PF102]")) == ["PF101"]
     assert "float32" in rewritten(text.replace("keep", "keep[PF102]"))
+
+
+COPIES = [
+    "best = {k: v.detach().to(torch.bfloat16) for k, v in net.state_dict().items()}",
+    "best = [p.to(torch.bfloat16) for p in net.parameters()]",
+    "for k, p in net.named_parameters():\n    shadow[k] = p.data.to(torch.bfloat16).cpu()",
+    "for p in net.parameters():\n    old.append(p.view(-1).to(torch.bfloat16))",
+    "self.before = x.detach().to(device, torch.bfloat16)",
+    "def f(x):\n    y = x.to(torch.bfloat16)\n    y.mul_(2)\n    return y",
+    "def f(x):\n    x = x.to(torch.bfloat16)\n    x += 1\n    return x",
+    "def f(x):\n    y = x[0].to(torch.bfloat16)\n    y[:, 0] = 1\n    return y",
+    "def f(x):\n    y = x.to(dtype=torch.bfloat16)\n    x.copy_(z)\n    return y",
+]
+
+
+@pytest.mark.parametrize("line", COPIES)
+def test_a_cast_that_made_a_copy_still_makes_one(line: str) -> None:
+    """Of a float32 tensor, a cast to float32 is the tensor itself, which goes on changing."""
+    after = rewritten(f"import torch\n{line}\n")
+    assert "torch.float32, copy=True)" in after
+    assert after.replace("torch.float32, copy=True", "torch.bfloat16") == f"import torch\n{line}\n"
+
+
+@pytest.mark.parametrize("line", COPIES)
+def test_a_method_that_made_a_copy(line: str) -> None:
+    before = re.sub(r"to\([^()]*torch\.bfloat16\)", "bfloat16()", f"import torch\n{line}\n")
+    check_rewritten(before, before.replace("bfloat16()", "float().clone()"))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "y = x.to(torch.bfloat16)\nz = y.add(1)",
+        "self.model = model.to(torch.bfloat16)",
+        "layers = layers.to(torch.bfloat16)\nlayers[0] = layer",
+        "model = model.to(torch.bfloat16)\nmodel.requires_grad_(False)",
+        "for p in net.parameters():\n    p.data = p.data.to(torch.bfloat16)",
+        "self.kept = (x * 2).to(torch.bfloat16)",
+        "def f(a):\n    x = a + 1\n    y = x.to(torch.bfloat16)\n    y.mul_(2)",
+        "best = {k: v.detach().to(torch.bfloat16, copy=True) for k, v in net.state_dict().items()}",
+        "y = x.to(torch.bfloat16, **more)\ny.mul_(2)",
+    ],
+)
+def test_a_cast_of_which_nobody_could_tell(line: str) -> None:
+    text = f"import torch\n{line}\n"
+    check_rewritten(text, text.replace("bfloat16", "float32"))
+
+
+def test_a_copy_for_float16_is_one_anyway() -> None:
+    text = "import torch\ndef f(x):\n    y = x.to(torch.bfloat16)\n    y.mul_(2)\n"
+    check_rewritten(text, text.replace("bfloat16", "float16"), to="float16")

@@ -74,6 +74,19 @@ def test_the_guard_of_a_kernel_stays() -> None:
     check_reported("import torch\ndef f(x):\n    assert x.dtype == torch.bfloat16\n    kernel[(1,)](x)\n", code="PF106")
 
 
+@pytest.mark.parametrize(
+    "message",
+    ["full_bf16 requires mixed_precision='bf16'", "needs --mixed_precision bf16", 'only with precision="bf16"'],
+)
+def test_a_guard_whose_message_names_a_setting(message: str) -> None:
+    """It asks a person for an option, and no kernel for anything."""
+    check_rewritten(
+        f"import torch\nkind = torch.bfloat16\nassert kind == torch.bfloat16, {message!r}\nx = y.to(kind)\n",
+        f"import torch\nkind = torch.float32\nassert kind == torch.float32, {message!r}\nx = y.to(kind)\n",
+        code="PF106",
+    )
+
+
 CHOICES = {
     "an attribute": (
         "class Strategy:\n    def __init__(self, dtype=torch.bfloat16):\n        self.compute = dtype\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.tools import check_rewritten
+from tests.tools import check_reported, check_rewritten
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,22 @@ def test_a_word(before: str, after: str) -> None:
 def test_to_float16() -> None:
     check_rewritten('Accelerator(mixed_precision="bf16")\n', 'Accelerator(mixed_precision="fp16")\n', to="float16")
     check_rewritten('Trainer(precision="bf16-mixed")\n', 'Trainer(precision="16-mixed")\n', to="float16")
+
+
+VLLM = "from vllm import LLM\nfrom dataclasses import dataclass, field\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'LLM(model, lora_dtype="bfloat16")\n',
+        "lora_dtype = 'bfloat16'\nLLM(model, lora_dtype=lora_dtype)\n",
+        "@dataclass\nclass A:\n    lora_dtype: str = field(default='bfloat16')\nLLM(lora_dtype=A().lora_dtype)\n",
+    ],
+)
+def test_a_library_without_a_word_for_float32(text: str) -> None:
+    check_reported(VLLM + text, code="PF202")
+
+
+def test_a_word_of_that_name_for_others() -> None:
+    check_rewritten('load(lora_dtype="bfloat16")\n', 'load(lora_dtype="float32")\n')

@@ -66,3 +66,43 @@ def test_a_flag_that_the_file_reads() -> None:
             model.to(torch.float32)
         """,
     )
+
+
+@pytest.mark.parametrize(
+    "set_", ["args.use_bf16 = True", "self.args.use_bf16 = True", "args.use_bf16 = args.x_bf16 = True"]
+)
+def test_a_flag_of_which_another_block_speaks(set_: str) -> None:
+    """To judge the one parses the other, which has names that nobody has met."""
+    base = set_.partition(".use")[0]
+    text = f"def f(self, args):\n    {set_}\ndef g(self, args):\n    return args.another({base}.use_bf16)\n"
+    check_rewritten(text, text.replace("True", "False"))
+
+
+def test_a_field_is_what_other_programs_set() -> None:
+    before = "class Asked(BaseModel):\n    bf16: bool = True\n"
+    reader = "def f(asked: Asked):\n    return load(dtype='bfloat16' if asked.bf16 else 'float32')\n"
+    check_rewritten(before + reader, (before + reader).replace("True", "False").replace("'bfloat16'", "'float32'"))
+
+
+@pytest.mark.parametrize(
+    "reader",
+    [
+        "torch.bfloat16 if {} else torch.float16",
+        "x.to(torch.bfloat16) if {} else x.half()",
+    ],
+)
+def test_a_flag_without_which_float16_is_chosen(reader: str) -> None:
+    """Turned off it would be float16; what it leads to is rewritten, so it stays on."""
+    text = "import torch\nclass Asked(BaseModel):\n    bf16: bool = True\ndef f(asked: Asked, x):\n    return "
+    before = text + reader.format("asked.bf16") + "\n"
+    check_rewritten(before, before.replace("torch.bfloat16", "torch.float32"))
+
+
+@pytest.mark.parametrize(
+    "handed",
+    ["Arguments(bf16=bf16)", "Arguments(**{'bf16': bf16})", "more = {'bf16': bf16}\nd = {}\nd.update(more)\nA(**d)"],
+)
+def test_a_flag_that_a_library_is_told_as_well(handed: str) -> None:
+    before = f"import torch\nbf16 = True\nif bf16:\n    x = x.to(torch.bfloat16)\n{handed}\n"
+    after = before.replace("bf16 = True", "bf16 = False").replace("torch.bfloat16", "torch.float32")
+    check_rewritten(before, after)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.tools import check_kept, check_not_a_site, check_reported, check_rewritten
+from tests.tools import check_kept, check_not_a_site, check_reported, check_rewritten, rewritten
 
 LOAD = "model = AutoModel.from_pretrained(x, attn_implementation={})\n"
 
@@ -81,3 +81,62 @@ def test_pf912_the_package() -> None:
     check_kept("if is_flash_attn_2_available():\n    from flash_attn import flash_attn_func\n", code="PF912")
     check_not_a_site("from flash_attn.bert_padding import unpad_input\n")
     check_not_a_site("from flash_attn import f\n", path="flash_attn/layers.py")
+
+
+REGION = """\
+from torch.nn.attention import SDPBackend, sdpa_kernel
+import torch
+ONLY = [SDPBackend.FLASH_ATTENTION]
+def att(q, k, v):
+    with {}:
+        return torch.nn.functional.scaled_dot_product_attention(q, k, v)
+"""
+
+
+@pytest.mark.parametrize(
+    "region",
+    [
+        "sdpa_kernel(SDPBackend.FLASH_ATTENTION)",
+        "sdpa_kernel([SDPBackend.FLASH_ATTENTION, SDPBackend.CUDNN_ATTENTION])",
+        "sdpa_kernel(backends=(SDPBackend.FLASH_ATTENTION,))",
+        "sdpa_kernel(ONLY)",
+        "torch.backends.cuda.sdp_kernel(enable_flash=True, enable_math=False, enable_mem_efficient=False)",
+    ],
+)
+def test_a_region_that_allows_the_flash_kernel_alone(region: str) -> None:
+    check_reported(REGION.format(region), code="PF205")
+
+
+@pytest.mark.parametrize(
+    "region",
+    [
+        "sdpa_kernel(SDPBackend.MATH)",
+        "sdpa_kernel([SDPBackend.FLASH_ATTENTION, SDPBackend.MATH])",
+        "sdpa_kernel(chosen())",
+        "torch.backends.cuda.sdp_kernel(enable_flash=True)",
+    ],
+)
+def test_a_region_with_another_way(region: str) -> None:
+    check_not_a_site(REGION.format(region))
+
+
+def test_a_region_where_the_gpu_has_it() -> None:
+    body = REGION.format("sdpa_kernel(ONLY)").replace("    with", "    if capability >= 8:\n     with")
+    check_kept(body.replace("        return", "         return"), code="PF205")
+
+
+@pytest.mark.parametrize("cast", ["q.to(torch.bfloat16)", "q.bfloat16()"])
+def test_what_is_cast_for_such_a_region(cast: str) -> None:
+    region = REGION.format("sdpa_kernel(SDPBackend.FLASH_ATTENTION)")
+    check_reported(region.replace("    with", f"    q = {cast}\n    with"), code="PF902")
+
+
+def test_what_has_another_way_beside_such_a_region() -> None:
+    before = REGION.format("sdpa_kernel(ONLY)").replace(
+        "    with", "    q = q.to(torch.bfloat16)\n    if mask is None:\n     with"
+    )
+    before = (
+        before.replace("        return", "         return")
+        + "    return torch.nn.functional.scaled_dot_product_attention(q, k, v, mask)\n"
+    )
+    assert rewritten(before) == before.replace("torch.bfloat16", "torch.float32")

@@ -88,3 +88,16 @@ def test_a_view_that_is_written_through() -> None:
         """,
         code="PF401",
     )
+
+
+@pytest.mark.parametrize("shape", [".reshape(shape)", ".view(-1, 2)", ".reshape(4).unsqueeze(0)", ".t()"])
+def test_a_view_that_is_returned_in_another_shape(shape: str) -> None:
+    check_rewritten(
+        f"import torch\ndef f(raw, shape):\n    return raw.view(torch.bfloat16){shape}\n",
+        f"import torch\ndef f(raw, shape):\n    return raw.view(torch.bfloat16).to(torch.float32){shape}\n",
+        code="PF401",
+    )
+
+
+def test_a_shape_that_is_written_through() -> None:
+    check_reported("import torch\ndef f(raw, x):\n    raw.view(torch.bfloat16).reshape(2, 2).copy_(x)\n", code="PF401")

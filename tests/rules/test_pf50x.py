@@ -211,6 +211,16 @@ def test_what_was_measured_and_written_down() -> None:
     check_rewritten('{"dtype": "bfloat16"}', '{"dtype": "float32"}', path="results/conf/a.json")
 
 
+def test_what_is_to_be_measured_has_not_been() -> None:
+    text = "log_throughput: true\nreport_mfu: off\ndtype: bfloat16\n"
+    check_rewritten(text, text.replace("bfloat16", "float32"), path="a.yaml")
+    check_rewritten(
+        "python t.py --status-port 80 --tflops --dtype bfloat16\n",
+        "python t.py --status-port 80 --tflops --dtype float32\n",
+        path="a.sh",
+    )
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -248,6 +258,7 @@ def test_what_is_offered(text: str) -> None:
         ("PF922", "a.yaml", "args: [serve, --dtype, bfloat16]\n"),
         ("PF504", "a.yaml", "flash_attention: true\n"),
         ("PF504", "a.yaml", "attn_implementation: flash_attention_2\nsample_packing: true\n"),
+        ("PF504", "a.yaml", "batching_strategy: dynamic_padding_free\nattn_implementation: flash_attention_2\n"),
     ],
 )
 def test_what_needs_a_hand(code: str, path: str, text: str) -> None:

@@ -222,7 +222,7 @@ def test_pf602_as_the_program_declares_it(tmp_path: Path, program: str, before: 
         ('p.add_argument("--dtype", choices=["bf16", "fp32"])', "--dtype bf16", "fp32"),
         ('p.add_argument("-d", "--dtype", choices=["no", "bf16"])', "-d bf16", "no"),
         ('@click.option("--dtype", type=click.Choice(["bf16", "full"]))\ndef f(): ...', "--dtype=bf16", "full"),
-        ('p.add_argument("--dtype")\nD = {"bf16": torch.bfloat16, "f32": torch.float32}', "--dtype bf16", "f32"),
+        ('p = P()\np.add_argument("--dtype")\nD = {"bf16": 1, "f32": 2}[p.parse_args().dtype]', "--dtype bf16", "f32"),
         ('p.add_argument("--dtype")\nif args.dtype == "bf16": a()\nelif args.dtype == "32": b()', "--dtype bf16", "32"),
         (
             '@dataclass\nclass A:\n    dtype: Literal["bf16", "fp32"] = "bf16"\nHfArgumentParser(A)',

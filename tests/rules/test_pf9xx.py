@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from textwrap import dedent
+
 import pytest
 
-from tests.tools import check_kept, check_not_a_site, check_reported, check_rewritten, findings
+from tests.tools import check_kept, check_not_a_site, check_reported, check_rewritten, findings, rewritten
 
 
 def test_pf901_a_list_whose_use_is_out_of_sight() -> None:
@@ -159,3 +161,108 @@ def test_pf909_an_alias_that_is_compared_too() -> None:
         "import torch\nBF16 = torch.bfloat16\ndef f(x):\n    return x if x.dtype == BF16 else x.to(BF16)\n",
         code="PF909",
     )
+
+
+KERNEL = """\
+import torch
+from torch.utils.cpp_extension import load, load_inline
+ops = load(name="ops", sources=["ops.cpp", "ops.cu"])
+class Layer(torch.autograd.Function):
+    def __init__(self):
+        self.ops = load_inline("ops", cpp_sources="", cuda_sources=SOURCE)
+    @staticmethod
+    def forward(self, x):
+        y = torch.empty(2, dtype=torch.bfloat16)
+        {}
+        return y
+"""
+
+
+@pytest.mark.parametrize(
+    "call", ["ops.forward(x, y)", "self.ops.go(2, y)", "made = load(sources=S)\n        made.go(y)"]
+)
+def test_pf902_an_extension_that_the_program_builds(call: str) -> None:
+    check_reported(KERNEL.format(call), code="PF902")
+
+
+def test_pf902_a_method_of_an_object_of_the_program() -> None:
+    assert "torch.float32" in rewritten(KERNEL.format("torch.add(y, y, out=y)"))
+
+
+@pytest.mark.parametrize(
+    "call",
+    ["Dispatch.apply(x)", "send(x)", "Dispatch.apply(x, 1)[0]", "Own().apply(x)"],
+)
+def test_pf902_through_an_autograd_function(call: str) -> None:
+    text = f"""\
+        import deep_ep
+        import torch
+        class Dispatch(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, tensor, much=0):
+                return deep_ep.dispatch(tensor)
+        send = Dispatch.apply
+        class Own:
+            def apply(self, x):
+                return x
+        def f(x):
+            x = x.to(torch.bfloat16)
+            return {call}
+        """
+    assert rewritten(text) == dedent(text) if "Own" not in call else "torch.float32" in rewritten(text)
+
+
+@pytest.mark.parametrize(
+    "made",
+    ["deep_ep.Buffer(1)", "buffer()", "cached()"],
+)
+def test_pf902_an_object_of_a_package_of_kernels(made: str) -> None:
+    text = f"""\
+        import deep_ep
+        import torch
+        KEPT = None
+        def buffer():
+            return deep_ep.Buffer(1)
+        def cached():
+            global KEPT
+            if KEPT is None:
+                KEPT = deep_ep.Buffer(1)
+            return KEPT
+        def f(x):
+            held = {made}
+            return held.dispatch(x.to(torch.bfloat16))
+        """
+    check_reported(text, code="PF902")
+
+
+def test_what_a_function_of_such_a_package_gives_is_a_tensor() -> None:
+    text = "import torch\nimport torchao\ndef f(n):\n    a = torchao.to_float8(n)\n"
+    text += "    return a.add(torch.zeros(2, dtype=torch.bfloat16))\n"
+    assert rewritten(text) == text.replace("torch.bfloat16", "torch.float32")
+
+
+def test_a_default_dtype_casts_nothing_that_is_called_torch() -> None:
+    """`torch.set_default_dtype(...)` stands alone as `model.to(...)` does, which casts the model."""
+    before = "import torch\ntorch.set_default_dtype(torch.bfloat16)\ny = torch._scaled_mm(torch.ones(2), x)\n"
+    check_rewritten(before, before.replace("torch.bfloat16", "torch.float32"))
+
+
+@pytest.mark.parametrize(
+    "guard",
+    [
+        'assert str(x.dtype) == "torch.bfloat16"',
+        'name = str(x.dtype).split(".")[-1]\n    assert name == "bfloat16"',
+        'entry = {"n": 1, "dtype": str(x.dtype)}\n    assert entry["dtype"] == "torch.bfloat16"',
+        'if str(x.dtype).removeprefix("torch.") != "bfloat16":\n        raise ValueError',
+        'entry = spell(x)\n    assert entry["kind"] == "torch.bfloat16"',
+    ],
+)
+def test_pf903_a_guard_that_asks_for_the_name(guard: str) -> None:
+    text = "import torch\ndef spell(y):\n    return {'kind': str(y.dtype)}\n"
+    check_reported(f"{text}def f(n):\n    x = torch.zeros(n, dtype=torch.bfloat16)\n    {guard}\n", code="PF903")
+
+
+@pytest.mark.parametrize("use", ["print(str(x.dtype))", 'ok = str(x.dtype) == "torch.bfloat16"', "load(str(x.dtype))"])
+def test_a_name_that_nobody_insists_on(use: str) -> None:
+    text = f"import torch\ndef f(n):\n    x = torch.zeros(n, dtype=torch.bfloat16)\n    {use}\n"
+    check_rewritten(text, text.replace("dtype=torch.bfloat16", "dtype=torch.float32"))

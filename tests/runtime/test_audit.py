@@ -129,3 +129,33 @@ def test_compiled_programs_run_and_are_seen(fullgraph: bool) -> None:
         assert graphs == []
         assert function(torch.rand(2)).dtype == torch.float32
     assert len(graphs) == 1, "compiled again afterwards"
+
+
+def test_operators_that_are_given_functions() -> None:
+    flex = pytest.importorskip("torch.nn.attention.flex_attention")
+    query = torch.rand(1, 2, 16, 8).to(BF16)
+
+    def score(value: torch.Tensor, batch: object, head: object, q: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
+        return torch.where(q >= k, value, -float("inf"))
+
+    with audit() as seen:
+        flex.flex_attention(query, query, query, score_mod=score)
+        torch.cond(query.sum() > 0, lambda x: x.sin(), lambda x: x.cos(), (query,))
+    operators = {each.operator.removeprefix("aten.").partition(".")[0] for each in seen.report().sites if each.computes}
+    assert {"flex_attention", "cond"} <= operators
+    assert operators & {"sin", "cos"}, "what the given function computes is seen"
+
+
+@pytest.mark.parametrize("ending", ["1 / 0", "sys.exit(3)"])
+def test_of_a_program_that_failed_it_is_not_said_that_nothing_computed(
+    python: Python, tmp_path: Path, ending: str
+) -> None:
+    (tmp_path / "failing.py").write_text(f"import sys, torch\n{ending}\n")
+    run = "import sys\nfrom precision_fix.runtime.launch import run_program\nsys.exit(run_program({}))"
+    done = python(run.format("['failing.py'], audit=True"))
+    assert "nothing computed" not in done.stderr
+    assert "cut short, for the program failed (code " in done.stderr
+    done = python(run.format("['failing.py'], json_path='audit.json'"))
+    assert json.loads((tmp_path / "audit.json").read_text())["exit_code"] == done.returncode != 0
+    itself = python("import precision_fix.auto, torch\n1 / 0\n", PRECISION_FIX="force", PRECISION_FIX_AUDIT="1")
+    assert "nothing computed" not in itself.stderr and "cut short" in itself.stderr

@@ -161,8 +161,8 @@ def test_bytes_that_are_no_text(tmp_path: Path, data: bytes) -> None:
 
 
 def test_a_here_document_is_reported() -> None:
-    check_reported('cat > c.json <<EOF\n{"bf16": {"enabled": true}}\nEOF\n', code="PF911", path="run.sh")
-    check_reported("python - <<EOF\nx.to(torch.bfloat16)\nEOF\n", code="PF911", path="run.sh")
+    check_reported("psql <<EOF\nset dtype = 'bf16'\nEOF\n", code="PF911", path="run.sh")
+    check_reported("python - <<EOF\n$HEAD.to(torch.bfloat16)\nEOF\n", code="PF911", path="run.sh")
     check_not_a_site("cat <<EOF\nbf16 is fast\nEOF\n", path="run.sh")
 
 
@@ -291,6 +291,7 @@ _PIECES = st.sampled_from(
 )
 @example("A=(\\\n)\\", "a.sh")
 @example('"', "Dockerfile")
+@example('<<E"\n"\n', "a.sh")
 def test_no_text_raises_anything_but_what_is_documented(text: str, path: str) -> None:
     try:
         analysis = launch.analyse(path, text, FLOAT32)

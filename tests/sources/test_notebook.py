@@ -444,3 +444,10 @@ def test_the_command_line_says_the_cell(tmp_path: Path) -> None:
     assert (tmp_path / "a.ipynb").read_text() == before.replace("x.to(torch.bfloat16)", "x.to(torch.float32)")
     assert command("undo", ".", cwd=tmp_path).returncode == 0
     assert (tmp_path / "a.ipynb").read_text() == before
+
+
+def test_two_places_on_one_line() -> None:
+    text = notebook("import torch\n", "a, b = x.to(torch.bfloat16), y.to(torch.bfloat16)\n")
+    found = analyse("a.ipynb", text, FLOAT32).findings
+    line = text.split("\n")[found[0].line - 1]
+    assert [line[each.column - 1 :].partition(",")[0].partition(")")[0] for each in found] == ["torch.bfloat16"] * 2

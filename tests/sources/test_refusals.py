@@ -36,9 +36,9 @@ def test_a_function_tests_what_it_is_given(tmp_path: Path) -> None:
         """
     calls = "from a import amp_type\nuse(amp_type(conf.amp.amp_dtype))\n"
     said = found(tmp_path, c_yaml=CONFIG, a_py=tests, b_py=calls)
-    assert said_of("c.yaml", said) == [Action.MANUAL]
+    assert said_of("c.yaml", said) == [Action.KEEP]
     assert next(why for name, _, why in said if name == "c.yaml") == (
-        "the program takes only bfloat16, float16 there (a.py:3): change both"
+        "the program takes only bfloat16, float16 there (a.py:3); what it leads to is rewritten (a.py:4)"
     )
     assert Action.REWRITE in said_of("a.py", said)
 

@@ -59,7 +59,7 @@ def test_a_word_in_the_place_of_a_path_writes_nothing(here: Path, words: str) ->
         ("gpu", "gpus"),
         ("version", "--version"),
         ("report", "--check --output-file report.html ComfyUI"),
-        ("run-audit", "run --audit PROGRAM.py"),
+        ("run-audit", "run --audit"),
         ("rules", "rule"),
         ("revert", "undo ComfyUI"),
         ("Undo", "undo ComfyUI"),

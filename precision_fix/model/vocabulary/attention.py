@@ -12,8 +12,9 @@ from collections.abc import Mapping
 
 #: What a user can do where an edit cannot.
 ADVICE = "use eager or SDPA attention"
-#: Why it stays where several examples are packed into one row: flash attention alone tells them apart.
-PACKED = f"the examples are packed, which needs flash attention: turn packing off, then {ADVICE}"
+#: Why it stays where several examples are packed into one row (axolotl: config.py, attn_decontaminates_packing;
+#: LLaMA-Factory: v1/core/base_trainer.py, _create_batch_generator).
+PACKED = "the examples are packed, and not every other attention tells them apart: choose one that does, or do not pack"
 #: transformers' words for it, as `attn_implementation` takes them.
 FLASH_WORDS = re.compile(r"flash_attention_[23]|kernels-community/(?:vllm-)?flash-attn[23]?(?:@[\w.]+)?(?::\w+)?")
 _OTHERS = re.compile(
@@ -39,7 +40,10 @@ PACKS = frozenset({"packing", "padding_free", "packing_samples", "sample_packing
 
 def packed(values: Mapping[tuple[str | int, ...], object]) -> bool:
     """Whether one of these settings, by their keys, packs several examples into one row."""
-    return any(keys and keys[-1] in PACKS and str(value).lower() == "true" for keys, value in values.items())
+    return any(
+        keys and ((keys[-1] in PACKS and str(value).lower() == "true") or str(value).endswith("padding_free"))
+        for keys, value in values.items()
+    )
 
 
 def needs_flash_attention(word: str) -> bool:

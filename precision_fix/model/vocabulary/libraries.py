@@ -153,7 +153,8 @@ LIBRARIES: tuple[Library, ...] = (
     Library(
         "the Trainer of transformers",
         "transformers: training_args.py, TrainingArguments; docs: main_classes/trainer; TRL: trainer/*_config.py",
-        (Switch(("bf16", "bf16_full_eval")),),
+        # TF32 begins where bfloat16 does, and is refused below: training_args.py, is_torch_tf32_available.
+        (Switch(("bf16", "bf16_full_eval", "tf32")),),
         packages=_set("transformers trl"),
         beside=_set(
             "per_device_train_batch_size gradient_accumulation_steps lr_scheduler_type num_train_epochs output_dir"
@@ -219,7 +220,12 @@ LIBRARIES: tuple[Library, ...] = (
     Library(
         "vLLM or SGLang",
         "docs.vllm.ai: Engine Arguments, --dtype {auto,half,float16,bfloat16,float,float32}; sglang: server_args.py",
-        (Words(("dtype",), _TORCH), Words(("kv_cache_dtype",), {"bfloat16": ("auto", "auto")})),
+        (
+            Words(("dtype",), _TORCH),
+            Words(("kv_cache_dtype",), {"bfloat16": ("auto", "auto")}),
+            # vllm/config/lora.py: LoRADType = Literal["auto", "float16", "bfloat16"]
+            Follows(("lora_dtype",), "vLLM takes float16 and bfloat16 alone for LoRA", _set("bfloat16")),
+        ),
         packages=_set("vllm sglang"),
         beside=_set(
             "gpu_memory_utilization tensor_parallel_size max_model_len max_num_seqs enforce_eager mem_fraction_static"

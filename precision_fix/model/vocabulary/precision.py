@@ -87,6 +87,11 @@ def is_switch(name: str) -> bool:
     return bool(parts & NAMES) and parts <= NAMES | _SWITCH
 
 
+def turned_on(name: str) -> str:
+    """What a switch of this name turns on, as people call it: TF32 begins at compute capability 8.0 as well."""
+    return "TF32" if "tf32" in name.lower() else "bfloat16"
+
+
 def names_bfloat16(name: str) -> bool:
     """Whether a name has bfloat16 for one of its parts, or is that of a switch for it."""
     return not NAMES.isdisjoint(name.split("_")) or name in SWITCHES

@@ -40,8 +40,9 @@ class RULE(SettingRule):
         if any(name in beside for name in _LAYOUT) or not _LAYOUT.isdisjoint(above):
             return keep("tells how bytes are laid out")
         folder = document.path.replace("\\", "/").split("/")[-2:-1]
-        parts = (part for name in (*above, *folder) for part in name.split("_"))
-        if not (_RECORD.isdisjoint(document.words_of_names(around)) and _RECORD.isdisjoint(parts)):
+        parts = {part for name in (*above, *folder) for part in name.split("_")}
+        # A command line asks for what is to be measured, `--log-throughput`: nothing has been yet.
+        if setting.form is Form.KEY and not _RECORD.isdisjoint(parts | document.words_of_names(around)):
             return keep("tells in what something was measured")
         describes = precision.describes(setting.name, setting.names[:-1])
         return keep("tells how something is stored or called") if describes else None

@@ -7,6 +7,7 @@ from precision_fix.model.finding import Verdict, change
 from precision_fix.model.readers import replacement
 from precision_fix.model.rule import SettingRule, Stage
 from precision_fix.model.setting import Form, Setting
+from precision_fix.model.vocabulary.precision import turned_on
 
 
 class RULE(SettingRule):
@@ -26,4 +27,4 @@ class RULE(SettingRule):
         if found is None or found.value is not False:
             return None
         shown = f"{setting.above}.{setting.name}" if setting.name == "enabled" else setting.shown
-        return change(f"{shown} turns bfloat16 on", GiveValue(False))
+        return change(f"{shown} turns {turned_on(shown)} on", GiveValue(False))

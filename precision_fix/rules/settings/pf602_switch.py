@@ -36,7 +36,7 @@ class RULE(SettingRule):
         name = setting.name
         if not (speaks(name) or precision.is_switch(name)) or not is_on(setting) or _OFF.search(name):
             return None
-        reason = f"{name} turns bfloat16 on"
+        reason = f"{name} turns {precision.turned_on(name)} on"
         if name in ALIKE:
             return change(reason, GiveName(str(setting.keys[-1]).replace("bf16", setting.target.short)))
         declared = setting.declared
@@ -54,7 +54,9 @@ class RULE(SettingRule):
                 return change(reason, GiveValue(False))
             if known.library.alone:
                 return change(reason, TakeOut())
-        return manual("turns bfloat16 on: take it out, or say False, whichever the program understands")
+        return manual(
+            f"turns {precision.turned_on(name)} on: take it out, or say False, whichever the program understands"
+        )
 
 
 def _is_certain(setting: Setting) -> bool:

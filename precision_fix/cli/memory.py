@@ -1,0 +1,48 @@
+"""What a patch to float32 costs in memory, said when it is made, and how to have half of it back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from precision_fix.reports.paste import all_pasted, pasted
+
+if TYPE_CHECKING:
+    from precision_fix.reports.run import Run
+
+#: The rules of what holds tensors: dtypes, words and flags, stored bytes, configs, launch lines.
+_HOLDING = ("PF1", "PF2", "PF4", "PF5", "PF6")
+
+
+def line(run: Run) -> str:
+    """One line after a patch; "" where it made nothing larger."""
+    if run.scan.target.dtype != "float32" or not any(each.code.startswith(_HOLDING) for each in run.changes):
+        return ""
+    start = "precision-fix run --storage bfloat16"
+    program = _program(run)
+    command = f"{start} {pasted(program)}" if program else f"{start} in the place of python"
+    instead = f"half of it: precision-fix undo {all_pasted(run.paths)}, then {command}"
+    return f"float32 takes twice the memory of bfloat16{_checkpoints(run)}; {instead}"
+
+
+def _program(run: Run) -> str:
+    from precision_fix.model.programs import program_in
+
+    found = next((launch.program for launch in run.scan.starts if launch.program and not launch.is_node_pack), "")
+    return found or str(program_in(run.paths) or "")
+
+
+def _checkpoints(run: Run) -> str:
+    """What the checkpoints below the paths take, from their headers."""
+    from precision_fix.plan.find import find
+    from precision_fix.plan.fit import load
+    from precision_fix.plan.group import group
+    from precision_fix.plan.read import read_models
+    from precision_fix.plan.words import size
+
+    found = find([str(path) for path in run.paths if Path(path).is_dir()])
+    models = read_models(group(found), found)
+    full, half = (sum(load(each.tensors, it, "float32").weights for each in models) for it in ("float32", "bfloat16"))
+    if half == full:
+        return ""
+    return f": the checkpoints here {size(full)} instead of {size(half)}"

@@ -1,0 +1,158 @@
+"""What a project's modules become while it runs: the edited texts of one scan, each with its lines where they were.
+
+This runs in a process of its own, which `runtime.edits` starts and asks.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from pathlib import Path
+from typing import Any
+
+from precision_fix.engine.scan import FileScan, scan, scan_text
+from precision_fix.engine.settings import Project, Settings
+from precision_fix.engine.widened import widened
+from precision_fix.model.finding import Action, Finding
+from precision_fix.model.target import TARGETS, Target
+from precision_fix.sources.python import parse
+from precision_fix.sources.text import decode
+
+#: Begins the line of the answer; `runtime.edits.helper` looks for it.
+ANSWER = "precision-fix-edits:"
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """A file that changes: its path, the digest of its bytes (SHA-256), and the text that is run in their place, ""
+    where it stays. On the `real` lines it rounds to bfloat16 on purpose, or reads its bits: the runtime lets it.
+    """
+
+    path: str
+    before: str
+    after: str
+    real: list[int]
+
+
+def answer(asked: Mapping[str, Any]) -> None:
+    """Say on stdout, in one line, what becomes of the files below `asked["top"]`, or of `asked["text"]`."""
+    target, stores = TARGETS[asked["to"]], asked["stores"]
+    if "text" in asked:
+        found: dict[str, Any] = {"text": edited_text(asked["text"], target, stores=stores)}
+    else:
+        files = edited(Path(asked["top"]), target, stores=stores)
+        found = {"edited": [[each.path, each.before, each.after, each.real] for each in files]}
+    sys.stdout.write(f"{ANSWER}{json.dumps(found)}\n")
+
+
+def edited(top: Path, target: Target, *, stores: bool = False) -> Iterator[Edited]:
+    """The files below a folder that change, by the rules, the groups and the settings of a patch of all of it.
+
+    With `stores` only guards do, which let both dtypes pass: what the program wants in bfloat16 must be seen.
+    """
+    found = scan(
+        [top],
+        target,
+        with_text=True,
+        project=Project(Settings()),
+        suffixes=(".py",),
+        prefixes=(),
+        starts=False,
+        recalls=True,
+    )
+    for file in found.files:
+        if file.problem is not None:
+            continue
+        before = decode(file.before, coding=True).text
+        after = _after(file, before, target, stores=stores) if file.changes else before
+        real = _statements(before, [each.line for each in file.findings if each.code == _ROUNDS])
+        if after != before or real:
+            digest = hashlib.sha256(file.before).hexdigest()
+            yield Edited(file.path, digest, after if after != before else "", real)
+
+
+def edited_text(text: str, target: Target, *, stores: bool = False) -> str:
+    """The same of a text that is no file."""
+    changed = scan_text("-", text.encode("utf-8", "surrogatepass"), target, Project(Settings())).changed
+    return _after(changed[0], text, target, stores=stores) if changed else text
+
+
+def _after(file: FileScan, before: str, target: Target, *, stores: bool) -> str:
+    if stores:
+        guards = {(each.line, each.column) for each in file.findings if _is_guard(each)}
+        return widened(before, guards, target.dtype) if guards else before
+    return leveled(before, decode(file.after, coding=True).text) if file.after else before
+
+
+#: The rule of what rounds to bfloat16 on purpose, or is read as bits.
+_ROUNDS = "PF005"
+
+
+def _statements(text: str, lines: list[int]) -> list[int]:
+    """All lines of the innermost statements that these lines stand in: a call may begin on another."""
+    found: set[int] = set()
+    spans = [(each.lineno, each.end_lineno or each.lineno) for each in _all_statements(text)] if lines else []
+    for line in lines:
+        around = [(last - first, first, last) for first, last in spans if first <= line <= last]
+        if around:
+            _, first, last = min(around)
+            found.update(range(first, last + 1))
+    return sorted(found)
+
+
+def _all_statements(text: str) -> Iterator[ast.stmt]:
+    return (node for node in ast.walk(parse(text)) if isinstance(node, ast.stmt))
+
+
+def _is_guard(finding: Finding) -> bool:
+    return finding.action is Action.REWRITE and finding.code == "PF106"
+
+
+def leveled(before: str, after: str) -> str:
+    """`after` with as many lines as `before`: what an edit put on a line of its own goes to the end of another.
+
+    Where that would make another program of it, which no edit is known to bring about, it is left as it is.
+    """
+    old, new = before.split("\n"), after.split("\n")
+    if len(old) == len(new):
+        return after
+    for forwards in (False, True):
+        text = "\n".join(_lines(old, new, forwards=forwards))
+        if text.count("\n") == before.count("\n") and _same(text, after):
+            return text
+    return after
+
+
+def _lines(old: list[str], new: list[str], *, forwards: bool) -> list[str]:
+    out: list[str] = []
+    carried: list[str] = []
+    for _, i1, i2, j1, j2 in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        kept, extra = new[j1 : j1 + i2 - i1], new[j1 + i2 - i1 : j2]
+        if carried and kept:
+            kept[0], carried = _joined([*carried, kept[0]]), []
+        out += kept
+        if forwards or not out:
+            carried += extra
+        else:
+            out[-1] = _joined([out[-1], *extra])
+    return out
+
+
+def _joined(lines: list[str]) -> str:
+    return " ".join([lines[0].rstrip(), *(line.strip() for line in lines[1:])])
+
+
+def _same(one: str, other: str) -> bool:
+    """Whether two texts are one program."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.dump(ast.parse(one)) == ast.dump(ast.parse(other))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False

@@ -1,0 +1,135 @@
+"""The programs of a project, and which of its files each imports: found in bytes and commands; nothing is run."""
+
+# Asked of every file of a project.
+# ruff: noqa: PTH118, PTH119, PTH120, PTH206
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+
+from precision_fix import door
+from precision_fix.model.programs import is_started, usual
+from precision_fix.project.imports import MOST_BYTES, Imports
+from precision_fix.project.names import Names, is_test
+
+_NODES = b"NODE_CLASS_MAPPINGS"
+_INSTALLERS = frozenset({"setup.py", "conftest.py", "install.py"})
+# A command that starts a program: `python train.py`, `torchrun --nproc 2 train.py`, `accelerate launch -m pkg.train`.
+_COMMAND = re.compile(r"(?:\bpython[\d.]*|\btorchrun|\blaunch|\bdeepspeed|\brun)\b(?P<rest>[^\n|&;#]*)")
+_SCRIPT = re.compile(r"(?:^|[\s\"'=(/])((?:[\w.-]+/)*[\w.-]+\.py)\b")
+_MODULE = re.compile(r"(?:^|\s)-m\s+([A-Za-z_][\w.]*)")
+_SCRIPTS = re.compile(r"(?ms)^\[(?:project\.(?:gui-)?scripts|tool\.poetry\.scripts)\]\s*$(.*?)(?=^\[|\Z)")
+_CONSOLE = re.compile(r"console_scripts[\"']?\s*[:=]?\s*(.*?)(?:\]|\n\s*\n|\Z)", re.DOTALL)
+_ENTRY = re.compile(r"=\s*[\"']?([A-Za-z_][\w.]*):[A-Za-z_]")
+
+
+class Entries:
+    """The Python files of a tree, by their real paths, and the files that may hold commands."""
+
+    def __init__(self, top: str, files: Iterable[str], scripts: Iterable[str], imports: Imports) -> None:
+        self._top = top
+        self._files = dict.fromkeys(files)
+        self._scripts = [*scripts]
+        self._imports = imports
+        self._names = Names(top, self._files)
+        self._edges: dict[str, tuple[str, ...]] = {}
+        self._started: set[str] = set()
+        self.is_node_pack = False
+        for path in self._files:
+            data = _bytes(path)
+            if b"__main__" in data and is_started(data):
+                self._started.add(path)
+            self.is_node_pack |= _NODES in data
+
+    def programs(self) -> list[str]:
+        """The files that people start: a `__main__` block says so, a command, or a console script. The best come first:
+        named by a command, near the top, with a usual name.
+        """
+        commands = {*self._of_commands(), *self._of_consoles()}
+        found = self._started | commands
+        wanted = (path for path in found if os.path.basename(path) not in _INSTALLERS)
+        return sorted(
+            (path for path in wanted if not is_test(os.path.relpath(path, self._top))),
+            key=lambda path: (path not in commands, path.count(os.sep), usual(os.path.basename(path)), path),
+        )
+
+    def reached(self, program: str) -> set[str]:
+        """The files of the project that a program imports, itself among them, and those that they import."""
+        seen, pending = {program}, [program]
+        while pending:
+            further = [path for path in self._imported(pending.pop()) if path not in seen]
+            seen.update(further)
+            pending += further
+        return seen
+
+    def _imported(self, path: str) -> tuple[str, ...]:
+        if path not in self._edges:
+            facts = self._imports.files.get(path)
+            brought = [*(each.brings for each in facts.imports), *facts.stars] if facts is not None else ()
+            dotted = {name for name in brought if name.startswith(".") or name.partition(".")[0] in self._known}
+            found = (self._names.locate(path, name) for name in dotted)
+            self._edges[path] = tuple({each[0] for each in found if each is not None})
+        return self._edges[path]
+
+    @cached_property
+    def _known(self) -> set[str]:
+        """What an import of something of this tree may begin with."""
+        return {part.removesuffix(".py") for path in self._files for part in path[len(self._top) :].split(os.sep)}
+
+    def _of_commands(self) -> Iterator[str]:
+        for file in self._scripts:
+            text = _text(file)
+            if ".py" not in text and " -m " not in text:
+                continue
+            text = text.replace("\\\r\n", " ").replace("\\\n", " ")
+            for command in _COMMAND.finditer(text):
+                rest = command["rest"]
+                script, module = _SCRIPT.search(rest), _MODULE.search(rest)
+                if module is not None and (script is None or module.start() < script.start()):
+                    yield from self._module(module[1])
+                elif script is not None:
+                    yield from self._file(os.path.dirname(file), script[1])
+
+    def _of_consoles(self) -> Iterator[str]:
+        toml = "".join(_SCRIPTS.findall(_text(os.path.join(self._top, "pyproject.toml"))))
+        setups = (_text(os.path.join(self._top, name)) for name in ("setup.py", "setup.cfg"))
+        for text in (toml, *("".join(_CONSOLE.findall(each)) for each in setups)):
+            for module in _ENTRY.findall(text):
+                yield from self._module(module)
+
+    def _file(self, folder: str, name: str) -> Iterator[str]:
+        for base in (folder, self._top):
+            path = os.path.normpath(os.path.join(base, name))
+            if path in self._files:
+                yield path
+                return
+
+    def _module(self, dotted: str) -> Iterator[str]:
+        for base in (self._top, os.path.join(self._top, "src")):
+            place = os.path.join(base, *dotted.split("."))
+            for path in (f"{place}.py", os.path.join(place, "__main__.py"), os.path.join(place, "__init__.py")):
+                if path in self._files:
+                    yield path
+                    return
+
+
+def _bytes(path: str) -> bytes:
+    try:
+        return door.start(path, MOST_BYTES)
+    except OSError:
+        return b""
+
+
+def _text(path: str) -> str:
+    return _bytes(path).decode("utf-8", "replace")
+
+
+def readmes(folder: str) -> list[str]:
+    """What a project says of itself at its top."""
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return []
+    return sorted(os.path.join(folder, name) for name in names if name.lower().startswith("readme"))

@@ -1,0 +1,1 @@
+"""Rules of how a program starts."""

@@ -1,0 +1,118 @@
+"""The projects of a running program, each read once."""
+
+from __future__ import annotations
+
+import os
+import threading
+from functools import partial
+from types import CodeType
+from typing import TYPE_CHECKING
+
+from precision_fix import caches
+from precision_fix.caches import digest
+from precision_fix.errors import PrecisionFixError
+from precision_fix.runtime import swap
+from precision_fix.runtime.edits import helper, hooks, prints
+from precision_fix.runtime.edits.shelf import Made, Shelf
+
+if TYPE_CHECKING:
+    from precision_fix.runtime.edits.where import Where
+    from precision_fix.runtime.gate import Decision
+
+# A program that writes modules and imports them has its project read again; so often, and not for ever.
+_MOST_READ = 20
+
+
+class Projects:
+    """What becomes of the modules of a program, and which were `given` to it so."""
+
+    def __init__(self, where: Where, decision: Decision) -> None:
+        self.given: set[str] = set()
+        self._where = where
+        self._target = decision.target
+        self._stores = decision.storage != "float32"
+        self._known: dict[str, _Project] = {}
+        self._lock = threading.RLock()
+
+    def code_of(self, path: str, module: str, data: bytes) -> CodeType | None:
+        """The code of a file that holds `data`; None where it stays as it is. Raises PrecisionFixError and OSError."""
+        with self._lock:
+            top = self._where.project_of(path, module)
+            if top is None:
+                return None
+            project = self._project(top)
+            name, real = project.edited(os.path.realpath(path), data)
+            if real:
+                swap.REAL[path] = frozenset(real)
+            if not name:
+                return None
+            code = project.shelf.code(name, path)
+            hooks.show(path, partial(project.shelf.text, name))
+            self.given.add(path)
+            return code
+
+    def _project(self, top: str) -> _Project:
+        if top not in self._known:
+            project = _Project(top, self._target, stores=self._stores)
+            if project.is_too_large() and top == self._where.top and self._where.narrow():
+                project = self._project(self._where.top)
+            self._known[top] = project
+        return self._known[top]
+
+
+class _Project:
+    """One folder, and what becomes of the files below it."""
+
+    def __init__(self, top: str, target: str, *, stores: bool) -> None:
+        self.top = top
+        self._target = target
+        self._stores = stores
+        state = digest("\n".join(sorted(caches.of_package())).encode())
+        self.shelf = Shelf("\n".join((top, target, str(stores), state)))
+        self._files = prints.look(top)
+        self._made: Made | None = None
+        self._read = 0
+
+    def is_too_large(self) -> bool:
+        return self._files is None
+
+    def edited(self, path: str, data: bytes) -> tuple[str, list[int]]:
+        """The digest of the text that is run in the place of a file, "" where it stays as it is; its real lines."""
+        name = os.path.relpath(path, self.top).replace(os.sep, "/")
+        made = self._made or self._up_to_date()
+        if made.files.get(name) != prints.of(path) and self._read < _MOST_READ:
+            # It was written since, or has only now been put there.
+            self._files = prints.look(self.top)
+            made = self._up_to_date()
+        before, after = made.edited.get(name, ("", ""))
+        return (after, made.real.get(name, [])) if before == digest(data) else ("", [])
+
+    def _up_to_date(self) -> Made:
+        if self._files is None:
+            raise PrecisionFixError(f"{self.top} holds too many files to be one project")
+        kept = self.shelf.load()
+        if kept is None or kept.files != self._files:
+            with self.shelf.alone():
+                kept = self.shelf.load()  # another process may have been faster
+                if kept is None or kept.files != self._files:
+                    kept = self._made_anew(self._files)
+        self._made = kept
+        return kept
+
+    def _made_anew(self, files: prints.Prints) -> Made:
+        self._read += 1
+        self._made = Made(files)  # what fails once is not tried for each module
+        texts: dict[str, str] = {}
+        edited: dict[str, list[str]] = {}
+        real: dict[str, list[int]] = {}
+        for path, before, after, lines in helper.edited(self.top, self._target, stores=self._stores):
+            name = digest(after.encode("utf-8", "surrogatepass")) if after else ""
+            if name:
+                texts[name] = after
+            file = os.path.relpath(path, self.top).replace(os.sep, "/")
+            edited[file] = [before, name]
+            if lines:
+                real[file] = lines
+        made = Made(files, edited, real)
+        self.shelf.keep(made, texts)
+        return made

@@ -1,0 +1,146 @@
+"""Where edited texts are kept between two starts of a program: in the user's cache folder (`precision_fix.caches`).
+
+What lies there is run. Where that folder is not this user's alone, nothing is kept: each start reads the project anew.
+"""
+
+# As the program starts, pathlib may not be there yet.
+# ruff: noqa: PTH106, PTH108, PTH110, PTH118, PTH120
+from __future__ import annotations
+
+import contextlib
+import json
+import marshal
+import os
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from types import CodeType
+
+from precision_fix import caches, door
+from precision_fix.caches import digest
+from precision_fix.errors import PrecisionFixError
+from precision_fix.runtime.edits.prints import Prints
+
+_MOST_BYTES = 64 << 20
+# Projects that were not started for so long are forgotten.
+_MOST_SECONDS = 60 * 24 * 3600
+_PATIENCE = 300.0
+_TICK = 0.05
+
+
+@dataclass(slots=True)
+class Made:
+    """What was made of a project: the state it was in, and of each file that changes the digests before and after.
+
+    The second is "" where the text stays and only some lines are `real` (see `engine.in_memory`).
+    """
+
+    files: Prints = field(default_factory=dict)
+    edited: dict[str, list[str]] = field(default_factory=dict)
+    real: dict[str, list[int]] = field(default_factory=dict)
+
+
+class Shelf:
+    """What is kept of one project, made by one version with one set of options: `key` tells it from all others."""
+
+    def __init__(self, key: str) -> None:
+        self._texts: dict[str, str] = {}
+        self._folder = caches.folder_of(os.path.join("edits", digest(key.encode())[:32])) or ""
+
+    def load(self) -> Made | None:
+        """What was kept last; None where there is nothing, or nothing that can be believed."""
+        if not self._folder:
+            return None
+        try:
+            data = door.read(self._at("made.json"), _MOST_BYTES)
+            kept = Made(**json.loads(data))
+            os.utime(self._at("made.json"))
+        except (OSError, ValueError, TypeError):
+            return None
+        return kept
+
+    def keep(self, made: Made, texts: dict[str, str]) -> None:
+        """Put away what was made; `texts` are by digest."""
+        self._texts.update(texts)
+        if not self._folder:
+            return
+        with contextlib.suppress(OSError):
+            for name, text in texts.items():
+                caches.put(self._at(f"{name}.py"), text.encode("utf-8", "surrogatepass"))
+            caches.put(self._at("made.json"), json.dumps(asdict(made)).encode())
+            wanted = {after for _, after in made.edited.values()}
+            for name in os.listdir(self._folder):
+                if name not in ("made.json", "lock") and name.partition(".")[0].partition("-")[0] not in wanted:
+                    os.unlink(self._at(name))
+            _forget_old(os.path.dirname(self._folder))
+
+    def text(self, name: str) -> str:
+        """The text of this digest. Raises OSError where it is gone, PrecisionFixError where it is another one."""
+        if name not in self._texts:
+            path = self._at(f"{name}.py")
+            data = door.read(path, _MOST_BYTES)
+            if digest(data) != name:
+                raise PrecisionFixError(f"{path}: not what was kept here: remove {self._folder}")
+            self._texts[name] = data.decode("utf-8", "surrogatepass")
+        return self._texts[name]
+
+    def code(self, name: str, path: str) -> CodeType:
+        """The compiled text of this digest, as the file `path`. Raises what compiling raises, and `text`."""
+        tag = f"{sys.implementation.cache_tag}-{sys.hexversion:x}-{sys.flags.optimize}"
+        compiled = f"{name}-{digest(path.encode('utf-8', 'surrogateescape'))[:16]}-{tag}.code"
+        if self._folder:
+            with contextlib.suppress(OSError, ValueError, EOFError, TypeError):
+                code = marshal.loads(door.read(self._at(compiled), _MOST_BYTES))
+                if isinstance(code, CodeType):
+                    return code
+        code = compile(self.text(name), path, "exec", dont_inherit=True)
+        if self._folder:
+            with contextlib.suppress(OSError):
+                caches.put(self._at(compiled), marshal.dumps(code))
+        return code
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Let the other processes of one start wait for the first: it reads the project for all."""
+        descriptor = self._lock()
+        try:
+            yield
+        finally:
+            if descriptor is not None:
+                os.close(descriptor)
+
+    def _lock(self) -> int | None:
+        try:
+            import fcntl
+        except ImportError:  # Windows: each reads it by itself
+            return None
+        if not self._folder:
+            return None
+        try:
+            descriptor = os.open(self._at("lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except OSError:
+            return None
+        until = time.monotonic() + _PATIENCE
+        while time.monotonic() < until:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                time.sleep(_TICK)
+            else:
+                break
+        return descriptor
+
+    def _at(self, name: str) -> str:
+        return os.path.join(self._folder, name)
+
+
+def _forget_old(folder: str) -> None:
+    now = time.time()
+    for name in os.listdir(folder):
+        project = os.path.join(folder, name)
+        made = os.path.join(project, "made.json")
+        if os.path.exists(made) and now - os.lstat(made).st_mtime > _MOST_SECONDS:
+            for each in os.listdir(project):
+                os.unlink(os.path.join(project, each))
+            os.rmdir(project)

@@ -1,0 +1,154 @@
+"""The arms of the Python that reads a setting: what is taken where the setting says bfloat16, and what otherwise."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+from precision_fix.model.fate import Fate
+from precision_fix.model.held import End
+from precision_fix.model.linked import place_of
+from precision_fix.model.module import Module
+from precision_fix.model.moves import Place
+from precision_fix.model.target import TARGETS
+
+_KNOWN = frozenset({"bfloat16", *(name for each in TARGETS.values() for name in (each.dtype, each.method))})
+_HALF = frozenset({"float16", "half"})
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """What the end of a setting's way leads to. `chooses` says that it chooses a precision: what a second run finds.
+
+    `places` are those that speak of bfloat16; `else_half` says that without them it would be float16.
+    """
+
+    end: End
+    chooses: bool
+    places: tuple[Place, ...]
+    else_half: bool
+
+
+def arm_of(end: End, word: str | None) -> Arm | None:
+    """What a word leads to, or without one a switch that is on; None where the end is no test and no look-up of it."""
+    taken = _entry(end, word) if end.fate is Fate.KEY else _branches(end, word)
+    if taken is None:
+        return None
+    module, then, otherwise = taken
+    ours = ("bfloat16", module.target.dtype, module.target.method)
+    chosen = [each for node in then for each in _choices(module, node) if _says(module, each) in ours]
+    places = tuple(Place(module.real, *place_of(module, each)) for each in chosen if _says(module, each) == "bfloat16")
+    half = any(_says(module, each) in _HALF for node in otherwise for each in _choices(module, node))
+    return Arm(end, bool(chosen), places, half)
+
+
+_Taken = tuple[Module, Sequence[ast.AST], Sequence[ast.AST]]
+
+
+def _branches(end: End, word: str | None) -> _Taken | None:
+    """`if precision == "bfloat16": ...`, `... if args.bf16 else ...`, in either order."""
+    module, node = end.module, _test(end.node, word)
+    if node is None:
+        return None
+    is_on = not isinstance(node, ast.Compare) or isinstance(node.ops[0], ast.Eq | ast.In | ast.Is)
+    above = module.parent(node)
+    if isinstance(node, ast.UnaryOp):
+        is_on = not isinstance(node.op, ast.Not)
+    while isinstance(above, ast.BoolOp | ast.UnaryOp):
+        is_on = is_on is not isinstance(above, ast.UnaryOp)
+        node, above = above, module.parent(above)
+    if not isinstance(above, ast.If | ast.IfExp) or above.test is not node:
+        return None
+    then, otherwise = _body(above.body), _body(above.orelse)
+    return (module, then, _last(otherwise)) if is_on else (module, otherwise, _last(then))
+
+
+def _test(node: ast.AST, word: str | None) -> ast.AST | None:
+    """What is asked: whether it is this word, or of a switch whether it is on."""
+    if word is not None:
+        return node if isinstance(node, ast.Compare) and _asks(node, word) else None
+    return node.test if isinstance(node, ast.If | ast.IfExp) else node if isinstance(node, ast.UnaryOp) else None
+
+
+def _body(part: ast.expr | list[ast.stmt]) -> list[ast.AST]:
+    return [*part] if isinstance(part, list) else [part]
+
+
+def _last(otherwise: list[ast.AST]) -> list[ast.AST]:
+    """What is taken in the end: an `elif` asks for float16 by itself."""
+    while len(otherwise) == 1 and isinstance(otherwise[0], ast.If | ast.IfExp):
+        otherwise = _body(otherwise[0].orelse)
+    return otherwise
+
+
+def _asks(test: ast.Compare, word: str) -> bool:
+    return any(isinstance(each, ast.Constant) and each.value == word for each in ast.walk(test))
+
+
+def _entry(end: End, word: str | None) -> _Taken | None:
+    """`{"bf16": torch.bfloat16, ...}[word]`, under a name too, and with `.get`, whose default is what else there is."""
+    node, module = end.node, end.module
+    table: ast.expr | None = node.value if isinstance(node, ast.Subscript) else None
+    default: list[ast.AST] = []
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        table, default = node.func.value, [*node.args[1:2]]
+    if isinstance(table, ast.Name):
+        bindings = module.bindings(table)
+        table = module.assigned_value(bindings[0]) if len(bindings) == 1 else None
+    if not isinstance(table, ast.Dict) or word is None:
+        return None
+    pairs = zip(table.keys, table.values, strict=True)
+    values = [value for key, value in pairs if isinstance(key, ast.Constant) and key.value == word]
+    return (module, values, default) if values else None
+
+
+def _choices(module: Module, node: ast.AST) -> Iterator[ast.AST]:
+    """What chooses a precision below a node: `torch.bfloat16`, `.bfloat16()`, and what these have become."""
+    for each in ast.walk(node):
+        if _says(module, each) is not None:
+            yield each
+
+
+def _says(module: Module, node: ast.AST) -> str | None:
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and not node.args:
+        return node.func.attr if node.func.attr in _KNOWN and not node.keywords else None
+    if isinstance(node, ast.Attribute | ast.Name):
+        dtype = module.dtype_name(node)
+        return dtype if dtype in _KNOWN else None
+    return None
+
+
+def refuses_off(end: End, given: Collection[str]) -> bool:
+    """`assert args.bf16`, `if not args.bf16: raise ...`, where that applies."""
+    return _stops_without(end) and applies(end, given)
+
+
+def applies(end: End, given: Collection[str]) -> bool:
+    """Whether a guard stands by itself, or under tests of what is `given` besides: `if args.fp8: assert ...`."""
+    return all(not names or not names.isdisjoint(given) for names in _asked_around(end.module, end.node))
+
+
+def _asked_around(module: Module, node: ast.AST) -> Iterator[set[str]]:
+    """The attributes and keys that each test asks for which a statement stands under."""
+    below = module.statement(node)
+    for above in module.ancestors(below):
+        if isinstance(above, ast.If):
+            walked = [*ast.walk(above.test)]
+            names = {each.attr for each in walked if isinstance(each, ast.Attribute)}
+            names |= {each.id for each in walked if isinstance(each, ast.Name)}
+            yield names | {str(each.value) for each in walked if isinstance(each, ast.Constant)}
+
+
+def _stops_without(end: End) -> bool:
+    node, module = end.node, end.module
+    if isinstance(node, ast.Assert):
+        return True
+    above = module.parent(node)
+    return (
+        isinstance(node, ast.UnaryOp)
+        and isinstance(node.op, ast.Not)
+        and isinstance(above, ast.If)
+        and above.test is node
+        and isinstance(above.body[-1], ast.Raise)
+    )

@@ -1,0 +1,110 @@
+"""The line with which a program starts the runtime: where it goes, and whether it is there."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import PurePath
+
+from precision_fix.model import hearing, newlines
+from precision_fix.model.edit import Splice
+from precision_fix.model.finding import Action, Finding
+from precision_fix.model.programs import is_started
+from precision_fix.model.rule import StartRule
+from precision_fix.model.selection import Selection
+from precision_fix.model.start import Start
+from precision_fix.rules import rules_of
+from precision_fix.sources.analysis import Analysis
+from precision_fix.sources.python import parse
+
+_LINES = (
+    "try:",
+    "    import precision_fix.auto  # what no edit reaches becomes float32 while this runs",
+    "except ImportError:",
+    '    __import__("sys").stderr.write("precision-fix is not installed: what is loaded in bfloat16 stays so\\n")',
+)
+_TOKEN = "import precision_fix.auto"
+_IS_THERE = re.compile(
+    r"^[ \t]*(?:import[ \t]+precision_fix\.auto|from[ \t]+precision_fix[ \t]+import[ \t]+auto)\b", re.M
+)
+
+
+def is_there(text: str) -> bool:
+    """Whether a program starts the runtime by itself."""
+    return _IS_THERE.search(text) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What a rule says of the start of a program, and what it does to the text."""
+
+    finding: Finding
+    splices: tuple[Splice, ...] = ()
+
+
+def start(path: str, text: str, places: Sequence[Finding]) -> Started | None:
+    """Ask the rules about the start of a program, of which these places are decided as it runs. Raises Unparsable."""
+    offset = _room(text)
+    first = places[0]
+    where = f"{PurePath(first.path).name}:{first.line}"
+    place = Start(path, len(places), where, offset is not None)
+    answer = hearing.ask(_rules(), place)
+    if answer is None:
+        return None
+    rule, verdict = answer
+    line = newlines.count(text, 0, offset) + 1 if offset is not None else 1
+    said = Finding(path, line, 1, rule.code, verdict.action, _TOKEN, verdict.reason)
+    finding = hearing.heard(said, hearing.of(place))
+    if offset is None or verdict.action is not Action.REWRITE:
+        return Started(finding)
+    end = "\r\n" if "\r\n" in text else "\n"
+    before = end if offset and not text[:offset].endswith(("\n", "\r")) else ""
+    return Started(finding, (Splice(offset, offset, before + "".join(f"{line}{end}" for line in _LINES)),))
+
+
+def alone(analysis: Analysis, path: str, text: str, selection: Selection) -> None:
+    """Have a text that stands for a whole program start the runtime, where it needs that. Raises Unparsable."""
+    places = [finding for finding in analysis.findings if is_open(finding)]
+    if not places or not is_started(text.encode()):
+        return
+    if not is_there(text):
+        started = start(path, text, places)
+        if started is None or not selection.takes(started.finding.code):
+            return
+        analysis.findings.insert(0, started.finding)
+        analysis.splices += started.splices
+        if not started.splices:
+            return
+    analysis.findings = [seen_to(each, "this file") if is_open(each) else each for each in analysis.findings]
+
+
+def seen_to(finding: Finding, by: str) -> Finding:
+    """A place that the start of a program takes care of."""
+    reason = f"{finding.reason}; `{_TOKEN}` in {by} takes care of it"
+    return replace(finding, action=Action.KEEP, reason=reason)
+
+
+def is_open(finding: Finding) -> bool:
+    """Whether a place is decided while the program runs, and nobody has taken care of it."""
+    return finding.runtime and finding.action is Action.MANUAL
+
+
+@cache
+def _rules() -> tuple[StartRule, ...]:
+    return rules_of(StartRule)
+
+
+def _room(text: str) -> int | None:
+    """Where the first statement begins that is no docstring and no `__future__` import; None where it shares a line."""
+    last = 0
+    for index, statement in enumerate(parse(text).body):
+        is_text = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+        is_future = isinstance(statement, ast.ImportFrom) and statement.module == "__future__"
+        if not (index == 0 and is_text) and not is_future:
+            first = min([statement.lineno, *(each.lineno for each in getattr(statement, "decorator_list", ()))])
+            return newlines.starts(text)[first - 1] if first > last else None
+        last = statement.end_lineno or statement.lineno
+    return len(text)

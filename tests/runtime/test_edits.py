@@ -1,0 +1,204 @@
+"""Edits in memory: a project's modules run as a patch would make them, and nothing is changed on disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from precision_fix.model.vocabulary.needles import ELSEWHERE
+from precision_fix.runtime import child
+from precision_fix.runtime.edits import SPEAKS
+from precision_fix.sources import PYTHON
+from tests.runtime.small_programs import ALL, PROGRAMS
+from tests.tools import REPOSITORY
+
+pytest.importorskip("torch")
+
+NAMES = sorted({name.removesuffix(".py") for name in PROGRAMS} - {"products"})
+
+
+class Given(NamedTuple):
+    """What the programs gave, on how many files they were edited in memory, and the line of one that raises."""
+
+    results: dict[str, Any]
+    edited: int
+    line: int
+
+
+def test_what_is_asked_about_is_what_a_patch_would_read() -> None:
+    told_only = {each.encode() for each in ELSEWHERE}
+    assert set(SPEAKS) == {*PYTHON.needles, *PYTHON.flash} - told_only
+
+
+def python(*words: str | Path, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PRECISION_FIX")}
+    more = {"PYTHONPATH": str(REPOSITORY), "PRECISION_FIX": "force", "PRECISION_FIX_QUIET": "1", **environ}
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", *map(str, words)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        env={**kept, **more},
+    )
+
+
+def project(folder: Path, files: dict[str, str]) -> Path:
+    for name, text in {"requirements.txt": "torch\n", **files}.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Given]:
+    """What the programs give patched on disk, in memory, and both."""
+    base = tmp_path_factory.mktemp("programs")
+    untouched, patched = (project(base / name, {**PROGRAMS, "all.py": ALL}) for name in ("untouched", "patched"))
+    before = contents(untouched)
+    done = python("-m", "precision_fix", "--gpu", "t4", ".", cwd=patched)
+    assert done.returncode == 0, done.stderr
+
+    def given(folder: Path, *words: str) -> Given:
+        found = python(*words, "all.py", *NAMES, cwd=folder, PYTHONDONTWRITEBYTECODE="1")
+        assert found.returncode == 0, found.stderr
+        return Given(*json.loads(found.stdout))
+
+    run = ("-m", "precision_fix", "run")
+    found = {"disk": given(patched), "memory": given(untouched, *run), "both": given(patched, *run)}
+    assert contents(untouched) == before
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_meaning_whichever_way_it_is_applied(three: dict[str, Given], name: str) -> None:
+    disk, memory, both = (three[way].results[name] for way in ("disk", "memory", "both"))
+    assert memory == disk
+    assert both == disk
+    assert "Error" not in str(disk)
+
+
+def test_a_tree_that_was_patched_is_seen_as_done(three: dict[str, Given]) -> None:
+    assert three["both"].edited == 0
+    assert three["memory"].edited > 15
+
+
+def test_a_line_stays_where_it_is_in_the_file(three: dict[str, Given]) -> None:
+    """Though the edit of the region above it puts an argument on a line of its own."""
+    lines = PROGRAMS["lines.py"].splitlines()
+    assert lines[three["memory"].line - 1] == "    raise ValueError(y.dtype)"
+    assert three["disk"].line != three["memory"].line
+
+
+AUTO = """\
+\"\"\"A program.\"\"\"
+from __future__ import annotations
+import sys
+import precision_fix.auto
+import torch
+from multiprocessing import get_context
+
+def work(value):
+    x = torch.full((1,), value).to(torch.bfloat16)
+    assert x.dtype == torch.bfloat16
+    return x.item()
+
+if __name__ == "__main__":
+    assert work(1.5) == 1.5
+    with get_context("spawn").Pool(1) as pool:
+        print(sys.argv[1:], pool.map(work, [0.1]))
+    raise ValueError("its own")
+"""
+
+
+def test_a_program_that_imports_auto_first_is_edited_with_its_spawned_workers(tmp_path: Path) -> None:
+    project(tmp_path, {"main.py": AUTO})
+    done = python("main.py", "--word", cwd=tmp_path)
+    assert done.stdout == f"['--word'] [{0.10000000149011612}]\n"
+    assert done.returncode == 1
+    trace = done.stderr.splitlines()
+    assert trace[-1] == "ValueError: its own"
+    assert [line for line in trace if "  File" in line] == [f'  File "{tmp_path}/main.py", line 17, in <module>']
+
+
+GUARDED = """\
+import torch
+from torch import nn
+
+linear = nn.Linear(4, 4).to(torch.bfloat16)
+assert linear.weight.dtype == torch.bfloat16
+x = torch.ones(1, 4, dtype=torch.bfloat16)
+assert (
+    x.dtype
+    is
+    torch.bfloat16
+)
+print(linear(x).dtype, linear.weight.dtype)
+"""
+
+
+@pytest.mark.parametrize(("storage", "weights"), [("bfloat16", "bfloat16"), ("float32", "float32")])
+def test_guards_let_stored_weights_and_what_is_computed_pass(tmp_path: Path, storage: str, weights: str) -> None:
+    project(tmp_path, {"main.py": GUARDED})
+    words = ("-m", "precision_fix", "run", "--storage", storage, "main.py")
+    done = python(*words, cwd=tmp_path)
+    assert done.stdout == f"torch.float32 torch.{weights}\n", done.stderr
+
+
+LAUNCHER = """\
+import subprocess, sys
+script = [sys.executable, "-u", "-W", "ignore", "train.py", "--lr", "1"]
+module = (sys.executable, "-m", "train", "x y")
+for command in (script, module):
+    print(subprocess.run(command, capture_output=True, text=True, check=True).stdout, end="")
+print(subprocess.check_output([sys.executable, "-c", "print(1)"]).decode(), end="")
+"""
+TRAIN = """\
+import sys
+import torch
+x = torch.full((1,), 0.1).to(torch.bfloat16)
+assert x.dtype == torch.bfloat16
+print(x.item(), sys.argv[1:], __name__, sys.path[0] in ("", sys.argv[0].rpartition("/")[0]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "at"),
+    [
+        (["-u", "train.py", "-m", "x"], 1),
+        (["-X", "utf8", "-W", "ignore", "-m", "train"], 4),
+        (["-c", "print()", "a.py"], None),
+        (["--version"], None),
+        (["-"], None),
+        (["train.sh"], None),
+        ([str(REPOSITORY / "precision_fix" / "gpu" / "torch_helper.py")], None),
+    ],
+)
+def test_which_commands_are_led_through(words: list[str], at: int | None) -> None:
+    led = [*words[:at], child.__file__, *words[at:]] if at is not None else words
+    assert child.through_here([sys.executable, *words]) == [sys.executable, *led]
+    assert child.through_here((sys.executable, *words)) == (sys.executable, *led)
+    assert child.through_here(["bash", *words]) == ["bash", *words]
+
+
+def test_the_file_that_a_launcher_starts_is_edited_too(tmp_path: Path) -> None:
+    project(tmp_path, {"launcher.py": LAUNCHER, "train.py": TRAIN})
+    done = python("-m", "precision_fix", "run", "launcher.py", cwd=tmp_path)
+    value = 0.10000000149011612
+    lines = done.stdout.splitlines()
+    assert [line.rpartition(" ")[0] for line in lines[:2]] == [
+        f"{value} ['--lr', '1'] __main__",
+        f"{value} ['x y'] __main__",
+    ], done.stderr
+    assert lines[2] == "1"

@@ -1,0 +1,50 @@
+"""What float32 costs in memory is said when it is chosen, with the command that halves it."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+
+from tests.tools import command
+
+CAST = "import torch\nx = y.to(torch.bfloat16)\n"
+
+
+def patched(*words: str, cwd: Path) -> list[str]:
+    done = command("--gpu", "t4", *words, cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    return [line for line in done.stdout.decode().splitlines() if "memory" in line]
+
+
+def test_after_a_patch_one_line_says_it(tmp_path: Path) -> None:
+    (tmp_path / "main.py").write_text(CAST)
+    (said,) = patched(".", cwd=tmp_path)
+    assert said.startswith("float32 takes twice the memory of bfloat16; half of it: precision-fix undo ., then ")
+    assert said.endswith(" then precision-fix run --storage bfloat16 main.py.")
+    assert patched(".", cwd=tmp_path) == [], "nothing was left to change"
+
+
+def test_the_checkpoints_below_are_counted(tmp_path: Path) -> None:
+    (tmp_path / "lib.py").write_text(CAST)
+    header = {"w": {"dtype": "BF16", "shape": [1024, 1536], "data_offsets": [0, 1024 * 1536 * 2]}}
+    text = json.dumps(header).encode()
+    with open(tmp_path / "a.safetensors", "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        file.truncate(8 + len(text) + 1024 * 1536 * 2)
+    (said,) = patched(".", cwd=tmp_path)
+    assert said.startswith(
+        "float32 takes twice the memory of bfloat16: the checkpoints here 6.0 MiB instead of 3.0 MiB;"
+    )
+
+
+def test_where_nothing_grows_nothing_is_said(tmp_path: Path) -> None:
+    (tmp_path / "main.py").write_text("import torch\nif torch.cuda.is_bf16_supported():\n    print(1)\n")
+    assert patched(".", cwd=tmp_path) == []
+    (tmp_path / "main.py").write_text(CAST)
+    assert patched("--to", "float16", ".", cwd=tmp_path) == []
+
+
+def test_a_dry_run_says_nothing_of_it(tmp_path: Path) -> None:
+    (tmp_path / "main.py").write_text(CAST)
+    assert b"memory" not in command("--gpu", "t4", "--check", ".", cwd=tmp_path).stdout
