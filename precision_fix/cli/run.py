@@ -38,7 +38,10 @@ def run(
         ),
     ] = None,
     storage: Annotated[
-        str | None, typer.Option("--storage", help="Keep weights in: float32, bfloat16 (bf16), or auto, as it fits.")
+        str | None,
+        typer.Option(
+            "--storage", help="Keep weights, and caches with them, in: float32, bfloat16 (bf16), or auto, as it fits."
+        ),
     ] = None,
 ) -> None:
     """Run a program and its children in float32 where the GPU has no bfloat16; edits of its modules stay in memory."""

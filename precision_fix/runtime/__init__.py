@@ -223,6 +223,10 @@ def _replace(decision: gate.Decision) -> None:
     patches, swap = Patches(), Swap(torch.bfloat16, getattr(torch, decision.target), stores)
     _state.decision, _state.patches, _state.swap = decision, patches, swap
     try:
+        if decision.caches == "bfloat16":
+            from precision_fix.runtime.storage import making
+
+            making.use(patches, swap, everywhere=decision.storage == "bfloat16")
         tables.prime()
         producers.patch(patches, swap)
         casts.patch(patches, swap)
@@ -234,7 +238,7 @@ def _replace(decision: gate.Decision) -> None:
             from precision_fix.runtime.storage import mode
 
             mode.patch(patches, swap, decision.memory if decision.storage == "auto" else None)
-            _wait_for(mode.libraries(patches))
+            _wait_for(mode.libraries(patches, swap))
         _wait_for_libraries(patches, swap)
         if not hasattr(torch, "_import_device_backends"):
             patches.skipped.append(

@@ -106,9 +106,13 @@ def _patch_parameter(patches: Patches, swap: Swap) -> None:
     from precision_fix.runtime.storage.cargo import plain
 
     bfloat16 = swap.source
+    end: Callable[[Any], None] = lambda data: None  # noqa: E731
+    if swap.stores:
+        from precision_fix.runtime.storage.kept import end
 
     def make_new(original: Function) -> Any:
         def __new__(cls: Any, data: Any = None, requires_grad: bool = True) -> Any:
+            end(data)
             if data is not None and data.dtype is bfloat16:
                 if swap.stores:  # its module says, when it is registered there, whether it stays
                     data = plain(data)

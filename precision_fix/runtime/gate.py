@@ -1,8 +1,8 @@
 """Whether to do anything, from the environment and the GPU, in one line with the reason.
 
 PRECISION_FIX=off|auto|force, PRECISION_FIX_GPU=t4|7.5|sm_75, PRECISION_FIX_TO=float32|float16,
-PRECISION_FIX_STORAGE=float32|bfloat16|auto, PRECISION_FIX_QUIET=1. bf16, fp16, fp32, half and float are words for the
-dtypes.
+PRECISION_FIX_STORAGE=float32|bfloat16|auto, PRECISION_FIX_STORAGE_CACHES=bfloat16|float32, PRECISION_FIX_QUIET=1.
+bf16, fp16, fp32, half and float are words for the dtypes.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from precision_fix.errors import PrecisionFixError
 MODES = ("off", "auto", "force")
 TARGETS = ("float32", "float16")
 STORAGES = ("off", "float32", "bfloat16", "auto")
+CACHES = ("bfloat16", "float32")
 
 #: Set, to the process id, by the process that has spoken; its children inherit it and stay quiet.
 _SAID = "PRECISION_FIX_SAID"
@@ -27,7 +28,7 @@ _WRONG = "PRECISION_FIX_WRONG"
 _VARIABLES = ("PRECISION_FIX", *(f"PRECISION_FIX_{name}" for name in ("GPU", "TO", "STORAGE", "QUIET", "AUDIT")))
 _OTHERS = (
     *(_SAID, _WRONG, "PRECISION_FIX_RUN", "PRECISION_FIX_EDITS", "PRECISION_FIX_DEBUG"),
-    "PRECISION_FIX_STORAGE_TRAIN",
+    *("PRECISION_FIX_STORAGE_TRAIN", "PRECISION_FIX_STORAGE_CACHES"),
 )
 
 
@@ -39,6 +40,7 @@ class Wanted:
     target: str
     storage: str
     gpu: str
+    caches: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class Decision:
     """`line` is what the user is told, without the program's name; "" where there is nothing to say.
 
     `storage` is how weights are stored: "float32", "bfloat16", or "auto" for each model as it fits `memory`, the
-    bytes of the GPU as far as they are known.
+    bytes of the GPU as far as they are known. `caches` is how those of a model are stored that is stored in bfloat16.
     """
 
     active: bool
@@ -55,6 +57,7 @@ class Decision:
     gpu: str | None = None
     storage: str = "float32"
     memory: int | None = None
+    caches: str = "float32"
 
 
 def is_set(environ: Mapping[str, str], name: str) -> bool:
@@ -101,14 +104,17 @@ def asked(
             raise PrecisionFixError(f"{_named('gpu', gpu, options)}: {error}") from None
     if options and target != "float32" and storage not in ("off", "float32"):
         raise PrecisionFixError(f"storage in {storage} computes in float32, not in {target}: leave out one of them")
-    return Wanted(mode, target, storage, name)
+    caches = _one_of("PRECISION_FIX_STORAGE_CACHES", None, environ, CACHES, "bfloat16")
+    return Wanted(mode, target, storage, name, caches)
 
 
 def decided(wanted: Wanted) -> Decision:
     """What comes of it on this machine."""
     decision = _decide(wanted)
     storage = wanted.storage
-    return decide_storage(decision, storage) if decision.active and storage not in ("off", "float32") else decision
+    if not decision.active or storage in ("off", "float32"):
+        return decision
+    return decide_storage(decision, storage, wanted.caches)
 
 
 def _named(name: str, value: str | None, options: bool) -> str:
@@ -127,21 +133,24 @@ def mistaken(environ: Mapping[str, str] | None = None) -> str:
     return "; ".join(f"{name} is not heeded: did you mean {close[0]}?" for name, close in near.items() if close)
 
 
-def decide_storage(decision: Decision, storage: str) -> Decision:
+def decide_storage(decision: Decision, storage: str, caches: str) -> Decision:
     """`decision` with its storage, "bfloat16" or "auto". Where the memory of the GPU is not known, auto is float32.
+    `caches`: what is written into them is rounded where they are bfloat16, and that is said.
 
     Raises PrecisionFixError for weights in bfloat16 under float16 arithmetic.
     """
     if decision.target != "float32":
         raise PrecisionFixError(f"PRECISION_FIX_STORAGE={storage} computes in float32, not in {decision.target}")
+    kept = "weights and caches stay bfloat16" if caches == "bfloat16" else "weights stay bfloat16"
+    rounded = ", caches are rounded" if caches == "bfloat16" else ""
     if storage == "bfloat16":
-        return replace(decision, storage=storage, line=f"{decision.line}, weights stay bfloat16")
+        return replace(decision, storage=storage, caches=caches, line=f"{decision.line}, {kept}{rounded}")
     # The memory of the GPU that was named; a name such as 7.5 says nothing of it, and then the driver's.
     memory = decision.memory or _memory()
     if memory is None:
         return replace(decision, line=f"{decision.line}, weights too: the memory of the GPU is not known")
-    line = f"{decision.line}, weights stay bfloat16 where float32 does not fit {memory / 2**30:.1f} GiB"
-    return replace(decision, storage=storage, line=line, memory=memory)
+    line = f"{decision.line}, {kept} where float32 does not fit {memory / 2**30:.1f} GiB{rounded}"
+    return replace(decision, storage=storage, line=line, memory=memory, caches=caches)
 
 
 def _memory() -> int | None:

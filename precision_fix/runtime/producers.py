@@ -97,6 +97,9 @@ def patch(patches: Patches, swap: Swap) -> None:
 
 def _wrap(patches: Patches, swap: Swap, owner: Any, name: str, position: int | None) -> None:
     def make(original: Function) -> Function:
+        special = swap.maker(original, name, swap, isinstance(owner, type)) if swap.maker is not None else None
+        if special is not None:
+            return special
         keyword = "out_dtype" if name in _PRODUCTS.split() else "dtype"
         if isinstance(owner, type):
             return method_standin(original, swap, keyword, position)

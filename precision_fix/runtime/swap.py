@@ -97,6 +97,8 @@ class Swap:
         self.active = True
         #: Whether the weights of leaf modules stay in `source` (PRECISION_FIX_STORAGE).
         self.stores = stores
+        #: The stand-in for a function that makes blank tensors, where it is another than the usual one.
+        self.maker: Callable[[Callable[..., Any], str, Swap, bool], Callable[..., Any] | None] | None = None
         #: Whether the program set the default dtype to `source`.
         self.default_is_source = False
         #: Name of a module -> whether its calls get the target. Asked at each call that names bfloat16.

@@ -114,7 +114,11 @@ def test_storage_in_bfloat16() -> None:
     environ = {"PRECISION_FIX_GPU": "t4", "PRECISION_FIX_STORAGE": "bfloat16"}
     decision = gate.decide(environ=environ)
     assert decision.storage == "bfloat16"
+    assert decision.line.endswith("bfloat16 becomes float32, weights and caches stay bfloat16, caches are rounded")
+    decision = gate.decide(environ={**environ, "PRECISION_FIX_STORAGE_CACHES": "fp32"})
     assert decision.line.endswith("bfloat16 becomes float32, weights stay bfloat16")
+    with pytest.raises(PrecisionFixError, match="PRECISION_FIX_STORAGE_CACHES='int8' is none of bfloat16, float32"):
+        gate.decide(environ={**environ, "PRECISION_FIX_STORAGE_CACHES": "int8"})
     assert gate.decide(environ={**environ, "PRECISION_FIX_GPU": "h100"}).storage == "float32", "nothing is in force"
     with pytest.raises(PrecisionFixError, match="computes in float32, not in float16"):
         gate.decide(environ={**environ, "PRECISION_FIX_TO": "float16"})
@@ -156,7 +160,7 @@ main()
         done = python(program)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "torch.bfloat16 torch.float32\n"
-    assert "weights stay bfloat16" in done.stderr
+    assert "weights and caches stay bfloat16, caches are rounded" in done.stderr
 
 
 def test_without_torch_it_is_harmless(python: Python) -> None:

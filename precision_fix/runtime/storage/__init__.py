@@ -5,6 +5,8 @@
 - `reads`: functions that meet a stored weight outside of its module.
 - `cargo`: what a file held in bfloat16, until it is a parameter or is computed with.
 - `mode`: the runtime under PRECISION_FIX_STORAGE; `choice`: what `auto` comes to; `libraries`: accelerate, peft.
+- `kept`: a cache in 2 bytes, and `kept_words` by the names of functions; `making`: what becomes one; `growing`:
+  transformers' caches.
 - `hand`: one model, by hand.
 """
 

@@ -1,7 +1,8 @@
-"""One buffer for the float32 copies of large weights on a CPU, lent to one call at a time.
+"""Two buffers for the float32 copies of large weights and caches on a CPU, lent to one call at a time.
 
 Fresh memory costs more than the cast: the system gives it page by page (measured for 46 MiB: 62 ms into fresh
-memory, 16 ms into the buffer). A CUDA device needs none of this, its allocator keeps what is freed.
+memory, 16 ms into the buffer). Attention reads two caches at once. A CUDA device needs none of this, its allocator
+keeps what is freed.
 """
 
 from __future__ import annotations
@@ -10,9 +11,11 @@ from typing import Any
 
 import torch
 
-#: Bytes of a copy from which, and up to which, the buffer is used. It stays until nothing is stored any more.
+#: Bytes of a copy from which, and up to which, a buffer is used. They stay until nothing is stored any more.
 _LEAST, _MOST = 2**20, 2**28
+_COUNT = 2
 
+#: The largest last.
 _free: list[torch.Tensor] = []
 _lent: dict[int, torch.Tensor] = {}
 _modes: Any = getattr(torch._C, "_len_torch_dispatch_stack", lambda: 0)
@@ -48,8 +51,8 @@ def give_back(copy: torch.Tensor) -> None:
     """The call that `copy` was made for is over. Where something else still looks at its memory, that keeps it."""
     flat = _lent.pop(id(copy), None)
     # The two tensors, and the storage object that asks.
-    if flat is not None and not _free and _uses(flat.untyped_storage()._cdata) <= 3:
-        _free.append(flat)
+    if flat is not None and _uses(flat.untyped_storage()._cdata) <= 3:
+        _free[:] = sorted([*_free, flat], key=torch.Tensor.numel)[-_COUNT:]
 
 
 def clear() -> None:

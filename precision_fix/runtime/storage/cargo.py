@@ -28,7 +28,7 @@ _WORDS = """
     take_along_dim tensor_split tile transpose unbind unflatten unfold unsafe_chunk unsafe_split unsqueeze
     untyped_storage view view_as vsplit vstack
 """
-_MOVES = frozenset(_WORDS.split())
+MOVES = frozenset(_WORDS.split())
 #: What asks or changes the very object: its gradient, its hooks, where its memory is.
 _OF_ITSELF = {
     *("__delete__", "__get__", "__hash__", "__set__"),
@@ -67,12 +67,12 @@ class Cargo(torch.Tensor):
         if name in _OF_ITSELF:
             with torch._C.DisableTorchFunctionSubclass():
                 return _map(carry, func(*args, **kwargs))
-        if name in _MOVES:
+        if name in MOVES:
             return _moved(func, *args, **kwargs)
         if name in ("copy_", "zero_", "fill_"):
             func(*_map(plain, args), **_map(plain, kwargs))
             return args[0]
-        if _writes(name) and isinstance(args[0], Cargo):
+        if writes(name) and isinstance(args[0], Cargo):
             # It may be the memory of a parameter: computed in float32, rounded once, and written there.
             held = plain(args[0])
             copy = held.float()
@@ -115,7 +115,7 @@ def _map(function: Callable[[Any], Any], value: Any) -> Any:
     return tree_map(function, value)
 
 
-def _writes(name: str) -> bool:
+def writes(name: str) -> bool:
     """A method that changes its tensor: `mul_`, `__setitem__`, `__iadd__`."""
     if name.startswith("__"):
         return name == "__setitem__" or (name.startswith("__i") and name not in ("__init__", "__invert__", "__index__"))

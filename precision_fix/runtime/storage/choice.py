@@ -8,6 +8,7 @@ the models that came before and are still there.
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -20,10 +21,13 @@ _FLOATS = (torch.float32, torch.bfloat16, torch.float16)
 
 
 class Choice:
-    """`memory`: the bytes of the GPU; None where storage is bfloat16 without asking."""
+    """`memory`: the bytes of the GPU; None where storage is bfloat16 without asking. `told` is called when a model is
+    to be stored.
+    """
 
-    def __init__(self, memory: int | None) -> None:
+    def __init__(self, memory: int | None, told: Callable[[], object] = bool) -> None:
         self.memory = memory
+        self.told = told
         self._counted: Any = weakref.WeakKeyDictionary()
 
     def stores(self, model: nn.Module) -> bool:
@@ -34,4 +38,7 @@ class Choice:
         others = sum(size for other, size in self._counted.items() if id(other) not in parts)
         size = sum(4 * p.numel() if p.dtype in _FLOATS else p.nbytes for p in model.parameters())
         self._counted[model] = size
-        return storage_for(size + others, self.memory) == "bfloat16"
+        stored = storage_for(size + others, self.memory) == "bfloat16"
+        if stored:
+            self.told()
+        return stored

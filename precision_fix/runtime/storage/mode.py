@@ -19,10 +19,11 @@ from torch.nn.modules import module as registration
 
 from precision_fix.runtime.gate import is_set
 from precision_fix.runtime.patching import Patches
-from precision_fix.runtime.storage import forwards, outside, reports
+from precision_fix.runtime.storage import forwards, growing, making, outside, reports
 from precision_fix.runtime.storage import libraries as libs
 from precision_fix.runtime.storage.cargo import carry, plain
 from precision_fix.runtime.storage.choice import Choice
+from precision_fix.runtime.storage.kept import plain as narrow
 from precision_fix.runtime.storage.leaves import KNOWN, defines_forward, is_stored, storable
 from precision_fix.runtime.storage.storing import STORING, storing
 from precision_fix.runtime.swap import Swap
@@ -45,6 +46,7 @@ _casting = _Casting()
 
 def patch(patches: Patches, swap: Swap, memory: int | None) -> None:
     """Wrap what makes, casts and restores modules; follow what is registered in them."""
+    choice = Choice(memory, making.begin if swap.maker is not None else bool)
     forwards.acquire()
     forwards.USE.everywhere = True
     forwards.USE.trainable = is_set(os.environ, "PRECISION_FIX_STORAGE_TRAIN")
@@ -52,7 +54,7 @@ def patch(patches: Patches, swap: Swap, memory: int | None) -> None:
         forwards.stand_in(defines_forward(kind))
         if "__init__" in vars(kind):
             patches.wrap(kind, "__init__", lambda original, kind=kind: _init(original, kind, swap))  # type: ignore[misc]
-    patches.wrap(nn.Module, "_apply", lambda original: _apply(original, swap, Choice(memory)))
+    patches.wrap(nn.Module, "_apply", lambda original: _apply(original, swap, choice))
     patches.wrap(torch, "get_default_dtype", lambda original: _get_default_dtype(original, swap))
     patches.wrap(nn.Module, "state_dict", lambda original: _state_dict(original, swap))
     patches.wrap(nn.Module, "__setstate__", lambda original: _setstate(original, swap))
@@ -70,9 +72,16 @@ def end() -> None:
     forwards.release()
 
 
-def libraries(patches: Patches) -> list[tuple[str, Callable[[ModuleType], object]]]:
+def libraries(patches: Patches, swap: Swap) -> list[tuple[str, Callable[[ModuleType], object]]]:
     """Modules to wait for, and what to do when they have been imported."""
+    caches: list[tuple[str, Callable[[ModuleType], object]]] = []
+    if swap.maker is not None:
+        caches = [
+            (growing.MODULE, lambda module: growing.patch(module, patches, swap)),
+            (making.CAPTURES, lambda module: making.patch_capture(module, patches)),
+        ]
     return [
+        *caches,
         (libs.ACCELERATE, lambda module: libs.patch_accelerate(module, patches, _settle)),
         *((name, lambda module: reports.patch_library(module, forwards.USE.patches)) for name in reports.LIBRARIES),
     ]
@@ -232,6 +241,7 @@ def _state_dict(original: Function, swap: Swap) -> Function:
         state = original(self, *args, **kwargs)
         if swap.active and not args and kwargs.get("destination") is None:
             for name, value in state.items():
+                value = narrow(value)
                 if type(value) is torch.Tensor and value.dtype is _BFLOAT16:
                     state[name] = carry(value)
         return state

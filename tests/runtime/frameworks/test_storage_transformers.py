@@ -210,7 +210,9 @@ def test_each_way_to_run_experts(tmp_path: Path, implementation: str) -> None:
     check(load, run, set(), grad=True)
 
 
-def test_generate_and_its_cache(tmp_path: Path) -> None:
+def test_generate_and_its_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With caches of float32; for those of two bytes see test_storage_caches."""
+    monkeypatch.setenv("PRECISION_FIX_STORAGE_CACHES", "float32")
     torch.manual_seed(1)
     tiny().to(torch.bfloat16).save_pretrained(tmp_path)
 
