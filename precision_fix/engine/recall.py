@@ -215,7 +215,7 @@ def _digest_of(path: str) -> str:
 
 
 def _holds(path: str, name: str) -> bool:
-    from precision_fix.project.index import asks_for
+    from precision_fix.project.readings import asks_for
 
     try:
         return asks_for(door.start(path, _MOST_OF_A_FILE), name)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import os
-import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +12,6 @@ from typing import Any
 from precision_fix import door
 from precision_fix.model.around import Kin, TooMany
 from precision_fix.model.blocks import Blocks, NotApart, parsed, reads
-from precision_fix.model.classes import COMMON
 from precision_fix.model.module import Function, Module
 from precision_fix.model.scope import Definition
 from precision_fix.model.target import Target
@@ -22,6 +20,7 @@ from precision_fix.project.imports import MOST_BYTES, Imports, look_through
 from precision_fix.project.links import Links, Member, Origin, asks_another
 from precision_fix.project.names import is_test, stem_of
 from precision_fix.project.programs import Programs
+from precision_fix.project.readings import aliases, asks_for, items, reads_of, unbound, unexplained
 from precision_fix.sources.text import Undecodable, decode
 
 # Modules that are kept parsed between two files.
@@ -222,16 +221,16 @@ class Project:
     def _find_readers(self, path: str, name: str) -> Iterator[tuple[Module, ast.expr]]:
         for other in self._users(path, name, name):
             other.ensure(name)
-            for local, alias in _aliases(other, name, stem_of(path)):
+            for local, alias in aliases(other, name, stem_of(path)):
                 dotted = other.imported(alias)
                 there = self._origin(other.real, dotted) if dotted is not None else None
                 if there is not None and there == (path, (name,)):
-                    yield from ((other, reader) for reader in _reads_of(other, alias, local))
+                    yield from ((other, reader) for reader in reads_of(other, alias, local))
                     if local != name and alias in other.names.root.bindings.get(local, ()):
                         yield from self.readers(other, local)
             yield from self._through_module(other, path, name)
             if stem_of(path) in (star.rpartition(".")[2] for star in other.names.star_imports):
-                yield from ((other, reader) for reader in _unbound(other, name))
+                yield from ((other, reader) for reader in unbound(other, name))
 
     def _through_module(self, other: Module, path: str, name: str) -> Iterator[tuple[Module, ast.expr]]:
         """`layout.DTYPE`."""
@@ -344,64 +343,5 @@ class Project:
             for reader in [*module.names.attributes.get(name, ())]:
                 if isinstance(reader.ctx, ast.Load):
                     yield module, reader
-            yield from ((module, each) for each in _items(module, name))
-            yield from ((module, each) for each in _unexplained(module, name))
-
-
-def asks_for(data: bytes, name: str) -> bool:
-    """Whether a file may read a setting of this name.
-
-    Nearly every file speaks of a dtype; of such a name it is of interest where it is compared.
-    """
-    word = name.encode()
-    if word not in data:
-        return False
-    return name not in COMMON or re.search(rb"\b%b[\"'\])]*\s*(?:==|(?:not )?in )" % re.escape(word), data) is not None
-
-
-def _items(module: Module, name: str) -> Iterator[ast.expr]:
-    for node in [*module.names.parents]:
-        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant) and node.slice.value == name:
-            if isinstance(node.ctx, ast.Load):
-                yield node
-        elif (
-            isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Attribute)
-            and node.func.attr in ("get", "pop", "getenv")
-        ):
-            first = node.args[0] if node.args else None
-            if isinstance(first, ast.Constant) and first.value == name:
-                yield node
-
-
-def _unexplained(module: Module, name: str) -> Iterator[ast.expr]:
-    """Reads of a variable of that name that a caller gives, or nobody seen."""
-    for scope in [*module.names.scopes.values()]:
-        for read in scope.loads.get(name, ()):
-            owner = scope.owner(name)
-            if owner is None or any(isinstance(bound, ast.arg) for bound in owner.bindings[name]):
-                yield read
-
-
-def _aliases(module: Module, *names: str) -> Iterator[tuple[str, ast.alias]]:
-    """The imports of one of these names, whatever the file calls it, each with what it calls it."""
-    for scope in [*module.names.scopes.values()]:
-        for local, bindings in [*scope.bindings.items()]:
-            for bound in bindings:
-                if isinstance(bound, ast.alias) and bound.name.rpartition(".")[2] in names:
-                    yield local, bound
-
-
-def _reads_of(module: Module, alias: ast.alias, local: str) -> list[ast.Name]:
-    """The reads of a name that an import binds."""
-    if alias in module.names.root.bindings.get(local, ()):
-        module.ensure(local)
-        return module.names.readers(module.names.root, local)
-    owner = next((scope for scope in module.names.scopes.values() if alias in scope.bindings.get(local, ())), None)
-    return module.names.readers(owner, local) if owner is not None else []
-
-
-def _unbound(module: Module, name: str) -> list[ast.Name]:
-    """The reads of a name that nothing in the file binds: a `*` has brought it."""
-    found = [read for scope in module.names.scopes.values() for read in scope.loads.get(name, ())]
-    return [read for read in found if not module.bindings(read)]
+            yield from ((module, each) for each in items(module, name))
+            yield from ((module, each) for each in unexplained(module, name))

@@ -1,0 +1,69 @@
+"""Where a file reads what it has from another or from a config: by an import, a key, a name of unknown origin."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from precision_fix.model.classes import COMMON
+from precision_fix.model.module import Module
+
+
+def asks_for(data: bytes, name: str) -> bool:
+    """Whether a file may read a setting of this name.
+
+    Nearly every file speaks of a dtype; of such a name it is of interest where it is compared.
+    """
+    word = name.encode()
+    if word not in data:
+        return False
+    return name not in COMMON or re.search(rb"\b%b[\"'\])]*\s*(?:==|(?:not )?in )" % re.escape(word), data) is not None
+
+
+def items(module: Module, name: str) -> Iterator[ast.expr]:
+    for node in [*module.names.parents]:
+        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant) and node.slice.value == name:
+            if isinstance(node.ctx, ast.Load):
+                yield node
+        elif (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr in ("get", "pop", "getenv")
+        ):
+            first = node.args[0] if node.args else None
+            if isinstance(first, ast.Constant) and first.value == name:
+                yield node
+
+
+def unexplained(module: Module, name: str) -> Iterator[ast.expr]:
+    """Reads of a variable of that name that a caller gives, or nobody seen."""
+    for scope in [*module.names.scopes.values()]:
+        for read in scope.loads.get(name, ()):
+            owner = scope.owner(name)
+            if owner is None or any(isinstance(bound, ast.arg) for bound in owner.bindings[name]):
+                yield read
+
+
+def aliases(module: Module, *names: str) -> Iterator[tuple[str, ast.alias]]:
+    """The imports of one of these names, whatever the file calls it, each with what it calls it."""
+    for scope in [*module.names.scopes.values()]:
+        for local, bindings in [*scope.bindings.items()]:
+            for bound in bindings:
+                if isinstance(bound, ast.alias) and bound.name.rpartition(".")[2] in names:
+                    yield local, bound
+
+
+def reads_of(module: Module, alias: ast.alias, local: str) -> list[ast.Name]:
+    """The reads of a name that an import binds."""
+    if alias in module.names.root.bindings.get(local, ()):
+        module.ensure(local)
+        return module.names.readers(module.names.root, local)
+    owner = next((scope for scope in module.names.scopes.values() if alias in scope.bindings.get(local, ())), None)
+    return module.names.readers(owner, local) if owner is not None else []
+
+
+def unbound(module: Module, name: str) -> list[ast.Name]:
+    """The reads of a name that nothing in the file binds: a `*` has brought it."""
+    found = [read for scope in module.names.scopes.values() for read in scope.loads.get(name, ())]
+    return [read for read in found if not module.bindings(read)]
