@@ -71,7 +71,8 @@ def _answers_by_itself(site: Site, value: ast.expr) -> bool:
     if not isinstance(value.left, ast.Name):
         return False
     words = (site.module.assigned_value(bound) for bound in site.module.bindings(value.left))
-    return any(isinstance(word, ast.Constant) and precision.spelt(str(word.value)) for word in words)
+    # After a run it is another word, and the test still answers by itself.
+    return any(isinstance(word, ast.Constant) and isinstance(word.value, str) for word in words)
 
 
 def _is_own(site: Site) -> bool:

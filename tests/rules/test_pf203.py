@@ -129,6 +129,7 @@ def test_a_word_turns_a_library_on(line: str, after: str) -> None:
         'f(fp16=word == "bf16")',
         'f(bf16=word != "bf16")',
         'self.bf16 = config.precision == "bf16"',
+        'mixed_precision = "no"\nconfig["bf16"]["enabled"] = mixed_precision == "bf16"',
         'mixed_precision = "bf16"\nconfig["bf16"]["enabled"] = mixed_precision == "bf16"',
     ],
 )
