@@ -39,7 +39,7 @@ class RULE(Rule):
 
     def judge(self, site: Site) -> Verdict | None:
         values = list(_turning_on(site.value)) if site.value is not None else []
-        if not values:
+        if not values or any(_answers_by_itself(site, value) for value in values):
             return None
         name = site.token.strip("'\"")
         if any(isinstance(above, ast.Assert) for above in site.chain):
@@ -51,7 +51,7 @@ class RULE(Rule):
         goes_out = _goes_out(ends) or _is_of_library(site)
         if halves is not None and not goes_out:
             return keep(f"without it float16 is chosen ({halves.where(site.module)}); what it leads to is rewritten")
-        if halves is not None:
+        if halves is not None and halves.module is site.module:
             return manual(
                 f"{name} turns bfloat16 on, also for a library; without it float16 is chosen"
                 f" ({halves.where(site.module)}): turn both off"
@@ -60,6 +60,19 @@ class RULE(Rule):
         if read and _is_own(site) and not goes_out:
             return keep("read in this file; what it leads to is rewritten there")
         return rewrite(f"{name} turns {turned_on(name)} on", *(Replace(value, "False") for value in values))
+
+
+def _answers_by_itself(site: Site, value: ast.expr) -> bool:
+    """`self.bf16 = precision == "bf16"` is the program's own; a word that is set beside the test is changed there."""
+    if not isinstance(value, ast.Compare):
+        return False
+    if isinstance(site.node, ast.Attribute):
+        return True
+    if not isinstance(value.left, ast.Name):
+        return False
+    words = (site.module.assigned_value(bound) for bound in site.module.bindings(value.left))
+    # After a run it is another word, and the test still answers by itself.
+    return any(isinstance(word, ast.Constant) and isinstance(word.value, str) for word in words)
 
 
 def _is_own(site: Site) -> bool:

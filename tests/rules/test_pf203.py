@@ -114,7 +114,7 @@ def test_a_flag_that_a_library_is_told_as_well(handed: str) -> None:
         ('config = {"bf16": {"enabled": word == "bf16"}}', 'config = {"bf16": {"enabled": False}}'),
         ('c = dict(bf16=dict(enabled=args.dtype == "bfloat16"))', "c = dict(bf16=dict(enabled=False))"),
         ('TrainingArguments(out, bf16=args.mixed == "bf16")', "TrainingArguments(out, bf16=False)"),
-        ('args.bf16 = precision == "bf16-mixed"', "args.bf16 = False"),
+        ('config["bf16"]["enabled"] = precision == "bf16-mixed"', 'config["bf16"]["enabled"] = False'),
     ],
 )
 def test_a_word_turns_a_library_on(line: str, after: str) -> None:
@@ -122,7 +122,17 @@ def test_a_word_turns_a_library_on(line: str, after: str) -> None:
     check_rewritten(line + "\n", after + "\n", code="PF203")
 
 
-@pytest.mark.parametrize("line", ['f(bf16=word == "fp16")', 'f(fp16=word == "bf16")', 'f(bf16=word != "bf16")'])
+@pytest.mark.parametrize(
+    "line",
+    [
+        'f(bf16=word == "fp16")',
+        'f(fp16=word == "bf16")',
+        'f(bf16=word != "bf16")',
+        'self.bf16 = config.precision == "bf16"',
+        'mixed_precision = "no"\nconfig["bf16"]["enabled"] = mixed_precision == "bf16"',
+        'mixed_precision = "bf16"\nconfig["bf16"]["enabled"] = mixed_precision == "bf16"',
+    ],
+)
 def test_a_word_turns_something_else_on(line: str) -> None:
     assert "PF203" not in {finding.code for finding in findings(line + "\n")}
 
