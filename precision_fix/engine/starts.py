@@ -93,7 +93,7 @@ class _Tree:
         programs += [each for each in scripts if not real[each].ignored() and not entries.is_imported(each)]
         programs = [*dict.fromkeys(programs)]
         for program in programs:
-            reached = [reaches[path] for path in entries.reached(program) if path in reaches]
+            reached = sorted(reaches[path] for path in entries.reached(program) if path in reaches)
             if reached and self._start(real[program], [each for path in reached for each in places[path]]):
                 launch.started.append(real[program].path)
                 for path in reached:
