@@ -63,7 +63,7 @@ CASES = {
         """,
     "autocast that casts float8 weights": """
         if vlm.dtype.itemsize == 1:
-            with torch.autocast("cuda", dtype=torch.bfloat16, enabled=True):  # =
+            with torch.autocast("cuda", dtype=torch.bfloat16, enabled=on):  # -> with torch.autocast("cuda", dtype=torch.float32, enabled=on):
                 run()
         if any(use_fp8):
             acc = accelerate.Accelerator(mixed_precision="bf16")  # =
