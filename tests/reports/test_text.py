@@ -35,4 +35,4 @@ def test_a_file_that_failed_is_not_called_done(tmp_path: Path, files: dict[str, 
 def test_the_line_to_start_it_has_the_name_of_the_program(tmp_path: Path, program: str) -> None:
     told = render(run_on(tmp_path, {"a.py": LONGER, **({program: CAST} if program else {})}, dry=False))
     assert "precision-fix run" in told and "PROGRAM" not in told
-    assert (f"    precision-fix run {tmp_path / program}" in told) is bool(program)
+    assert f"    precision-fix run {tmp_path / (program or 'a.py')}" in told

@@ -62,7 +62,7 @@ def tree(tmp_path: Path) -> Path:
     ids=["a bug", "an odd error of the system", "memory", "depth", "a panic"],
 )
 def test_an_error_in_one_file(tree: Path, name: str, error: str, said: str) -> None:
-    result = run(tree, "scan", name, error)
+    result = run(tree, "one", name, error)
     lines = [line for line in (result.stdout + result.stderr).splitlines() if "bad.py" in line]
     assert len(lines) == 1 and lines[0].startswith(f"  bad.py: {said}"), (lines, result)
     assert result.returncode == 1 and "Traceback" not in result.stderr
@@ -71,7 +71,7 @@ def test_an_error_in_one_file(tree: Path, name: str, error: str, said: str) -> N
 
 
 def test_debugging_shows_where(tree: Path) -> None:
-    result = run(tree, "scan", "scan_bytes", "KeyError(1)", PRECISION_FIX_DEBUG="1")
+    result = run(tree, "one", "scan_bytes", "KeyError(1)", PRECISION_FIX_DEBUG="1")
     assert "Traceback" in result.stderr and "in scan_file" in result.stderr
     assert result.returncode == 1 and (tree / "a.py").read_bytes() == DONE
 

@@ -214,7 +214,7 @@ def test_a_parent_that_dies_while_workers_are_starting(kind: str, delay: float, 
 # The command line on a tree that takes its time to read.
 _COMMAND = """
 import sys, time
-import precision_fix.engine.scan as scan
+import precision_fix.engine.one as scan
 plain = scan.scan_file
 def slow(*a, **k):
     time.sleep(0.05)

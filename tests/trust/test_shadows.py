@@ -19,7 +19,7 @@ _SCRIPT = "import re\nimport sys\nfrom {module} import {name}\nif __name__ == '_
 # One worker of the pool dies, and a new interpreter takes its place.
 _KILLED = """
 import os, signal
-import precision_fix.engine.scan as scan
+import precision_fix.engine.one as scan
 plain, parent = scan.scan_file, os.getpid()
 def deadly(path, *a, **k):
     if path.endswith("m7.py") and os.getpid() != parent:
