@@ -10,7 +10,8 @@ import ast
 import re
 
 from precision_fix.model.edit import CallOn, Edit, SetArgument
-from precision_fix.model.module import Module, is_direct_argument
+from precision_fix.model.module import Module, is_direct_argument, remembered
+from precision_fix.model.scope import Scope
 from precision_fix.model.site import Site
 from precision_fix.model.syntax import called
 
@@ -128,12 +129,20 @@ def _is_fresh(module: Module, root: ast.Name, target: ast.Name) -> bool:
 
 def _is_changed(module: Module, name: ast.Name, line: int) -> bool:
     """Whether what a variable holds is changed in place below a line of its function."""
-    function = module.function(name)
-    for reader in module.readers(name):
-        if reader.lineno > line and module.function(reader) is function and _changes(module, reader):
-            return True
-    below = (each for each in module.bindings(name) if getattr(each, "lineno", 0) > line)
-    return any(isinstance(module.parent(each), ast.AugAssign) and module.function(each) is function for each in below)
+    owner = module.scope_of(name).owner(name.id)
+    return owner is not None and _changed_last(module, owner, name.id).get(module.function(name), 0) > line
+
+
+@remembered
+def _changed_last(module: Module, owner: Scope, name: str) -> dict[ast.AST | None, int]:
+    """By function, the last line in which what a variable holds is changed in place."""
+    changed = [each for each in module.names.readers(owner, name) if _changes(module, each)]
+    bound = [each for each in owner.bindings.get(name, ()) if isinstance(module.parent(each), ast.AugAssign)]
+    last: dict[ast.AST | None, int] = {}
+    for each in (*changed, *bound):
+        function = module.function(each)
+        last[function] = max(last.get(function, 0), getattr(each, "lineno", 0))
+    return last
 
 
 def _changes(module: Module, value: ast.expr) -> bool:
