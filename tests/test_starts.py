@@ -65,16 +65,6 @@ def test_the_program_that_reaches_a_place_gets_the_line_and_no_other(tmp_path: P
     assert "precision-fix run" not in told(tmp_path, found)
 
 
-def test_a_script_that_nobody_imports_is_its_own_program(tmp_path: Path) -> None:
-    script = "from transformers import AutoModel\nmodel = AutoModel.from_pretrained('a')\n"
-    main = "if __name__ == '__main__':\n    pass\n"
-    assert started(scanned(tree(tmp_path / "a", {"cast.py": CAST, "hf.py": script, "app.py": main}))) == ["hf.py"]
-    files = {"cast.py": CAST, "hf.py": script, "app.py": f"import hf\n{main}"}
-    assert started(scanned(tree(tmp_path / "b", files))) == ["app.py"]
-    files = {"cast.py": CAST, "hf.py": LOAD, "app.py": main}
-    assert started(scanned(tree(tmp_path / "c", files))) == []
-
-
 def test_what_is_found_is_the_same_without_the_text(tmp_path: Path) -> None:
     folder = tree(tmp_path, {"cast.py": CAST, "loading.py": LOAD, "main.py": MAIN})
     assert [*scanned(folder, with_text=False).findings] == [*scanned(folder).findings]

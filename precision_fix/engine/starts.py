@@ -89,9 +89,6 @@ class _Tree:
         launch = Launch(self._tree_of(self._found[0]), is_node_pack=entries.is_node_pack)
         programs = [path for path in entries.programs() if not real[path].ignored()]
         reaches = {os.path.realpath(path): path for path in places}
-        scripts = [path for path in reaches if path in real and self._is_script(path, places, reaches)]
-        programs += [each for each in scripts if not real[each].ignored() and not entries.is_imported(each)]
-        programs = [*dict.fromkeys(programs)]
         for program in programs:
             reached = sorted(reaches[path] for path in entries.reached(program) if path in reaches)
             if reached and self._start(real[program], [each for path in reached for each in places[path]]):
@@ -101,16 +98,6 @@ class _Tree:
         launch.left = sum(map(len, self.places().values()))
         launch.program = self._program(programs, real)
         self._scan.starts.append(launch)
-
-    @staticmethod
-    def _is_script(path: str, places: dict[str, list[Finding]], reaches: dict[str, str]) -> bool:
-        """Whether such a place stands at the margin: to import the file is to run it."""
-        try:
-            lines = decode(door.start(path, PYTHON.limit), coding=True).text.splitlines()
-        except (OSError, Undecodable):
-            return False
-        found = (each.line for each in places[reaches[path]] if each.line <= len(lines))
-        return any(lines[line - 1][:1].strip() for line in found)
 
     def _program(self, programs: list[str], real: dict[str, Found]) -> str:
         if programs:

@@ -64,10 +64,6 @@ class Entries:
             pending += further
         return seen
 
-    def is_imported(self, path: str) -> bool:
-        """Whether another file of the project imports this one."""
-        return any(path in self._imported(other) for other in self._files if other != path)
-
     def _imported(self, path: str) -> tuple[str, ...]:
         if path not in self._edges:
             facts = self._imports.files.get(path)
