@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from precision_fix.runtime.audit import audit
 from precision_fix.runtime.storage import store_in_bfloat16
 from precision_fix.runtime.storage.storing import storing
 from tests.runtime.storage.models import BF16, rounded
+from tests.tools import environment
 
 
 def test_training_is_refused_with_the_reason() -> None:
@@ -83,22 +86,33 @@ def test_training_that_is_asked_for(monkeypatch: pytest.MonkeyPatch, mode: str, 
         assert addresses == [p.data_ptr() for p in model.parameters()]
 
 
+_REPLICA = """
+import sys
+import torch
+from torch import distributed, nn
+from precision_fix.runtime.storage import store_in_bfloat16
+store, first = sys.argv[1:]
+distributed.init_process_group("gloo", init_method=f"file://{store}", rank=0, world_size=1)
+model = nn.Linear(4, 4)
+store_in_bfloat16(model, trainable=True)
+optimizer = torch.optim.Adam(model.parameters(), lr=0.1) if first == "optimizer" else None
+replica = nn.parallel.DistributedDataParallel(model)
+optimizer = optimizer or torch.optim.Adam(replica.parameters(), lr=0.1)
+torch.autograd.backward(replica(torch.rand(2, 4)).sum())
+optimizer.step()
+assert {v.dtype for state in optimizer.state.values() for v in state.values()} == {torch.float32}
+distributed.destroy_process_group()
+"""
+
+
 @pytest.mark.parametrize("first", ["optimizer", "replica"])
 def test_training_in_distributed_data_parallel(tmp_path: Path, first: str) -> None:
-    """Its gradients are gathered in the parameters' dtype; the states are float32 all the same."""
-    distributed: Any = torch.distributed
-    distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1)
-    try:
-        model = nn.Linear(4, 4)
-        store_in_bfloat16(model, trainable=True)
-        optimizer = torch.optim.Adam(model.parameters(), lr=0.1) if first == "optimizer" else None
-        replica: Any = nn.parallel.DistributedDataParallel(model)
-        optimizer = optimizer or torch.optim.Adam(replica.parameters(), lr=0.1)
-        torch.autograd.backward(replica(torch.rand(2, 4)).sum())
-        optimizer.step()
-        assert {v.dtype for state in optimizer.state.values() for v in state.values()} == {torch.float32}
-    finally:
-        distributed.destroy_process_group()
+    """Its gradients are gathered in the parameters' dtype; the states are float32 all the same.
+
+    In a process of its own: after many other tests gloo once waited for ever.
+    """
+    program = [sys.executable, "-c", _REPLICA, str(tmp_path / "store"), first]
+    subprocess.run(program, env=environment(), check=True, timeout=120)
 
 
 def test_copies_in_the_middle_of_training_and_the_end_of_it() -> None:
