@@ -21,8 +21,8 @@ import sys
 import time
 from collections.abc import Iterator
 
-# What was not used for so long is forgotten.
-_MOST_SECONDS = 60 * 24 * 3600
+#: What was not used for so long is forgotten.
+MOST_SECONDS = 60 * 24 * 3600
 
 
 def digest(data: bytes) -> str:
@@ -59,7 +59,7 @@ def forget_old(folder: str) -> None:
     with contextlib.suppress(OSError):
         for entry in os.scandir(folder):
             status = entry.stat(follow_symlinks=False)
-            if stat.S_ISREG(status.st_mode) and now - status.st_mtime > _MOST_SECONDS:
+            if stat.S_ISREG(status.st_mode) and now - status.st_mtime > MOST_SECONDS:
                 os.unlink(entry.path)
 
 

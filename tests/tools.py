@@ -13,10 +13,10 @@ from precision_fix.engine.render import render
 from precision_fix.model.around import ALONE, Around
 from precision_fix.model.finding import Action, Finding
 from precision_fix.model.target import TARGETS
-from precision_fix.project.imports import top_of
 from precision_fix.project.index import Project
 from precision_fix.sources import Source, format_of
 from precision_fix.sources.analysis import Analysis
+from precision_fix.tops import top_of
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 NOBODY = 65534

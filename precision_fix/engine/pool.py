@@ -14,13 +14,11 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, TypeVar
 
+from precision_fix.engine.spread import CHUNK as CHUNK
 from precision_fix.engine.worker import CannotStart, Lost, Worker, forked, started
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-#: So many items are a job.
-CHUNK = 48
 
 
 def run(

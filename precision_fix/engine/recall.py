@@ -81,11 +81,8 @@ class Recall:
 
     # The state of the files.
 
-    def see(self, files: Mapping[str, str], tops: Iterable[str]) -> None:
-        """The digests of all files that are scanned, by absolute path; and the projects around them."""
-        from precision_fix.project.imports import python_below
-
-        python = [path for top in tops for path in python_below(top)[0]]
+    def see(self, files: Mapping[str, str], python: Sequence[str]) -> None:
+        """The digests of all files that are scanned, by absolute path; and the Python files of the projects around."""
         self._now.python = tuple(python)
         self._now.files = {**files, **{path: _digest_of(path) for path in python if path not in files}}
         self._is_new = self._now.files != self._last.files
@@ -106,7 +103,11 @@ class Recall:
         """What was found in a file, in a tuple; None where that is to be found anew."""
         path = item[0]
         answer = self._last.answers.get(path)
-        if answer is None or answer.rules != _rules(item) or not self._is_as_it_was(os.path.abspath(path)):
+        real = os.path.abspath(path)
+        # Of what could not be read nobody knows whether it has changed.
+        if answer is None or not self._now.files.get(real) or not self._is_as_it_was(real):
+            return None
+        if answer.rules != _rules(item):
             return None
         if not all(map(self._stays, answer.rests)):
             return None

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from precision_fix.engine.spread import spread
 from precision_fix.model.around import ALONE, Around
 from precision_fix.model.target import Target
+from precision_fix.tops import top_of
 
 if TYPE_CHECKING:
     from precision_fix.project.facts import Facts
@@ -25,7 +27,6 @@ def around_of(root: str, target: Target) -> Around:
     """The project around what was found below a folder."""
     if not root:
         return ALONE
-    from precision_fix.project.imports import top_of
     from precision_fix.project.index import Project
 
     top = top_of(Path(root))
@@ -47,31 +48,35 @@ def forget() -> None:
     _found.clear()
 
 
-def tops_of(roots: Iterable[str]) -> list[str]:
-    """The tops of the projects around these folders."""
-    from precision_fix.project.imports import top_of
+class Below:
+    """The Python files of the projects around folders: listed once, and looked through where that is asked for."""
 
-    return sorted({str(top_of(Path(root))) for root in roots if root})
+    def __init__(self, roots: Iterable[str]) -> None:
+        self._tops = sorted({str(top_of(Path(root))) for root in roots if root})
 
+    @cached_property
+    def _listed(self) -> dict[str, tuple[list[str], bool]]:
+        from precision_fix.project.imports import python_below
 
-def look_ahead(tops: Iterable[str], workers: int, known: Mapping[str, Facts]) -> dict[str, Facts]:
-    """Look through projects, in several processes; what is known of a file is not asked again. Gives all of it."""
-    from precision_fix.engine import pool
-    from precision_fix.project.imports import gathered, look_at, python_below
+        return {top: python_below(top) for top in self._tops}
 
-    everything: dict[str, Facts] = {}
-    for top in tops:
-        paths, whole = python_below(top)
-        facts = {path: known[path] for path in paths if path in known}
-        left = [path for path in paths if path not in known]
-        if workers > 1 and len(left) > _WORTH_A_POOL:
-            for _, some in pool.run(left, _one, _lost, workers):
+    @property
+    def python(self) -> list[str]:
+        """Their paths, project by project."""
+        return [path for paths, _ in self._listed.values() for path in paths]
+
+    def look(self, known: Mapping[str, Facts]) -> dict[str, Facts]:
+        """Look through them, for all that is asked later, and give what is found; what is known is not asked again."""
+        from precision_fix.project.imports import gathered
+
+        everything: dict[str, Facts] = {}
+        for top, (paths, whole) in self._listed.items():
+            facts = {path: known[path] for path in paths if path in known}
+            for _, some in spread([path for path in paths if path not in known], _one, _lost, _WORTH_A_POOL):
                 facts.update(some)
-        else:
-            facts.update((path, found) for path in left if (found := look_at(path)) is not None)
-        _found[top] = gathered(paths, facts, whole)
-        everything |= facts
-    return everything
+            _found[top] = gathered(paths, facts, whole)
+            everything |= facts
+        return everything
 
 
 def _one(path: str) -> tuple[str, Facts] | None:

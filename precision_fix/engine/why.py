@@ -15,10 +15,10 @@ from precision_fix.model.hearing import listening
 from precision_fix.model.problem import Problem, reason
 from precision_fix.model.selection import Selection
 from precision_fix.model.target import Target
-from precision_fix.project.imports import top_of
 from precision_fix.sources import forget, format_of_named
 from precision_fix.sources.analysis import Unparsable
 from precision_fix.sources.text import Undecodable, decode
+from precision_fix.tops import top_of
 
 _END = re.compile(r"\r\n|\r|\n")
 _WHERE = re.compile(r"(.+?):(\d+)(?::(\d+))?")

@@ -35,6 +35,11 @@ class Trace:
         self._mine = []
         door.listener = self.note if self._heard else None
 
+    def end(self) -> None:
+        """Nobody asks for this file any more, and nothing that is read from here on is read for it."""
+        self._mine = []
+        door.listener = None
+
     def note(self, ground: str) -> None:
         """The path of a file or folder, FACTS, or HOLDS and a name."""
         if self._heard:
@@ -70,7 +75,6 @@ class Trace:
 
     def taken(self) -> frozenset[str]:
         """All that was noted since `begin`."""
-        door.listener = None
         found: set[str] = set()
         seen: set[int] = set()
         pending: list[_Grounds] = [self._mine]

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from precision_fix import door
 from precision_fix.project.facts import Facts, facts_of
-from precision_fix.tops import top_of as top_of
 
 MOST_BYTES = 4 << 20
 # Beyond these a project is not looked through as a whole, which is said.

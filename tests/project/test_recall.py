@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from precision_fix.engine import rounds
+from precision_fix.engine.one import Item
 from precision_fix.engine.scan import Scan, scan
 from precision_fix.model.target import FLOAT32
 from tests.tools import command
@@ -222,3 +223,17 @@ def test_a_launch_line_rests_on_the_files_of_its_program(tree: Path, judged: lis
     file.write_text(file.read_text().replace("'fp32'", "'full'"))
     assert told(recalled(tree)) == told(scan([tree], FLOAT32, with_text=False))
     assert "main.sh" in judged
+
+
+def test_what_could_not_be_read_is_judged_again(tree: Path, judged: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its content is not known, so nobody can say that it has not changed."""
+    look = rounds._look
+
+    def blind(item: Item, hashing: bool) -> rounds._Look:
+        return rounds._unseen(item, "") if item[0].endswith("train.py") else look(item, hashing)
+
+    monkeypatch.setattr(rounds, "_look", blind)
+    recalled(tree)
+    judged.clear()
+    recalled(tree)
+    assert "train.py" in judged

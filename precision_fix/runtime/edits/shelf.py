@@ -23,8 +23,6 @@ from precision_fix.errors import PrecisionFixError
 from precision_fix.runtime.edits.prints import Prints
 
 _MOST_BYTES = 64 << 20
-# Projects that were not started for so long are forgotten.
-_MOST_SECONDS = 60 * 24 * 3600
 _PATIENCE = 300.0
 _TICK = 0.05
 
@@ -140,7 +138,7 @@ def _forget_old(folder: str) -> None:
     for name in os.listdir(folder):
         project = os.path.join(folder, name)
         made = os.path.join(project, "made.json")
-        if os.path.exists(made) and now - os.lstat(made).st_mtime > _MOST_SECONDS:
+        if os.path.exists(made) and now - os.lstat(made).st_mtime > caches.MOST_SECONDS:
             for each in os.listdir(project):
                 os.unlink(os.path.join(project, each))
             os.rmdir(project)
