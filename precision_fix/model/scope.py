@@ -103,7 +103,7 @@ class Names:
 
 
 def _by_scope(reading: Iterable[Scope], name: str) -> dict[Scope, list[ast.Name]]:
-    """The reads of a name by the scopes that may be meant."""
+    """The reads of a name by the scopes that may be meant, in the order of the text, whatever was parsed first."""
     found: dict[Scope, list[ast.Name]] = {}
     for scope in reading:
         for above in scope.seen():
@@ -111,6 +111,8 @@ def _by_scope(reading: Iterable[Scope], name: str) -> dict[Scope, list[ast.Name]
                 found.setdefault(above, []).extend(scope.loads[name])
                 if not above.is_class:
                     break
+    for reads in found.values():
+        reads.sort(key=lambda read: (read.lineno, read.col_offset))
     return found
 
 

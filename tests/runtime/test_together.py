@@ -54,7 +54,7 @@ def test_together(tmp_path: Path) -> None:
 
     patched = run("--gpu", "t4", ".", cwd=tmp_path)
     assert patched.returncode == 0, patched.stderr
-    assert "main.py starts with the runtime now" in patched.stdout
+    assert "    precision-fix run main.py" in patched.stdout.splitlines()
     text = (tmp_path / "main.py").read_text()
     assert "x.to(torch.float32)" in text and "assign=True" in text and "getattr(torch, DTYPE)" in text
 

@@ -11,6 +11,7 @@ import torch
 from precision_fix import runtime
 from precision_fix.runtime.audit import audit
 from precision_fix.runtime.storage.kept import Kept, plain
+from tests.runtime.frameworks.test_storage_transformers import gemma
 from tests.runtime.frameworks.test_transformers import tiny
 
 transformers = pytest.importorskip("transformers")
@@ -19,23 +20,12 @@ TOKENS = torch.arange(1, 9).view(1, 8)
 WINDOW = 4
 
 
-def gemma() -> Any:
+def windowed() -> Any:
     """Every other layer has a window."""
-    config = transformers.Gemma3TextConfig(
-        vocab_size=64,
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=8,
-        sliding_window=WINDOW,
-        layer_types=["sliding_attention", "full_attention"],
-    )
-    return transformers.Gemma3ForCausalLM(config)
+    return gemma(sliding_window=WINDOW, layer_types=["sliding_attention", "full_attention"])
 
 
-MODELS = {"llama": tiny, "gemma": gemma}
+MODELS = {"llama": tiny, "gemma": windowed}
 
 
 def saved(make: Any, folder: Any) -> str:

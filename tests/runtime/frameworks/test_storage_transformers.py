@@ -50,7 +50,7 @@ def gpt2() -> Any:
     return transformers.GPT2LMHeadModel(config)
 
 
-def gemma() -> Any:
+def gemma(**more: Any) -> Any:
     """Its embedding is a subclass that scales, its norms add one to their weight."""
     config = transformers.Gemma3TextConfig(
         vocab_size=64,
@@ -60,6 +60,7 @@ def gemma() -> Any:
         num_attention_heads=4,
         num_key_value_heads=2,
         head_dim=8,
+        **more,
     )
     return transformers.Gemma3ForCausalLM(config)
 
