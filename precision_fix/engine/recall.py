@@ -22,6 +22,7 @@ from precision_fix.model.trace import FACTS, HOLDS
 
 if TYPE_CHECKING:
     from precision_fix.engine.one import FileScan, Item
+    from precision_fix.model.finding import Finding
     from precision_fix.project.facts import Facts
 
 _MOST_BYTES = 256 << 20
@@ -55,6 +56,7 @@ class _Run:
     python: tuple[str, ...] = ()
     others: dict[str, str] = field(default_factory=dict)
     answers: dict[str, _Answer] = field(default_factory=dict)
+    brought: dict[str, tuple[str, tuple[Finding, ...]]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -103,11 +105,7 @@ class Recall:
         """What was found in a file, in a tuple; None where that is to be found anew."""
         path = item[0]
         answer = self._last.answers.get(path)
-        real = os.path.abspath(path)
-        # Of what could not be read nobody knows whether it has changed.
-        if answer is None or not self._now.files.get(real) or not self._is_as_it_was(real):
-            return None
-        if answer.rules != _rules(item):
+        if answer is None or answer.rules != _rules(item) or not self._is_known(path):
             return None
         if not all(map(self._stays, answer.rests)):
             return None
@@ -130,6 +128,20 @@ class Recall:
         kept = replace(scan, before=b"") if scan is not None else None
         self._now.answers[item[0]] = _Answer(_rules(item), tuple(sorted(rests)), kept, has_text)
 
+    def brought(self, item: Item) -> tuple[Finding, ...] | None:
+        """What a file brings that does not speak of bfloat16; None where that is to be found anew."""
+        path = item[0]
+        rules, findings = self._last.brought.get(path, ("", ()))
+        if rules != _rules(item) or not self._is_known(path):
+            return None
+        self._now.brought[path] = rules, findings
+        return findings
+
+    def take_brought(self, item: Item, findings: tuple[Finding, ...]) -> None:
+        """Keep what it brings, which rests on the file alone."""
+        self._is_new = True
+        self._now.brought[item[0]] = _rules(item), findings
+
     def keep(self, facts: Mapping[str, Facts]) -> None:
         """Write down this run for the next one."""
         if not self._at or not self._is_new:
@@ -146,6 +158,11 @@ class Recall:
             caches.forget_old(os.path.dirname(self._at))
 
     # Whether it still holds.
+
+    def _is_known(self, path: str) -> bool:
+        """Whether a file was read, and is what it was: of what could not be read nobody knows."""
+        real = os.path.abspath(path)
+        return bool(self._now.files.get(real)) and self._is_as_it_was(real)
 
     def _is_as_it_was(self, path: str) -> bool:
         now = self._now.files.get(path)

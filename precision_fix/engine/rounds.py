@@ -5,18 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from precision_fix import caches
+from precision_fix import caches, door
 from precision_fix.engine import surroundings
 from precision_fix.engine.one import FileScan, Item, opened, scan_one
 from precision_fix.engine.recall import Recall
 from precision_fix.engine.spread import CHUNK, spread, workers_for
+from precision_fix.model.finding import Finding
 from precision_fix.model.problem import Problem
 from precision_fix.model.target import Target
-
-if TYPE_CHECKING:
-    from precision_fix.project.facts import Facts
+from precision_fix.sources import PYTHON, brought
+from precision_fix.sources.text import Undecodable, decode
 
 # Below this many files a second process costs more than it saves, to read them and to judge them.
 _WORTH_A_POOL = 600
@@ -48,14 +48,14 @@ def run(
     kept = [each.item for each in looks if each.holds]
     below = surroundings.Below({item[3] for item in kept})
     if recall is not None:
+        surroundings.know(recall.known_facts)
         recall.see({os.path.abspath(each.item[0]): each.digest for each in looks}, below.python)  # noqa: PTH100
         known = {item[0]: found for item in kept if (found := recall.of(item, with_text=with_text)) is not None}
         yield len(known), [found for (found,) in known.values() if found is not None]
         kept = [item for item in kept if item[0] not in known]
     workers = workers_for(len(kept), _WORTH_A_POOL_TO_JUDGE)
-    facts: dict[str, Facts] = {}
     if kept and (workers > 1 or recall is not None):
-        facts = below.look(recall.known_facts() if recall is not None else {})
+        below.look()
     one = partial(_judge, target=target, with_text=with_text, tracing=recall is not None)
     chunk = max(1, min(CHUNK, len(kept) // (8 * workers)))
     for count, judged in spread(kept, one, _lost, _WORTH_A_POOL_TO_JUDGE, chunk):
@@ -63,8 +63,24 @@ def run(
             for each in judged:
                 recall.take(*each, has_text=with_text)
         yield count, [each.scan for each in judged if each.scan is not None]
-    if recall is not None:
-        recall.keep(facts)
+
+
+def bring(items: Sequence[Item], target: Target, recall: Recall | None) -> dict[str, tuple[Finding, ...]]:
+    """By path, what files bring in a dtype of their own that do not speak of bfloat16 (`sources.brought`)."""
+    found: dict[str, tuple[Finding, ...]] = {}
+    left: list[Item] = []
+    for item in items:
+        known = recall.brought(item) if recall is not None else None
+        if known is None:
+            left.append(item)
+        else:
+            found[item[0]] = known
+    for _, some in spread(left, partial(_bring, target=target), _brings_nothing, _WORTH_A_POOL):
+        for item, findings in some:
+            found[item[0]] = findings
+            if recall is not None:
+                recall.take_brought(item, findings)
+    return found
 
 
 def _look(item: Item, hashing: bool) -> _Look:
@@ -86,6 +102,20 @@ def _judge(item: Item, target: Target, with_text: bool, tracing: bool) -> _Judge
     rests = trace.taken() if tracing else frozenset[str]()
     trace.end()
     return _Judged(item, scan, rests)
+
+
+def _bring(item: Item, target: Target) -> tuple[Item, tuple[Finding, ...]]:
+    path, explicit, choice, _ = item
+    try:
+        data = door.read(path, PYTHON.limit, follow=explicit)
+        text = decode(data, coding=True).text if brought.may_bring(data) else ""
+    except (OSError, Undecodable):
+        return item, ()
+    return item, tuple(brought.findings(path, text, target, choice.of(path)))
+
+
+def _brings_nothing(item: Item, _: str) -> tuple[Item, tuple[Finding, ...]]:
+    return item, ()
 
 
 def _lost(item: Item, why: str) -> _Judged:

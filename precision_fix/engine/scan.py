@@ -108,7 +108,9 @@ def scan(
         if starts and any(file.changes or any(each.runtime for each in file.findings) for file in result.files):
             from precision_fix.engine import starts as programs
 
-            programs.add(result, by_path, with_text=with_text)
+            programs.add(result, by_path, recall, with_text=with_text)
+    if recall is not None:
+        recall.keep(surroundings.facts())
     result.hidden = left_out.told()
     result.files.sort(key=lambda file: file.path)
     result.problems += [file.problem for file in result.files if file.problem is not None]

@@ -7,23 +7,26 @@ reach it, the closing lines of the run give a command.
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from precision_fix import door
+from precision_fix.engine import rounds
+from precision_fix.engine.one import item_of
 from precision_fix.engine.surroundings import imports_of
 from precision_fix.model.edit import spliced
 from precision_fix.model.finding import Action, Finding
 from precision_fix.model.selection import Selection
 from precision_fix.project.entries import Entries, readmes
-from precision_fix.sources import LAUNCH, PYTHON, brought, start_line
+from precision_fix.sources import LAUNCH, PYTHON, start_line
 from precision_fix.sources.analysis import Unparsable
 from precision_fix.sources.scope import Choice
 from precision_fix.sources.text import Undecodable, decode
 
 if TYPE_CHECKING:
+    from precision_fix.engine.recall import Recall
     from precision_fix.engine.scan import FileScan, Scan
     from precision_fix.sources.walk import Found
 
@@ -45,13 +48,13 @@ class Launch:
     is_node_pack: bool = False
 
 
-def add(scan: Scan, found: dict[str, Found], *, with_text: bool) -> None:
+def add(scan: Scan, found: dict[str, Found], recall: Recall | None, *, with_text: bool) -> None:
     """Add to a scan what the starts of its programs need; `found` are the files that were looked at, by path."""
     trees: dict[str, list[Found]] = {}
     for each in found.values():
         trees.setdefault(each.path if each.explicit else each.root, []).append(each)
     for files in trees.values():
-        tree = _Tree(scan, files, with_text=with_text)
+        tree = _Tree(scan, files, recall, with_text=with_text)
         if tree.changes or tree.places():
             tree.look()
 
@@ -59,8 +62,9 @@ def add(scan: Scan, found: dict[str, Found], *, with_text: bool) -> None:
 class _Tree:
     """The files below one directory that was named, or one file."""
 
-    def __init__(self, scan: Scan, found: list[Found], *, with_text: bool) -> None:
+    def __init__(self, scan: Scan, found: list[Found], recall: Recall | None, *, with_text: bool) -> None:
         self._scan = scan
+        self._recall = recall
         self._found = found
         self._with_text = with_text
         names = {each.path for each in found}
@@ -77,7 +81,7 @@ class _Tree:
     def look(self) -> None:
         python = [each for each in self._found if PYTHON.takes(each.path)]
         if self.changes:
-            self._bring(each for each in python if each.path not in self._files)
+            self._bring([each for each in python if each.path not in self._files])
         places = self.places()
         if not places:
             return
@@ -85,7 +89,7 @@ class _Tree:
         real = {os.path.realpath(each.path): each for each in python}
         others = [os.path.realpath(each.path) for each in self._found if LAUNCH.takes(each.path)]
         scripts = [*others, *readmes(root)]
-        entries = Entries(root, real, scripts, imports_of(root, self._scan.target))
+        entries = Entries(root, real, scripts, imports_of(root))
         launch = Launch(self._tree_of(self._found[0]), is_node_pack=entries.is_node_pack)
         programs = [path for path in entries.programs() if not real[path].ignored()]
         reaches = {os.path.realpath(path): path for path in places}
@@ -108,20 +112,15 @@ class _Tree:
 
         return str(program_in([self._tree_of(self._found[0])]) or "")
 
-    def _bring(self, files: Iterable[Found]) -> None:
+    def _bring(self, files: list[Found]) -> None:
         """Look at what does not speak of bfloat16 for what brings it."""
+        brought = rounds.bring([item_of(each) for each in files], self._scan.target, self._recall)
         for each in files:
-            try:
-                data = door.read(each.path, PYTHON.limit, follow=each.explicit)
-                if not brought.may_bring(data):
-                    continue
-                text = decode(data, coding=True).text
-            except (OSError, Undecodable):
-                continue
-            selection = _selection(each)
-            found = [*brought.findings(each.path, text, self._scan.target, selection)]
+            found = brought.get(each.path, ())
             if any(finding.action is not Action.KEEP for finding in found) and not each.ignored():
-                self._file(each, data).findings = found
+                with contextlib.suppress(OSError):
+                    data = door.read(each.path, PYTHON.limit, follow=each.explicit) if self._with_text else b""
+                    self._file(each, data).findings = [*found]
 
     def _file(self, found: Found, data: bytes) -> FileScan:
         from precision_fix.engine.scan import FileScan

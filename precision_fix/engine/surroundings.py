@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from functools import cache, cached_property
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,8 @@ _WORTH_A_POOL = 600
 
 # Found by this process for those that are forked from it; another looks for itself.
 _found: dict[str, Imports] = {}
+# What is known of files before they are looked at.
+_known: list[Callable[[], Mapping[str, Facts]]] = []
 
 
 @cache
@@ -30,53 +32,75 @@ def around_of(root: str, target: Target) -> Around:
     from precision_fix.project.index import Project
 
     top = top_of(Path(root))
-    return Project(top, target, _found.get(str(top)))
+    return Project(top, target, partial(_looked_through, str(top)))
 
 
-def imports_of(root: str, target: Target) -> Imports:
-    """What the Python files of the project around a folder import."""
-    from precision_fix.project.imports import Imports
-    from precision_fix.project.index import Project
+def _looked_through(top: str) -> Imports:
+    from precision_fix.project.imports import look_through
 
-    around = around_of(root, target)
-    return around.imports if isinstance(around, Project) else Imports()
+    if top not in _found:
+        _found[top] = look_through(Path(top))
+    return _found[top]
+
+
+def imports_of(root: str) -> Imports:
+    """What the Python files of the project around a folder import; nothing where there is no folder."""
+    if not root:
+        from precision_fix.project.imports import Imports
+
+        return Imports()
+    below = Below([root])
+    if below.tops[0] not in _found:
+        below.look()
+    return _found[below.tops[0]]
+
+
+def know(facts: Callable[[], Mapping[str, Facts]]) -> None:
+    """Have what is known of files from before counted, where they are looked through."""
+    _known.append(facts)
+
+
+def facts() -> dict[str, Facts]:
+    """All that was found of the files of projects, but for those that ended the process that read them."""
+    from precision_fix.project.facts import NOTHING
+
+    return {path: each for imports in _found.values() for path, each in imports.files.items() if each is not NOTHING}
 
 
 def forget() -> None:
     """What was found may have changed since."""
     around_of.cache_clear()
     _found.clear()
+    _known.clear()
 
 
 class Below:
     """The Python files of the projects around folders: listed once, and looked through where that is asked for."""
 
     def __init__(self, roots: Iterable[str]) -> None:
-        self._tops = sorted({str(top_of(Path(root))) for root in roots if root})
+        self.tops = sorted({str(top_of(Path(root))) for root in roots if root})
 
     @cached_property
     def _listed(self) -> dict[str, tuple[list[str], bool]]:
         from precision_fix.project.imports import python_below
 
-        return {top: python_below(top) for top in self._tops}
+        return {top: python_below(top) for top in self.tops}
 
     @property
     def python(self) -> list[str]:
         """Their paths, project by project."""
         return [path for paths, _ in self._listed.values() for path in paths]
 
-    def look(self, known: Mapping[str, Facts]) -> dict[str, Facts]:
-        """Look through them, for all that is asked later, and give what is found; what is known is not asked again."""
+    def look(self) -> None:
+        """Look through them, for all that is asked later; what is known of a file is not asked again."""
         from precision_fix.project.imports import gathered
 
-        everything: dict[str, Facts] = {}
+        known = {path: each for source in _known for path, each in source().items()}
         for top, (paths, whole) in self._listed.items():
             facts = {path: known[path] for path in paths if path in known}
             for _, some in spread([path for path in paths if path not in known], _one, _lost, _WORTH_A_POOL):
                 facts.update(some)
             _found[top] = gathered(paths, facts, whole)
-            everything |= facts
-        return everything
 
 
 def _one(path: str) -> tuple[str, Facts] | None:

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 from precision_fix import door
-from precision_fix.model.programs import is_started, usual
-from precision_fix.project.imports import MOST_BYTES, Imports
+from precision_fix.model.programs import usual
+from precision_fix.project.facts import NOTHING
+from precision_fix.project.imports import MOST_BYTES, Imports, look_at
 from precision_fix.project.names import Names, is_test
 
-_NODES = b"NODE_CLASS_MAPPINGS"
 _INSTALLERS = frozenset({"setup.py", "conftest.py", "install.py"})
 # A command that starts a program: `python train.py`, `torchrun --nproc 2 train.py`, `accelerate launch -m pkg.train`.
 _COMMAND = re.compile(r"(?:\bpython[\d.]*|\btorchrun|\blaunch|\bdeepspeed|\brun)\b(?P<rest>[^\n|&;#]*)")
@@ -38,10 +38,11 @@ class Entries:
         self._started: set[str] = set()
         self.is_node_pack = False
         for path in self._files:
-            data = _bytes(path)
-            if b"__main__" in data and is_started(data):
+            # What lies in no folder that is looked through is asked by itself.
+            facts = imports.files.get(path) or look_at(path) or NOTHING
+            if facts.is_started:
                 self._started.add(path)
-            self.is_node_pack |= _NODES in data
+            self.is_node_pack |= facts.is_node_pack
 
     def programs(self) -> list[str]:
         """The files that people start: a `__main__` block says so, a command, or a console script. The best come first:
@@ -115,15 +116,11 @@ class Entries:
                     return
 
 
-def _bytes(path: str) -> bytes:
-    try:
-        return door.start(path, MOST_BYTES)
-    except OSError:
-        return b""
-
-
 def _text(path: str) -> str:
-    return _bytes(path).decode("utf-8", "replace")
+    try:
+        return door.start(path, MOST_BYTES).decode("utf-8", "replace")
+    except OSError:
+        return ""
 
 
 def readmes(folder: str) -> list[str]:

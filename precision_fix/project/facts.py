@@ -7,7 +7,11 @@ from collections.abc import Iterator
 from sys import intern
 from typing import NamedTuple
 
+from precision_fix.model.programs import is_started
+
 _ATTENDS = b"flash_attention_2"
+_MAIN = b"__main__"
+_NODES = b"NODE_CLASS_MAPPINGS"
 # What stands before the word `import` where it begins a statement, or ends `from module`.
 _BEFORE = re.compile(rb"(?:^|[:;\n])[ \t]*(?:from[ \t\\\n]+([^\s#;:]+)[ \t\\\n]*)?$")
 _LISTED = re.compile(rb"[ \t]*\(((?:[^)#]|#[^\n]*)*)\)")
@@ -37,7 +41,8 @@ class Import(NamedTuple):
 class Facts(NamedTuple):
     """`stars` are the modules of which all is imported, `classes` have their bases as they are written.
 
-    `attends` says that flash attention is named.
+    `attends` says that flash attention is named, `is_started` that it begins something when it is started as a program,
+    `is_node_pack` that it offers nodes to ComfyUI.
     """
 
     imports: tuple[Import, ...]
@@ -45,12 +50,14 @@ class Facts(NamedTuple):
     classes: tuple[tuple[str, tuple[str, ...]], ...]
     functions: frozenset[str]
     attends: bool
+    is_started: bool
+    is_node_pack: bool
 
     def imports_of(self, local: str) -> list[Import]:
         return [each for each in self.imports if each.local == local]
 
 
-NOTHING = Facts((), (), (), frozenset(), attends=False)
+NOTHING = Facts((), (), (), frozenset(), attends=False, is_started=False, is_node_pack=False)
 
 
 def facts_of(data: bytes) -> Facts:
@@ -65,7 +72,15 @@ def facts_of(data: bytes) -> Facts:
         else:
             imports.append(each)
     functions = frozenset(map(_text, set(_FUNCTION.findall(data))))
-    return Facts(tuple(imports), tuple(stars), tuple(_classes(data)), functions, _ATTENDS in data)
+    return Facts(
+        tuple(imports),
+        tuple(stars),
+        tuple(_classes(data)),
+        functions,
+        attends=_ATTENDS in data,
+        is_started=_MAIN in data and is_started(data),
+        is_node_pack=_NODES in data,
+    )
 
 
 def _text(name: bytes) -> str:

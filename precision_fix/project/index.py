@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -35,10 +35,11 @@ Readers = Sequence[tuple[Module, ast.expr]]
 class Project:
     """The files below one folder. Answers `model.around.Around`."""
 
-    def __init__(self, top: Path, target: Target, imports: Imports | None = None) -> None:
+    def __init__(self, top: Path, target: Target, imports: Callable[[], Imports] | None = None) -> None:
         self.top = str(top)
         self.target = target
-        self._given = imports
+        self._look = imports or (lambda: look_through(Path(top)))
+        self._imports: Imports | None = None
         self._modules: dict[str, Module | None] = {}
         self._tests: dict[str, bool] = {}
         self._texts: dict[str, bytes] = {}
@@ -64,10 +65,10 @@ class Project:
     @property
     def imports(self) -> Imports:
         self.trace.note(FACTS)
-        if self._given is None:
+        if self._imports is None:
             with self.trace.unheard():
-                self._given = look_through(Path(self.top))
-        return self._given
+                self._imports = self._look()
+        return self._imports
 
     @property
     def _links(self) -> Links:

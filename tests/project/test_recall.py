@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from precision_fix.engine import rounds
 from precision_fix.engine.one import Item
 from precision_fix.engine.scan import Scan, scan
-from precision_fix.model.target import FLOAT32
+from precision_fix.model.finding import Finding
+from precision_fix.model.target import FLOAT32, Target
 from tests.tools import command
 
 PROGRAM = {
@@ -237,3 +238,27 @@ def test_what_could_not_be_read_is_judged_again(tree: Path, judged: list[str], m
     judged.clear()
     recalled(tree)
     assert "train.py" in judged
+
+
+def test_what_a_silent_file_brings_is_found_once(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that does not speak of bfloat16 is looked at where others change, and kept by its content as well."""
+    load = "from transformers import AutoModel\ndef load(name):\n    return AutoModel.from_pretrained(name)\n"
+    (tree / "loading.py").write_text(load)
+    (tree / "main.py").write_text("from loading import load\nif __name__ == '__main__':\n    load('a')\n")
+    asked: list[str] = []
+    bring = rounds._bring
+
+    def listening(item: Item, target: Target) -> tuple[Item, tuple[Finding, ...]]:
+        asked.append(Path(item[0]).name)
+        return bring(item, target)
+
+    monkeypatch.setattr(rounds, "_bring", listening)
+    first = told(recalled(tree))
+    assert "loading.py" in asked and any(code == "PF701" for _, _, _, code, _, _ in first)
+    asked.clear()
+    assert told(recalled(tree)) == first
+    assert asked == []
+    (tree / "loading.py").write_text(load.replace("(name)\n", "(name, dtype='float32')\n"))
+    changed = told(recalled(tree))
+    assert asked == ["loading.py"]
+    assert changed == told(scan([tree], FLOAT32, with_text=False)) != first
