@@ -20,7 +20,7 @@ from precision_fix.sources.text import Undecodable, decode
 
 # Below this many files a second process costs more than it saves, to read them and to judge them.
 _WORTH_A_POOL = 600
-_WORTH_A_POOL_TO_JUDGE = 64
+_WORTH_A_POOL_TO_JUDGE = 16
 
 
 class _Look(NamedTuple):
