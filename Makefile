@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test lint score promises bench bench-configs bench-growth bench-runtime bench-storage clones frameworks hooks page gpu trust clean
+.PHONY: demo test lint score promises bench bench-configs bench-growth bench-runtime bench-storage mutation clones frameworks hooks page gpu trust clean
 
 # The two commands of the README. Both install what they need into .venv, and nothing elsewhere.
 
@@ -76,6 +76,13 @@ trust-%:
 	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check --editable . && \
 	touch .venv-$*/ready; }; } && \
 	.venv-$*/bin/python -m tests.trust.fuzz --count $(COUNT)
+
+# 200 changes (COUNT) at random places (SEED) of model/, rules/ and project/: what the quick tests notice, and what not.
+SEED := 0
+mutation: COUNT := 200
+mutation: $(VENV)/ready
+	$(RUN) -m pip install --quiet coverage
+	$(RUN) -m tests.bench.mutation --count $(COUNT) --seed $(SEED)
 
 clones: $(VENV)/ready
 	$(RUN) -m tests.bench.trees ComfyUI fish-speech
