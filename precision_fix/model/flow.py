@@ -94,8 +94,10 @@ class Follower(Handed):
                 self.end(Fate.COMPARED, above)
             case ast.Expr() | ast.Raise():
                 self.end(Fate.TEXT, above)
-            case ast.IfExp() | ast.UnaryOp() | ast.If() | ast.While() | ast.Assert() | ast.comprehension():
+            case ast.IfExp() | ast.UnaryOp() | ast.If() | ast.While() | ast.Assert():
                 self.end(Fate.COMPARED, above)
+            case ast.comprehension():
+                self.end(Fate.COMPARED, node)  # a comprehension's part has no line of its own
             case _:
                 self.contained(node, above)
 

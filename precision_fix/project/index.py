@@ -220,27 +220,26 @@ class Project:
             self._asked.discard(key)
 
     def _find_readers(self, path: str, name: str) -> Iterator[tuple[Module, ast.expr]]:
+        meant = self._links.handed(path, name) - {None}
         for other in self._users(path, name, name):
             other.ensure(name)
             for local, alias in aliases(other, name, stem_of(path)):
                 dotted = other.imported(alias)
                 there = self._origin(other.real, dotted) if dotted is not None else None
-                if there is not None and there == (path, (name,)):
+                if there in meant:
                     yield from ((other, reader) for reader in reads_of(other, alias, local))
                     if local != name and alias in other.names.root.bindings.get(local, ()):
                         yield from self.readers(other, local)
-            yield from self._through_module(other, path, name)
+            yield from self._through_module(other, meant, name)
             if stem_of(path) in (star.rpartition(".")[2] for star in other.names.star_imports):
                 yield from ((other, reader) for reader in unbound(other, name))
 
-    def _through_module(self, other: Module, path: str, name: str) -> Iterator[tuple[Module, ast.expr]]:
+    def _through_module(self, other: Module, meant: set[Origin | None], name: str) -> Iterator[tuple[Module, ast.expr]]:
         """`layout.DTYPE`."""
         for reader in other.names.attributes.get(name, ()):
             dotted = other.resolve(reader)
-            if dotted is not None and isinstance(reader.ctx, ast.Load):
-                there = self._origin(other.real, dotted)
-                if there is not None and there == (path, (name,)):
-                    yield other, reader
+            if dotted is not None and isinstance(reader.ctx, ast.Load) and self._origin(other.real, dotted) in meant:
+                yield other, reader
 
     def _users(self, path: str, name: str, word: str) -> Iterator[Module]:
         """The files that import a name of a file, and in which a word stands as well."""

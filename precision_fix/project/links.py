@@ -84,8 +84,12 @@ class Links:
         """The files that import a name of a file, the file itself, or all that it has."""
         return self._trace.remember(self._users, (path, name), lambda: tuple(self._find_users(path, name)))
 
+    def handed(self, path: str, name: str) -> set[Origin | None]:
+        """A name of a file, and what it stands for where the file hands it on."""
+        return {(path, (name,)), *(self.origin(path, each.target) for each in self.imported(path, name))}
+
     def _find_users(self, path: str, name: str) -> Iterator[str]:
-        stem = stem_of(path)
+        stem, meant = stem_of(path), {(path, ()), *self.handed(path, name)} - {None}
         for other in self._imports.mentioning(name, stem):
             facts = self.facts(other)
             if other == path or facts is None:
@@ -93,7 +97,7 @@ class Links:
             dotted = [each.brings for each in facts.imports if each.brings.rpartition(".")[2] in (name, stem)]
             origins = [self.origin(other, each) for each in dotted]
             origins += [self._names.locate(other, star) for star in facts.stars]
-            if any(each is not None and each[0] == path and each[1] in ((name,), ()) for each in origins):
+            if not meant.isdisjoint(origins):
                 yield other
 
     # Classes.

@@ -1,0 +1,226 @@
+"""Where a value goes: through names, tests, containers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.ways import check
+
+WAYS = {
+    "through names": """
+        kind = HERE
+        other = again = kind
+        x.to(other)  # chooses?
+        torch.zeros(2, dtype=again)  # chooses
+        """,
+    "a name of which another is read": """
+        kind = HERE  # stored
+        x.to(kinds)
+        """,
+    "above the assignment it is another value": """
+        def f(kind):
+            x.to(kind)
+            kind = HERE
+            y.to(kind)  # chooses?
+        """,
+    "in a loop it comes round": """
+        def f(kind):
+            for x in xs:
+                x.to(kind)  # chooses?
+                kind = HERE
+            while xs:
+                kind.itemsize  # size
+        """,
+    "in a comparison": """
+        kind = HERE
+        if kind == other: pass  # compared
+        if kind in (a, b): pass  # compared
+        if kind == "float32": pass
+        while kind: pass  # compared
+        a if kind else b  # compared
+        not kind  # compared
+        [x for x in xs if kind]  # compared
+        """,
+    "an assertion that others are of it": """
+        def f(x, kind=HERE):
+            assert x.dtype == kind  # asserted
+        """,
+    "an assertion of it": """
+        kind = HERE
+        assert kind == torch.bfloat16  # asserted
+        assert kind in (torch.float32, torch.bfloat16)  # compared
+        """,
+    "a guard that raises": """
+        def f(kind=HERE):
+            if kind not in (torch.bfloat16, torch.float16):  # refused
+                raise ValueError
+            if kind == torch.float32:  # refused
+                raise ValueError
+            if kind == torch.float16:  # compared
+                raise ValueError
+            if kind != torch.bfloat16:  # asserted
+                raise ValueError
+            if not (kind == torch.bfloat16 and x):  # asserted
+                raise ValueError
+            if kind != torch.bfloat16 and kind != torch.float16:  # refused
+                raise ValueError
+            if kind != torch.bfloat16 and kind != torch.float32:  # compared
+                raise ValueError
+            assert kind == torch.bfloat16 or kind == torch.float16  # refused
+            assert all(kind == torch.bfloat16 for x in xs)  # asserted
+            assert any(kind == torch.bfloat16 for x in xs)  # compared
+            self.assertTrue(kind == torch.bfloat16)  # asserted
+            assert kind != torch.float32  # refused
+            if kind != torch.float32:  # compared
+                return
+        """,
+    "a test that chooses float16 otherwise": """
+        kind = HERE
+        a = 1 if kind == torch.bfloat16 else torch.float16  # falls
+        b = 1 if kind == torch.bfloat16 else torch.float64  # compared
+        if kind == torch.bfloat16:  # falls
+            c = 1
+        else:
+            c = torch.float16
+        if kind == torch.bfloat16:  # compared
+            c = 1
+        elif y:
+            c = torch.float16
+        if kind != torch.bfloat16:  # compared
+            c = 1
+        else:
+            c = torch.float16
+        """,
+    "in a match": """
+        match HERE:  # compared
+            case 1: pass
+        """,
+    "in text": """
+        kind = HERE
+        print(f"{kind}")  # text
+        print(kind)  # text
+        raise kind  # text
+        kind  # text
+        """,
+    "its attributes": """
+        kind = HERE
+        kind.itemsize  # size
+        kind.is_floating_point  # size
+        kind.whatever  # unknown
+        """,
+    "as a key": """
+        kind = HERE
+        table[kind]  # key
+        table[kind, 1]  # key
+        {kind: 1}  # key
+        table.get(kind)  # key?
+        {kind: x for x in xs}  # inverted
+        """,
+    "in a list": """
+        kinds = [HERE, a]
+        for kind in kinds:
+            x.to(kind)  # chooses?
+        x.to(kinds[0])  # chooses?
+        x.to(kinds[1:][0])  # chooses?
+        x.to(*kinds)  # unknown
+        [x.to(k) for k in kinds]  # chooses?
+        if kinds: pass
+        kinds.index(a)  # compared
+        x.to(kinds.pop())  # chooses?
+        more = [kinds]  # unknown
+        f(kinds)  # unknown
+        """,
+    "taken apart": """
+        kind, other = HERE, 1
+        x.to(kind)  # chooses?
+        y.to(other)
+        """,
+    "taken apart in a list": """
+        [other, kind] = [1, HERE]
+        x.to(kind)  # chooses?
+        y.to(other)
+        """,
+    "taken apart later": """
+        pair = 1, HERE
+        other, kind = pair
+        x.to(kind)  # chooses?
+        y.to(other)  # chooses?
+        other, *kinds = pair  # stored
+        """,
+    "returned among others": """
+        def _pair():
+            return 1, HERE  # returned
+        other, kind = _pair()
+        x.to(kind)  # chooses?
+        y.to(other)
+        """,
+    "appended": """
+        kinds = []
+        kinds.append(HERE)
+        for kind in kinds:
+            x.to(kind)  # chooses?
+        """,
+    "in a map": """
+        table = {"a": HERE, "b": 1}
+        x.to(table["a"])  # chooses?
+        x.to(table["b"])
+        x.to(table[k])  # chooses?
+        x.to(table.get("a"))  # chooses?
+        x.to(table.get("b"))
+        x.to(table.pop("a", 1))  # chooses?
+        for kind in table.values():
+            x.to(kind)  # chooses?
+        for key, kind in table.items():
+            x.to(key)
+            y.to(kind)  # chooses?
+        x.to({**table}["a"])  # chooses?
+        x.to(table.copy()["a"])  # chooses?
+        x.to((table | more)["a"])  # chooses?
+        more = {"c": table}  # unknown
+        pairs = table.items()  # unknown
+        for key in table:
+            x.to(key)
+        if table: pass
+        "a" in table
+        get = table.get
+        x.to(get("a"))  # chooses?
+        x.to(get("b"))
+        f(get)  # unknown
+        """,
+    "a map by dict()": """
+        table = dict(a=HERE)
+        x.to(dict(table)["a"])  # chooses?
+        x.to(copy.deepcopy(table)["a"])  # chooses?
+        torch.zeros(2, **table)  # chooses
+        """,
+    "a map that is filled": """
+        table, other = {}, {}
+        table["a"] = HERE  # stored
+        x.to(table["a"])  # chooses?
+        x.to(table["b"])
+        other.update(table)
+        x.to(other["a"])  # chooses?
+        """,
+    "a map as arguments": """
+        def make(kind, other):
+            x.to(kind)  # chooses?
+            x.to(other)
+        settings = {"kind": HERE}
+        make(**settings)
+        settings2 = dict(**settings)
+        x.to(settings2["kind"])  # chooses?
+        """,
+    "a comprehension": """
+        kinds = [HERE for x in xs]
+        x.to(kinds[0])  # chooses?
+        table = {x: kinds[0] for x in xs}
+        y.to(table["a"])  # chooses?
+        """,
+}
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_a_dtype(name: str, tmp_path: Path) -> None:
+    check(tmp_path, WAYS[name])
