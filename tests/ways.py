@@ -1,8 +1,8 @@
 """Where a value goes in a small program: what `tests.test_ways` and its like check.
 
 Each line that the value ends in says in a comment how it ends, and no other line does; a `?` says that the callee's
-last name alone told. `HERE` is the dtype that is followed, `WORD` a word for it, `TENSOR` a dtype whose tensor is followed
-as well. The first file is a.py, and a line `== b.py` begins another.
+last name alone told. `HERE` is the dtype that is followed, `WORD` a word for it, `TENSOR` a dtype whose tensor is
+followed as well. The first file is a.py, and a line `== b.py` begins another.
 """
 
 from __future__ import annotations

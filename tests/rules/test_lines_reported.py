@@ -1,0 +1,338 @@
+"""What is found in each line of small programs: bytes, kernels, guards, copies, names."""
+
+# A line, what is found in it and what becomes of it read best side by side.
+# ruff: noqa: E501
+from __future__ import annotations
+
+import pytest
+
+from tests.rules.lines import check_lines
+
+PROGRAMS = {
+    ("PF401: bytes", "a.py", "float32"): """
+        import torch
+        def f(b, x, dtype):
+            a = torch.frombuffer(b, dtype=torch.bfloat16)  #: PF401 rewrite reads bfloat16 bytes, => a = torch.frombuffer(b, dtype=torch.bfloat16).to(torch.float32)
+            c = torch.frombuffer(b, dtype=torch.bfloat16).to(torch.float32)  #: PF005 keep rounds to bfloat16
+            d = torch.frombuffer(b, dtype=torch.bfloat16).float()  #: PF005 keep rounds to bfloat16
+            e = torch.frombuffer(b, dtype=torch.bfloat16)  #: PF401 manual a view of
+            e.copy_(x)
+            g = torch.frombuffer(b, dtype=torch.bfloat16)  #: PF401 manual a view of
+            g[0] = 1
+            h = torch.frombuffer(b, dtype=torch.bfloat16)  #: PF401 manual a view of
+            h.view(2).fill_(1)
+            i = torch.frombuffer(b, dtype=torch.bfloat16)  #: PF401 manual a view of
+            dist.recv(i)
+            j = torch.frombuffer(b, dtype=torch.bfloat16)  #: PF401 manual a view of
+            torch.add(x, x, out=j)
+            k = torch.frombuffer(b, dtype=torch.bfloat16)  #: PF401 rewrite reads bfloat16 bytes, => k = torch.frombuffer(b, dtype=torch.bfloat16).to(torch.float32)
+            k.add(1)
+            m = torch.frombuffer(b, dtype=torch.bfloat16)  #: PF401 rewrite reads bfloat16 bytes, => m = torch.frombuffer(b, dtype=torch.bfloat16).to(torch.float32)
+            use(m)
+            n = torch.frombuffer(b, dtype=torch.bfloat16)  #: PF401 rewrite reads bfloat16 bytes, => n = torch.frombuffer(b, dtype=torch.bfloat16).to(torch.float32)
+            print(n[0])
+            return x.view(torch.bfloat16)  #: PF401 rewrite reads bfloat16 bytes, => return x.view(torch.bfloat16).to(torch.float32)
+        def g(x):
+            return x.view(torch.bfloat16).reshape(2)  #: PF401 rewrite reads bfloat16 bytes, => return x.view(torch.bfloat16).to(torch.float32).reshape(2)
+        def h(x):
+            y = x.view(torch.bfloat16)  #: PF401 rewrite reads bfloat16 bytes, => y = x.view(torch.bfloat16).to(torch.float32)
+            return y
+        def i(x):
+            y = x.view(torch.bfloat16)  #: PF401 manual a view of
+            use(y)
+        def j(x):
+            y = x.view(torch.bfloat16)  #: PF401 manual a view of
+            use(y)
+            return y
+        def k(x):
+            z = x.view(torch.bfloat16).float()  #: PF005 keep rounds to bfloat16
+            return x.view(torch.bfloat16).to("cuda", torch.float32), x.view(torch.bfloat16).shape  #: PF005 keep rounds to bfloat16 ; PF401 manual a view of
+        """,
+    ("PF401: bytes by a variable", "a.py", "float32"): """
+        import torch
+        kind = torch.bfloat16  #: PF401 manual@3 what is read
+        y = torch.frombuffer(b, dtype=kind)
+        use(y)
+        def f(b, kind=torch.bfloat16):  #: PF401 keep says how stored
+            return torch.frombuffer(b, dtype=kind).float()
+        """,
+    ("PF901: lists whose use is not seen", "a.py", "float32"): """
+        import torch
+        KINDS = [torch.float16, torch.bfloat16]  #: PF901 manual a list whose
+        def f(x):
+            for kind in WALKED:
+                x.to(kind)
+            assert x.dtype in WALKED
+        WALKED = [torch.float16, torch.bfloat16]  #: PF903 manual@6 the guard on
+        hand(KINDS)
+        """,
+    ("PF902: operators", "a.py", "float32"): """
+        import torch, flash_attn  #: PF912 manual the file needs
+        def f(x, w):
+            y = x.to(torch.bfloat16)  #: PF902 manual@4 the tensor goes
+            return torch._scaled_mm(y, w)
+        def g(x):
+            # must only use bfloat16 here
+            return x.to(torch.bfloat16)  #: PF902 manual the author says
+        def h(x):
+            # requires bfloat16, falls back otherwise
+            return x.to(torch.bfloat16)  #: PF101 rewrite chooses a precision => return x.to(torch.float32)
+        def i(x):
+            # only use bfloat16 if it is there
+            return x.to(torch.bfloat16)  #: PF101 rewrite chooses a precision => return x.to(torch.float32)
+        def j(x):
+            if x:
+                log("the kernel needs bf16")
+                return x.to(torch.bfloat16)  #: PF902 manual the author says
+        def k(x):
+            if x:
+                assert y, "the kernel needs bf16"
+                return x.to(torch.bfloat16)  #: PF101 rewrite chooses a precision => return x.to(torch.float32)
+        def m(x):
+            out = torch.empty(2, dtype=torch.bfloat16)  #: PF902 manual an output buffer
+            lib.fill(x, out)
+            return out
+        def n(x):
+            out = torch.empty(2, dtype=torch.bfloat16)  #: PF101 rewrite chooses a precision => out = torch.empty(2, dtype=torch.float32)
+            y = lib.fill(x, out)
+            return out
+        def o(x):
+            out = torch.zeros(2, dtype=torch.bfloat16)  #: PF101 rewrite chooses a precision => out = torch.zeros(2, dtype=torch.float32)
+            lib.fill(x, out)
+            return out
+        def p(x):
+            out = torch.empty(2, dtype=torch.bfloat16)  #: PF101 rewrite chooses a precision => out = torch.empty(2, dtype=torch.float32)
+            torch.add(x, x, out=out)
+            return out
+        def q(x):
+            out = x.new_empty(2, dtype=torch.bfloat16)  #: PF902 manual an output buffer
+            lib.fill(x, out=out)
+            return out
+        def fill_here(x, out): pass
+        def r(x):
+            out = torch.empty(2, dtype=torch.bfloat16)  #: PF101 rewrite chooses a precision => out = torch.empty(2, dtype=torch.float32)
+            fill_here(x, out)
+            return out
+        def s(x):
+            return flash_attn.flash_attn_func(x.to(torch.bfloat16))  #: PF902 manual@48 goes to a
+        def t(x):
+            y = x.to(torch.bfloat16)  #: PF902 manual@51 the tensor goes
+            torch._scaled_mm(y, w)
+            z = x.to(torch.bfloat16)  #: PF101 rewrite chooses a precision => z = x.to(torch.float32)
+            return z
+        def u(x, dtype=torch.bfloat16):  #: PF101 rewrite chooses a precision => def u(x, dtype=torch.float32):
+            torch._scaled_mm(x.to(dtype), w)
+            return x.to(dtype)
+        """,
+    ("PF903: guards that refuse", "a.py", "float32"): """
+        import torch
+        def f(x, dtype=torch.bfloat16):  #: PF903 manual@3 the guard on
+            assert dtype in (torch.float16, torch.bfloat16)  #: PF001 keep compared with a
+            return x.to(dtype)
+        def g(x):
+            y = x.to(torch.bfloat16)  #: PF903 manual@7 the guard on
+            if y.dtype not in (torch.float16, torch.bfloat16):  #: PF001 keep compared with a
+                raise ValueError
+            return y
+        def h(x, dtype=torch.bfloat16):  #: PF903 manual@11 the test on
+            return x if dtype == torch.bfloat16 else x.to(torch.float16)  #: PF001 keep compared with a
+        """,
+    ("PF906: checkpoints", "a.py", "float32"): """
+        import torch
+        AutoModel.from_pretrained(name, torch_dtype="auto")  #: PF906 manual "auto" takes the
+        use(torch_dtype="auto")
+        pipeline("x", dtype="auto")  #: PF906 manual "auto" takes the
+        model.load_state_dict(state, assign=True)  #: PF906 manual assign=True brings back
+        model.load_state_dict({"a": x}, assign=True)
+        given = {"a": x}
+        model.load_state_dict(given, assign=True)
+        empty = {}
+        model.load_state_dict(empty, assign=True)  #: PF906 manual assign=True brings back
+        model.load_state_dict(state)
+        later = Model()
+        later.load_state_dict(state, assign=True)
+        later.to(torch.float32)
+        cast = {k: v.float() for k, v in state.items()}
+        model.load_state_dict(cast, assign=True)
+        """,
+    ("PF908: what follows needs half", "a.py", "float32"): """
+        import torch, flash_attn  #: PF912 manual the file needs
+        def f(x, dtype):
+            dtype = dtype if dtype in (torch.float16, torch.bfloat16) else torch.bfloat16  #: PF001 keep compared with a ; PF908 manual@4 stands in for
+            return flash_attn.flash_attn_func(x.to(dtype))
+        def g(x, dtype):
+            dtype = dtype if dtype in (torch.float16, torch.bfloat16) else torch.bfloat16  #: PF001 keep compared with a ; PF908 manual@7 stands in for
+            return dtype
+        def h(x, dtype):
+            dtype = dtype if dtype in (torch.float32, torch.bfloat16) else torch.bfloat16  #: PF001 keep compared with a ; PF101 rewrite chooses a precision => dtype = dtype if dtype in (torch.float32, torch.bfloat16) else torch.float32
+            return x.to(dtype)
+        def i(x, dtype):
+            if dtype not in (torch.float16, torch.bfloat16):  #: PF001 keep compared with a
+                dtype = torch.bfloat16  #: PF908 manual@14 stands in for
+            return somebody(x.to(dtype))
+        def j(x):
+            return somebody(x if x.dtype in (torch.float16, torch.bfloat16) else x.bfloat16())  #: PF001 keep compared with a ; PF908 manual@16 stands in for
+        """,
+    ("PF909: aliases", "a.py", "float32"): """
+        import torch
+        BF16 = torch.bfloat16  #: PF909 manual this name is
+        x.to(BF16)
+        if y.dtype == BF16: pass
+        KIND = torch.bfloat16  #: PF101 rewrite chooses a precision => KIND = torch.float32
+        x.to(KIND)
+        if y.dtype == KIND: pass
+        SHORT_BF16 = torch.bfloat16  #: PF101 rewrite chooses a precision => SHORT_BF16 = torch.float32
+        x.to(SHORT_BF16)
+        """,
+    ("PF912: the package", "a.py", "float32"): """
+        import flash_attn  #: PF912 manual the file needs
+        from flash_attn import flash_attn_func
+        try:
+            from flash_attn import flash_attn_func
+        except ImportError:
+            pass
+        if x:
+            import flash_attn
+        def f():
+            from flash_attn.bert_padding import unpad_input
+        import flash_attn_interface
+        import flash_attention
+        """,
+    ("PF913 to PF915: what is brought", "a.py", "float32"): """
+        import torch, transformers, vllm
+        from safetensors.torch import load_file
+        from safetensors import safe_open
+        transformers.AutoModel.from_pretrained(name)
+        transformers.AutoModel.from_pretrained(name, dtype=torch.float32)
+        transformers.AutoModel.from_pretrained(name, torch_dtype=kind)
+        transformers.AutoModel.from_pretrained(name, **options)
+        transformers.AutoTokenizer.from_pretrained(name)
+        transformers.AutoConfig.from_pretrained(name, trust_remote_code=True)
+        transformers.AutoModel.from_pretrained(name, trust_remote_code=True)
+        transformers.AutoModel.from_pretrained(name, dtype=kind, trust_remote_code=False)
+        make(name, trust_remote_code=True)
+        vllm.LLM(name)
+        transformers.pipeline("text")
+        mine.pipeline("text")
+        state = load_file(path)
+        model.load_state_dict(state)
+        weights = load_file(path)
+        layer.weight = weights["a"]
+        seen = load_file(path)
+        print(seen["a"].shape)
+        for key in seen.keys(): pass
+        cast = load_file(path)["a"].float()
+        kept = torch.load(path)
+        y = x @ kept["w"]
+        epoch = torch.load(path)
+        z = epoch["epoch"] + 1
+        made = torch.load(path)
+        p = torch.nn.Parameter(made["w"])
+        q = use(torch.load(path))
+        with safe_open(path) as file:
+            w = file.get_tensor("a")
+            layer.weight.data = w
+        with safe_open(path) as file2:
+            v = file2.get_slice("a")
+        hub = torch.hub.load("a", "b")
+        asked = torch.load(path)
+        if asked: pass
+        r = torch.load(path)
+        del r["a"]
+        s = r.get("a")
+        t = s * 2
+        """,
+    ("to float16", "a.py", "float16"): """
+        import torch
+        def f(x, model):
+            x = x.to(torch.bfloat16)  #: PF101 rewrite chooses a precision => x = x.to(torch.float16)
+            assert x.dtype == torch.bfloat16  #: PF106 rewrite asserts what is => assert x.dtype == torch.float16
+            assert x.dtype in (torch.float16, torch.bfloat16)  #: PF001 keep compared with a
+            with torch.autocast("cuda", dtype=torch.bfloat16): pass  #: PF103 rewrite an autocast region => with torch.autocast("cuda", dtype=torch.float16): pass
+            model.bfloat16()  #: PF102 rewrite casts to bfloat16 => model.half()
+            y = torch.cuda.BFloat16Tensor(2)  #: PF104 rewrite a tensor type => y = torch.cuda.HalfTensor(2)
+            z = torch.frombuffer(b, dtype=torch.bfloat16)  #: PF401 rewrite reads bfloat16 bytes, => z = torch.frombuffer(b, dtype=torch.bfloat16).to(torch.float16)
+            Trainer(precision="bf16-mixed", mixed_precision="bf16")  #: PF202 rewrite the library's word ; PF202 rewrite the library's word => Trainer(precision="16-mixed", mixed_precision="fp16")
+            load(torch_dtype="bfloat16")  #: PF201 rewrite torch_dtype chooses a => load(torch_dtype="float16")
+            kind = "bf16" if x.dtype == torch.bfloat16 else "fp16"  #: PF001 keep compared with a ; PF007 keep part of a
+            a = torch.bfloat16 if x else torch.float16  #: PF001 keep given to a
+        def g(x, dtype):
+            dtype = dtype if dtype in (torch.float16, torch.bfloat16) else torch.bfloat16  #: PF001 keep compared with a ; PF101 rewrite chooses a precision => dtype = dtype if dtype in (torch.float16, torch.bfloat16) else torch.float16
+            assert dtype != torch.float32
+            return dtype
+        def h(x, dtype=torch.bfloat16):  #: PF101 rewrite chooses a precision => def h(x, dtype=torch.float16):
+            return x if dtype == torch.bfloat16 else x.to(torch.float16)  #: PF001 keep compared with a
+        """,
+    ("by whatever name", "a.py", "float32"): """
+        import torch as th
+        from torch import bfloat16, float32
+        from torch import bfloat16 as bf
+        import torch.nn as nn
+        def f(x):
+            return x.to(th.bfloat16), x.to(bfloat16), x.to(bf), nn.Linear(2, 2, dtype=th.bfloat16)  #: PF101 rewrite chooses a precision ; PF101 rewrite chooses a precision ; PF101 rewrite chooses a precision ; PF101 rewrite chooses a precision => return x.to(th.float32), x.to(th.float32), x.to(th.float32), nn.Linear(2, 2, dtype=th.float32)
+        def g(bfloat16, x):
+            return x.to(bfloat16)
+        def h(th, x):
+            return x.to(th.bfloat16)
+        """,
+    ("a name that means something else", "a.py", "float32"): """
+        from torch import bfloat16
+        float32 = "mine"
+        x.to(bfloat16)  #: PF101 manual float32 already means
+        """,
+    ("casts that stay copies", "a.py", "float32"): """
+        import torch
+        def f(model, x):
+            saved = {k: v.to(torch.bfloat16) for k, v in model.state_dict().items()}  #: PF101 rewrite chooses a precision => saved = {k: v.to(torch.float32, copy=True) for k, v in model.state_dict().items()}
+            kept = {k: v.detach().bfloat16() for k, v in model.named_parameters()}  #: PF102 rewrite casts to bfloat16 => kept = {k: v.detach().float().clone() for k, v in model.named_parameters()}
+            plain = {k: v.to(torch.bfloat16) for k, v in more.items()}  #: PF101 rewrite chooses a precision => plain = {k: v.to(torch.float32) for k, v in more.items()}
+        def g(x, p):
+            y = x.to(torch.bfloat16)  #: PF101 rewrite chooses a precision => y = x.to(torch.float32, copy=True)
+            y += 1
+            z = x.to(torch.bfloat16)  #: PF101 rewrite chooses a precision => z = x.to(torch.float32, copy=True)
+            z.add_(1)
+            w = x.to(torch.bfloat16, copy=True)  #: PF101 rewrite chooses a precision => w = x.to(torch.float32, copy=True)
+            w.add_(1)
+            v = x.to(torch.bfloat16)  #: PF101 rewrite chooses a precision => v = x.to(torch.float32)
+            v[mask] = 1
+            u = (x * 2).to(torch.bfloat16)  #: PF101 rewrite chooses a precision => u = (x * 2).to(torch.float32)
+            u.add_(1)
+            t = x.to(torch.bfloat16)  #: PF101 rewrite chooses a precision => t = x.to(torch.float32, copy=True)
+            t.view(2).zero_()
+            s = x.to(torch.bfloat16)  #: PF101 rewrite chooses a precision => s = x.to(torch.float32, copy=True)
+            s.data.copy_(p)
+            r = x.to(torch.bfloat16)  #: PF101 rewrite chooses a precision => r = x.to(torch.float32)
+            r[0] = 1
+            q = x.to(torch.bfloat16)  #: PF101 rewrite chooses a precision => q = x.to(torch.float32)
+            q.add(1)
+            self.kept = x.detach().to(torch.bfloat16)  #: PF101 rewrite chooses a precision => self.kept = x.detach().to(torch.float32, copy=True)
+            p.data = p.data.to(torch.bfloat16)  #: PF101 rewrite chooses a precision => p.data = p.data.to(torch.float32)
+            things.append(x.detach().to(torch.bfloat16))  #: PF101 rewrite chooses a precision => things.append(x.detach().to(torch.float32, copy=True))
+            self.cpu = x.detach().to(torch.bfloat16).cpu()  #: PF101 rewrite chooses a precision => self.cpu = x.detach().to(torch.float32, copy=True).cpu()
+            self.other = x.detach().to(torch.bfloat16).sum()  #: PF101 rewrite chooses a precision => self.other = x.detach().to(torch.float32).sum()
+            n = x.bfloat16()  #: PF102 rewrite casts to bfloat16 => n = x.float().clone()
+            n.T.mul_(2)
+            m = x.type(torch.bfloat16)  #: PF101 rewrite chooses a precision => m = x.type(torch.float32).clone()
+            m.mul_(2)
+            return y, z
+        def h(x):
+            y = x.to(torch.bfloat16)  #: PF101 rewrite chooses a precision => y = x.to(torch.float32, copy=True)
+            x.mul_(2)
+            return y
+        def i(x):
+            z = x + 1
+            y = z.to(torch.bfloat16)  #: PF101 rewrite chooses a precision => y = z.to(torch.float32)
+            y.mul_(2)
+            return y
+        def j(x):
+            z = x + 1
+            y = z.to(torch.bfloat16)  #: PF101 rewrite chooses a precision => y = z.to(torch.float32, copy=True)
+            y.mul_(2)
+            return y, z
+        """,
+}
+
+
+@pytest.mark.parametrize(("title", "path", "to"), PROGRAMS)
+def test_each_line(title: str, path: str, to: str) -> None:
+    check_lines(PROGRAMS[title, path, to], path=path, to=to)
