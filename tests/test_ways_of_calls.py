@@ -82,6 +82,17 @@ WAYS = {
             x.to(kind)  # chooses?
         f(x)
         """,
+    "a default of the parameter's own name": """
+        kind = HERE
+        def f(x, kind=kind):
+            x.to(kind)  # chooses?
+        g = lambda x, kind=kind: x.to(kind)  # chooses?
+        @click.option("--kind", default=kind)
+        def h(x, kind):
+            y.to(kind)  # chooses?
+        class A(Base, kind=kind):  # unknown
+            pass
+        """,
     "a parameter that nobody reads": """
         def f(kind=HERE): pass  # unknown
         """,

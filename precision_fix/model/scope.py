@@ -82,8 +82,19 @@ class Names:
         """Every read of a name that a scope binds, in it and in the scopes within."""
         found = self._readers.get(name)
         if found is None:
-            found = self._readers[name] = _by_scope(self.readings.get(name, ()), name)
+            read = (each for scope in self.readings.get(name, ()) for each in self._read_in(scope, name))
+            found = self._readers[name] = _by_scope(read, name)
         return found.get(scope, [])
+
+    def _read_in(self, scope: Scope, name: str) -> Iterator[tuple[Scope, list[ast.Name]]]:
+        """The reads that a scope holds, by the scopes that they are evaluated in: `def f(x, kind=kind)` reads two."""
+        reads = scope.loads[name]
+        around = scope.parent if name in scope.bindings and not isinstance(scope.node, _COMPREHENSIONS) else None
+        outside = [read for read in reads if self.scope_of(read) is around] if around is not None else []
+        if around is not None and outside:
+            yield around, outside
+            reads = [read for read in reads if read not in outside]
+        yield scope, reads
 
     def forget(self) -> None:
         """More was read, and may bind or read what was asked for."""
@@ -102,13 +113,13 @@ class Names:
         return self.root
 
 
-def _by_scope(reading: Iterable[Scope], name: str) -> dict[Scope, list[ast.Name]]:
+def _by_scope(reading: Iterable[tuple[Scope, list[ast.Name]]], name: str) -> dict[Scope, list[ast.Name]]:
     """The reads of a name by the scopes that may be meant, in the order of the text, whatever was parsed first."""
     found: dict[Scope, list[ast.Name]] = {}
-    for scope in reading:
+    for scope, read_here in reading:
         for above in scope.seen():
             if name in above.bindings:
-                found.setdefault(above, []).extend(scope.loads[name])
+                found.setdefault(above, []).extend(read_here)
                 if not above.is_class:
                     break
     for reads in found.values():

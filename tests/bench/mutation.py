@@ -1,10 +1,10 @@
 """Of changes at random places of model/, rules/ and project/, how many the quick tests notice: `make mutation`.
 
 COUNT and SEED choose the places, `tests.bench.mutants` the changes. Quick tests are those of tests/rules,
-tests/project, tests/sources and of tests/ itself that take less than half a second here, with at most 20 examples each
-where hypothesis makes them. They run once as they are, while coverage tells which lines each executes; of a change in a
-function only the tests run that execute its line, until the first one fails, and what no test executes is not noticed.
-What runs as its module is imported may matter to any test.
+tests/project, tests/sources and of tests/ itself that take less than a fifth of a second here, with at most 20
+examples each where hypothesis makes them. They run once as they are, while coverage tells which lines each executes;
+of a change in a function only the tests run that execute its line, until the first one fails, and what no test
+executes is not noticed. What runs as its module is imported may matter to any test.
 
 Each change is tried in a fork of one process that has pytest and all libraries imported, and of ours nothing. The
 changed module stands in the fork's memory alone, so a test that starts Python anew sees nothing of it. A change that
@@ -45,7 +45,7 @@ CHANGED = ("model", "rules", "project")
 TESTS = ("tests/rules", "tests/project", "tests/sources", *(f"tests/{p.name}" for p in ROOT.glob("tests/test_*.py")))
 # What is imported before the forks; all that the tests and the package use of others.
 LIBRARIES = ("libcst", "libcst.matchers", "yaml", "typer", "rich.console", "nbformat", "jsonschema", "multiprocessing")
-_MOST_SECONDS = 0.5
+_MOST_SECONDS = 0.2
 _MOST_EXAMPLES = 20
 _FIRST = 40
 _MEMORY = 8 << 30
@@ -298,7 +298,9 @@ def main() -> int:
     print(f"{len(map_.quick())} quick tests, {sum(map(map_.seconds.__getitem__, map_.quick())):.0f} s", flush=True)
     kinds: dict[str, Counter[bool]] = defaultdict(Counter)
     survivors = []
-    for each, seen in noticed(choose(asked.count, asked.seed, map_), map_, asked.jobs):
+    chosen = choose(asked.count, asked.seed, map_)
+    for number, (each, seen) in enumerate(noticed(chosen, map_, asked.jobs), start=1):
+        print(f"{number} of {len(chosen)}", end="\r", file=sys.stderr, flush=True)
         kinds[each.mutant.kind][seen] += 1
         if not seen:
             survivors.append(each)
