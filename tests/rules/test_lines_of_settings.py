@@ -4,17 +4,19 @@
 # ruff: noqa: E501
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.rules.lines import check_lines
 
 FILES = {
     ("a config of words", "a.yaml", "float32"): """
-        dtype: bfloat16  #: PF502 rewrite transformers's word for => dtype: float32
+        dtype: bfloat16  #: PF501 rewrite dtype chooses a => dtype: float32
         torch_dtype: bf16  #: PF501 rewrite torch_dtype chooses a => torch_dtype: fp32
-        precision: bf16  #: PF502 rewrite Lightning's word for => precision: 32-true
+        precision: bf16  #: PF501 rewrite precision chooses a => precision: fp32
         model_precision: torch.bfloat16  #: PF501 rewrite model_precision chooses a => model_precision: torch.float32
-        mixed_precision: bf16  #: PF502 rewrite Accelerate's word for => mixed_precision: "no"
+        mixed_precision: bf16  #: PF502 rewrite the usual reader's => mixed_precision: "no"
         save_precision: bf16  #: PF011 keep the precision in
         checkpoint:
           dtype: bf16  #: PF011 keep tells how something
@@ -82,7 +84,7 @@ FILES = {
          "torch_dtype": "bfloat16",  #: PF920 manual says what the
          "dtype": "bfloat16",  #: PF920 manual says what the
          "params_dtype": "bfloat16",  #: PF920 manual says what the
-         "precision": "bf16",  #: PF502 rewrite Lightning's word for => "precision": "32-true",
+         "precision": "bf16",  #: PF501 rewrite precision chooses a => "precision": "fp32",
          "attn_implementation": "flash_attention_2"  #: PF504 rewrite flash attention does => "attn_implementation": "sdpa"
         }
         """,
@@ -99,14 +101,14 @@ FILES = {
          "use_cache": true,
          "tie_word_embeddings": true,
          "torch_dtype": "bfloat16",  #: PF920 manual says what the
-         "precision": "bf16"  #: PF502 rewrite Lightning's word for => "precision": "32-true"
+         "precision": "bf16"  #: PF501 rewrite precision chooses a => "precision": "fp32"
         }
         """,
     ("the config of a trainer", "g.json", "float32"): """
         {
          "model_type": "x",
          "use_cache": true,
-         "torch_dtype": "bfloat16"  #: PF502 rewrite transformers's word for => "torch_dtype": "float32"
+         "torch_dtype": "bfloat16"  #: PF501 rewrite torch_dtype chooses a => "torch_dtype": "float32"
         }
         """,
     ("what a library of models writes", "h.json", "float32"): """
@@ -154,7 +156,7 @@ FILES = {
         --bf16: true  #: PF922 manual --bf16 of a
         --dtype: bf16  #: PF922 manual --dtype of a
         --mode: bf16  #: PF922 manual --mode of a
-        --mixed_precision: bf16  #: PF502 rewrite Accelerate's word for => --mixed_precision: "no"
+        --mixed_precision: bf16  #: PF502 rewrite the usual reader's => --mixed_precision: "no"
         """,
     ("switches within", "m.yaml", "float32"): """
         bf16:
@@ -169,8 +171,8 @@ FILES = {
         """,
     ("variables", ".env", "float32"): """
         DTYPE=bf16  #: PF501 rewrite DTYPE chooses a => DTYPE=fp32
-        MODEL_DTYPE=bfloat16  #: PF502 rewrite transformers's word for => MODEL_DTYPE=float32
-        ACCELERATE_MIXED_PRECISION=bf16  #: PF502 rewrite Accelerate's word for => ACCELERATE_MIXED_PRECISION=no
+        MODEL_DTYPE=bfloat16  #: PF501 rewrite MODEL_DTYPE chooses a => MODEL_DTYPE=float32
+        ACCELERATE_MIXED_PRECISION=bf16  #: PF502 rewrite the usual reader's => ACCELERATE_MIXED_PRECISION=no
         ACCELERATE_USE_BF16=true  #: PF921 manual ACCELERATE_USE_BF16 may turn
         BF16=true  #: PF503 rewrite BF16 turns bfloat16 => BF16=false
         NAME=bf16  #: PF011 keep tells how something
@@ -189,7 +191,7 @@ FILES = {
         python a.py --dtype $precision
         """,
     ("launch lines", "o.sh", "float32"): """
-        python a.py --dtype bfloat16  #: PF601 rewrite the word that => python a.py --dtype float32
+        python a.py --dtype bfloat16  #: PF601 rewrite torch's own name => python a.py --dtype float32
         python b.py --dtype bf16  #: PF601 manual which word for
         python b.py --param_dtype torch.bfloat16  #: PF601 rewrite torch's own name => python b.py --param_dtype torch.float32
         python b.py --mode bf16  #: PF601 manual mode is given
@@ -252,7 +254,7 @@ FILES = {
         }
         """,
     ("what an option of a mapping follows", "v.yaml", "float32"): """
-        mixed_precision: bf16  #: PF502 rewrite Accelerate's word for => mixed_precision: "no"
+        mixed_precision: bf16  #: PF502 rewrite the usual reader's => mixed_precision: "no"
         distributed_type: MULTI_GPU
         fsdp_config:
           fsdp_offload_params: true
@@ -287,5 +289,6 @@ FILES = {
 
 
 @pytest.mark.parametrize(("title", "path", "to"), FILES)
-def test_each_line(title: str, path: str, to: str) -> None:
+def test_each_line(title: str, path: str, to: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     check_lines(FILES[title, path, to], path=path, to=to)

@@ -4,6 +4,8 @@
 # ruff: noqa: E501
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.rules.lines import check_lines
@@ -204,5 +206,6 @@ PROGRAMS = {
 
 
 @pytest.mark.parametrize(("title", "path", "to"), PROGRAMS)
-def test_each_line(title: str, path: str, to: str) -> None:
+def test_each_line(title: str, path: str, to: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     check_lines(PROGRAMS[title, path, to], path=path, to=to)
