@@ -49,6 +49,8 @@ def _else_is(end: End, dtype: str) -> bool:
     if not isinstance(above, ast.IfExp | ast.If) or above.test is not end.node or not isinstance(end.node, ast.Compare):
         return False
     orelse = above.orelse if isinstance(above.orelse, list) else [above.orelse]
+    if isinstance(above, ast.If) and any(isinstance(each, ast.If) for each in orelse[:1]):
+        return False  # an `elif` asks for a word by itself
     names = {end.module.dtype_name(node) for each in orelse for node in ast.walk(each) if isinstance(node, ast.expr)}
     return isinstance(end.node.ops[0], ast.Eq | ast.In) and names - {None} == {dtype}
 

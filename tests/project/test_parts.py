@@ -1,5 +1,6 @@
 """The parts of the answer to what belongs together in a project, each by itself."""
 
+# ruff: noqa: E501
 from __future__ import annotations
 
 from pathlib import Path

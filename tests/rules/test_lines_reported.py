@@ -200,50 +200,6 @@ PROGRAMS = {
         import flash_attn_interface
         import flash_attention
         """,
-    ("PF913 to PF915: what is brought", "a.py", "float32"): """
-        import torch, transformers, vllm
-        from safetensors.torch import load_file
-        from safetensors import safe_open
-        transformers.AutoModel.from_pretrained(name)
-        transformers.AutoModel.from_pretrained(name, dtype=torch.float32)
-        transformers.AutoModel.from_pretrained(name, torch_dtype=kind)
-        transformers.AutoModel.from_pretrained(name, **options)
-        transformers.AutoTokenizer.from_pretrained(name)
-        transformers.AutoConfig.from_pretrained(name, trust_remote_code=True)
-        transformers.AutoModel.from_pretrained(name, trust_remote_code=True)
-        transformers.AutoModel.from_pretrained(name, dtype=kind, trust_remote_code=False)
-        make(name, trust_remote_code=True)
-        vllm.LLM(name)
-        transformers.pipeline("text")
-        mine.pipeline("text")
-        state = load_file(path)
-        model.load_state_dict(state)
-        weights = load_file(path)
-        layer.weight = weights["a"]
-        seen = load_file(path)
-        print(seen["a"].shape)
-        for key in seen.keys(): pass
-        cast = load_file(path)["a"].float()
-        kept = torch.load(path)
-        y = x @ kept["w"]
-        epoch = torch.load(path)
-        z = epoch["epoch"] + 1
-        made = torch.load(path)
-        p = torch.nn.Parameter(made["w"])
-        q = use(torch.load(path))
-        with safe_open(path) as file:
-            w = file.get_tensor("a")
-            layer.weight.data = w
-        with safe_open(path) as file2:
-            v = file2.get_slice("a")
-        hub = torch.hub.load("a", "b")
-        asked = torch.load(path)
-        if asked: pass
-        r = torch.load(path)
-        del r["a"]
-        s = r.get("a")
-        t = s * 2
-        """,
     ("to float16", "a.py", "float16"): """
         import torch
         def f(x, model):
