@@ -274,6 +274,12 @@ PROGRAMS = {
         import torch
         with torch.autocast("cuda", dtype=torch.bfloat16): pass  #: PF103 rewrite an autocast region => with torch.autocast("cuda", dtype=torch.float32, enabled=False): pass
         with torch.autocast("cuda", torch.bfloat16, enabled): pass  #: PF103 rewrite an autocast region => with torch.autocast("cuda", torch.float32, False): pass
+        with torch.autocast("cuda", torch.bfloat16, False): pass  #: PF103 rewrite an autocast region => with torch.autocast("cuda", torch.float32, False): pass
+        with torch.cuda.amp.autocast(False, torch.bfloat16): pass  #: PF103 rewrite an autocast region => with torch.cuda.amp.autocast(False, torch.float32): pass
+        with torch.cuda.amp.autocast(on, torch.bfloat16): pass  #: PF103 rewrite an autocast region => with torch.cuda.amp.autocast(False, torch.float32): pass
+        with torch.autocast(*given, dtype=torch.bfloat16): pass  #: PF103 rewrite an autocast region => with torch.autocast(*given, dtype=torch.float32): pass
+        with functools.partial(torch.autocast, "cuda", torch.bfloat16, on)(): pass  #: PF103 rewrite an autocast region => with functools.partial(torch.autocast, "cuda", torch.float32, False)(): pass
+        with other.autocast("cuda", dtype=torch.bfloat16): pass  #: PF101 rewrite chooses a precision => with other.autocast("cuda", dtype=torch.float32): pass
         with torch.autocast("cuda", dtype=torch.bfloat16, enabled=False): pass  #: PF103 rewrite an autocast region => with torch.autocast("cuda", dtype=torch.float32, enabled=False): pass
         with torch.autocast(dtype=torch.bfloat16, **options): pass  #: PF103 rewrite an autocast region => with torch.autocast(dtype=torch.float32, **options): pass
         with torch.autocast("xpu", dtype=torch.bfloat16): pass  #: PF904 keep autocast of another

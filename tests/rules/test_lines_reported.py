@@ -138,6 +138,18 @@ PROGRAMS = {
             return y
         def h(x, dtype=torch.bfloat16):  #: PF903 manual@11 the test on
             return x if dtype == torch.bfloat16 else x.to(torch.float16)  #: PF001 keep compared with a
+        def i(x):
+            y = x.bfloat16()  #: PF903 manual@14 the guard on
+            assert y.dtype in (torch.float16, torch.bfloat16)  #: PF001 keep compared with a
+            return y
+        def j(x, dtype="bfloat16"):  #: PF903 manual@17 the guard on
+            assert dtype in ("bfloat16", "float16")  #: PF007 keep compared, or looked
+            load(dtype=dtype)
+        def k(x):
+            y = x.bfloat16()  #: PF902 manual@21 the tensor goes
+            return torch._scaled_mm(y, y)
+        def m(x):
+            y = torch.float16 if x.bfloat16().dtype != torch.bfloat16 else 1  #: PF001 keep compared with a ; PF102 rewrite casts to bfloat16 => y = torch.float16 if x.float().dtype != torch.bfloat16 else 1
         """,
     ("PF906: checkpoints", "a.py", "float32"): """
         import torch

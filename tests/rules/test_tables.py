@@ -4,6 +4,12 @@
 # ruff: noqa: E501
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
+from precision_fix.engine.scan import scan
+from precision_fix.model.target import FLOAT32
 from precision_fix.model.vocabulary import attention, precision, truth
 from tests.test_tables import codes, each
 from tests.tools import rewritten
@@ -18,44 +24,103 @@ WITHOUT_TORCH = "keras keras_hub keras_nlp keras_cv tensorflow jax flax haiku ml
 SHAPES = "support allow valid accept permit known available compatible eligible un dis"
 
 
-def test_tables_of_rules() -> None:
-    assert [
-        n for n in each(OTHERS) if "PF003" not in codes(f"import torch, {n}\nx.to({{{n}.b: torch.bfloat16}}[k])\n")
-    ] == []
-    assert "PF003" not in codes("import torch, another\nx.to({another.b: torch.bfloat16}[k])\n")
-    table = "import torch\nx.to({{'{}': 1, '{}': 2, 'x': torch.bfloat16}}[k])\n"
-    assert [
-        tag for tag in each(TAGS) if "PF004" not in codes(table.format(tag, "F32" if tag != "F32" else "F16"))
-    ] == []
-    assert "PF004" not in codes(table.format("F32", "x1"))
-    kept = "import torch, {0}\n{0}.make(dtype='bfloat16')\n"
-    assert [n for n in each(WITHOUT_TORCH) if rewritten(kept.format(n)) != kept.format(n)] == []
-    assert rewritten(kept.format("another")) != kept.format("another")
-    alone = "import {0}\nmake(dtype='bfloat16')\n"
-    assert [n for n in each("jax jax.numpy mlx mlx.core mlx.nn") if rewritten(alone.format(n)) != alone.format(n)] == []
-    written = "import torch, {0}\nmake(dtype='bfloat16')\n"
-    assert [n for n in each("tilelang cutlass helion cute") if rewritten(written.format(n)) != written.format(n)] == []
-    listed = "import torch\n{} = [torch.bfloat16]\n"
-    names = [f"{word}_kinds" for word in each(SHAPES)]
-    assert [name for name in names if "PF002" not in codes(listed.format(name))] == []
-    assert "PF002" not in codes(listed.format("my_kinds")) | codes(listed.format("fun_kinds"))
-    tells = [f"{word}_dtype" for word in each("src source from orig original expected ref checkpoint ckpt file stored")]
-    given = "import torch\nmake({}=torch.bfloat16)\n"
-    assert [name for name in tells if rewritten(given.format(name)) != given.format(name)] == []
-    assert rewritten(given.format("my_src_dtype")) != given.format("my_src_dtype")
-    probed = "import torch\ndef {}():\n    torch.zeros(1).bfloat16()\n"
-    probes = each("probe my_probe self_check selfcheck self_test selftest is_fast it_works works_here")
-    assert [name for name in probes if "PF009" not in codes(probed.format(name))] == []
-    assert "PF009" not in codes(probed.format("workshop"))
-    for device in each("xpu mps hpu npu xla ipu mtia musa mlu"):
-        assert codes(f"import torch\nwith torch.autocast('{device}', dtype=torch.bfloat16): pass\n") == {"PF904"}, (
-            device
-        )
-    for word in each("support capab avail feature allow"):
-        assert "PF203" in codes(f"{word}_x(bf16=True)\n") and rewritten(f"{word}_x(bf16=True)\n").count("True") == 1, (
-            word
-        )
-    assert rewritten("use_x(bf16=True)\n").count("True") == 0
+# A program, the rule that speaks of it with each of the words, and with none of the others.
+BY_RULE = {
+    ("PF002", "import torch\n{}_kinds = [torch.bfloat16]\n", "my fun"): SHAPES,
+    ("PF003", "import torch, {0}\nx.to({{{0}.b: torch.bfloat16}}[k])\n", "another"): OTHERS,
+    ("PF004", "import torch\nx.to({{'{}': 1, 'F32': 2, 'F16': 3, 'x': torch.bfloat16}}[k])\n", ""): "F32 F16",
+    ("PF004", "import torch\nx.to({{'{}': 1, 'F64': 2, 'x': torch.bfloat16}}[k])\n", "x1 f32"): TAGS.replace(
+        "F64 ", ""
+    ),
+    ("PF004", "import torch\nx.to({{'{}': 1, 'F32': 2, 'x': torch.bfloat16}}[k])\n", "x1 f32"): "F64",
+    ("PF009", "import torch\ndef {}():\n    torch.zeros(1).bfloat16()\n", "workshop problem"): (
+        "probe my_probe self_check selfcheck self_test selftest is_fast it_works works_here"
+    ),
+    ("PF401", "import torch\ndef f(x):\n    return x.view(torch.bfloat16).{}(1)\n", ""): (
+        "view reshape flatten unsqueeze squeeze transpose permute t"
+    ),
+    ("PF904", "import torch\nwith torch.autocast('{}', dtype=torch.bfloat16): pass\n", "cuda another"): (
+        "xpu mps hpu npu xla ipu mtia musa mlu"
+    ),
+}
+# A program that stays as it is with each of the words, and with none of the others.
+KEPT = {
+    ("import torch, {0}\n{0}.make(dtype='bfloat16')\n", "another"): WITHOUT_TORCH,
+    ("import {}\nmake(dtype='bfloat16')\n", "another"): "jax jax.numpy mlx mlx.core mlx.nn",
+    ("import torch, {}\nmake(dtype='bfloat16')\n", "another jax"): "tilelang cutlass helion cute",
+    ("import torch\nmake({}_dtype=torch.bfloat16)\n", "my my_src"): (
+        "src source from orig original expected ref checkpoint ckpt file stored"
+    ),
+    ("{}_x(bf16=True)\n", "use"): "support capab avail feature allow",
+    ("import torch\nx = torch.frombuffer(b, dtype=torch.bfloat16)\n{}(x)\n", "another"): (
+        "recv irecv broadcast all_reduce all_gather readinto copyto numpy"
+    ),
+    ("import torch\nx = torch.frombuffer(b, dtype=torch.bfloat16)\nx.{}(1).add_(2)\n", "another"): (
+        "view reshape flatten unsqueeze squeeze transpose permute t"
+    ),
+    ("use(attn_implementation=x)\n{} = 'flash_attention_2'\n", "attn my_attention"): (
+        "flash_attn fa2_attn fa3_attn expected_attn supported_attn legacy_attn"
+    ),
+    ("if {}: load(attn_implementation='flash_attention_2')\n", "another"): (
+        "packing packed padding_free varlen ring_attn multipack"
+    ),
+}
+
+
+@pytest.mark.parametrize(("code", "program", "others"), BY_RULE)
+def test_a_rule_speaks_of_each_word(code: str, program: str, others: str) -> None:
+    words = each(BY_RULE[code, program, others])
+    assert [word for word in words if code not in codes(program.format(word))] == []
+    assert [word for word in each(others) if code in codes(program.format(word))] == []
+
+
+@pytest.mark.parametrize(("program", "others"), KEPT)
+def test_a_program_is_kept_by_each_word(program: str, others: str) -> None:
+    words = each(KEPT[program, others])
+    assert [word for word in words if rewritten(program.format(word)) != program.format(word)] == []
+    assert [word for word in each(others) if rewritten(program.format(word)) == program.format(word)] == []
+
+
+# What speaks of nothing else that a run looks for, in files of its kind.
+ALONE = {
+    "a.py": [
+        *("import torch\ny = x.to(torch.bfloat16)\n", "f(dtype='bf16')\n", "TYPE = 'BF16'\n", "f(bf16=True)\n"),
+        *("import torch\ny = torch.BFloat16Tensor(2)\n", "import torch\ny = getattr(torch, dtype_name)\n"),
+        *("m.load_state_dict(s, assign=True)\n", 'load(dtype="auto")\n', "load(dtype='auto')\n"),
+        *("from a import sdpa_kernel\nwith sdpa_kernel(SDPBackend.FLASH_ATTENTION): pass\n",),
+        *("with sdp_kernel(enable_math=False, enable_mem_efficient=False): pass\n",),
+        *('load(a="flash_attention_2")\n', "load(a='flash_attention_2')\n", "load(a='kernels-community/flash-attn')\n"),
+        *('load(a="kernels-community/flash-attn2")\n', "load(use_flash_attn=True)\n", "from flash_attn import x\n"),
+        *("import flash_attn\n", "import torch\nassert p.dtype != torch.float32\n"),
+        *("import torch\nassert p.dtype is not torch.float32\n", "f(tf32=True)\n"),
+    ],
+    "a.yaml": [
+        *("dtype: bfloat16\n", "dtype: bf16\n", "dtype: Bfloat16\n", "dtype: BFLOAT16\n", "dtype: BFLOAT_16\n"),
+        *("dtype: BFloat16\n", "dtype: BF16\n", "attn_implementation: flash_attention_2\n", "tf32: true\n"),
+        *(
+            "attn_implementation: kernels-community/flash-attn\n",
+            "attn_impl: flash\nattn_config:\n  attn_impl: flash\n",
+        ),
+    ],
+    "a.sh": [
+        *(
+            "python a.py --dtype bfloat16\n",
+            "python a.py --bf16\n",
+            "python a.py --dtype BF16\n",
+            "python a.py --tf32 1\n",
+        ),
+        *("python a.py --attn flash_attention_2\n", "python a.py --use-flash-attn\n", "python a.py --flash_attn fa2\n"),
+        *("vllm serve a --attention-backend FLASH_ATTN\n", "python a.py --attention-backend flash\n"),
+        *("python a.py --attention-backend=flash\n",),
+    ],
+}
+
+
+@pytest.mark.parametrize(("name", "text"), [(name, text) for name, texts in ALONE.items() for text in texts])
+def test_a_file_is_found_by_what_alone_speaks_of_it(name: str, text: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text)
+    found = scan([tmp_path], FLOAT32, with_text=False)
+    assert found.findings and found.problems == []
 
 
 # The words of settings.
