@@ -88,10 +88,9 @@ class Names:
 
     def _read_in(self, scope: Scope, name: str) -> Iterator[tuple[Scope, list[ast.Name]]]:
         """The reads that a scope holds, by the scopes that they are evaluated in: `def f(x, kind=kind)` reads two."""
-        reads = scope.loads[name]
-        around = scope.parent if name in scope.bindings and not isinstance(scope.node, _COMPREHENSIONS) else None
-        outside = [read for read in reads if self.scope_of(read) is around] if around is not None else []
-        if around is not None and outside:
+        reads, around = scope.loads[name], scope.parent
+        if around is not None and name in scope.bindings and not isinstance(scope.node, _COMPREHENSIONS):
+            outside = [read for read in reads if self.scope_of(read) is around]
             yield around, outside
             reads = [read for read in reads if read not in outside]
         yield scope, reads

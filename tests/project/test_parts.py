@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from precision_fix.model.brought import calls
 from precision_fix.model.finding import Action, Part
 from precision_fix.model.moves import GUARDS, NOTHING_MOVES, NOTHING_REFUSED, Move, Place, action_of, left
 from precision_fix.model.programs import is_started, program_in, usual
@@ -16,7 +17,7 @@ from precision_fix.project.imports import look_through, python_below
 from precision_fix.project.links import asks_another
 from precision_fix.project.names import Names, is_test, stem_of
 from precision_fix.project.readings import asks_for
-from tests.tools import plant
+from tests.tools import plant, rewritten
 
 A, B, C, D = (Place("a.py", line, 1) for line in range(1, 5))
 ELSEWHERE = Place("b.py", 9, 1)
@@ -257,3 +258,48 @@ def test_what_bytes_ask() -> None:
     for text in (b"dtype == x", b"x['dtype'] in y", b"dtype) not in y", b'get("dtype") == x'):
         assert asks_for(text, "dtype"), text
     assert not asks_for(b"dtype = x", "dtype") and not asks_for(b"my_dtype_x == y", "dtype")
+
+
+# What models of a project have in the place of flash attention, and what it becomes.
+TABLES = {
+    "T = {'eager': A, 'flash_attention_2': B}\n": "eager",
+    "T = {'eager': A, 'sdpa': B, 'flash_attention_2': C}\n": "sdpa",
+    "T = {'eager': A, 'flash_attention_2': B, OTHER: C}\n": "eager",
+    "T = {'eager': A, 'flash_attention_2': B, **more}\n": "eager",
+    "T = {'eager': 1, 'flash_attention_2': 2}\n": "sdpa",
+    "T = {'other': A, 'flash_attention_2': B}\n": "sdpa",
+    "T = {'eager': A, 'flash_attention_2': B}\nU = {'other': A, 'flash_attention_2': B}\n": "sdpa",
+    "T = {'eager': A, 'flash_attention_2': B}\nU = {'eager': A, 'sdpa': A, 'flash_attention_2': B}\n": "eager",
+    "x = 'flash_attention_2'\n": "sdpa",
+}
+
+
+@pytest.mark.parametrize("text", TABLES)
+def test_a_model_that_has_eager_alone(text: str, tmp_path: Path) -> None:
+    plant(
+        tmp_path,
+        {
+            "model.py": text.encode(),
+            "pyproject.toml": b"",
+            "tests/test_m.py": b"T = {'x': A, 'flash_attention_2': B}\n",
+        },
+    )
+    path = str(tmp_path / "a.py")
+    load = "load(attn_implementation='{}')\n"
+    assert rewritten(load.format("flash_attention_2"), path=path) == load.format(TABLES[text])
+
+
+BROUGHT = {
+    "A.from_pretrained(x)": True, "a.from_pretrained(x)": False, "from_pretrained(x)": False,
+    "f(trust_remote_code=True)": True, "f(trust_remote_code = True)": True, "f(trust_remote_code=False)": False,
+    "pipeline(x)": True, "LLM(x)": True, "SentenceTransformer(x)": True, "load_file(x)": True, "safe_open(x)": True,
+    "torch.load(x)": True, "torch.hub.load(x)": True, "hub.load_state_dict_from_url(x)": True, "load(x)": False,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", BROUGHT)
+def test_where_a_text_may_bring_something(text: str) -> None:
+    assert bool(calls(text)) is BROUGHT[text]
+    assert bool(calls(f"x = 1\n{text}\n")) is BROUGHT[text]
+    assert not calls(f'"""Doc.\n\n    {text}\n"""\n')
+    assert bool(calls(f'"""Doc."""\n{text}\n"""More."""\n')) is BROUGHT[text]

@@ -201,6 +201,71 @@ ACROSS = {
             def arrange(self, a, kind):
                 x.to(kind)  # chooses?
         """,
+    "a method that two classes have": """
+        thing.arrange(1, HERE)  # chooses?
+        == b.py
+        class A:
+            def arrange(self, a, kind): x.to(kind)  # chooses?
+            def to(self, a, kind): y.to(kind)
+        class arrange_it: pass
+        == c.py
+        class A:
+            def arrange(self, a, kind): x.to(kind)  # chooses?
+        == d.py
+        class arrange: pass
+        == tests/test_a.py
+        class A:
+            def arrange(self, a, kind): x.to(kind)
+        """,
+    "a method of a name of keywords": """
+        thing.arrange(1, kind=HERE)  # chooses?
+        == b.py
+        class A:
+            def arrange(self, a, *, kind=1): x.to(kind)  # chooses?
+        == c.py
+        class B:
+            def arrange(self, a, **kw): x.to(kw["kind"])
+        """,
+    "a dtype that another file's table leads to": """
+        from b import KINDS
+        KINDS["a"] = HERE  # stored
+        x.to(KINDS["a"])  # chooses?
+        == b.py
+        KINDS = {}
+        """,
+    "a name that is bound twice": """
+        KIND = HERE
+        if x:
+            KIND = 1
+        == b.py
+        from a import KIND
+        x.to(KIND)  # chooses?
+        """,
+    "modules under other names": """
+        KIND = HERE
+        == pkg/__init__.py
+        == pkg/b.py
+        import a as other
+        from . import c as more
+        x.to(other.KIND)  # chooses?
+        y.to(more.KIND)  # chooses?
+        == pkg/c.py
+        from a import *
+        == pkg/d.py
+        from .c import KIND
+        z.to(KIND)  # chooses?
+        """,
+    "files that import each other": """
+        from b import OTHER
+        KIND = HERE
+        == b.py
+        from a import KIND
+        OTHER = KIND
+        x.to(KIND)  # chooses?
+        == c.py
+        from b import OTHER as again
+        y.to(again)  # chooses?
+        """,
     "a method that many classes have": """
         thing.arrange(1, HERE)  # chooses?
         == b.py

@@ -13,7 +13,7 @@ from precision_fix.model.finding import Finding
 from tests.tools import findings, rewritten
 
 _NAMED = re.compile(r"\bline (\d+)|:(\d+)\)")
-_WORDS = 3
+_WORDS = 4
 
 
 def check_lines(text: str, *, path: str = "a.py", to: str = "float32") -> None:

@@ -14,68 +14,68 @@ PROGRAMS = {
     ("PF401: bytes", "a.py", "float32"): """
         import torch
         def f(b, x, dtype):
-            a = torch.frombuffer(b, dtype=torch.bfloat16)  #: PF401 rewrite reads bfloat16 bytes, => a = torch.frombuffer(b, dtype=torch.bfloat16).to(torch.float32)
-            c = torch.frombuffer(b, dtype=torch.bfloat16).to(torch.float32)  #: PF005 keep rounds to bfloat16
-            d = torch.frombuffer(b, dtype=torch.bfloat16).float()  #: PF005 keep rounds to bfloat16
-            e = torch.frombuffer(b, dtype=torch.bfloat16)  #: PF401 manual a view of
+            a = torch.frombuffer(b, dtype=torch.bfloat16)  #: PF401 rewrite reads bfloat16 bytes, then => a = torch.frombuffer(b, dtype=torch.bfloat16).to(torch.float32)
+            c = torch.frombuffer(b, dtype=torch.bfloat16).to(torch.float32)  #: PF005 keep rounds to bfloat16 and
+            d = torch.frombuffer(b, dtype=torch.bfloat16).float()  #: PF005 keep rounds to bfloat16 and
+            e = torch.frombuffer(b, dtype=torch.bfloat16)  #: PF401 manual a view of bfloat16
             e.copy_(x)
-            g = torch.frombuffer(b, dtype=torch.bfloat16)  #: PF401 manual a view of
+            g = torch.frombuffer(b, dtype=torch.bfloat16)  #: PF401 manual a view of bfloat16
             g[0] = 1
-            h = torch.frombuffer(b, dtype=torch.bfloat16)  #: PF401 manual a view of
+            h = torch.frombuffer(b, dtype=torch.bfloat16)  #: PF401 manual a view of bfloat16
             h.view(2).fill_(1)
-            i = torch.frombuffer(b, dtype=torch.bfloat16)  #: PF401 manual a view of
+            i = torch.frombuffer(b, dtype=torch.bfloat16)  #: PF401 manual a view of bfloat16
             dist.recv(i)
-            j = torch.frombuffer(b, dtype=torch.bfloat16)  #: PF401 manual a view of
+            j = torch.frombuffer(b, dtype=torch.bfloat16)  #: PF401 manual a view of bfloat16
             torch.add(x, x, out=j)
-            k = torch.frombuffer(b, dtype=torch.bfloat16)  #: PF401 rewrite reads bfloat16 bytes, => k = torch.frombuffer(b, dtype=torch.bfloat16).to(torch.float32)
+            k = torch.frombuffer(b, dtype=torch.bfloat16)  #: PF401 rewrite reads bfloat16 bytes, then => k = torch.frombuffer(b, dtype=torch.bfloat16).to(torch.float32)
             k.add(1)
-            m = torch.frombuffer(b, dtype=torch.bfloat16)  #: PF401 rewrite reads bfloat16 bytes, => m = torch.frombuffer(b, dtype=torch.bfloat16).to(torch.float32)
+            m = torch.frombuffer(b, dtype=torch.bfloat16)  #: PF401 rewrite reads bfloat16 bytes, then => m = torch.frombuffer(b, dtype=torch.bfloat16).to(torch.float32)
             use(m)
-            n = torch.frombuffer(b, dtype=torch.bfloat16)  #: PF401 rewrite reads bfloat16 bytes, => n = torch.frombuffer(b, dtype=torch.bfloat16).to(torch.float32)
+            n = torch.frombuffer(b, dtype=torch.bfloat16)  #: PF401 rewrite reads bfloat16 bytes, then => n = torch.frombuffer(b, dtype=torch.bfloat16).to(torch.float32)
             print(n[0])
-            return x.view(torch.bfloat16)  #: PF401 rewrite reads bfloat16 bytes, => return x.view(torch.bfloat16).to(torch.float32)
+            return x.view(torch.bfloat16)  #: PF401 rewrite reads bfloat16 bytes, then => return x.view(torch.bfloat16).to(torch.float32)
         def g(x):
-            return x.view(torch.bfloat16).reshape(2)  #: PF401 rewrite reads bfloat16 bytes, => return x.view(torch.bfloat16).to(torch.float32).reshape(2)
+            return x.view(torch.bfloat16).reshape(2)  #: PF401 rewrite reads bfloat16 bytes, then => return x.view(torch.bfloat16).to(torch.float32).reshape(2)
         def h(x):
-            y = x.view(torch.bfloat16)  #: PF401 rewrite reads bfloat16 bytes, => y = x.view(torch.bfloat16).to(torch.float32)
+            y = x.view(torch.bfloat16)  #: PF401 rewrite reads bfloat16 bytes, then => y = x.view(torch.bfloat16).to(torch.float32)
             return y
         def i(x):
-            y = x.view(torch.bfloat16)  #: PF401 manual a view of
+            y = x.view(torch.bfloat16)  #: PF401 manual a view of bfloat16
             use(y)
         def j(x):
-            y = x.view(torch.bfloat16)  #: PF401 manual a view of
+            y = x.view(torch.bfloat16)  #: PF401 manual a view of bfloat16
             use(y)
             return y
         def k(x):
-            z = x.view(torch.bfloat16).float()  #: PF005 keep rounds to bfloat16
-            return x.view(torch.bfloat16).to("cuda", torch.float32), x.view(torch.bfloat16).shape  #: PF005 keep rounds to bfloat16 ; PF401 manual a view of
+            z = x.view(torch.bfloat16).float()  #: PF005 keep rounds to bfloat16 and
+            return x.view(torch.bfloat16).to("cuda", torch.float32), x.view(torch.bfloat16).shape  #: PF005 keep rounds to bfloat16 and ; PF401 manual a view of bfloat16
         """,
     ("PF401: bytes by a variable", "a.py", "float32"): """
         import torch
-        kind = torch.bfloat16  #: PF401 manual@3 what is read
+        kind = torch.bfloat16  #: PF401 manual@3 what is read so
         y = torch.frombuffer(b, dtype=kind)
         use(y)
-        def f(b, kind=torch.bfloat16):  #: PF401 keep says how stored
+        def f(b, kind=torch.bfloat16):  #: PF401 keep says how stored bytes
             return torch.frombuffer(b, dtype=kind).float()
         """,
     ("PF901: lists whose use is not seen", "a.py", "float32"): """
         import torch
-        KINDS = [torch.float16, torch.bfloat16]  #: PF901 manual a list whose
+        KINDS = [torch.float16, torch.bfloat16]  #: PF901 manual a list whose use
         def f(x):
             for kind in WALKED:
                 x.to(kind)
             assert x.dtype in WALKED
-        WALKED = [torch.float16, torch.bfloat16]  #: PF903 manual@6 the guard on
+        WALKED = [torch.float16, torch.bfloat16]  #: PF903 manual@6 the guard on line
         hand(KINDS)
         """,
     ("PF902: operators", "a.py", "float32"): """
-        import torch, flash_attn  #: PF912 manual the file needs
+        import torch, flash_attn  #: PF912 manual the file needs the
         def f(x, w):
-            y = x.to(torch.bfloat16)  #: PF902 manual@4 the tensor goes
+            y = x.to(torch.bfloat16)  #: PF902 manual@4 the tensor goes to
             return torch._scaled_mm(y, w)
         def g(x):
             # must only use bfloat16 here
-            return x.to(torch.bfloat16)  #: PF902 manual the author says
+            return x.to(torch.bfloat16)  #: PF902 manual the author says that
         def h(x):
             # requires bfloat16, falls back otherwise
             return x.to(torch.bfloat16)  #: PF101 rewrite chooses a precision => return x.to(torch.float32)
@@ -85,13 +85,13 @@ PROGRAMS = {
         def j(x):
             if x:
                 log("the kernel needs bf16")
-                return x.to(torch.bfloat16)  #: PF902 manual the author says
+                return x.to(torch.bfloat16)  #: PF902 manual the author says that
         def k(x):
             if x:
                 assert y, "the kernel needs bf16"
                 return x.to(torch.bfloat16)  #: PF101 rewrite chooses a precision => return x.to(torch.float32)
         def m(x):
-            out = torch.empty(2, dtype=torch.bfloat16)  #: PF902 manual an output buffer
+            out = torch.empty(2, dtype=torch.bfloat16)  #: PF902 manual an output buffer of
             lib.fill(x, out)
             return out
         def n(x):
@@ -107,7 +107,7 @@ PROGRAMS = {
             torch.add(x, x, out=out)
             return out
         def q(x):
-            out = x.new_empty(2, dtype=torch.bfloat16)  #: PF902 manual an output buffer
+            out = x.new_empty(2, dtype=torch.bfloat16)  #: PF902 manual an output buffer of
             lib.fill(x, out=out)
             return out
         def fill_here(x, out): pass
@@ -116,9 +116,9 @@ PROGRAMS = {
             fill_here(x, out)
             return out
         def s(x):
-            return flash_attn.flash_attn_func(x.to(torch.bfloat16))  #: PF902 manual@48 goes to a
+            return flash_attn.flash_attn_func(x.to(torch.bfloat16))  #: PF902 manual@48 goes to a kernel
         def t(x):
-            y = x.to(torch.bfloat16)  #: PF902 manual@51 the tensor goes
+            y = x.to(torch.bfloat16)  #: PF902 manual@51 the tensor goes to
             torch._scaled_mm(y, w)
             z = x.to(torch.bfloat16)  #: PF101 rewrite chooses a precision => z = x.to(torch.float32)
             return z
@@ -128,40 +128,40 @@ PROGRAMS = {
         """,
     ("PF903: guards that refuse", "a.py", "float32"): """
         import torch
-        def f(x, dtype=torch.bfloat16):  #: PF903 manual@3 the guard on
-            assert dtype in (torch.float16, torch.bfloat16)  #: PF001 keep compared with a
+        def f(x, dtype=torch.bfloat16):  #: PF903 manual@3 the guard on line
+            assert dtype in (torch.float16, torch.bfloat16)  #: PF001 keep compared with a dtype,
             return x.to(dtype)
         def g(x):
-            y = x.to(torch.bfloat16)  #: PF903 manual@7 the guard on
-            if y.dtype not in (torch.float16, torch.bfloat16):  #: PF001 keep compared with a
+            y = x.to(torch.bfloat16)  #: PF903 manual@7 the guard on line
+            if y.dtype not in (torch.float16, torch.bfloat16):  #: PF001 keep compared with a dtype,
                 raise ValueError
             return y
-        def h(x, dtype=torch.bfloat16):  #: PF903 manual@11 the test on
-            return x if dtype == torch.bfloat16 else x.to(torch.float16)  #: PF001 keep compared with a
+        def h(x, dtype=torch.bfloat16):  #: PF903 manual@11 the test on line
+            return x if dtype == torch.bfloat16 else x.to(torch.float16)  #: PF001 keep compared with a dtype,
         def i(x):
-            y = x.bfloat16()  #: PF903 manual@14 the guard on
-            assert y.dtype in (torch.float16, torch.bfloat16)  #: PF001 keep compared with a
+            y = x.bfloat16()  #: PF903 manual@14 the guard on line
+            assert y.dtype in (torch.float16, torch.bfloat16)  #: PF001 keep compared with a dtype,
             return y
-        def j(x, dtype="bfloat16"):  #: PF903 manual@17 the guard on
-            assert dtype in ("bfloat16", "float16")  #: PF007 keep compared, or looked
+        def j(x, dtype="bfloat16"):  #: PF903 manual@17 the guard on line
+            assert dtype in ("bfloat16", "float16")  #: PF007 keep compared, or looked up
             load(dtype=dtype)
         def k(x):
-            y = x.bfloat16()  #: PF902 manual@21 the tensor goes
+            y = x.bfloat16()  #: PF902 manual@21 the tensor goes to
             return torch._scaled_mm(y, y)
         def m(x):
-            y = torch.float16 if x.bfloat16().dtype != torch.bfloat16 else 1  #: PF001 keep compared with a ; PF102 rewrite casts to bfloat16 => y = torch.float16 if x.float().dtype != torch.bfloat16 else 1
+            y = torch.float16 if x.bfloat16().dtype != torch.bfloat16 else 1  #: PF001 keep compared with a dtype, ; PF102 rewrite casts to bfloat16 => y = torch.float16 if x.float().dtype != torch.bfloat16 else 1
         """,
     ("PF906: checkpoints", "a.py", "float32"): """
         import torch
-        AutoModel.from_pretrained(name, torch_dtype="auto")  #: PF906 manual "auto" takes the
+        AutoModel.from_pretrained(name, torch_dtype="auto")  #: PF906 manual "auto" takes the dtype
         use(torch_dtype="auto")
-        pipeline("x", dtype="auto")  #: PF906 manual "auto" takes the
-        model.load_state_dict(state, assign=True)  #: PF906 manual assign=True brings back
+        pipeline("x", dtype="auto")  #: PF906 manual "auto" takes the dtype
+        model.load_state_dict(state, assign=True)  #: PF906 manual assign=True brings back the
         model.load_state_dict({"a": x}, assign=True)
         given = {"a": x}
         model.load_state_dict(given, assign=True)
         empty = {}
-        model.load_state_dict(empty, assign=True)  #: PF906 manual assign=True brings back
+        model.load_state_dict(empty, assign=True)  #: PF906 manual assign=True brings back the
         model.load_state_dict(state)
         later = Model()
         later.load_state_dict(state, assign=True)
@@ -170,26 +170,26 @@ PROGRAMS = {
         model.load_state_dict(cast, assign=True)
         """,
     ("PF908: what follows needs half", "a.py", "float32"): """
-        import torch, flash_attn  #: PF912 manual the file needs
+        import torch, flash_attn  #: PF912 manual the file needs the
         def f(x, dtype):
-            dtype = dtype if dtype in (torch.float16, torch.bfloat16) else torch.bfloat16  #: PF001 keep compared with a ; PF908 manual@4 stands in for
+            dtype = dtype if dtype in (torch.float16, torch.bfloat16) else torch.bfloat16  #: PF001 keep compared with a dtype, ; PF908 manual@4 stands in for every
             return flash_attn.flash_attn_func(x.to(dtype))
         def g(x, dtype):
-            dtype = dtype if dtype in (torch.float16, torch.bfloat16) else torch.bfloat16  #: PF001 keep compared with a ; PF908 manual@7 stands in for
+            dtype = dtype if dtype in (torch.float16, torch.bfloat16) else torch.bfloat16  #: PF001 keep compared with a dtype, ; PF908 manual@7 stands in for every
             return dtype
         def h(x, dtype):
-            dtype = dtype if dtype in (torch.float32, torch.bfloat16) else torch.bfloat16  #: PF001 keep compared with a ; PF101 rewrite chooses a precision => dtype = dtype if dtype in (torch.float32, torch.bfloat16) else torch.float32
+            dtype = dtype if dtype in (torch.float32, torch.bfloat16) else torch.bfloat16  #: PF001 keep compared with a dtype, ; PF101 rewrite chooses a precision => dtype = dtype if dtype in (torch.float32, torch.bfloat16) else torch.float32
             return x.to(dtype)
         def i(x, dtype):
-            if dtype not in (torch.float16, torch.bfloat16):  #: PF001 keep compared with a
-                dtype = torch.bfloat16  #: PF908 manual@14 stands in for
+            if dtype not in (torch.float16, torch.bfloat16):  #: PF001 keep compared with a dtype,
+                dtype = torch.bfloat16  #: PF908 manual@14 stands in for every
             return somebody(x.to(dtype))
         def j(x):
-            return somebody(x if x.dtype in (torch.float16, torch.bfloat16) else x.bfloat16())  #: PF001 keep compared with a ; PF908 manual@16 stands in for
+            return somebody(x if x.dtype in (torch.float16, torch.bfloat16) else x.bfloat16())  #: PF001 keep compared with a dtype, ; PF908 manual@16 stands in for every
         """,
     ("PF909: aliases", "a.py", "float32"): """
         import torch
-        BF16 = torch.bfloat16  #: PF909 manual this name is
+        BF16 = torch.bfloat16  #: PF909 manual this name is compared
         x.to(BF16)
         if y.dtype == BF16: pass
         KIND = torch.bfloat16  #: PF101 rewrite chooses a precision => KIND = torch.float32
@@ -199,7 +199,7 @@ PROGRAMS = {
         x.to(SHORT_BF16)
         """,
     ("PF912: the package", "a.py", "float32"): """
-        import flash_attn  #: PF912 manual the file needs
+        import flash_attn  #: PF912 manual the file needs the
         from flash_attn import flash_attn_func
         try:
             from flash_attn import flash_attn_func
@@ -216,22 +216,22 @@ PROGRAMS = {
         import torch
         def f(x, model):
             x = x.to(torch.bfloat16)  #: PF101 rewrite chooses a precision => x = x.to(torch.float16)
-            assert x.dtype == torch.bfloat16  #: PF106 rewrite asserts what is => assert x.dtype == torch.float16
-            assert x.dtype in (torch.float16, torch.bfloat16)  #: PF001 keep compared with a
-            with torch.autocast("cuda", dtype=torch.bfloat16): pass  #: PF103 rewrite an autocast region => with torch.autocast("cuda", dtype=torch.float16): pass
+            assert x.dtype == torch.bfloat16  #: PF106 rewrite asserts what is rewritten => assert x.dtype == torch.float16
+            assert x.dtype in (torch.float16, torch.bfloat16)  #: PF001 keep compared with a dtype,
+            with torch.autocast("cuda", dtype=torch.bfloat16): pass  #: PF103 rewrite an autocast region in => with torch.autocast("cuda", dtype=torch.float16): pass
             model.bfloat16()  #: PF102 rewrite casts to bfloat16 => model.half()
-            y = torch.cuda.BFloat16Tensor(2)  #: PF104 rewrite a tensor type => y = torch.cuda.HalfTensor(2)
-            z = torch.frombuffer(b, dtype=torch.bfloat16)  #: PF401 rewrite reads bfloat16 bytes, => z = torch.frombuffer(b, dtype=torch.bfloat16).to(torch.float16)
-            Trainer(precision="bf16-mixed", mixed_precision="bf16")  #: PF202 rewrite the library's word ; PF202 rewrite the library's word => Trainer(precision="16-mixed", mixed_precision="fp16")
-            load(torch_dtype="bfloat16")  #: PF201 rewrite torch_dtype chooses a => load(torch_dtype="float16")
-            kind = "bf16" if x.dtype == torch.bfloat16 else "fp16"  #: PF001 keep compared with a ; PF007 keep part of a
-            a = torch.bfloat16 if x else torch.float16  #: PF001 keep given to a
+            y = torch.cuda.BFloat16Tensor(2)  #: PF104 rewrite a tensor type in => y = torch.cuda.HalfTensor(2)
+            z = torch.frombuffer(b, dtype=torch.bfloat16)  #: PF401 rewrite reads bfloat16 bytes, then => z = torch.frombuffer(b, dtype=torch.bfloat16).to(torch.float16)
+            Trainer(precision="bf16-mixed", mixed_precision="bf16")  #: PF202 rewrite the library's word for ; PF202 rewrite the library's word for => Trainer(precision="16-mixed", mixed_precision="fp16")
+            load(torch_dtype="bfloat16")  #: PF201 rewrite torch_dtype chooses a precision => load(torch_dtype="float16")
+            kind = "bf16" if x.dtype == torch.bfloat16 else "fp16"  #: PF001 keep compared with a dtype, ; PF007 keep part of a message
+            a = torch.bfloat16 if x else torch.float16  #: PF001 keep given to a name
         def g(x, dtype):
-            dtype = dtype if dtype in (torch.float16, torch.bfloat16) else torch.bfloat16  #: PF001 keep compared with a ; PF101 rewrite chooses a precision => dtype = dtype if dtype in (torch.float16, torch.bfloat16) else torch.float16
+            dtype = dtype if dtype in (torch.float16, torch.bfloat16) else torch.bfloat16  #: PF001 keep compared with a dtype, ; PF101 rewrite chooses a precision => dtype = dtype if dtype in (torch.float16, torch.bfloat16) else torch.float16
             assert dtype != torch.float32
             return dtype
         def h(x, dtype=torch.bfloat16):  #: PF101 rewrite chooses a precision => def h(x, dtype=torch.float16):
-            return x if dtype == torch.bfloat16 else x.to(torch.float16)  #: PF001 keep compared with a
+            return x if dtype == torch.bfloat16 else x.to(torch.float16)  #: PF001 keep compared with a dtype,
         """,
     ("by whatever name", "a.py", "float32"): """
         import torch as th
@@ -248,7 +248,7 @@ PROGRAMS = {
     ("a name that means something else", "a.py", "float32"): """
         from torch import bfloat16
         float32 = "mine"
-        x.to(bfloat16)  #: PF101 manual float32 already means
+        x.to(bfloat16)  #: PF101 manual float32 already means something
         """,
     ("casts that stay copies", "a.py", "float32"): """
         import torch
