@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.ways import check
+from tests.ways import check, found_and_said
 
 WAYS = {
     "through names": """
@@ -218,7 +218,47 @@ WAYS = {
         table = {x: kinds[0] for x in xs}
         y.to(table["a"])  # chooses?
         """,
+    "an item of what is unpacked into": """
+        *kinds, other = [HERE, 1]  # stored
+        x.to(kinds)
+        """,
+    "a map that is unpacked": """
+        a, b = {"a": HERE}  # stored
+        """,
+    "a sequence that is put into another's item": """
+        kinds = [HERE]
+        table["a"] = kinds  # stored
+        """,
+    "a record's item": """
+        table = {"a": HERE}
+        table["b"] = 1
+        x.to(kinds[0])
+        """,
+    "outside of functions nothing returns to anybody": """
+        kind = HERE
+        class A:
+            other = kind
+            def f(self): return self.other.itemsize  # size
+        """,
 }
+
+
+def test_many_readers_of_one_name(tmp_path: Path) -> None:
+    """They are gone to in rows, and those above the assignment are not meant, unless a loop goes round both."""
+    before, behind = "    x.to(kind)\n" * 20, "    y.to(kind)  # chooses?\n" * 20
+    check(tmp_path, f"def f(kind):\n{before}    kind = HERE\n{behind}def g(): return kind.itemsize\n")
+    loop = "".join(f"    {line.strip()}\n" for line in behind.splitlines()).replace("    y", "        y")
+    check(tmp_path, f"def f(kind):\n{before}    for z in zs:\n{loop}        kind = HERE\n")
+
+
+def test_a_way_that_is_too_long_is_said_to_be(tmp_path: Path) -> None:
+    casts = "".join(f"y{at + 1} = y{at}.view(2)\n" for at in range(400))
+    text = f"y0 = x.to(TENSOR)  # chooses?\n{casts}"
+    found = {fates.pop() for _, fates, _ in found_and_said(tmp_path, text, "TENSOR") if fates}
+    assert found == {"chooses?", "lost"}
+    names = "".join(f"k{at + 1} = k{at}\n" for at in range(2_100))
+    found = {fates.pop() for _, fates, _ in found_and_said(tmp_path, f"k0 = HERE\n{names}", "HERE") if fates}
+    assert found == {"lost"}
 
 
 @pytest.mark.parametrize("name", WAYS)

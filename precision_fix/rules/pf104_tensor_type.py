@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from precision_fix.model.edit import Rename, Replace, Respell
+from precision_fix.model.edit import Rename, Respell
 from precision_fix.model.finding import Verdict, rewrite
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
@@ -19,9 +19,7 @@ class RULE(Rule):
 
     def judge(self, site: Site) -> Verdict | None:
         name = site.module.target.tensor
-        if isinstance(site.node, ast.Attribute):
-            return rewrite("a tensor type in bfloat16", Rename(site.node, name))
         if isinstance(site.node, ast.Constant):
             return rewrite("a tensor type in bfloat16", Respell(site.node, "BFloat16Tensor", name))
-        assert isinstance(site.node, ast.expr)
-        return rewrite("a tensor type in bfloat16", Replace(site.node, f"torch.{name}"))
+        assert isinstance(site.node, ast.Attribute)
+        return rewrite("a tensor type in bfloat16", Rename(site.node, name))

@@ -68,6 +68,14 @@ WORDS = [
     (PARSER + 'p.add_argument("--dtype")\nargs = p.parse_args()\nW = ("bf16", "fp32")\nassert args.dtype in W', "--dtype bf16", "--dtype fp32"),
     (PARSER + 'p.add_argument("--dtype")\nargs = p.parse_args()\nassert args.dtype in ["a", "b"]', "--dtype bf16", "?"),
     (PARSER + 'p.add_argument("-d", "--dtype", choices=["no", "bf16"])', "-d bf16", "-d no"),
+    (PARSER + 'p.add_argument("--dtype")\nargs = p.parse_args()\nfrom words import W\nassert args.dtype in W', "--dtype bf16", "--dtype full"),
+    (PARSER + 'p.add_argument("--dtype")\nargs = p.parse_args()\nfrom words import T\nx = T[args.dtype]', "--dtype bf16", "--dtype f32"),
+    (PARSER + 'p.add_argument("--dtype")\nargs = p.parse_args()\nfrom words import TWICE\nx = TWICE[args.dtype]', "--dtype bf16", "?"),
+    (PARSER + 'p.add_argument("--attn-implementation", choices=["flash_attention_2", "x"])', "--attn-implementation flash_attention_2", "?"),
+    (PARSER + 'p.add_argument("--attn-implementation", choices=["flash_attention_2", "sdpa"])', "--attn-implementation flash_attention_2", "--attn-implementation sdpa"),
+    (PARSER + 'p.add_argument("--use-flash-attn", action="store_true")', "--use-flash-attn --x", "--x"),
+    (PARSER + 'p.add_argument("--use-flash-attn", action="store_true", default=True)', "--use-flash-attn", "?"),
+    (PARSER + 'p.add_argument("--use-flash-attn", type=str2bool)', "--use-flash-attn", "--use-flash-attn False"),
     (DATA + 'dtype: Literal["bf16", "fp32"] = "bf16"', "--dtype bf16", "--dtype fp32"),
     (DATA + 'dtype: str = field(default="bf16", metadata={"choices": ["bf16", "fp32"]})', "--dtype bf16", "--dtype fp32"),
     (DATA + 'dtype: str = field(default="bf16", metadata={"help": ["bf16", "fp32"]})', "--dtype bf16", "?"),
@@ -78,6 +86,9 @@ WORDS = [
 def becomes(folder: Path, program: str, options: str) -> str:
     """The options behind a run of the program, or `?`."""
     (folder / "t.py").write_text(program + "\n")
+    (folder / "words.py").write_text(
+        'W = ["bf16", "full"]\nT = {"bf16": 1, "f32": 2}\nTWICE = {"bf16": 1}\nTWICE = T\n'
+    )
     line = f"python t.py {options}\n"
     path = str(folder / "a.sh")
     after = rewritten(line, path=path)

@@ -61,6 +61,20 @@ ACROSS = {
         from kinds import KIND
         x.to(KIND)
         """,
+    "through stars": """
+        from pkg import KIND
+        x.to(KIND)  # chooses?
+        == pkg/__init__.py
+        from .others import *
+        from .kinds import *
+        == pkg/kinds.py
+        KIND = HERE
+        == pkg/others.py
+        OTHER = 1
+        == b.py
+        from pkg import OTHER as KIND
+        x.to(KIND)
+        """,
     "in a block, under a condition": """
         KIND = HERE
         == b.py

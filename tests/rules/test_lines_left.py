@@ -21,6 +21,8 @@ PROGRAMS = {
             z = 1 if kind is torch.bfloat16 else 2  #: PF001 keep compared with a dtype,
             table[torch.bfloat16] = 1  #: PF003 keep names an entry that
             print(torch.bfloat16)  #: PF001 keep describes a dtype
+            key = torch.bfloat16  #: PF001 keep a key that something
+            use(table[key])
             unread = torch.bfloat16  #: PF001 keep given to a name
             width = torch.finfo(torch.bfloat16).bits  #: PF001 keep describes a dtype
         class A:
@@ -347,6 +349,14 @@ PROGRAMS = {
             x = x.to(torch.bfloat16)  #: PF101 rewrite chooses a precision => x = x.to(torch.float32)
             assert x.dtype == torch.bfloat16 and x.dim() == 2  #: PF106 rewrite asserts what is rewritten => assert x.dtype == torch.float32 and x.dim() == 2
             assert x.dtype == torch.bfloat16 or y  #: PF001 keep compared with a dtype,
+        def equal(self, x):
+            x = x.to(torch.bfloat16)  #: PF101 rewrite chooses a precision => x = x.to(torch.float32)
+            self.assertEqual(x.dtype, torch.bfloat16)  #: PF106 rewrite asserts what is rewritten => self.assertEqual(x.dtype, torch.float32)
+            self.assertIs(x.dtype, torch.bfloat16)  #: PF106 rewrite asserts what is rewritten => self.assertIs(x.dtype, torch.float32)
+            self.assert_equal(x.dtype, torch.bfloat16)  #: PF106 rewrite asserts what is rewritten => self.assert_equal(x.dtype, torch.float32)
+            self.assertOther(x.dtype, torch.bfloat16)  #: PF101 rewrite chooses a precision => self.assertOther(x.dtype, torch.float32)
+        def never(self, q):
+            self.assertEqual(flash_attn_func(q).dtype, torch.bfloat16)  #: PF106 keep guards a kernel that
         class A:
             def __init__(self, compute=torch.bfloat16):  #: PF101 rewrite chooses a precision => def __init__(self, compute=torch.float32):
                 self.compute = compute
