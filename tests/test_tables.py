@@ -111,6 +111,16 @@ def test_an_operator_of_ones_own() -> None:
         assert fates(f"{HEAD}torch.ops.{name}.f(kind)\n") == {Fate.CHOOSES}, name
 
 
+def test_what_torch_is_asked() -> None:
+    for name, fate in {
+        "hash": Fate.COMPARED,
+        "zeros": Fate.CHOOSES,
+        "max": Fate.CHOOSES,
+        "OutOfMemoryError": Fate.TEXT,
+    }.items():
+        assert fates(f"{HEAD}torch.{name}(kind)\n") == {fate}, name
+
+
 def test_how_the_name_of_a_dtype_is_taken_out_of_its_text() -> None:
     guard = f"{HEAD}word = str(kind).{{}}('.')\nassert word in ('bfloat16', 'float16')\n"
     for name in each("split rsplit replace removeprefix lower strip partition rpartition"):

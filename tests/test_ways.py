@@ -33,6 +33,13 @@ WAYS = {
             while xs:
                 kind.itemsize  # size
         """,
+    "round and round": """
+        def f(x, kind=HERE):
+            for y in x:
+                other = kind
+                kind = other
+                y.to(kind)  # chooses?
+        """,
     "in a comparison": """
         kind = HERE
         if kind == other: pass  # compared

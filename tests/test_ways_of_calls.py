@@ -182,6 +182,23 @@ WAYS = {
         layer = Layer()
         layer(x, HERE)
         """,
+    "into a method that the class has not": """
+        class A:
+            def f(self, kind): x.to(kind)
+        made = A()
+        made.other(HERE)  # chooses?
+        """,
+    "out of a function within another": """
+        def f():
+            def _kind():
+                return HERE
+            make = _kind
+            x.to(make())  # chooses?
+        def g():
+            _kind = 1
+            make = _kind
+            x.to(make())
+        """,
     "into a static method": """
         class A:
             @staticmethod

@@ -203,9 +203,7 @@ def _once(modules: Iterable[Module], but: Module) -> Iterator[Module]:
 def _called_under_another_name(module: Module, function: ast.AST) -> Iterator[tuple[Module, ast.Call]]:
     """`f = kind; f()`."""
     assert isinstance(function, Function)
-    scope = module.scope_of(function)
-    owner = scope.parent if scope.node is function and scope.parent is not None else scope
-    for reader in module.names.readers(owner, function.name):
+    for reader in module.names.readers(module.scope_of(function), function.name):
         above = module.parent(reader)
         if isinstance(above, ast.Assign) and above.value is reader and isinstance(above.targets[0], ast.Name):
             for other in module.readers(above.targets[0]):

@@ -242,6 +242,7 @@ def test_facts() -> None:
     assert found.classes == (("P", ()), ("Q", ("r.S", "T", "W")), ("X", ("Z",)), ("AA", ("BB", "DD")))
     assert found.imports_of("d") == [Import("d", "b.c", "b.c", True)] and found.imports_of("b") == []
     assert not facts_of(b"").attends and not facts_of(b"").is_node_pack
+    assert facts_of(b"from a import b, \\\r\n    c\r\n").imports[-1].target == "a.c"
     assert facts_of(text.replace("\n", "\r\n").encode()) == found == facts_of(text.replace("\n", "\r").encode())
 
 

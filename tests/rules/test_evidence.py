@@ -34,6 +34,9 @@ BESIDE = {
     ("axolotl", "bf16: full", "bf16: false"): (
         "base_model micro_batch_size adapter lora_r sequence_len val_set_size datasets chat_template"
     ),
+    ("LLaMA-Factory", "infer_dtype: torch.bfloat16", "infer_dtype: torch.float32"): (
+        "finetuning_type template stage cutoff_len lora_target"
+    ),
     ("torchtune", "dtype: bf16", "dtype: fp32"): "tokenizer checkpointer metric_logger",
     ("vLLM or SGLang", "kv_cache_dtype: bfloat16", "kv_cache_dtype: auto"): (
         "gpu_memory_utilization tensor_parallel_size max_model_len max_num_seqs enforce_eager mem_fraction_static"
@@ -66,6 +69,18 @@ def test_keys_beside_a_setting(reader: str, setting: str, becomes: str) -> None:
             assert [each.reason for each in findings(text.format(setting), path="a.yaml")] == [
                 f"{reader}'s word for float32"
             ], (one, two)
+
+
+def test_what_is_usual_is_taken_where_nobody_is_known() -> None:
+    usual = {
+        "trainer:\n  precision: {}\n": ("bf16", "32-true"),
+        "mixed_precision: {}\n": ("bf16", '"no"'),
+        "train_mixed_precision: {}\n": ("bf16", '"no"'),
+        "outtype: {}\n": ("bf16", "f32"),
+        "precision: {}\n": ("bf16", "fp32"),
+    }
+    for text, (word, becomes) in usual.items():
+        assert rewritten(text.format(word), path="a.yaml") == text.format(becomes), text
 
 
 def test_without_such_keys_nobody_is_known() -> None:
