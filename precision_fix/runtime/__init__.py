@@ -235,7 +235,9 @@ def _replace(decision: gate.Decision) -> None:
         autocast.patch(patches, swap)
         probes.patch(patches, swap)
         tables.patch(patches)
-        package.patch(patches)
+        if decision.flash != "off":
+            package.patch(patches, decision.flash == "always")
+            _wait_for(package.libraries(patches))
         if stores:
             from precision_fix.runtime.storage import mode
 
@@ -253,7 +255,6 @@ def _replace(decision: gate.Decision) -> None:
 
 def _wait_for_libraries(patches: Patches, swap: Swap) -> None:
     from precision_fix.runtime import autocast, compiled, loaders, planners, probes
-    from precision_fix.runtime.flash import asking, package
 
     waiting: list[tuple[str, Callable[[Any], object]]] = [
         ("torch._dynamo.output_graph", lambda module: compiled.patch(module, patches, swap)),
@@ -262,8 +263,6 @@ def _wait_for_libraries(patches: Patches, swap: Swap) -> None:
         ("torch.utils.checkpoint", lambda module: autocast.patch_checkpoint(module, patches, swap)),
         ("safetensors", lambda module: loaders.patch_safetensors(module, patches, swap)),
         ("safetensors.torch", lambda module: loaders.patch_safetensors_torch(module, patches, swap)),
-        (package.FUNCTIONS, lambda module: package.patch_functions(module, patches)),
-        (asking.MODULE, lambda module: asking.patch(module, patches)),
         (planners.MODULE, lambda module: planners.patch(module, patches, swap)),
         *((name, lambda module: probes.patch_helper(module, patches)) for name in probes.HELPERS),
     ]

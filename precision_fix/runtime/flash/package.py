@@ -15,6 +15,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
+from precision_fix.runtime.flash import asking
 from precision_fix.runtime.flash.asked import has_another_way
 from precision_fix.runtime.gate import is_set, tell
 from precision_fix.runtime.patching import Patches
@@ -60,13 +61,17 @@ _SAID = "PRECISION_FIX_SAID_FLASH_ATTN"
 class StandIn(MetaPathFinder, Loader):
     """Asked last of all finders: only about what nobody else has found."""
 
+    def __init__(self, always: bool) -> None:
+        #: Also for who has thought of another way, and then does not go it.
+        self.always = always
+
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         top, _, below = fullname.partition(".")
         if top != NAME or below not in _MODULES:
             return None
-        if (NAME not in sys.modules) if below else has_another_way():
+        if (NAME not in sys.modules) if below else not self.always and has_another_way():
             return None
         is_package = any(other.startswith(f"{below}.".lstrip(".")) for other in _MODULES if other != below)
         return ModuleSpec(fullname, self, origin="precision-fix", is_package=is_package)
@@ -95,13 +100,21 @@ def is_standing_in(name: str) -> bool:
     return isinstance(getattr(getattr(module, "__spec__", None), "loader", None), StandIn)
 
 
-def patch(patches: Patches) -> None:
+def patch(patches: Patches, always: bool) -> None:
     """Let the package be found where it is missing, and asking for it be answered as before."""
-    finder = StandIn()
+    finder = StandIn(always)
     sys.meta_path.append(finder)
     patches.on_restore(lambda: sys.meta_path.remove(finder) if finder in sys.meta_path else None)
     patches.on_restore(_forget)
     patches.wrap(importlib.util, "find_spec", _find_spec)
+
+
+def libraries(patches: Patches) -> list[tuple[str, Callable[[Any], object]]]:
+    """Each module that is changed when it is imported, and what is done then."""
+    return [
+        (FUNCTIONS, lambda module: patch_functions(module, patches)),
+        (asking.MODULE, lambda module: asking.patch(module, patches)),
+    ]
 
 
 def _find_spec(original: Callable[..., Any]) -> Callable[..., Any]:

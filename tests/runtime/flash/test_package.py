@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from precision_fix import runtime
+from precision_fix.errors import PrecisionFixError
 from precision_fix.runtime.flash.functions import flash_attn_func
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("flash_attn") is not None, reason="flash-attn is installed")
@@ -144,3 +145,23 @@ def test_nothing_is_left_of_it_afterwards(folder: Path) -> None:
         importlib.import_module("flash_attn")
     with pytest.raises(ModuleNotFoundError):
         importlib.import_module("flash_attn.bert_padding")
+
+
+@pytest.mark.parametrize(("word", "text", "there"), [("always", "except ImportError", True), ("off", "finally", False)])
+def test_it_can_be_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, word: str, text: str, there: bool, request: pytest.FixtureRequest
+) -> None:
+    """`always` for who has thought of another way and then does not go it: an assertion that it is there."""
+    monkeypatch.setenv("PRECISION_FIX_FLASH_ATTN", word)
+    folder = request.getfixturevalue("folder")
+    try:
+        _import(folder, f"try:\n    import flash_attn\n{text}:\n    pass\n")
+    except ModuleNotFoundError:
+        assert not there
+    assert ("flash_attn" in sys.modules) is there
+
+
+def test_a_wrong_word_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRECISION_FIX_FLASH_ATTN", "yes")
+    with pytest.raises(PrecisionFixError, match="PRECISION_FIX_FLASH_ATTN='yes' is none of auto, always, off"):
+        runtime.install(mode="force")
