@@ -216,6 +216,7 @@ def _replace(decision: gate.Decision) -> None:
     except ImportError as error:
         raise PrecisionFixError(f"torch cannot be imported: {error}") from error
     from precision_fix.runtime import autocast, casts, loaders, probes, producers, tables
+    from precision_fix.runtime.flash import package
     from precision_fix.runtime.patching import Patches
     from precision_fix.runtime.swap import Swap
 
@@ -234,6 +235,9 @@ def _replace(decision: gate.Decision) -> None:
         autocast.patch(patches, swap)
         probes.patch(patches, swap)
         tables.patch(patches)
+        if decision.flash != "off":
+            package.patch(patches, decision.flash == "always")
+            _wait_for(package.libraries(patches))
         if stores:
             from precision_fix.runtime.storage import mode
 
