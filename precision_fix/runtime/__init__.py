@@ -216,6 +216,7 @@ def _replace(decision: gate.Decision) -> None:
     except ImportError as error:
         raise PrecisionFixError(f"torch cannot be imported: {error}") from error
     from precision_fix.runtime import autocast, casts, loaders, probes, producers, tables
+    from precision_fix.runtime.failures import telling
     from precision_fix.runtime.flash import package
     from precision_fix.runtime.patching import Patches
     from precision_fix.runtime.swap import Swap
@@ -244,6 +245,8 @@ def _replace(decision: gate.Decision) -> None:
             mode.patch(patches, swap, decision.memory if decision.storage == "auto" else None)
             _wait_for(mode.libraries(patches, swap))
         _wait_for_libraries(patches, swap)
+        telling.follow()
+        patches.on_restore(telling.leave)
         if not hasattr(torch, "_import_device_backends"):
             patches.skipped.append(
                 "torch.backends: entry points came with torch 2.5; before, a subprocess needs its own import"
