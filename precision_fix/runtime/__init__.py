@@ -215,7 +215,7 @@ def _replace(decision: gate.Decision) -> None:
         import torch
     except ImportError as error:
         raise PrecisionFixError(f"torch cannot be imported: {error}") from error
-    from precision_fix.runtime import autocast, casts, loaders, probes, producers, tables
+    from precision_fix.runtime import autocast, casts, loaders, probes, producers, tables, uncompiled
     from precision_fix.runtime.failures import telling
     from precision_fix.runtime.flash import package
     from precision_fix.runtime.patching import Patches
@@ -236,6 +236,8 @@ def _replace(decision: gate.Decision) -> None:
         autocast.patch(patches, swap)
         probes.patch(patches, swap)
         tables.patch(patches)
+        if uncompiled.is_too_old(decision.gpu):
+            uncompiled.patch(torch, patches, decision.gpu or "")
         if decision.flash != "off":
             package.patch(patches, decision.flash == "always")
             _wait_for(package.libraries(patches))
