@@ -215,7 +215,9 @@ def _replace(decision: gate.Decision) -> None:
         import torch
     except ImportError as error:
         raise PrecisionFixError(f"torch cannot be imported: {error}") from error
-    from precision_fix.runtime import autocast, casts, loaders, probes, producers, tables
+    from precision_fix.runtime import autocast, casts, loaders, probes, producers, tables, uncompiled
+    from precision_fix.runtime.failures import telling
+    from precision_fix.runtime.flash import package
     from precision_fix.runtime.patching import Patches
     from precision_fix.runtime.swap import Swap
 
@@ -234,12 +236,19 @@ def _replace(decision: gate.Decision) -> None:
         autocast.patch(patches, swap)
         probes.patch(patches, swap)
         tables.patch(patches)
+        if uncompiled.is_too_old(decision.gpu):
+            uncompiled.patch(torch, patches, decision.gpu or "")
+        if decision.flash != "off":
+            package.patch(patches, decision.flash == "always")
+            _wait_for(package.libraries(patches))
         if stores:
             from precision_fix.runtime.storage import mode
 
             mode.patch(patches, swap, decision.memory if decision.storage == "auto" else None)
             _wait_for(mode.libraries(patches, swap))
         _wait_for_libraries(patches, swap)
+        telling.follow()
+        patches.on_restore(telling.leave)
         if not hasattr(torch, "_import_device_backends"):
             patches.skipped.append(
                 "torch.backends: entry points came with torch 2.5; before, a subprocess needs its own import"

@@ -18,10 +18,11 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import Any
 
 from precision_fix.runtime.gate import is_set, tell
+from precision_fix.runtime.imports import forget, when_imported
 from precision_fix.runtime.storage.storing import STORING
 
 BLIND_SPOTS = (
@@ -173,21 +174,32 @@ class Audit:
 def _without_compilation() -> Callable[[], object]:
     """Set torch.compile aside, and give the function that takes it back.
 
-    It does not compile under a mode that watches operators: a `fullgraph=True` program would raise.
-    torch.compiler.set_stance came with torch 2.6; before, there is dynamo's own switch.
+    It does not compile under a mode that watches operators: a `fullgraph=True` program would raise. A program
+    that never compiles does not import the compiler for our sake, which takes longer than torch itself.
     """
-    import torch
+    undo: list[Callable[[], object]] = []
 
-    set_stance = getattr(torch.compiler, "set_stance", None)
+    def set_aside(dynamo: ModuleType) -> None:
+        undo.append(_eager(dynamo))
+
+    def take_back() -> None:
+        forget(set_aside)
+        while undo:
+            undo.pop()()
+
+    when_imported("torch._dynamo", set_aside)
+    return take_back
+
+
+def _eager(dynamo: Any) -> Callable[[], object]:
+    """torch.compiler.set_stance came with torch 2.6; before, there is dynamo's own switch."""
+    set_stance = getattr(dynamo, "set_stance", None)
     if set_stance is not None:
         set_stance("force_eager")
         return lambda: set_stance("default")
-    import torch._dynamo
-
-    config: Any = torch._dynamo.config
-    before = config.disable
-    config.disable = True
-    return lambda: setattr(config, "disable", before)
+    before = dynamo.config.disable
+    dynamo.config.disable = True
+    return lambda: setattr(dynamo.config, "disable", before)
 
 
 def _make_mode(record: Any) -> Any:

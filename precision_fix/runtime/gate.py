@@ -1,7 +1,8 @@
 """Whether to do anything, from the environment and the GPU, in one line with the reason.
 
 PRECISION_FIX=off|auto|force, PRECISION_FIX_GPU=t4|7.5|sm_75, PRECISION_FIX_TO=float32|float16,
-PRECISION_FIX_STORAGE=float32|bfloat16|auto, PRECISION_FIX_STORAGE_CACHES=bfloat16|float32, PRECISION_FIX_QUIET=1.
+PRECISION_FIX_STORAGE=float32|bfloat16|auto, PRECISION_FIX_STORAGE_CACHES=bfloat16|float32,
+PRECISION_FIX_FLASH_ATTN=auto|always|off, PRECISION_FIX_QUIET=1.
 bf16, fp16, fp32, half and float are words for the dtypes.
 """
 
@@ -20,6 +21,7 @@ MODES = ("off", "auto", "force")
 TARGETS = ("float32", "float16")
 STORAGES = ("off", "float32", "bfloat16", "auto")
 CACHES = ("bfloat16", "float32")
+FLASH = ("auto", "always", "off")
 
 #: Set, to the process id, by the process that has spoken; its children inherit it and stay quiet.
 _SAID = "PRECISION_FIX_SAID"
@@ -29,6 +31,7 @@ _VARIABLES = ("PRECISION_FIX", *(f"PRECISION_FIX_{name}" for name in ("GPU", "TO
 _OTHERS = (
     *(_SAID, _WRONG, "PRECISION_FIX_RUN", "PRECISION_FIX_EDITS", "PRECISION_FIX_DEBUG"),
     *("PRECISION_FIX_STORAGE_TRAIN", "PRECISION_FIX_STORAGE_CACHES"),
+    *("PRECISION_FIX_FLASH_ATTN", "PRECISION_FIX_SAID_FLASH_ATTN"),
 )
 
 
@@ -41,6 +44,7 @@ class Wanted:
     storage: str
     gpu: str
     caches: str
+    flash: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,7 @@ class Decision:
 
     `storage` is how weights are stored: "float32", "bfloat16", or "auto" for each model as it fits `memory`, the
     bytes of the GPU as far as they are known. `caches` is how those of a model are stored that is stored in bfloat16.
+    `flash`: whether something stands in for flash-attn: where nobody has another way, always, or not at all.
     """
 
     active: bool
@@ -58,6 +63,7 @@ class Decision:
     storage: str = "float32"
     memory: int | None = None
     caches: str = "float32"
+    flash: str = "auto"
 
 
 def is_set(environ: Mapping[str, str], name: str) -> bool:
@@ -105,12 +111,13 @@ def asked(
     if options and target != "float32" and storage not in ("off", "float32"):
         raise PrecisionFixError(f"storage in {storage} computes in float32, not in {target}: leave out one of them")
     caches = _one_of("PRECISION_FIX_STORAGE_CACHES", None, environ, CACHES, "bfloat16")
-    return Wanted(mode, target, storage, name, caches)
+    flash = _one_of("PRECISION_FIX_FLASH_ATTN", None, environ, FLASH, "auto")
+    return Wanted(mode, target, storage, name, caches, flash)
 
 
 def decided(wanted: Wanted) -> Decision:
     """What comes of it on this machine."""
-    decision = _decide(wanted)
+    decision = replace(_decide(wanted), flash=wanted.flash)
     storage = wanted.storage
     if not decision.active or storage in ("off", "float32"):
         return decision

@@ -1,0 +1,114 @@
+"""Saying what a known failure means, where a program ends and where a cell of a notebook fails."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from precision_fix.runtime.failures.table import TABLE, Facts, Failure
+from precision_fix.runtime.gate import is_set, tell
+
+#: An error, its causes and what was going on when it was raised: so many are looked at.
+_DEEPEST = 8
+
+_hook: Any = None
+_previous: Any = None
+
+
+def found(error: BaseException) -> Failure | None:
+    """The row of an error, or else of what it was raised from."""
+    seen = 0
+    current: BaseException | None = error
+    while current is not None and seen < _DEEPEST:
+        with contextlib.suppress(Exception):  # a __str__ of the program's own
+            text = f"{type(current).__name__}: {current}"[:10_000]
+            for failure in TABLE:
+                if failure.pattern.search(text):
+                    return failure
+        current, seen = current.__cause__ or current.__context__, seen + 1
+    return None
+
+
+def explained(error: BaseException, facts: Facts) -> list[str]:
+    """At most three lines, or none where the error is not known."""
+    failure = found(error)
+    if failure is None:
+        return []
+    lines = failure.when_stored if facts.stored and failure.when_stored else failure.lines
+    words = {name: getattr(facts, name) for name in Facts.__slots__}
+    for name, option in (("stores", "--storage bfloat16"), ("audits", "--audit")):
+        words[name] = facts.run.replace("precision-fix run", f"precision-fix run {option}", 1)
+    return [line.format(**words) for line in lines]
+
+
+def facts() -> Facts:
+    """What is known of this process. Never raises."""
+    from precision_fix import runtime
+
+    status = runtime.status()
+    name, _, capability = (status.gpu or "").rpartition(" ")
+    program = sys.argv[0] if sys.argv and sys.argv[0] not in ("", "-c", "-m") else ""
+    with contextlib.suppress(ValueError, OSError):
+        if program and Path(program).exists():
+            program = min(os.path.relpath(program), program, key=len)
+    is_file = bool(program) and Path(program).is_file() and "ipykernel" not in program
+    return Facts(
+        gpu=f"{name} ({capability})" if name else "this GPU",
+        capability=capability or "below 8.0",
+        run=f"precision-fix run {program}" if is_file else "precision-fix run PROGRAM",
+        folder=str(Path(program).parent) if is_file else "DIR",
+        stored=status.storage != "float32",
+    )
+
+
+def say(error: BaseException) -> None:
+    """Say it on stderr, under what is there already. Never raises, and says nothing of what is not known."""
+    with contextlib.suppress(Exception):
+        if is_set(os.environ, "PRECISION_FIX_QUIET"):
+            return
+        first, *others = explained(error, facts()) or [""]
+        if first:
+            tell("\n".join((f"precision-fix: {first}", *(f"  {line}" for line in others))))
+
+
+def follow() -> None:
+    """From now on, after each traceback that ends the program or, in a notebook, a cell."""
+    global _hook, _previous
+    if _hook is None:
+        _previous = sys.excepthook
+
+        def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+            _previous(kind, error, trace)
+            say(error)
+
+        _hook = sys.excepthook = hook
+        _shell("register")
+
+
+def leave() -> None:
+    """As it was before `follow`; another's hook that was set meanwhile stays."""
+    global _hook
+    if _hook is not None:
+        if sys.excepthook is _hook:
+            sys.excepthook = _previous
+        _hook = None
+        _shell("unregister")
+
+
+def _shell(what: str) -> None:
+    """IPython shows the tracebacks of cells itself, and tells what became of each."""
+    ipython = sys.modules.get("IPython")
+    with contextlib.suppress(Exception):
+        shell = ipython.get_ipython() if ipython is not None else None
+        if shell is not None:
+            getattr(shell.events, what)("post_run_cell", _after_cell)
+
+
+def _after_cell(result: Any = None) -> None:
+    error = getattr(result, "error_in_exec", None) or getattr(result, "error_before_exec", None)
+    if isinstance(error, BaseException):
+        say(error)

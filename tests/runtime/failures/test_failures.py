@@ -1,0 +1,202 @@
+"""What is said under a traceback that old GPUs are known for, with the messages as libraries raise them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from precision_fix import runtime
+from precision_fix.runtime.failures import telling
+from precision_fix.runtime.failures.table import TABLE, Facts
+
+Python = Callable[..., "subprocess.CompletedProcess[str]"]
+
+#: Messages and the row that each belongs to. What PyTorch itself raises on a CPU is raised below.
+MESSAGES = [
+    ("RuntimeError: FlashAttention only supports Ampere GPUs or newer.", "flash attention"),
+    ("RuntimeError: FlashAttention forward only supports head dimension at most 256", None),
+    (
+        (
+            "ImportError: This modeling file requires the following packages that were not found in your environment: "
+            "flash_attn. Run `pip install flash_attn`"
+        ),
+        "flash attention is missing",
+    ),
+    (
+        (
+            "ImportError: FlashAttention2 has been toggled on, but it cannot be used due to the following error: the "
+            "package flash_attn seems to be not installed. Please refer to the documentation"
+        ),
+        "flash attention is missing",
+    ),
+    ("ModuleNotFoundError: No module named 'flash_attn'", "flash attention is missing"),
+    ("ModuleNotFoundError: No module named 'flash_attn_interface'", "flash attention is missing"),
+    (
+        (
+            "GPUTooOldForTriton: Found Tesla P100-PCIE-16GB which is too old to be supported by the triton GPU "
+            "compiler, which is used as the backend. Triton only supports devices of CUDA Capability >= 7.0, but "
+            "your device is of CUDA capability 6.0"
+        ),
+        "Triton",
+    ),
+    ("RuntimeError: CUDA error: no kernel image is available for execution on the device", "no kernels for this GPU"),
+    (
+        "PTXASError: ptxas application ptx input, line 25; error : Feature '.bf16' requires .target sm_80 or higher",
+        "bfloat16 in a compiled kernel",
+    ),
+    (
+        (
+            "ValueError: Bfloat16 is only supported on GPUs with compute capability of at least 8.0. Your Tesla T4 "
+            "GPU has compute capability 7.5."
+        ),
+        "bfloat16 in a compiled kernel",
+    ),
+    (
+        "ValueError: --tf32 requires Ampere or a newer GPU arch, cuda>=11 and torch>=1.7",
+        "a library refuses bfloat16 or TF32",
+    ),
+    ("ValueError: Your setup doesn't support bf16/gpu.", "a library refuses bfloat16 or TF32"),
+    (
+        "ValueError: Your setup doesn't support bf16/gpu. You need torch>=1.10, using Ampere GPU with cuda>=11.0",
+        "a library refuses bfloat16 or TF32",
+    ),
+    ("ValueError: bf16 mixed precision requires PyTorch >= 1.10 and a supported device.", None),
+    (
+        (
+            "RuntimeError: torch._scaled_mm is only supported on CUDA devices with compute capability >= 9.0 or 8.9, "
+            "or ROCm MI300+"
+        ),
+        "float8",
+    ),
+    (
+        "RuntimeError: Input type (float) and bias type (c10::BFloat16) should be the same",
+        "two dtypes meet",
+    ),
+    (
+        "OutOfMemoryError: CUDA out of memory. Tried to allocate 4.50 GiB. GPU 0 has a total capacity of 14.56 GiB",
+        "out of memory",
+    ),
+    ("RuntimeError: \"erfinv\" not implemented for 'BFloat16'", "no such operator in bfloat16"),
+    ("RuntimeError: CUDA error: device-side assert triggered", None),
+    ("ValueError: bf16 files are not read", None),
+    ("FileNotFoundError: [Errno 2] No such file or directory: 'flash_attn.txt'", None),
+    ("KeyError: 'bfloat16'", None),
+    ("RuntimeError: expected m1 and m2 to have the same dtype, but got: float != double", None),
+]
+
+
+def _error(text: str) -> Exception:
+    kind, _, message = text.partition(": ")
+    made: type[Exception] = type(kind, (KeyError if kind == "KeyError" else Exception,), {})
+    return made(message)
+
+
+@pytest.mark.parametrize(("text", "row"), MESSAGES)
+def test_messages(text: str, row: str | None) -> None:
+    failure = telling.found(_error(text))
+    assert (failure.name if failure else None) == row
+
+
+_B = torch.bfloat16
+_F = torch.nn.functional
+RAISED: list[tuple[str, Callable[[], Any], str]] = [
+    ("product", lambda: torch.ones(2, 2) @ torch.ones(2, 2, dtype=_B), "two dtypes meet"),
+    ("halves", lambda: torch.addmm(torch.ones(2, 2), torch.ones(2, 2).half(), torch.ones(2, 2)), "two dtypes meet"),
+    ("linear", lambda: _F.linear(torch.ones(2, 2), torch.ones(2, 2, dtype=_B)), "two dtypes meet"),
+    ("bmm", lambda: torch.bmm(torch.ones(1, 2, 2), torch.ones(1, 2, 2, dtype=_B)), "two dtypes meet"),
+    ("conv", lambda: _F.conv1d(torch.ones(1, 1, 2), torch.ones(1, 1, 2), torch.ones(1, dtype=_B)), "two dtypes meet"),
+    ("numpy", lambda: torch.ones(2, dtype=_B).numpy(), "no such operator in bfloat16"),
+    ("fft", lambda: torch.fft.fft(torch.ones(4, dtype=_B)), "no such operator in bfloat16"),
+    ("write", lambda: torch.ones(2).index_copy_(0, torch.tensor([0]), torch.ones(1, dtype=_B)), "two dtypes meet"),
+]
+
+
+@pytest.mark.parametrize(("call", "row"), [each[1:] for each in RAISED], ids=[each[0] for each in RAISED])
+def test_what_torch_raises(call: Callable[[], Any], row: str) -> None:
+    with pytest.raises((RuntimeError, TypeError)) as caught:
+        call()
+    failure = telling.found(caught.value)
+    assert failure is not None and failure.name == row
+
+
+def test_every_row_is_met_and_says_at_most_three_lines_that_fit() -> None:
+    assert {row for _, row in MESSAGES if row} == {failure.name for failure in TABLE}
+    for text, row in MESSAGES:
+        for stored in (False, True):
+            lines = telling.explained(
+                _error(text), Facts("Tesla T4 (7.5)", "7.5", "precision-fix run main.py", ".", stored)
+            )
+            assert bool(lines) is bool(row) and len(lines) <= 3
+            assert all(len(line) <= 98 and "{" not in line for line in lines)
+
+
+def test_what_it_was_raised_from_is_looked_at_and_a_ring_ends() -> None:
+    error = RuntimeError("the model could not be loaded")
+    error.__cause__ = _error("RuntimeError: CUDA error: no kernel image is available for execution on the device")
+    assert telling.found(error) is not None
+    error.__cause__.__cause__ = error
+    assert telling.found(error) is not None
+    ring = ValueError("a")
+    ring.__context__ = KeyError("b")
+    ring.__context__.__context__ = ring
+    assert telling.found(ring) is None
+
+
+def test_an_error_that_cannot_be_read_is_nobody_s_trouble(capfd: pytest.CaptureFixture[str]) -> None:
+    class Odd(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no kernel image is available for execution on the device")
+
+    telling.say(Odd())
+    assert capfd.readouterr().err == ""
+
+
+PROGRAM = "import torch\nraise RuntimeError('FlashAttention only supports Ampere GPUs or newer.')\n"
+
+
+def test_under_the_traceback_and_nothing_else_is_changed(python: Python, tmp_path: Path) -> None:
+    (tmp_path / "main.py").write_text(PROGRAM)
+    run = "import sys\nfrom precision_fix.runtime.launch import run_program\nsys.exit(run_program(['main.py']))"
+    done = python(run, PRECISION_FIX_GPU="t4")
+    assert done.returncode == 1
+    traceback, _, after = done.stderr.partition("RuntimeError: FlashAttention only supports Ampere GPUs or newer.\n")
+    assert "Traceback" in traceback and "main.py" in traceback
+    assert after.startswith(
+        "precision-fix: flash-attn's kernels begin at compute capability 8.0, Tesla T4 (7.5) has none.\n"
+    )
+    assert len(after.splitlines()) == 2
+    unknown = python("import precision_fix.auto, torch\n1 / 0\n", PRECISION_FIX="force")
+    assert unknown.stderr.endswith("ZeroDivisionError: division by zero\n")
+
+
+def test_the_hook_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = sys.excepthook
+    with runtime.enabled():
+        assert sys.excepthook is not before
+        monkeypatch.setattr(sys, "excepthook", another := lambda *_: None)
+    assert sys.excepthook is another
+    monkeypatch.undo()
+    sys.excepthook = before
+
+
+def test_after_a_cell(capfd: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("IPython")
+    from IPython.core.interactiveshell import InteractiveShell
+
+    shell: Any = InteractiveShell.instance()
+    try:
+        with runtime.enabled():
+            shell.run_cell("raise RuntimeError('CUDA error: no kernel image is available for execution on the device')")
+            assert "has no kernels for this GPU" in capfd.readouterr().err
+            shell.run_cell("1 / 0")
+            assert "precision-fix" not in capfd.readouterr().err
+        shell.run_cell("raise RuntimeError('CUDA out of memory')")
+        assert "precision-fix" not in capfd.readouterr().err, "and no more afterwards"
+    finally:
+        InteractiveShell.clear_instance()
