@@ -52,6 +52,8 @@ _MOST_SECONDS = 0.2
 _MOST_EXAMPLES = 20
 _FIRST = 40
 _MEMORY = 8 << 30
+# What waits for something that never comes takes no time of the processor.
+_MOST_WAIT = 1_800
 
 
 @dataclass
@@ -188,8 +190,11 @@ def attempt(tests: list[str], known: Collection[str], changed: Changed | None = 
     return run(near, Chosen(near, known)) or (run(rest, Chosen(rest, known)) if rest else 0)
 
 
-def fork(job: Callable[[], int], *, quiet: bool = True) -> int:
-    """Start a job in a process group of its own, which ends with the code that it gives; returns the process."""
+def fork(job: Callable[[], int], seconds: float = resource.RLIM_INFINITY, *, quiet: bool = True) -> int:
+    """Start a job in a process group of its own, which ends with the code that it gives; returns the process.
+
+    It may have so many seconds of the processor, which a machine with other work does not shorten.
+    """
     sys.stdout.flush()
     if child := os.fork():
         return child
@@ -197,6 +202,7 @@ def fork(job: Callable[[], int], *, quiet: bool = True) -> int:
     try:
         os.setsid()
         resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+        resource.setrlimit(resource.RLIMIT_CPU, (int(seconds), resource.RLIM_INFINITY))
         if quiet:
             nowhere = os.open(os.devnull, os.O_RDWR)
             for number in range(3):
@@ -236,12 +242,12 @@ class Try:
     mutant: Mutant
     tests: list[str]
 
-    def start(self, known: Collection[str]) -> int:
+    def start(self, map_: Map) -> int:
         def job() -> int:
             self.mutant.apply()
-            return attempt(self.tests, known, Changed(self.path, self.tree))
+            return attempt(self.tests, map_.seconds.keys(), Changed(self.path, self.tree))
 
-        return fork(job)
+        return fork(job, 60 + 5 * sum(map_.seconds[test] for test in self.tests))
 
     def line(self) -> str:
         before, after = self.mutant.shown()
@@ -272,8 +278,7 @@ def noticed(tries: list[Try], map_: Map, jobs: int) -> Iterator[tuple[Try, bool]
         while waiting and len(running) < jobs:
             each = waiting.pop()
             if each.tests:
-                limit = 60 + 5 * sum(map_.seconds[test] for test in each.tests)
-                running[each.start(map_.seconds.keys())] = each, time.monotonic() + limit
+                running[each.start(map_)] = each, time.monotonic() + _MOST_WAIT
             else:
                 yield each, False
         for child, (each, until) in list(running.items()):
