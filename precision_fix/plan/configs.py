@@ -60,10 +60,11 @@ def _one(path: str, models: list[Model], taken: set[int], use: Use, *, named: bo
     config = configs.read(path, named=named)
     by_hand = known(config)
     by_library = counted(config, use) if build else None
-    about = by_library or by_hand
+    # What was built but could not be run is at work as it is by hand.
+    about = by_library if by_library is not None and (by_library.works or by_hand is None) else by_hand
     if about is None:
         return None
-    source = "counted" if by_library is not None else "arithmetic"
+    source = "counted" if about is by_library else "arithmetic"
     numel = sum(tensor.numel for tensor in about.tensors)
     model = _checkpoint(path, numel, models, taken)
     if model is not None:

@@ -135,9 +135,7 @@ def _at_work(plan: Plan, working: Working, bars: Bars, width: int | None) -> lis
     if plan.cards.gpus:
         result += [*_wrapped("dim", bars.legend(working), width), ("", "")]
     result.append(("bold", "How to get each:"))
-    for row in working.rows:
-        if not row.refused:
-            result.append(("", f"  {row.mode.label:16} {working_words.command(row.mode, plan.project, plan.program)}"))
+    result += [("", f"  {label:16} {command}") for label, command in words.commands(plan)]
     if any(row.over for row in working.rows):
         result += _wrapped("", f"  {f'on {len(plan.cards.gpus)} GPUs':16} the same, {DEVICE_MAP}", width, " " * 19)
     elif said := working_words.one_card(working, len(plan.cards.gpus)):

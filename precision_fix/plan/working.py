@@ -147,8 +147,8 @@ class Maker:
     def _row(self, known: Known, use: Use, mode: Mode, tensors: Sequence[Tensor], source: str, weights: str) -> Row:
         if use.train == "full" and mode.casts:
             return Row(mode, (), refused="full fine-tuning of stored weights would round small updates away")
-        if use.train and mode is CACHES:
-            return Row(mode, (), refused="training keeps no caches")
+        if mode is CACHES and not known.cached(use):
+            return Row(mode, (), refused="training keeps no caches" if use.train else "it has no caches")
         parts = parts_of(known, use, mode, tensors, source, weights)
         shares = (Share(min(self.rooms), parts),) if self.rooms else ()
         over = self._over(known, mode, tensors, parts) if len(self.rooms) > 1 else ()
@@ -242,3 +242,13 @@ def largest(fits: Callable[[int], bool]) -> int:
         else:
             high = middle
     return low
+
+
+def command(mode: Mode, project: str, program: str) -> str:
+    """What gives a row."""
+    if mode is UNPATCHED:
+        return f"python {program}"
+    if mode is PATCHED:
+        return f"precision-fix {project}"
+    caches = "PRECISION_FIX_STORAGE_CACHES=float32 " if mode is STORAGE else ""
+    return f"{caches}precision-fix run --storage bfloat16 {program}"

@@ -6,7 +6,7 @@ from precision_fix.plan.contents import shown
 from precision_fix.plan.fit import GIB, Verdict
 from precision_fix.plan.operators import Mode
 from precision_fix.plan.words import size
-from precision_fix.plan.working import CACHES, PATCHED, STORAGE, UNPATCHED, Row, Setting, Working
+from precision_fix.plan.working import CACHES, PATCHED, STORAGE, UNPATCHED, Row, Setting, Working, command
 
 SOURCES = {
     "counted": "an estimate: built and run by its library without memory, and counted",
@@ -50,16 +50,6 @@ def title(working: Working) -> str:
 
 def meaning(mode: Mode) -> str:
     return _MEANINGS[mode]
-
-
-def command(mode: Mode, project: str, program: str) -> str:
-    """What gives a row."""
-    if mode is UNPATCHED:
-        return f"python {program}"
-    if mode is PATCHED:
-        return f"precision-fix {project}"
-    caches = "PRECISION_FIX_STORAGE_CACHES=float32 " if mode is STORAGE else ""
-    return f"{caches}precision-fix run --storage bfloat16 {program}"
 
 
 def settings(working: Working) -> list[str]:

@@ -9,19 +9,25 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+# Looks at a weight, which compute nothing.
+_VIEWS = frozenset(("t", "transpose", "view", "detach", "permute", "expand", "_unsafe_view", "alias", "unsqueeze"))
+
 
 class Tracker(TorchDispatchMode):  # type: ignore[no-untyped-call,unused-ignore]
     """Counts each storage once, from the operator that makes it to the death of its last tensor.
 
-    What a kernel takes for itself is not seen. `now` and `peak` are bytes; `reset` begins a new peak.
+    What a kernel takes for itself is not seen. `now` and `peak` are bytes; `reset` begins a new peak. `known` was there
+    before; with `casts`, an operator that is given a matrix of it has a copy of so many bytes a number while it runs.
     """
 
-    def __init__(self, known: Any = ()) -> None:
+    def __init__(self, known: Any = (), casts: int = 0) -> None:
         super().__init__()  # type: ignore[no-untyped-call,unused-ignore]
         self.now = self.peak = 0
         self._live: dict[int, Any] = {}
+        self._casts = casts
         for tensor in known:
             self.add(tensor)
+        self._weights = {each.untyped_storage()._cdata for each in known if casts and each.dim() > 1}
 
     def reset(self) -> int:
         """What there is now, from which the next peak counts."""
@@ -44,8 +50,18 @@ class Tracker(TorchDispatchMode):  # type: ignore[no-untyped-call,unused-ignore]
         self.now -= size
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        copy = 0
+        if self._weights and func.overloadpacket.__name__ not in _VIEWS:
+            copy = sum(
+                each.numel() * self._casts
+                for each in tree_leaves((args, kwargs))
+                if isinstance(each, torch.Tensor) and each.untyped_storage()._cdata in self._weights
+            )
+        self.now += copy
+        self.peak = max(self.peak, self.now)
         result = func(*args, **(kwargs or {}))
         for leaf in tree_leaves(result):
             if isinstance(leaf, torch.Tensor):
                 self.add(leaf)
+        self.now -= copy
         return result

@@ -1,6 +1,6 @@
 """fish-speech's DualAR: a slow decoder along time, a fast one along the codebooks, both with caches of full length.
 
-Source: `BaseModelArgs` and the classes in fish_speech/models/text2semantic/llama.py of github.com/fishaudio/fish-speech.
+Source: `BaseModelArgs` and the classes in fish_speech/models/text2semantic/llama.py, github.com/fishaudio/fish-speech.
 Its config is flat (`model_type` "dual_ar", OpenAudio S1), or nested in `text_config` and
 `audio_decoder_config` ("fish_qwen3_omni", S2). `setup_caches` makes caches for `max_seq_len` positions before the first
 token, whatever the request; `causal_mask` is a square of it, a byte each.
