@@ -103,14 +103,20 @@ def _working(working: Working) -> dict[str, Any]:
         "source": working.source,
         "use": {
             **{name: getattr(use, name) for name in ("train", "batch", "length", "width", "height", "frames")},
-            "rank": use.rank, "targets": list(use.targets), "optimizer_bits": use.bits,
+            "rank": use.rank,
+            "targets": list(use.targets),
+            "optimizer_bits": use.bits,
             "checkpointing": use.checkpointing,
         },
         "modes": [_mode(row, is_best=row is best) for row in working.rows],
         "settings": [
             {
-                "key": each.dial.key or None, "file": each.file, "unit": each.dial.what, "value": each.value,
-                "bytes_each": each.each, "largest": each.largest,
+                "key": each.dial.key or None,
+                "file": each.file,
+                "unit": each.dial.what,
+                "value": each.value,
+                "bytes_each": each.each,
+                "largest": each.largest,
             }
             for each in working.settings
         ],

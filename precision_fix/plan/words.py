@@ -98,6 +98,9 @@ def commands(plan: Plan) -> list[tuple[str, str]]:
 def remarks(plan: Plan) -> list[str]:
     """What a person should know of these numbers, and has not been told by them."""
     lines = list(plan.cards.notes)
+    for sheet in plan.sheets:
+        if sheet.working is not None:
+            lines += sheet.working.known.notes_of(sheet.working.use)
     models = [sheet.model for sheet in plan.sheets if sheet.model is not None]
     for model in models:
         singles = sum(count.numel for count in model.counts if count.dtype.name == "float32")

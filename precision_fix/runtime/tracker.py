@@ -9,8 +9,10 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-# Looks at a weight, which compute nothing.
-_VIEWS = frozenset(("t", "transpose", "view", "detach", "permute", "expand", "_unsafe_view", "alias", "unsqueeze"))
+# Looks at a weight, which compute nothing, and rows of a table, which are cast after they are taken.
+_VIEWS = frozenset(
+    ("embedding", "t", "transpose", "view", "detach", "permute", "expand", "_unsafe_view", "alias", "unsqueeze")
+)
 
 
 class Tracker(TorchDispatchMode):  # type: ignore[no-untyped-call,unused-ignore]
@@ -27,7 +29,7 @@ class Tracker(TorchDispatchMode):  # type: ignore[no-untyped-call,unused-ignore]
         self._casts = casts
         for tensor in known:
             self.add(tensor)
-        self._weights = {each.untyped_storage()._cdata for each in known if casts and each.dim() > 1}
+        self._weights = {each.untyped_storage()._cdata: each.numel() for each in known if casts and each.dim() > 1}
 
     def reset(self) -> int:
         """What there is now, from which the next peak counts."""
@@ -51,12 +53,9 @@ class Tracker(TorchDispatchMode):  # type: ignore[no-untyped-call,unused-ignore]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         copy = 0
-        if self._weights and func.overloadpacket.__name__ not in _VIEWS:
-            copy = sum(
-                each.numel() * self._casts
-                for each in tree_leaves((args, kwargs))
-                if isinstance(each, torch.Tensor) and each.untyped_storage()._cdata in self._weights
-            )
+        if self._weights and func.namespace == "aten" and func.overloadpacket.__name__ not in _VIEWS:
+            given = [each for each in tree_leaves((args, kwargs)) if isinstance(each, torch.Tensor)]
+            copy = self._casts * sum(self._weights.get(each.untyped_storage()._cdata, 0) for each in given)
         self.now += copy
         self.peak = max(self.peak, self.now)
         result = func(*args, **(kwargs or {}))

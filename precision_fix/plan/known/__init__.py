@@ -57,6 +57,10 @@ class Known:
         word = self.config.name("dtype") or self.config.name("torch_dtype")
         return DTYPES.get(word.removeprefix("torch."), DTYPES["bfloat16"])
 
+    def notes_of(self, use: Use) -> tuple[str, ...]:
+        """What a person should know of a use."""
+        return ()
+
     def dials_of(self, use: Use) -> tuple[Dial, ...]:
         """Those that count in a use."""
         return self.dials

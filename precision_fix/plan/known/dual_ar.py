@@ -120,6 +120,15 @@ class DualAr(Known):
             self.weight(f"{name}.feed_forward.w{number}.weight", block.inner, block.dim)
         self.weight(f"{name}.norms", 2, block.dim)
 
+    def notes_of(self, use: Use) -> tuple[str, ...]:
+        if use.train != "lora":
+            return ()
+        said = (
+            "its own LoRA (loralib) makes float32 layers, which storage does not hold in two bytes: stored rows are "
+            "for peft's adapters at wqkv, wo, w1, w2 and w3"
+        )
+        return (said,)
+
     def dials_of(self, use: Use) -> tuple[Dial, ...]:
         # Training takes its own length, and a batch; generating has a batch of 1.
         recipe = "fish_speech/configs/text2semantic_finetune.yaml"
@@ -152,19 +161,14 @@ class DualAr(Known):
         return sum(use.rank * (inside + outside) for inside, outside in self._adapted(use))
 
     def _adapted(self, use: Use) -> list[tuple[int, int]]:
-        """loralib's pairs: by default attention, feed-forward, embeddings and outputs of both decoders."""
+        """The pairs of adapters at the projections of both decoders' layers."""
         every = not use.targets
         pairs = []
         for block, count in ((self.slow, self.layers), (self.fast, self.fast_layers)):
             attention = [(block.dim, block.q + 2 * block.kv), (block.q, block.dim)]
             feed = [(block.dim, block.inner)] * 3
-            wanted = (attention if every or {"q", "k", "v", "o"} & {*use.targets} else []) + (
-                feed if every or {"gate", "up", "down"} & {*use.targets} else []
-            )
-            pairs += wanted * count
-        if every:
-            pairs += [(self.words, self.dim), (self.codes * self.books, self.dim), (self.codes, self.fast.dim)]
-            pairs += [(self.fast.dim, self.codes)]
+            pairs += (attention if every or {"q", "k", "v", "o"} & {*use.targets} else []) * count
+            pairs += (feed if every or {"gate", "up", "down"} & {*use.targets} else []) * count
         return pairs
 
     def busy(self, use: Use, mode: Mode) -> tuple[int, int]:
@@ -174,6 +178,8 @@ class DualAr(Known):
         length = use.length or 1
         for rows, plain in ((min(length, _PROMPT), False), (1, True)):
             ops = Operators.of(use, mode)
+            # What each codebook adds stays until the end of the call, and so do their sum and what comes of it.
+            embeds = ops.hold(rows * self.dim * (self.books + 2))
             x = ops.hold(rows * self.dim)
             mask = ops.hold(rows * length, 1)
             x = self._layer(ops, x, rows, self.slow, length, plain=plain)
@@ -182,7 +188,7 @@ class DualAr(Known):
             logits = ops.linear(last, 1, self.dim, self.words)
             # Sorted, its positions, the running sums of its softmax, and twice what is left of them.
             more = [ops.hold(logits.numel, width) for width in (mode.width, 8, mode.width, mode.width, mode.width)]
-            del more, last, logits, x
+            del more, last, logits, x, embeds
             peaks.append(ops.ledger.peak)
         return max(peaks), 0
 
@@ -193,9 +199,10 @@ class DualAr(Known):
         qkv = ops.linear(h, rows, dim, q_dim + 2 * kv_dim, "q")
         q, k = self._turned(ops, qkv, rows * q_dim, block), self._turned(ops, qkv, rows * kv_dim, block)
         k, v = self._seen(ops, k, qkv, rows, block, length)
-        scale = self._scored(ops, q, k, v, rows, block, length) if plain else None
-        del scale
+        # A mask of yes and no becomes one of numbers.
+        scale = self._scored(ops, q, k, v, rows, block, length) if plain else [ops.hold(rows * length)]
         out = ops.attention(q, k, v, rows * q_dim)
+        scale.clear()
         out = ops.linear(out, rows, q_dim, dim, "o")
         del q, k, v, qkv, h
         x = ops.plus(x, out)
@@ -237,8 +244,6 @@ class DualAr(Known):
         length = use.length or 1
         rows = use.batch * length
         x = ops.embedding(rows * self.dim, self.words * self.dim)
-        if use.train == "lora":
-            x = ops.ledger.op([x], rows * self.dim, weight=("embedding.a", use.rank * (self.words + self.dim)))
         for _ in range(self.layers):
             x = ops.layer(x, lambda start: self._layer(ops, start, rows, self.slow, 0, plain=False))
         slow = ops.rms_norm(x, rows * self.dim, self.dim)
@@ -248,7 +253,7 @@ class DualAr(Known):
         y = ops.ledger.op([slow], steps * self.fast.dim)
         for _ in range(self.fast_layers):
             y = ops.layer(y, lambda start: self._fast(ops, start, rows))
-        codes = ops.linear(ops.rms_norm(y, steps * self.fast.dim, self.fast.dim), steps, self.fast.dim, self.codes, "o")
+        codes = ops.linear(ops.rms_norm(y, steps * self.fast.dim, self.fast.dim), steps, self.fast.dim, self.codes)
         losses = [ops.cross_entropy(logits), ops.cross_entropy(codes)]
         ops.ledger.backward(ops.ledger.op(losses, 1))
         return ops.ledger.peak, ops.ledger.gradients_at_peak
