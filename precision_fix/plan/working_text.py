@@ -10,7 +10,9 @@ from precision_fix.plan.working import Row, Share, Working
 from precision_fix.plan.wrapping import Line, wrapped
 
 _STYLES = {Verdict.FITS: "green", Verdict.TIGHT: "yellow", Verdict.NO: "red", None: ""}
-_NUMBERS = 66
+# What a line holds beside the inside of its bar.
+_BESIDE = 73
+_SHORT = {"activations": "activ.", "grad+states": "gr.+st."}
 
 
 class Marks(Protocol):
@@ -24,9 +26,9 @@ def work(working: Working, bars: Marks, width: int | None) -> list[Line]:
     """The table, what decides, and why several GPUs do not help."""
     columns = words.columns(working)
     result = wrapped("dim", f"  {words.title(working)}", width, "  ")
-    head = "".join(f"{name:>12}" for name, _ in columns)
+    head = "".join(f"{_SHORT.get(name, name):>10}" for name, _ in columns)
     result.append(("dim", f"  {'in GiB':16}{head}{'total':>8}"))
-    room = max(6, (width or 100) - _NUMBERS - 14)
+    room = max(6, (width or 100) - _BESIDE)
     advised = working.best
     for row in working.rows:
         result.append(_row(row, columns, bars.signs, room, is_best=row is advised))
@@ -44,12 +46,12 @@ def _row(row: Row, columns: object, signs: str, room: int, *, is_best: bool) -> 
     if row.refused:
         return "dim", f"{mark} {row.mode.label:16}  none: {row.refused}"
     assert isinstance(columns, tuple)
-    numbers = "".join(f"{words.gib(row.of(*names)):>12}" for _, names in columns)
+    numbers = "".join(f"{words.gib(row.of(*names)):>10}" for _, names in columns)
     line = f"{mark} {row.mode.label:16}{numbers}{words.gib(row.total):>8}"
     if not row.shares:
         return "", line
     verdict = row.shares[0].verdict
-    return _STYLES[verdict], f"{line}  {verdict.value:12}  {_bar(row.shares[0], signs, room)}"
+    return _STYLES[verdict], f"{line}  {verdict.value:12} {_bar(row.shares[0], signs, room)}"
 
 
 def _over(row: Row, signs: str, room: int) -> Line:
@@ -57,7 +59,7 @@ def _over(row: Row, signs: str, room: int) -> Line:
     numbers = " + ".join(words.gib(share.total) for share in row.over)
     each = max(6, room // len(row.over) - 3)
     bars = " ".join(_bar(share, signs, each) for share in row.over)
-    return _STYLES[verdict], f"  {row.mode.label:16}  {numbers:>42}  {verdict.value:12}  {bars}"
+    return _STYLES[verdict], f"  {row.mode.label:16}  {numbers:>36}  {verdict.value:12} {bars}"
 
 
 def _bar(share: Share, signs: str, width: int) -> str:

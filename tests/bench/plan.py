@@ -182,12 +182,12 @@ CASES = (
     Case("Gemma 2, generating", GEMMA, PATCHED, Use(length=1024)),
     Case("Whisper, generating", WHISPER, PATCHED, Use(length=32)),
     Case("T5, full", T5, PATCHED, Use("full", 2, 256, checkpointing=False)),
-    Case("SD UNet, 384 pixels", UNET, PATCHED, Use(width=384, height=384), "diffusers"),
-    Case("Flux, 512 pixels", FLUX, PATCHED, Use(width=512, height=512), "diffusers"),
+    Case("SD UNet, 256 pixels", UNET, PATCHED, Use(width=256, height=256), "diffusers"),
+    Case("Flux, 256 pixels", FLUX, PATCHED, Use(width=256, height=256), "diffusers"),
     Case("Wan, 240 pixels, 17 frames", WAN, PATCHED, Use(width=240, height=240, frames=17), "diffusers"),
     Case("DualAR, patched", DUAL_AR, PATCHED, Use(length=4096), "fish_speech"),
     Case("DualAR, storage, caches", DUAL_AR, CACHES, Use(length=4096), "fish_speech"),
-    Case("DualAR, LoRA, storage", DUAL_AR, STORAGE, Use("lora", 1, 256), "fish_speech"),
+    Case("DualAR, LoRA, storage", DUAL_AR, STORAGE, Use("lora", 1, 64), "fish_speech"),
 )
 
 
