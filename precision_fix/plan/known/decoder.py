@@ -97,10 +97,6 @@ class Decoder(Known):
         wanted = use.targets or tuple(sizes)
         return self.layers * rank * sum(sizes[name] for name in wanted if self.gated or name != "gate")
 
-    def scores(self, use: Use) -> int:
-        """The numbers of one layer's attention scores, which no good kernel keeps."""
-        return use.batch * self.heads * (use.length or 1) ** 2
-
     def busy(self, use: Use, mode: Mode) -> tuple[int, int]:
         if use.train:
             return self._training(use, mode)
