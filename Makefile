@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test lint score promises bench bench-configs bench-growth bench-runtime bench-storage mutation clones frameworks hooks page gpu trust clean
+.PHONY: demo test lint score promises bench bench-configs bench-growth bench-runtime bench-storage bench-plan mutation clones frameworks hooks page gpu trust clean
 
 # The two commands of the README. Both install what they need into .venv, and nothing elsewhere.
 
@@ -39,6 +39,10 @@ bench-growth: $(VENV)/ready
 
 bench-runtime: $(VENV)/ready
 	$(RUN) -m tests.bench.runtime
+
+# Needs transformers; with diffusers, peft or a checkout of fish-speech its other cases run as well.
+bench-plan: $(VENV)/ready
+	$(RUN) -m tests.bench.plan
 
 bench-storage: $(VENV)/ready
 	$(RUN) -m tests.bench.storage

@@ -17,6 +17,7 @@ from precision_fix.cli.words import check
 from precision_fix.errors import PrecisionFixError
 from precision_fix.model.problem import reason, shown
 
+_USE = "What it is for (models with a config.json)"
 _EPILOG = "Exit codes: 0 everything was read, whether it fits or not; 1 a file could not be read; 2 usage error."
 
 
@@ -33,6 +34,36 @@ def plan(
     memory: Annotated[
         float | None, typer.Option("--memory", help="The memory of one GPU in GiB.", metavar="GIB")
     ] = None,
+    train: Annotated[
+        str, typer.Option("--train", help="Plan for training: lora or full.", metavar="HOW", rich_help_panel=_USE)
+    ] = "",
+    batch: Annotated[int, typer.Option("--batch", help="Sequences or images at a time.", rich_help_panel=_USE)] = 1,
+    length: Annotated[
+        int | None,
+        typer.Option("--length", help="Positions of a sequence, prompt and answer.", metavar="N", rich_help_panel=_USE),
+    ] = None,
+    image: Annotated[
+        str | None, typer.Option("--image", help="Pixels, as 1024x768.", metavar="WxH", rich_help_panel=_USE)
+    ] = None,
+    frames: Annotated[
+        int | None, typer.Option("--frames", help="Frames of a video.", metavar="N", rich_help_panel=_USE)
+    ] = None,
+    rank: Annotated[int, typer.Option("--rank", help="Of a LoRA.", rich_help_panel=_USE)] = 8,
+    targets: Annotated[
+        str | None,
+        typer.Option(
+            "--targets", help="Where a LoRA adapts: q,k,v,o,gate,up,down.", metavar="NAMES", rich_help_panel=_USE
+        ),
+    ] = None,
+    bits: Annotated[
+        int, typer.Option("--optimizer-bits", help="32, or 8 as bitsandbytes' AdamW8bit.", rich_help_panel=_USE)
+    ] = 32,
+    checkpointing: Annotated[
+        bool, typer.Option("--checkpointing/--no-checkpointing", help="Of gradients.", rich_help_panel=_USE)
+    ] = True,
+    build: Annotated[
+        bool, typer.Option("--build/--no-build", help="Ask installed transformers and diffusers.", rich_help_panel=_USE)
+    ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
     html: Annotated[Path | None, typer.Option("--html", help="Write it as a page.", metavar="FILE")] = None,
 ) -> None:
@@ -41,7 +72,12 @@ def plan(
     from precision_fix.model.programs import program_in
     from precision_fix.plan.find import is_project
     from precision_fix.plan.planning import make_plan
+    from precision_fix.plan.use import Use
+    from precision_fix.plan.use import image as pixels
 
+    width, height = pixels(image) if image else (None, None)
+    named = tuple(name.strip() for name in (targets or "").split(",") if name.strip())
+    use = Use(train, batch, length, width, height, frames, rank, named, bits, checkpointing)
     projects = [path for path in paths if is_project(path)]
     found = make_plan(
         paths,
@@ -50,6 +86,8 @@ def plan(
         memory=memory,
         project=projects[0] if projects else "PROJECT",
         program=str(program_in(projects) or "PROGRAM"),
+        use=use,
+        build=build,
     )
     if html is not None:
         from precision_fix.plan.html import page
@@ -66,7 +104,7 @@ def plan(
         from precision_fix.plan.text import lines
 
         if not found.sheets and not found.problems:
-            say("no checkpoints here (safetensors, GGUF, .pt, .pth, .ckpt, .bin)")
+            say("no checkpoints here (safetensors, GGUF, .pt, .pth, .ckpt, .bin), and no config.json of a model")
         unicode, width = _terminal()
         emit(sys.stdout, lines(found, unicode=unicode, width=width))
     raise typer.Exit(DONE.code)

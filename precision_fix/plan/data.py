@@ -8,6 +8,7 @@ from precision_fix.gpu import Gpu
 from precision_fix.plan.contents import Model, Problem
 from precision_fix.plan.fit import usable
 from precision_fix.plan.planning import DEVICE_MAP, Option, Plan, Sheet
+from precision_fix.plan.working import Part, Row, Working
 
 VERSION = 1
 
@@ -68,6 +69,7 @@ def _options(sheet: Sheet) -> dict[str, Any]:
     best = sheet.best
     options = [*sheet.single, *sheet.spread]
     return {
+        "working": _working(sheet.working) if sheet.working else None,
         "options": [_option(option, is_best=option is best) for option in options],
         "recommended": best.command if best else None,
     }
@@ -91,6 +93,52 @@ def _option(option: Option, *, is_best: bool) -> dict[str, Any]:
             for card in option.cards
         ],
     }
+
+
+def _working(working: Working) -> dict[str, Any]:
+    use = working.use
+    best = working.best
+    return {
+        "kind": working.known.kind,
+        "source": working.source,
+        "use": {
+            **{name: getattr(use, name) for name in ("train", "batch", "length", "width", "height", "frames")},
+            "rank": use.rank,
+            "targets": list(use.targets),
+            "optimizer_bits": use.bits,
+            "checkpointing": use.checkpointing,
+        },
+        "modes": [_mode(row, is_best=row is best) for row in working.rows],
+        "settings": [
+            {
+                "key": each.dial.key or None,
+                "file": each.file,
+                "unit": each.dial.what,
+                "value": each.value,
+                "bytes_each": each.each,
+                "largest": each.largest,
+            }
+            for each in working.settings
+        ],
+    }
+
+
+def _mode(row: Row, *, is_best: bool) -> dict[str, Any]:
+    return {
+        "mode": row.mode.label,
+        "parts": _shares(row.parts),
+        "total_bytes": row.total,
+        "verdict": row.verdict.value if row.verdict else None,
+        "left_bytes": row.shares[0].left if row.shares else None,
+        "over_gpus": [{"parts": _shares(share.parts), "left_bytes": share.left} for share in row.over],
+        "largest": list(row.largest),
+        "refused": row.refused or None,
+        "recommended": is_best,
+    }
+
+
+def _shares(parts: tuple[Part, ...]) -> list[dict[str, Any]]:
+    return [{"part": part.name, "bytes": part.nbytes, "source": part.source} for part in parts]
 
 
 def _problems(problems: tuple[Problem, ...]) -> list[dict[str, str]]:

@@ -18,6 +18,7 @@ from precision_fix.plan.contents import Problem
 SUFFIXES = (".safetensors", ".gguf", ".pt", ".pth", ".ckpt", ".bin")
 # transformers: model.safetensors.index.json; diffusers puts a variant before the end: ….index.fp16.json.
 INDEX = re.compile(r"(?P<stem>.+)\.(?P<kind>safetensors|bin)\.index(?P<variant>\.[\w-]+)?\.json")
+CONFIG = "config.json"
 _SKIPPED = frozenset(
     (
         *(".git", ".hg", ".svn", ".precision-fix", ".venv", "node_modules", "__pycache__"),
@@ -36,6 +37,8 @@ class Found:
     named: set[str] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
     left_out: list[Problem] = field(default_factory=list)
+    #: Configs of models, by the same rules.
+    configs: list[str] = field(default_factory=list)
     _real: set[str] = field(default_factory=set)
 
     def add(self, path: str, real: str, *, named: bool) -> None:
@@ -43,7 +46,7 @@ class Found:
             self.named.add(path)
         if real not in self._real:
             self._real.add(real)
-            self.paths.append(path)
+            (self.configs if _is_config(path) else self.paths).append(path)
 
     def has(self, path: str) -> bool:
         """Whether this file is among them, by whatever path."""
@@ -102,9 +105,13 @@ def _below(top: str, real: str, found: Found) -> Iterator[tuple[str, str]]:
         pending.extend(reversed(below))
 
 
+def _is_config(path: str) -> bool:
+    return path.endswith(".json") and INDEX.fullmatch(path.rpartition(os.sep)[2]) is None
+
+
 def _counts(name: str) -> bool:
     if name.endswith(".json"):
-        return INDEX.fullmatch(name) is not None
+        return name == CONFIG or INDEX.fullmatch(name) is not None
     return name.endswith(SUFFIXES) and not name.startswith(_STATES)
 
 

@@ -88,14 +88,15 @@ def margin(computed: int) -> int:
     return max(LEAST, computed * ACTIVATIONS // 100)
 
 
-def storage_for(parameter_bytes_float32: int, gpu_memory: int) -> str:
+def storage_for(parameter_bytes_float32: int, gpu_memory: int, at_work: int = 0) -> str:
     """ "float32" where a model fits in float32, with room for activations, else "bfloat16".
 
     `parameter_bytes_float32` is four times the number of parameters; `gpu_memory` is the GPU's total memory in
-    bytes, as the driver or `torch.cuda.mem_get_info()` gives it.
+    bytes, as the driver or `torch.cuda.mem_get_info()` gives it. `at_work` are the bytes of caches and activations in
+    float32, where they are known: the room is at least that.
     """
-    load = Load(parameter_bytes_float32, 0, parameter_bytes_float32)
-    return "float32" if Card(usable(gpu_memory), load).verdict is Verdict.FITS else "bfloat16"
+    card = Card(usable(gpu_memory), Load(parameter_bytes_float32, 0, parameter_bytes_float32))
+    return "float32" if card.verdict is Verdict.FITS and card.left >= at_work else "bfloat16"
 
 
 def load(tensors: Sequence[Tensor], storage: str, compute: str) -> Load:

@@ -14,6 +14,7 @@ from precision_fix.plan import words
 from precision_fix.plan.contents import Count, Model, Problem, shown
 from precision_fix.plan.fit import Card, Verdict
 from precision_fix.plan.planning import DEVICE_MAP, Option, Plan, Sheet
+from precision_fix.plan.working_html import at_work, to_do
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _AROUND = ":root { color-scheme: light dark; } body { margin: 0; background: light-dark(#fff, #14181d); }"
@@ -53,7 +54,7 @@ def _parts(plan: Plan) -> Iterator[str]:
     for line in words.gpus(plan):
         yield f"<p>{_said(line)}.</p>"
     yield from _conclusion(plan)
-    if plan.cards.gpus and plan.sheets:
+    if plan.cards.gpus and any(sheet.working is None for sheet in plan.sheets):
         yield from _legend()
     yield from _listed("Not read", plan.problems)
     for sheet in (*((plan.total,) if plan.total else ()), *plan.sheets):
@@ -70,6 +71,9 @@ def _parts(plan: Plan) -> Iterator[str]:
 def _conclusion(plan: Plan) -> Iterator[str]:
     sheet = plan.conclusion
     if sheet is None or not plan.cards.gpus:
+        return
+    if sheet.working is not None:
+        yield from to_do(sheet.working, plan)
         return
     best = sheet.best
     if best is None or best.verdict is None:
@@ -93,8 +97,11 @@ def _sheet(sheet: Sheet) -> Iterator[str]:
     yield f"<p>{_said(what)}</p>"
     if model is not None and model.counts:
         yield from _dtypes(model.counts, model.nbytes)
-    yield from _table(sheet.single, sheet.best)
-    if sheet.spread:
+    if sheet.working is not None:
+        yield from at_work(sheet.working)
+    else:
+        yield from _table(sheet.single, sheet.best)
+    if sheet.spread and sheet.working is None:
         unfolded = "" if sheet.settled else " open"
         yield f"<details{unfolded}>\n<summary>Over {len(sheet.spread[0].cards)} GPUs, by layers</summary>"
         yield from _table(sheet.spread, sheet.best)

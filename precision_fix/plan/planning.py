@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from precision_fix.plan.cards import Cards, cards
+from precision_fix.plan.configs import described
 from precision_fix.plan.contents import Model, Problem
 from precision_fix.plan.find import find
 from precision_fix.plan.fit import Card, Load, Verdict, load, usable
 from precision_fix.plan.group import group
 from precision_fix.plan.read import read_models
 from precision_fix.plan.split import layers, spread
+from precision_fix.plan.use import Use
+from precision_fix.plan.working import Maker, Working
 
 STORAGES = ("float32", "float16", "bfloat16")
 DEVICE_MAP = 'with device_map="auto" (transformers) or "balanced" (diffusers) where the program loads the model'
@@ -54,6 +57,7 @@ class Sheet:
     nbytes: int
     single: tuple[Option, ...]
     spread: tuple[Option, ...]
+    working: Working | None = None
 
     @property
     def best(self) -> Option | None:
@@ -92,6 +96,9 @@ class Plan:
     total: Sheet | None
     problems: tuple[Problem, ...]
     left_out: tuple[Problem, ...]
+    #: As a shell takes them, for commands.
+    project: str = "PROJECT"
+    program: str = "PROGRAM"
 
     @property
     def conclusion(self) -> Sheet | None:
@@ -118,8 +125,12 @@ def make_plan(
     memory: float | None = None,
     project: str = "PROJECT",
     program: str = "PROGRAM",
+    use: Use | None = None,
+    build: bool = True,
 ) -> Plan:
-    """Read the headers of the checkpoints at and below `paths` and say what fits.
+    """Read the headers of the checkpoints and the configs at and below `paths` and say what fits.
+
+    `use` says what a model with a config is for; `build` has the installed libraries build it (see `counting`).
 
     `gpu` names a card ("t4", "t4x2", "sm_75"), `gpus` how many, `memory` the GiB of each; without them the visible
     ones are asked. `project` and `program` are put into the commands. What cannot be read is in `problems`, and
@@ -128,10 +139,20 @@ def make_plan(
     chosen = cards(gpu, gpus, memory)
     found = find(paths)
     models = read_models(group(found), found)
+    use = use or Use()
+    about = {id(each.model): each for each in described(found, models, use, build=build)}
     makers = _Maker(chosen, project, program)
+    at_work = Maker(makers.rooms, makers.native)
     sheets = tuple(makers.sheet(model.name, [model], model) for model in models)
+    sheets = tuple(
+        replace(sheet, working=at_work.working(it.known, use, model.tensors, it.source, it.weights, it.file))
+        if (it := about.get(id(model)))
+        else sheet
+        for sheet, model in zip(sheets, models, strict=True)
+    )
     total = makers.sheet(f"All {len(models)} models at once", models, None) if len(models) > 1 else None
-    return Plan(chosen, sheets, total, tuple(found.problems), tuple(found.left_out))
+    problems, left_out = tuple(found.problems), tuple(found.left_out)
+    return Plan(chosen, sheets, total, problems, left_out, makers.project, makers.program)
 
 
 class _Maker:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import textwrap
-
-from precision_fix.plan import words
+from precision_fix.plan import words, working_words
 from precision_fix.plan.contents import shown
 from precision_fix.plan.fit import Card, Verdict
 from precision_fix.plan.planning import DEVICE_MAP, Option, Plan, Sheet
-
-#: (style for rich, line)
-Line = tuple[str, str]
+from precision_fix.plan.working import Working
+from precision_fix.plan.working_text import work
+from precision_fix.plan.wrapping import Line
+from precision_fix.plan.wrapping import wrapped as _wrapped
 
 _STYLES = {Verdict.FITS: "green", Verdict.TIGHT: "yellow", Verdict.NO: "red", None: ""}
 _MOST_DTYPES = 6
@@ -24,12 +23,18 @@ class Bars:
     def __init__(self, *, unicode: bool, width: int) -> None:
         self.width = max(8, width)
         self._full, self._copy, self._rest, self._over = "█▒░▶" if unicode else "#+.>"
+        #: Of a model at work.
+        self.signs = "█▓▒░▶" if unicode else "#=+.>"
 
     def bar(self, cards: tuple[Card, ...]) -> str:
         width = max(6, self.width // max(1, len(cards)) - 2)
         return " ".join(self._one(card, width) for card in cards)
 
-    def legend(self) -> str:
+    def legend(self, working: Working | None = None) -> str:
+        if working is not None:
+            mine = "gradients and states" if working.use.train else "caches"
+            names = ("weights", mine, "activations", "left", "does not fit")
+            return ", ".join(f"{sign} {name}" for sign, name in zip(self.signs, names, strict=True))
         marks = (f"{self._full} weights", f"{self._copy} the cast copy of a layer", f"{self._rest} for activations")
         return ", ".join((*marks, f"{self._over} does not fit"))
 
@@ -55,7 +60,7 @@ def lines(plan: Plan, *, unicode: bool, width: int | None = None) -> list[Line]:
     bars = Bars(unicode=unicode, width=min(40, (width or 105) - 65))
     result = [line for told in words.gpus(plan) for line in _wrapped("bold", told, width)]
     for sheet in (*plan.sheets, *((plan.total,) if plan.total else ())):
-        result += [("", ""), *_sheet(sheet, bars)]
+        result += [("", ""), *_sheet(sheet, bars, width)]
     if plan.sheets:
         result += [("", ""), *_what_to_do(plan, bars, width)]
     if plan.left_out:
@@ -68,7 +73,7 @@ def lines(plan: Plan, *, unicode: bool, width: int | None = None) -> list[Line]:
     return result[1:] if result and result[0] == ("", "") else result
 
 
-def _sheet(sheet: Sheet, bars: Bars) -> list[Line]:
+def _sheet(sheet: Sheet, bars: Bars, width: int | None) -> list[Line]:
     model = sheet.model
     what = f"{words.number(sheet.numel)} parameters, {words.size(sheet.nbytes)}"
     result: list[Line] = [("bold", f"{shown(sheet.title, _LONGEST)}: {what}")]
@@ -79,6 +84,8 @@ def _sheet(sheet: Sheet, bars: Bars) -> list[Line]:
         more = f", {len(model.counts) - _MOST_DTYPES} other dtypes" if len(model.counts) > _MOST_DTYPES else ""
         tensors = words.plural(len(model.tensors), "tensor")
         result.append(("dim", f"  {model.format}, {tensors}{files}: {parts or 'nothing'}{more}"))
+    if sheet.working is not None:
+        return [*result, *work(sheet.working, bars, width)]
     best = sheet.best
     result += [_row(option, bars, is_best=option is best) for option in sheet.single]
     if sheet.spread and not sheet.settled:
@@ -100,19 +107,43 @@ def _what_to_do(plan: Plan, bars: Bars, width: int | None) -> list[Line]:
     result: list[Line] = []
     sheet = plan.conclusion
     assert sheet is not None
-    best = sheet.best
+    if sheet.working is not None:
+        result += _at_work(plan, sheet.working, bars, width)
+    else:
+        result += _to_hold(plan, sheet, bars, width)
+    remarks = [line for told in words.remarks(plan) for line in _wrapped("yellow", f"Note: {shown(told, 400)}", width)]
+    return [*result, ("", ""), *remarks] if remarks else result
+
+
+def _to_hold(plan: Plan, sheet: Sheet, bars: Bars, width: int | None) -> list[Line]:
+    result: list[Line] = []
     if plan.cards.gpus:
         result += [*_wrapped("dim", bars.legend(), width), *_wrapped("dim", words.RULE, width), ("", "")]
     result.append(("bold", "How to get each:"))
     result += [("", f"  {label:16} {command}") for label, command in words.commands(plan)]
     if sheet.spread:
         result += _wrapped("", f"  {f'on {len(plan.cards.gpus)} GPUs':16} the same, {DEVICE_MAP}", width, " " * 19)
-    if best is not None:
-        result += [("", ""), *_advised(best, width)]
+    if sheet.best is not None:
+        result += [("", ""), *_advised(sheet.best, width)]
     elif plan.cards.gpus:
         result += [("", ""), *_wrapped("bold red", words.advice(plan, sheet), width)]
-    remarks = [line for told in words.remarks(plan) for line in _wrapped("yellow", f"Note: {shown(told, 400)}", width)]
-    return [*result, ("", ""), *remarks] if remarks else result
+    return result
+
+
+def _at_work(plan: Plan, working: Working, bars: Bars, width: int | None) -> list[Line]:
+    result: list[Line] = []
+    if plan.cards.gpus:
+        result += [*_wrapped("dim", bars.legend(working), width), ("", "")]
+    result.append(("bold", "How to get each:"))
+    result += [("", f"  {label:16} {command}") for label, command in words.commands(plan)]
+    if any(row.over for row in working.rows):
+        result += _wrapped("", f"  {f'on {len(plan.cards.gpus)} GPUs':16} the same, {DEVICE_MAP}", width, " " * 19)
+    elif said := working_words.one_card(working, len(plan.cards.gpus)):
+        result += _wrapped("", said, width)
+    said, command = working_words.conclusion(working, plan.project, plan.program)
+    if said:
+        result += [("", ""), *_wrapped("bold", said, width), *([("bold green", f"  {command}")] if command else [])]
+    return result
 
 
 def _advised(best: Option, width: int | None) -> list[Line]:
@@ -122,19 +153,3 @@ def _advised(best: Option, width: int | None) -> list[Line]:
     if best.storage == "float16":
         result += _wrapped("yellow", f"  {words.FLOAT16}", width, "  ")
     return result
-
-
-def _wrapped(style: str, text: str, width: int | None, indent: str = "") -> list[Line]:
-    """A sentence, in lines of at most `width` columns. Paths and other long words are not broken."""
-    if width is None or len(text) <= width:
-        return [(style, text)]
-    begin = text[: len(text) - len(text.lstrip())]
-    parts = textwrap.wrap(
-        text.lstrip(),
-        width,
-        initial_indent=begin,
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-    return [(style, part) for part in parts]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from precision_fix.gpu import Gpu
 from precision_fix.plan.fit import GIB, MIB, Verdict, usable
 from precision_fix.plan.planning import Option, Plan, Sheet
+from precision_fix.plan.working import command
 
 FLOAT16 = "float16 overflows above 65504: models that were trained in bfloat16 may give inf and NaN"
 RULE = "fits: a tenth of the parameters, and at least 1 GiB, is left for activations; tight: less. Training needs more."
@@ -88,12 +89,18 @@ def best(option: Option) -> str:
 def commands(plan: Plan) -> list[tuple[str, str]]:
     """What gives each storage: its label and the command."""
     sheet = plan.conclusion
+    if sheet is not None and sheet.working is not None:
+        rows = [row for row in sheet.working.rows if not row.refused]
+        return [(row.mode.label, command(row.mode, plan.project, plan.program)) for row in rows]
     return [(option.label, option.command) for option in sheet.single] if sheet else []
 
 
 def remarks(plan: Plan) -> list[str]:
     """What a person should know of these numbers, and has not been told by them."""
     lines = list(plan.cards.notes)
+    for sheet in plan.sheets:
+        if sheet.working is not None:
+            lines += sheet.working.known.notes_of(sheet.working.use)
     models = [sheet.model for sheet in plan.sheets if sheet.model is not None]
     for model in models:
         singles = sum(count.numel for count in model.counts if count.dtype.name == "float32")

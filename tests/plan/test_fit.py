@@ -253,3 +253,8 @@ def test_the_gpus_of_this_machine() -> None:
         visible(Detection((), None, ()), 2)
     with pytest.raises(PrecisionFixError, match="does not say how much memory"):
         visible(Detection((Gpu("GB10", ComputeCapability(12, 1)),), "nvml", ()))
+
+
+def test_what_a_model_takes_at_work_must_have_room() -> None:
+    assert storage_for(8 * GIB, T4) == storage_for(8 * GIB, T4, 6 * GIB) == "float32"
+    assert storage_for(8 * GIB, T4, 7 * GIB) == "bfloat16"

@@ -134,9 +134,20 @@ KEYS = {
     "gpus": {"name", "compute_capability", "native_bfloat16", "memory_bytes", "usable_bytes", "source"},
     "models": {
         *("name", "files", "format", "tensors", "parameters", "bytes", "dtypes", "largest_tensor", "optimizer_bytes"),
-        *("notes", "options", "recommended"),
+        *("notes", "options", "recommended", "working"),
     },
-    "total": {"parameters", "bytes", "options", "recommended"},
+    "total": {"parameters", "bytes", "options", "recommended", "working"},
+    "working": {"kind", "source", "use", "modes", "settings"},
+    "use": {
+        *("train", "batch", "length", "width", "height", "frames", "rank", "targets", "optimizer_bits"),
+        "checkpointing",
+    },
+    "modes": {
+        *("mode", "parts", "total_bytes", "verdict", "left_bytes", "over_gpus", "largest", "refused", "recommended"),
+    },
+    "parts": {"part", "bytes", "source"},
+    "over_gpus": {"parts", "left_bytes"},
+    "settings": {"key", "file", "unit", "value", "bytes_each", "largest"},
     "problems": {"path", "message"},
     "options": {
         *("storage", "compute", "gpus", "weights_bytes", "cast_copy_bytes", "left_bytes", "verdict", "recommended"),

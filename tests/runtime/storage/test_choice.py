@@ -9,7 +9,7 @@ from torch import nn
 from precision_fix.plan.contents import Tensor
 from precision_fix.plan.dtypes import DTYPES
 from precision_fix.plan.fit import GIB, Card, Verdict, load, usable
-from precision_fix.runtime.storage.choice import Choice
+from precision_fix.runtime.storage.choice import Choice, at_work
 
 
 class Sized(nn.Module):
@@ -37,3 +37,30 @@ def test_as_the_plan_of_its_checkpoint(dtype: torch.dtype) -> None:
         assert Choice(memory).stores(model) != fits, memory
         seen.add(fits)
     assert seen == {True, False}
+
+
+class Config:
+    """A decoder whose caches for 4,096 positions take 2 GiB in float32."""
+
+    def __init__(self, **more: object) -> None:
+        self.more = more
+
+    def to_dict(self) -> dict[str, object]:
+        sizes = {"hidden_size": 4096, "num_hidden_layers": 16, "num_attention_heads": 32, "vocab_size": 100}
+        return {**sizes, "rms_norm_eps": 1e-5, "max_position_embeddings": 4096, **self.more}
+
+
+def test_its_caches_must_have_room_too() -> None:
+    model = Sized(torch.float32)
+    memory = 4 * GIB
+    assert not Choice(memory).stores(model)
+    model.config = Config()  # type: ignore[assignment]
+    assert at_work(model) > 2 * GIB
+    assert Choice(memory).stores(model) and not Choice(6 * GIB).stores(model)
+
+
+@pytest.mark.parametrize("config", [None, 7, Config(num_hidden_layers=-1), Config(vocab_size="x"), {"a": 1}])
+def test_a_config_that_says_nothing_counts_nothing(config: object) -> None:
+    model = Sized(torch.float32)
+    model.config = config  # type: ignore[assignment]
+    assert at_work(model) == 0

@@ -376,7 +376,7 @@ def test_auto_counts_what_is_there_already(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(
         "precision_fix.runtime.storage.choice.storage_for",
-        lambda size, memory: "float32" if size <= memory else "bfloat16",
+        lambda size, memory, at_work: "float32" if size <= memory else "bfloat16",
     )
     choice, one, two = Choice(100), nn.Linear(4, 4, bias=False), nn.Linear(4, 4, bias=False)
     assert not choice.stores(one)
