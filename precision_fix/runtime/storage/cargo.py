@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch.utils._pytree import tree_map
 
-from precision_fix.runtime.storage.storing import storing
+from precision_fix.runtime.storage.storing import STORING, storing
 
 #: Functions that move, copy or look at numbers, or say where and of what kind they are. What they return of
 #: bfloat16 is cargo again.
@@ -33,6 +33,10 @@ MOVES = frozenset(_WORDS.split())
 _OF_ITSELF = {
     *("__delete__", "__get__", "__hash__", "__set__"),
     *("detach_", "register_hook", "requires_grad_", "retain_grad"),
+}
+#: What writes the numbers that it is given, and computes nothing with those that were there.
+_WRITTEN = {
+    *("__setitem__", "copy_", "fill_", "index_copy_", "index_fill_", "masked_fill_", "masked_scatter_", "zero_"),
 }
 _BFLOAT16 = torch.bfloat16
 
@@ -67,18 +71,18 @@ class Cargo(torch.Tensor):
         if name in _OF_ITSELF:
             with torch._C.DisableTorchFunctionSubclass():
                 return _map(carry, func(*args, **kwargs))
-        if name in MOVES:
+        if name in MOVES or STORING.depth:
             return _moved(func, *args, **kwargs)
-        if name in ("copy_", "zero_", "fill_"):
-            func(*_map(plain, args), **_map(plain, kwargs))
+        if name == "embedding":  # a gather computes nothing
+            return _map(_wide, carry(func(*_map(plain, args), **_map(plain, kwargs))))
+        if name in _WRITTEN and isinstance(args[0], Cargo):
+            with storing(), torch._C.DisableTorchFunctionSubclass():
+                func(*args, **kwargs)
             return args[0]
-        if writes(name) and isinstance(args[0], Cargo):
-            # It may be the memory of a parameter: computed in float32, rounded once, and written there.
-            held = plain(args[0])
-            copy = held.float()
-            func(copy, *_map(_wide, args[1:]), **_map(_wide, kwargs))
-            held.copy_(copy)
-            return args[0]
+        if name.startswith("new_") or name.endswith("_like"):
+            return func(*_map(_blank, args), **_map(_blank, kwargs))
+        if writes(name):
+            return _changed(func, args, kwargs)
         return func(*_map(_wide, args), **_map(_wide, kwargs))
 
 
@@ -105,10 +109,40 @@ def _moved(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 
 
 def _wide(value: Any) -> Any:
-    if isinstance(value, Cargo):
+    if isinstance(value, torch.Tensor):
         wide = plain(value)
         return wide.float() if wide.dtype is _BFLOAT16 else wide
     return value
+
+
+def _blank(value: Any) -> Any:
+    """A float32 tensor of this shape and without numbers, for what asks for no more."""
+    if isinstance(value, Cargo):
+        return torch.empty(1, dtype=torch.float32, device=value.device).expand(value.shape)
+    return value
+
+
+def _changed(func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    """Numbers that may be the memory of a parameter: computed in float32, rounded once, and written there."""
+    copies: list[tuple[torch.Tensor, Any]] = []
+
+    def copied(value: Any) -> Any:
+        copy = _wide(value)
+        if isinstance(value, Cargo):
+            copies.append((copy, value))
+        return copy
+
+    # What is changed stands first: a tensor, a list of them, or, in torch.nn.init, a word.
+    if args:
+        result = func(*_map(copied, args[:1]), *_map(_wide, args[1:]), **_map(_wide, kwargs))
+    else:
+        result = func(**_map(copied, kwargs))
+    gradients = torch.is_grad_enabled() and bool(args)
+    # The very object is written to: autograd allows a leaf more than a view of it.
+    with torch._C.DisableTorchFunctionSubclass(), torch.set_grad_enabled(gradients):
+        for copy, value in copies:
+            value.copy_(copy)
+    return next((value for copy, value in copies if result is copy), result)
 
 
 def _map(function: Callable[[Any], Any], value: Any) -> Any:
@@ -119,4 +153,4 @@ def writes(name: str) -> bool:
     """A method that changes its tensor: `mul_`, `__setitem__`, `__iadd__`."""
     if name.startswith("__"):
         return name == "__setitem__" or (name.startswith("__i") and name not in ("__init__", "__invert__", "__index__"))
-    return name.endswith("_") and not name.startswith("_")
+    return name.endswith("_") and (not name.startswith("_") or name.startswith("_foreach_"))
