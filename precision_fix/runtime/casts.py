@@ -2,7 +2,7 @@
 target.
 
 Reinterpretation (`view(dtype)`, `frombuffer`, `from_file`) is never touched: its dtype says how bytes are
-read. What it yields is real bfloat16, and becomes the target at the first `.to()`, `.cuda()` or
+read. What it yields is real bfloat16 in memory (`lying`), and becomes the target at the first `.to()`, `.cuda()` or
 `nn.Parameter`; but not where a GPU is at work and it goes to the CPU, or stays there.
 """
 

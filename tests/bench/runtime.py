@@ -34,6 +34,7 @@ def calls() -> dict[str, Call]:
         "factory: torch.zeros_like(x)": lambda: torch.zeros_like(x),
         "reduction: torch.sum(x)": lambda: torch.sum(x),
         "method: x.sum()": lambda: x.sum(),
+        "method: x.view(4)": lambda: x.view(4),
         "x.to(torch.float32)": lambda: x.to(torch.float32),
         "x.to('cpu')": lambda: x.to("cpu"),
         "asks for it: torch.empty(2, dtype=torch.bfloat16)": lambda: torch.empty(2, dtype=torch.bfloat16),

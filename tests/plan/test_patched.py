@@ -8,7 +8,7 @@ import pytest
 
 import precision_fix
 from precision_fix.cli.patched import undo_first
-from tests.plan.test_plan import run
+from tests.tools import command
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def test_until_it_is_undone(program: Path) -> None:
     precision_fix.patch(str(program.parent), gpu="t4")
     told = f"{program.parent}: patched: undo first, why: precision-fix undo '{program.parent}'"
     assert undo_first([program], "why") == told and undo_first([program, program.parent], "why") == told
-    assert "patched: undo first" in run("--gpu", "t4", program.parent)[2]
+    assert b"patched: undo first" in command("plan", "--gpu", "t4", program.parent).stderr
     precision_fix.undo(str(program.parent))
     assert undo_first([program], "why") == ""
-    assert "patched" not in run("--gpu", "t4", program.parent)[2]
+    assert b"patched" not in command("plan", "--gpu", "t4", program.parent).stderr
