@@ -216,7 +216,7 @@ def _replace(decision: gate.Decision) -> None:
         import torch
     except ImportError as error:
         raise PrecisionFixError(f"torch cannot be imported: {error}") from error
-    from precision_fix.runtime import autocast, casts, hosts, loaders, lying, probes, producers, tables
+    from precision_fix.runtime import autocast, casts, copies, hosts, loaders, lying, probes, producers, tables
     from precision_fix.runtime.patching import Patches
     from precision_fix.runtime.swap import Swap
 
@@ -233,6 +233,7 @@ def _replace(decision: gate.Decision) -> None:
         casts.patch(patches, swap)
         lying.patch(patches, swap)
         hosts.patch(patches, swap)
+        copies.patch(patches, swap)
         loaders.patch_torch(patches, swap)
         autocast.patch(patches, swap)
         probes.patch(patches, swap)

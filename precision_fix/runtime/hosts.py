@@ -16,6 +16,7 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_map
 
+from precision_fix.runtime import copies
 from precision_fix.runtime.patching import Patches, with_globals_of
 from precision_fix.runtime.swap import Swap
 
@@ -41,6 +42,9 @@ def _casting(original: Function, always: bool, patches: Patches, swap: Swap) -> 
         if asked and swap.applies():
             for part in self.modules():
                 _follow(part, patches, part is self)
+                for held in (*part._parameters.values(), *part._buffers.values()):
+                    if held is not None and held.dtype is swap.target:
+                        copies.mark(held)
         return result
 
     return cast
