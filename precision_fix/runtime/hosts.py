@@ -1,9 +1,9 @@
 """Modules in a host that computes in float16 (ComfyUI's core, a server of models): what it hands them meets float32.
 
-A module that the program cast to bfloat16 has float32 weights now, and a float16 input fails where they meet; in
-bfloat16 it was the author's business to cast it, and often the host did. So a class of such a module gets a stand-in
-for `forward`: given float16, it computes in float32 and hands float16 back. The outermost module does it for those
-within it, which are given float32. It stands on the class: a pickle holds no more of it than a mark.
+A module that the program cast to bfloat16, or its edits to float32, has float32 weights now, and a float16 input fails
+where they meet; in bfloat16 it was the author's business to cast it, and often the host did. So a class of such a
+module gets a stand-in for `forward`: given float16, it computes in float32 and hands float16 back. The outermost module
+does it for those within it, which are given float32. It stands on the class: a pickle holds no more of it than a mark.
 """
 
 from __future__ import annotations
@@ -23,35 +23,35 @@ from precision_fix.runtime.swap import Swap
 Function = Callable[..., Any]
 
 _HALF = torch.float16
-#: On a module that the program asked for in bfloat16. Plain, so that it is copied.
-_ASKED = "_asked_for_in_bfloat16"
+#: On a module that was cast to float32, by whatever word. Plain, so that it is copied.
+_ASKED = "_was_made_float32"
 
 
 def patch(patches: Patches, swap: Swap) -> None:
     """Follow the casts of modules, where bfloat16 becomes float32. Under storage a layer casts what it is given."""
     if swap.target is not torch.float32 or swap.stores:
         return
-    for name in ("to", "bfloat16", "type"):
-        patches.wrap(nn.Module, name, lambda original, name=name: _casting(original, name == "bfloat16", patches, swap))  # type: ignore[misc]
+    always = {"bfloat16": swap.source, "float": swap.target}
+    for name in ("to", "type", *always):
+        patches.wrap(nn.Module, name, lambda original, name=name: _casting(original, always.get(name), patches, swap))  # type: ignore[misc]
 
 
-def _casting(original: Function, always: bool, patches: Patches, swap: Swap) -> Function:
+def _casting(original: Function, always: torch.dtype | None, patches: Patches, swap: Swap) -> Function:
     def cast(self: Any, *args: Any, **kwargs: Any) -> Any:
-        asked = always or any(_names(each, swap.source) for each in (*args, *kwargs.values()))
+        given = [each.dtype if isinstance(each, torch.Tensor) else each for each in (*args, *kwargs.values(), always)]
+        asked = next((each for each in given if each is swap.source or each is swap.target), None)
         result = original(self, *args, **kwargs)
-        if asked and swap.applies():
-            for part in self.modules():
-                _follow(part, patches, part is self)
+        if asked is None or not swap.applies():
+            return result
+        for part in self.modules():
+            _follow(part, patches, part is self)
+            if asked is swap.source:
                 for held in (*part._parameters.values(), *part._buffers.values()):
                     if held is not None and held.dtype is swap.target:
                         copies.mark(held)
         return result
 
     return cast
-
-
-def _names(given: Any, source: torch.dtype) -> bool:
-    return given is source or (isinstance(given, torch.Tensor) and given.dtype is source)
 
 
 def _follow(module: nn.Module, patches: Patches, is_outermost: bool) -> None:
@@ -82,8 +82,8 @@ def _meeting(original: Function) -> Function:
 
 
 def _in_float32(original: Function, module: nn.Module, args: Any, kwargs: Any) -> Any:
-    """Unless the program has cast the module to something else since."""
-    held = next((p.dtype for p in module.parameters() if p.dtype.is_floating_point), None)
+    """Where they would not meet: products of matrices take one dtype. Unless the program has cast the module since."""
+    held = next((p.dtype for p in module.parameters() if p.dim() > 1 and p.dtype.is_floating_point), None)
     if held is not torch.float32 or _ASKED not in module.__dict__:
         return original(module, *args, **kwargs)
     args, kwargs = tree_map(lambda each: _cast(each, _HALF, torch.float32), (args, kwargs))

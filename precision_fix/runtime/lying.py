@@ -14,8 +14,9 @@ from types import ModuleType
 from typing import Any
 
 import torch
+from torch.utils._pytree import tree_leaves, tree_map
 
-from precision_fix.runtime.patching import Patches
+from precision_fix.runtime.patching import Patches, disguise
 from precision_fix.runtime.storage.cargo import Narrow, carry, may_be_sent
 from precision_fix.runtime.storage.storing import storing
 from precision_fix.runtime.swap import Swap, caller_module
@@ -25,6 +26,18 @@ Function = Callable[..., Any]
 CAPTURES = "torch._dynamo.output_graph"
 _CASTS = {"to", "cuda", "bfloat16", "type"}
 _BFLOAT16 = torch.bfloat16
+_FUNCTIONS = """
+    linear bilinear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d layer_norm group_norm
+    batch_norm instance_norm scaled_dot_product_attention
+"""
+_PRODUCTS = "matmul mm bmm mv addmm baddbmm"
+_ONE_DTYPE: tuple[tuple[Any, str], ...] = (
+    (torch.nn.functional, _FUNCTIONS),
+    (torch, f"{_PRODUCTS} einsum lerp"),
+    (torch.Tensor, f"{_PRODUCTS} __matmul__"),
+)
+#: What is still to be done when the first is read.
+_meeting: list[Callable[[], None]] = []
 _LIVE: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
 
 
@@ -62,6 +75,7 @@ def patch(patches: Patches, swap: Swap) -> None:
     for name in ("frombuffer", "from_file", "from_dlpack"):
         patches.wrap(torch, name, lambda original: _from(original, swap))
     patches.wrap(torch.utils.dlpack, "from_dlpack", lambda original: _from(original, swap))
+    _meeting.append(lambda: _meet(patches))
     patches.on_restore(_let_go)
 
 
@@ -102,10 +116,47 @@ def _laid(result: Any, swap: Swap) -> Any:
         return result
     if swap.compiling() or caller_module(sys._getframe(2)).partition(".")[0] == "torch":
         return result
-    return carry(result) if swap.stores else lay(result)
+    if swap.stores:
+        return carry(result)
+    while _meeting:
+        _meeting.pop()()
+    return lay(result)
+
+
+def _meet(patches: Patches) -> None:
+    """`p.data = read` puts such memory into a parameter, unseen. So from the first that was read on, what takes one
+    dtype alone is tried again with all in float32 where it refuses.
+    """
+    for owner, names in _ONE_DTYPE:
+        for name in names.split():
+            held = getattr(owner, name, None)
+            if held in patches.originals:  # it has a stand-in already, for its dtype
+                standin = _again_in_float32(held)
+                disguise(standin, patches.originals[held], owner, name)
+                patches.set(owner, name, standin)
+            elif held is not None:
+                patches.wrap(owner, name, _again_in_float32)
+
+
+def _again_in_float32(original: Function) -> Function:
+    def met(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return original(*args, **kwargs)
+        except RuntimeError:
+            given = {each.dtype for each in tree_leaves((args, kwargs)) if isinstance(each, torch.Tensor)}
+            if not given >= {_BFLOAT16, torch.float32}:
+                raise
+        return original(*tree_map(_wide, args), **tree_map(_wide, kwargs))
+
+    return met
+
+
+def _wide(value: Any) -> Any:
+    return value.float() if isinstance(value, torch.Tensor) and value.dtype is _BFLOAT16 else value
 
 
 def _let_go() -> None:
+    _meeting.clear()
     for tensor in list(_LIVE.values()):
         tensor.__class__ = torch.Tensor
     _LIVE.clear()

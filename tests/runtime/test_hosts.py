@@ -43,7 +43,9 @@ def call(part: Any, dtype: torch.dtype) -> Any:
 
 
 @pytest.mark.usefixtures("patched")
-@pytest.mark.parametrize("cast", [lambda m: m.to("cpu", BF16), lambda m: m.bfloat16(), lambda m: m.to(dtype=BF16)])
+@pytest.mark.parametrize(
+    "cast", [lambda m: m.to("cpu", BF16), lambda m: m.bfloat16(), lambda m: m.to(dtype=BF16), lambda m: m.float()]
+)
 def test_it_computes_in_float32_and_hands_float16_back(cast: Any) -> None:
     node = cast(Node())
     for part in node.parts:

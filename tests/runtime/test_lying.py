@@ -108,6 +108,28 @@ def test_bits_stay_bits() -> None:
 
 
 @pytest.mark.usefixtures("patched")
+@pytest.mark.parametrize(
+    "compute",
+    [
+        lambda w, x: nn.functional.linear(x, w),
+        lambda w, x: x @ w + w.data @ x,
+        lambda w, x: torch.mm(x, w) + torch.einsum("ab,bc->ac", x, w),
+        lambda w, x: torch.addmm(w[0], x, w),
+        lambda w, x: nn.functional.layer_norm(x, (4,), w[0], w[1]),
+        lambda w, x: nn.functional.conv1d(x[None], w[:, :, None]),
+    ],
+)
+def test_put_into_a_parameter_unseen(compute: Callable[..., torch.Tensor]) -> None:
+    layer, x = nn.Linear(4, 4), torch.rand(4, 4, generator=torch.Generator().manual_seed(0))
+    layer.weight.data = lying()
+    assert layer.weight.dtype is BF16
+    got = compute(layer.weight, x)
+    assert got.dtype is F32 and torch.equal(got, compute(expected(), x))
+    with pytest.raises(RuntimeError):
+        compute(layer.weight.double(), x)
+
+
+@pytest.mark.usefixtures("patched")
 def test_a_capture_meets_plain_tensors() -> None:
     w = lying()
     double = compiled(lambda y: y * 2)
