@@ -26,17 +26,27 @@ _PLAIN = (torch.Tensor, nn.Parameter)
 _CALL = nn.Module._call_impl.__code__
 
 
+class _Seen:
+    """Whether there was any such memory: a look at a storage costs more than the call."""
+
+    any = False
+
+
+_seen = _Seen()
+
+
 def mark(tensor: Any) -> None:
     """The memory of this tensor was asked for in bfloat16."""
     if type(tensor) in _PLAIN and tensor.device.type != "meta":
         storage = _storage(tensor)
         if storage is not None:
             setattr(storage, _MARK, True)
+            _seen.any = True
 
 
 def was_asked(tensor: Any) -> bool:
     """Whether its memory was asked for in bfloat16."""
-    return type(tensor) in _PLAIN and hasattr(_storage(tensor), _MARK)
+    return _seen.any and type(tensor) in _PLAIN and hasattr(_storage(tensor), _MARK)
 
 
 def patch(patches: Patches, swap: Swap) -> None:
