@@ -382,16 +382,19 @@ def test_what_is_made_and_written_in_one_call_is_an_activation() -> None:
 
 
 def test_what_a_module_makes_in_its_first_call_and_holds_is_a_cache() -> None:
-    model, x = nn.Sequential(Gathers(holds=True)), torch.rand(2, WIDTH)
+    gathers, x = Gathers(holds=True), torch.rand(2, WIDTH)
     for _ in range(2):
-        assert type(model(x)) is Kept
-    assert torch.equal(model[0].out[:2] + 0, rounded_(x))
+        out = nn.Sequential(gathers)(x)
+        assert type(out) is Kept
+    assert torch.equal(out[:2] + 0, rounded_(x))
 
 
 def test_a_table_that_is_filled_in_part_while_its_module_runs_is_rounded() -> None:
     """Nothing tells it from a cache; the program wanted bfloat16."""
 
     class Table(Writes):
+        table: torch.Tensor
+
         def __init__(self) -> None:
             super().__init__()
             self.register_buffer("table", torch.zeros(4, WIDTH, dtype=BF16))
