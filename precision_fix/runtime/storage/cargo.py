@@ -21,7 +21,8 @@ from precision_fix.runtime.storage.storing import STORING, storing
 _WORDS = """
     __class__ __deepcopy__ __dir__ __dlpack__ __dlpack_device__ __format__ __getitem__ __len__ __reduce_ex__ __repr__
     __str__ _is_view _parse_to _typed_storage as_strided as_subclass broadcast_to cat chunk clone
-    column_stack concat concatenate contiguous cpu cuda data_ptr detach dim dim_order dsplit dstack element_size expand expand_as flatten
+    column_stack concat concatenate
+    contiguous cpu cuda data_ptr detach dim dim_order dsplit dstack element_size expand expand_as flatten
     get_device hsplit hstack index_select is_complex is_conj is_contiguous is_floating_point is_inference is_neg
     is_pinned is_same_size is_set_to is_shared is_signed is_storage is_tensor moveaxis movedim narrow ndimension
     nelement numel permute pin_memory ravel repeat reshape reshape_as roll row_stack select share_memory_ size
