@@ -69,6 +69,7 @@ def plan(
 ) -> None:
     """Show what checkpoints hold and what fits the GPU, in float32, float16 and bfloat16; only headers are read."""
     check(paths, "plan")
+    from precision_fix.cli.patched import undo_first
     from precision_fix.model.programs import program_in
     from precision_fix.plan.find import is_project
     from precision_fix.plan.planning import make_plan
@@ -97,6 +98,9 @@ def plan(
         except OSError as error:
             raise PrecisionFixError(f"--html {shown(str(html))}: cannot be written: {reason(error)}") from error
         say(f"wrote {html}")
+    line = undo_first(projects, "the plan is for the project as it was")
+    if line:
+        say(line)
     DONE.code = 1 if found.problems else 0
     if as_json:
         put_json(found.data())

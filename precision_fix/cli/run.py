@@ -10,7 +10,7 @@ import typer
 
 from precision_fix import safe_path
 from precision_fix.cli import give_signals_back, streams
-from precision_fix.cli.app import HELP, app
+from precision_fix.cli.app import HELP, app, say
 from precision_fix.cli.options import complete_gpu, complete_to
 from precision_fix.errors import PrecisionFixError
 
@@ -61,6 +61,12 @@ def run(
     for name, option, word in given:
         if option is not None:
             os.environ[name] = word
+    if wanted.storage in ("bfloat16", "auto") and wanted.mode != "off":
+        from precision_fix.cli.patched import undo_first
+
+        line = undo_first([Path.cwd() if module else program[0]], "it loads float32, where storage saves nothing")
+        if line:
+            say(line)
     # Signals are the program's own again, and so are its streams and the path that its modules come from.
     give_signals_back()
     streams.give_back()

@@ -92,8 +92,38 @@ def _is_plain_value(module: Module, call: ast.Call) -> bool:
     if not (isinstance(above, ast.Assign) and len(above.targets) == 1 and isinstance(above.targets[0], ast.Name)):
         return False
     name = above.targets[0]
-    last, last_other = _last_readers(module, name.id, module.scope_of(name).owner(name.id))
-    return last > name.lineno >= last_other
+    owner = module.scope_of(name).owner(name.id)
+    last, last_other = _last_readers(module, name.id, owner)
+    if last > name.lineno >= last_other:
+        return True
+    return _is_only_computed_with(module, name, owner) and _is_the_last_look(module, call)
+
+
+def _is_only_computed_with(module: Module, name: ast.Name, owner: Scope | None) -> bool:
+    """Whether every reader of a variable of a function is the operand of an operator."""
+    if owner is None or not isinstance(owner.node, ast.FunctionDef | ast.AsyncFunctionDef):
+        return False
+    if len(owner.bindings[name.id]) > 1:
+        return False
+    readers = module.names.readers(owner, name.id)
+    computes = [isinstance(module.parent(each), ast.BinOp) for each in readers if isinstance(each.ctx, ast.Load)]
+    return bool(computes) and all(computes) and min(each.lineno for each in readers) >= name.lineno
+
+
+def _is_the_last_look(module: Module, call: ast.Call) -> bool:
+    """Whether the memory that is read belongs to variables of this function, which nobody asks after this line."""
+    for name in ast.walk(call.func):
+        if isinstance(name, ast.Attribute) and isinstance(name.value, ast.Name) and name.value.id in ("self", "cls"):
+            return False
+        if isinstance(name, ast.Name):
+            owner = module.scope_of(name).owner(name.id)
+            if owner is None or any(isinstance(bound, ast.alias) for bound in owner.bindings[name.id]):
+                continue
+            if not isinstance(owner.node, ast.FunctionDef | ast.AsyncFunctionDef):
+                return False
+            if _last_readers(module, name.id, owner)[0] > call.lineno:
+                return False
+    return True
 
 
 @remembered

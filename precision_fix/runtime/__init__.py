@@ -5,7 +5,8 @@ create or cast a tensor, the loaders, and the functions that enable an autocast 
 
 What keeps the dtype it names: operators called as `torch.ops`, TorchScript bodies, C++ extensions, Triton
 kernels, the legacy constructor torch.BFloat16Tensor(...), storages, and reinterpretation (`view(dtype)`,
-`frombuffer`). Names that were bound before (`from torch import empty`) stay what they were.
+`frombuffer`): what that yields is bfloat16 in memory, and float32 where it is computed with.
+Names that were bound before (`from torch import empty`) stay what they were.
 """
 
 from __future__ import annotations
@@ -215,7 +216,18 @@ def _replace(decision: gate.Decision) -> None:
         import torch
     except ImportError as error:
         raise PrecisionFixError(f"torch cannot be imported: {error}") from error
-    from precision_fix.runtime import autocast, casts, loaders, probes, producers, tables, uncompiled
+    from precision_fix.runtime import (
+        autocast,
+        casts,
+        copies,
+        hosts,
+        loaders,
+        lying,
+        probes,
+        producers,
+        tables,
+        uncompiled,
+    )
     from precision_fix.runtime.failures import telling
     from precision_fix.runtime.flash import package
     from precision_fix.runtime.patching import Patches
@@ -232,6 +244,9 @@ def _replace(decision: gate.Decision) -> None:
         tables.prime()
         producers.patch(patches, swap)
         casts.patch(patches, swap)
+        lying.patch(patches, swap)
+        hosts.patch(patches, swap)
+        copies.patch(patches, swap)
         loaders.patch_torch(patches, swap)
         autocast.patch(patches, swap)
         probes.patch(patches, swap)
@@ -259,10 +274,11 @@ def _replace(decision: gate.Decision) -> None:
 
 
 def _wait_for_libraries(patches: Patches, swap: Swap) -> None:
-    from precision_fix.runtime import autocast, compiled, loaders, planners, probes
+    from precision_fix.runtime import autocast, compiled, loaders, lying, planners, probes
 
     waiting: list[tuple[str, Callable[[Any], object]]] = [
         ("torch._dynamo.output_graph", lambda module: compiled.patch(module, patches, swap)),
+        (lying.CAPTURES, lambda module: lying.patch_capture(module, patches)),
         ("torch._dynamo.trace_rules", lambda module: compiled.patch_rules(module, patches)),
         ("torch._dynamo.variables.torch", lambda module: compiled.patch_handlers(module, patches)),
         ("torch.utils.checkpoint", lambda module: autocast.patch_checkpoint(module, patches, swap)),

@@ -2,7 +2,7 @@
 target.
 
 Reinterpretation (`view(dtype)`, `frombuffer`, `from_file`) is never touched: its dtype says how bytes are
-read. What it yields is real bfloat16, and becomes the target at the first `.to()`, `.cuda()` or
+read. What it yields is real bfloat16 in memory (`lying`), and becomes the target at the first `.to()`, `.cuda()` or
 `nn.Parameter`; but not where a GPU is at work and it goes to the CPU, or stays there.
 """
 
@@ -30,6 +30,8 @@ def patch(patches: Patches, swap: Swap) -> None:
 
 
 def _to(original: Function, swap: Swap) -> Function:
+    from precision_fix.runtime.copies import from_source, to_source
+
     bfloat16, target = swap.source, swap.target
 
     def to(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -40,8 +42,14 @@ def _to(original: Function, swap: Swap) -> Function:
         ) and swap.applies():
             if kwargs.get("dtype") is bfloat16:
                 kwargs["dtype"] = target
-            return original(self, *[target if a is bfloat16 else a for a in args], **kwargs)
+            result = original(self, *[target if a is bfloat16 else a for a in args], **kwargs)
+            return to_source(self, swap) if result is self else result
         result = original(self, *args, **kwargs)
+        if result is self:
+            if (args and args[0] is target) or (kwargs and kwargs.get("dtype") is target):
+                return from_source(self, swap)
+            if self.dtype is not bfloat16:
+                return self
         # A subclass's __torch_function__ may return anything.
         if getattr(result, "dtype", None) is bfloat16 and swap.applies() and not _leaves(self, result):
             return original(result, target)

@@ -136,6 +136,10 @@ class Swap:
 
             to: Any = torch._C.TensorBase.to  # type: ignore[attr-defined,unused-ignore]
             result: torch.Tensor = to(tensor, self.target)
+            if not self.stores:
+                from precision_fix.runtime.copies import mark
+
+                mark(result)
             return result
         return tensor
 

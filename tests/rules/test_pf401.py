@@ -101,3 +101,37 @@ def test_a_view_that_is_returned_in_another_shape(shape: str) -> None:
 
 def test_a_shape_that_is_written_through() -> None:
     check_reported("import torch\ndef f(raw, x):\n    raw.view(torch.bfloat16).reshape(2, 2).copy_(x)\n", code="PF401")
+
+
+def test_bytes_that_a_function_only_computes_with_are_cast_up() -> None:
+    check_rewritten(
+        """
+        import torch
+        def f(raw, x):
+            w = torch.from_numpy(raw).view(torch.bfloat16).reshape(2, 2)
+            return x @ w
+        """,
+        """
+        import torch
+        def f(raw, x):
+            w = torch.from_numpy(raw).view(torch.bfloat16).to(torch.float32).reshape(2, 2)
+            return x @ w
+        """,
+        code="PF401",
+    )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "w = raw.view(torch.bfloat16)\n    raw.copy_(x)\n    return x @ w",  # its memory is written to
+        "w = raw.view(torch.bfloat16)\n    w.copy_(x)\n    return x @ w",
+        "w = raw.view(torch.bfloat16)\n    w[0] = 1\n    return x @ w",
+        "w = raw.view(torch.bfloat16)\n    w += 1\n    return x @ w",
+        "w = self.raw.view(torch.bfloat16)\n    self.fill()\n    return x @ w",
+        "w = held.view(torch.bfloat16)\n    fill()\n    return x @ w",
+        "w = raw.view(torch.bfloat16)\n    self.w = w\n    return x @ w",
+    ],
+)
+def test_memory_that_somebody_else_may_write_to_is_left(body: str) -> None:
+    check_reported(f"import torch\nheld = torch.zeros(4)\ndef f(self, raw, x):\n    {body}\n", code="PF401")

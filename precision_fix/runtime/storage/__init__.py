@@ -3,6 +3,7 @@
 - `leaves`: which parameters may be stored, by the class of their module.
 - `forwards`: the stand-ins for the `forward` of those classes, and `widened`: the module that they run on.
 - `reads`: functions that meet a stored weight outside of its module.
+- `weight`: a stored weight as the rest of the program meets it.
 - `cargo`: what a file held in bfloat16, until it is a parameter or is computed with.
 - `mode`: the runtime under PRECISION_FIX_STORAGE; `choice`: what `auto` comes to; `libraries`: accelerate, peft.
 - `kept`: a cache in 2 bytes, and `kept_words` by the names of functions; `making`: what becomes one; `growing`:

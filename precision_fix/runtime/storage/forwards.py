@@ -16,9 +16,25 @@ from torch import nn
 
 from precision_fix.runtime import imports, tables
 from precision_fix.runtime.patching import MISSING, Patches, with_globals_of
-from precision_fix.runtime.storage import buffer, computed, libraries, optimizers, reads
-from precision_fix.runtime.storage.leaves import KNOWN, READS_ITS_CHILDREN, defines_forward, is_stored, storable
-from precision_fix.runtime.storage.widened import Pairs, saving_narrow, wide, wide_inputs, widened, write_back
+from precision_fix.runtime.storage import buffer, computed, libraries, optimizers, reads, weight
+from precision_fix.runtime.storage.leaves import (
+    GRAPHED,
+    KNOWN,
+    READS_ITS_CHILDREN,
+    defines_forward,
+    is_stored,
+    storable,
+)
+from precision_fix.runtime.storage.weight import hold, is_narrow
+from precision_fix.runtime.storage.widened import (
+    Pairs,
+    on_itself,
+    saving_narrow,
+    wide,
+    wide_inputs,
+    widened,
+    write_back,
+)
 from precision_fix.runtime.swap import dynamo_probe
 
 Function = Callable[..., Any]
@@ -29,6 +45,8 @@ MARK = "_stored_in_bfloat16"
 _BFLOAT16 = torch.bfloat16
 _linear: Any = torch._C._nn.linear
 _compiling = dynamo_probe()
+#: torch.export warns of what is changed and put back. Since torch 2.7.
+_exporting: Any = getattr(torch.compiler, "is_exporting", bool)
 
 
 class _Use:
@@ -56,10 +74,12 @@ def acquire() -> None:
         if USE.users == 1:
             reads.patch(USE.patches, lambda: USE.everywhere)
             optimizers.patch(USE.patches, lambda: USE.trainable if USE.everywhere else None)
-            computed.patch(USE.patches, is_ours)
+            computed.patch(USE.patches, is_ours, may_train)
             tables.patch(USE.patches)
             stand_in(nn.TransformerEncoderLayer)
             imports.when_imported(libraries.PEFT, _peft)
+            for name in weight.CAPTURES:
+                imports.when_imported(name, _captures)
 
 
 def release() -> None:
@@ -68,6 +88,8 @@ def release() -> None:
         USE.users -= 1
         if not USE.users:
             imports.forget(_peft)
+            imports.forget(_captures)
+            weight.end()
             USE.patches.restore()
             buffer.clear()
 
@@ -76,11 +98,19 @@ def _peft(module: types.ModuleType) -> None:
     libraries.patch_peft(module, USE.patches)
 
 
-def keep(module: nn.Module, patches: Patches | None = None) -> None:
+def _captures(module: types.ModuleType) -> None:
+    weight.patch_capture(module, USE.patches)
+
+
+def keep(module: nn.Module, patches: Patches | None = None, extra: nn.Parameter | None = None) -> None:
     """`module` has stored parameters: its class gets its stand-in.
 
     `patches` notes what is set on the module itself. The ledger of all does not: it would keep the module alive.
     """
+    if GRAPHED in module.__dict__:
+        return
+    if not may_train(module):
+        hold((*module._parameters.values(), extra))
     owner = defines_forward(type(module))
     if owner.forward not in USE.patches.originals:
         stand_in(owner)
@@ -116,7 +146,7 @@ def settle_one(module: nn.Module, patches: Patches | None = None) -> None:
     """The rule for one module itself: a bfloat16 parameter is stored where it may be, and float32 elsewhere."""
     names = storable(module)
     for name, parameter in module._parameters.items():
-        if parameter is not None and parameter.dtype is _BFLOAT16 and name not in names:
+        if parameter is not None and is_narrow(parameter) and name not in names:
             parameter.data = parameter.data.float()
     for name, held in module._buffers.items():
         if held is not None and held.dtype is _BFLOAT16:
@@ -142,10 +172,12 @@ def _on_itself(original: Function) -> Function:
     def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
         if not is_stored(self) or not is_ours(self) or _casts_itself(self):
             return original(self, *args, **kwargs)
-        pairs: Pairs = []
-        other = widened(self, pairs)
         args = tuple([wide_inputs(value) for value in args])
         kwargs = {name: wide_inputs(value) for name, value in kwargs.items()}
+        if _compiling() and not _exporting():
+            return on_itself(original, self, args, kwargs)
+        pairs: Pairs = []
+        other = widened(self, pairs)
         result = saving_narrow(pairs, original, (other, *args), kwargs)
         if not own and not _compiling():
             write_back(self, other)
@@ -165,10 +197,12 @@ def _on_all(original: Function) -> Function:
     def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
         if not any(is_stored(part) and is_ours(part) for part in self.modules()):
             return original(self, *args, **kwargs)
-        pairs: Pairs = []
-        other = widened(self, pairs, deep=True)
         args = tuple([wide_inputs(value) for value in args])
         kwargs = {name: wide_inputs(value) for name, value in kwargs.items()}
+        if _compiling() and not _exporting():
+            return on_itself(original, self, args, kwargs, deep=True)
+        pairs: Pairs = []
+        other = widened(self, pairs, deep=True)
         return saving_narrow(pairs, original, (other, *args), kwargs)
 
     return forward
@@ -184,13 +218,13 @@ def _linear_forward(original: Function) -> Function:
     """nn.Linear, most of what a model runs, without building the widened module."""
 
     def forward(self: Any, input: Any) -> Any:
-        weight, bias = self.weight, self.bias
-        narrow = weight.dtype is _BFLOAT16 or (bias is not None and bias.dtype is _BFLOAT16)
+        matrix, bias = self.weight, self.bias
+        narrow = is_narrow(matrix) or (bias is not None and is_narrow(bias))
         if not narrow or not is_ours(self):
             return original(self, input)
         pairs: Pairs = []
         input = wide_inputs(input)
-        return saving_narrow(pairs, _linear, (input, wide(weight, pairs), wide(bias, pairs)), {})
+        return saving_narrow(pairs, _linear, (input, wide(matrix, pairs), wide(bias, pairs)), {})
 
     return forward
 
@@ -213,11 +247,12 @@ def _embedding_forward(original: Function) -> Function:
     on_itself = _on_itself(original)
 
     def forward(self: Any, input: Any) -> Any:
-        if self.weight.dtype is not _BFLOAT16 or not is_ours(self):
+        if not is_narrow(self.weight) or not is_ours(self):
             return original(self, input)
         if self.weight.requires_grad and may_train(self):  # the gradients of equal rows are added up
             return on_itself(self, input)
-        return original(self, input).float()
+        with torch._C.DisableTorchFunctionSubclass():
+            return original(self, input).float()
 
     return forward
 

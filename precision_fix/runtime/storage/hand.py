@@ -13,6 +13,7 @@ from precision_fix.runtime.storage import forwards, outside, reports
 from precision_fix.runtime.storage.leaves import storable
 from precision_fix.runtime.storage.optimizers import HELD, set_grad_dtype
 from precision_fix.runtime.storage.storing import storing
+from precision_fix.runtime.storage.weight import let_go
 
 
 class Stored:
@@ -69,6 +70,7 @@ class Stored:
             return
         self._open = False
         self._patches.restore()
+        let_go(self.model.parameters())
         with storing(), torch.no_grad():
             for module in self._marked:
                 module.__dict__.pop(forwards.MARK, None)

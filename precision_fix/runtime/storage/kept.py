@@ -10,15 +10,14 @@ One that the program has just made is none yet (`Cell.decided`): `making` says w
 
 from __future__ import annotations
 
-import sys
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from torch import nn
 from torch.utils._pytree import tree_map
 
+from precision_fix.runtime.storage import frames
 from precision_fix.runtime.storage.cargo import writes
 from precision_fix.runtime.storage.kept_words import ACCUMULATE, CASTS, JOINS, MEMORY, MOVED, OF_ITSELF, VALUES, WRITES
 from precision_fix.runtime.storage.storing import storing
@@ -29,16 +28,15 @@ Function = Callable[..., Any]
 _BFLOAT16 = torch.bfloat16
 _TWO = (torch.float32, torch.bfloat16)
 _LIVE: weakref.WeakValueDictionary[int, Kept] = weakref.WeakValueDictionary()
-_CALL = nn.Module._call_impl.__code__
 _cast: Any = torch._C.TensorBase.to  # type: ignore[attr-defined,unused-ignore]
 
 
 class Cell:
     """The memory that a cache and its views share."""
 
-    __slots__ = ("base", "decided", "depth", "fill", "grows", "wide")
+    __slots__ = ("base", "decided", "fill", "grows", "made_in", "wide")
 
-    def __init__(self, base: torch.Tensor, depth: int, fill: float | None) -> None:
+    def __init__(self, base: torch.Tensor, made_in: frames.Run, fill: float | None) -> None:
         #: The whole of it, plain.
         self.base = base
         #: The float32 memory that took its place.
@@ -47,14 +45,14 @@ class Cell:
         self.decided = False
         #: Whether it grows by `torch.cat`, which rounds what is joined to it.
         self.grows = False
-        #: How many modules ran, one within another, when it was made.
-        self.depth = depth
+        #: The modules that ran when it was made.
+        self.made_in = made_in
         #: The number that it was made of; None once anything was written.
         self.fill = fill
 
     def like(self, base: torch.Tensor) -> Cell:
         """That of a copy."""
-        made = Cell(base, self.depth, None)
+        made = Cell(base, self.made_in, None)
         made.decided, made.grows = self.decided, self.grows
         return made
 
@@ -120,7 +118,7 @@ class Kept(torch.Tensor):
 
 def keep(base: torch.Tensor, fill: float | None, *, grows: bool = False) -> Any:
     """A plain bfloat16 tensor, contiguous and alone in its memory, as what may be a cache; with `grows` it is one."""
-    cell = Cell(base, depth(), fill)
+    cell = Cell(base, frames.running(), fill)
     cell.decided = cell.grows = grows
     return _of(base, cell)
 
@@ -138,12 +136,19 @@ def end_all() -> None:
     end(list(_LIVE.values()))
 
 
-def depth() -> int:
-    """How many modules are running, one within another, in this thread."""
-    count, frame = 0, sys._getframe(1)
-    while (frame := frame.f_back) is not None:  # type: ignore[assignment]
-        count += frame.f_code is _CALL
-    return count
+def _is_written_later(cell: Cell) -> bool:
+    """Whether a module writes that was called after it was made. What is made and written within one call of the
+    outermost is an activation, unless one of the modules that run holds it.
+    """
+    now = frames.running()
+    if now.depth <= cell.made_in.depth:
+        return False
+    return now.outermost != cell.made_in.outermost or _is_held(cell)
+
+
+def _is_held(cell: Cell) -> bool:
+    held = leaves([(*module._buffers.values(), *module.__dict__.values()) for module in frames.modules()])
+    return any(isinstance(value, Kept) and getattr(value, "_cell", None) is cell for value in held)
 
 
 def plain(value: Any) -> Any:
@@ -352,7 +357,7 @@ def _is_plain_write(kept: Kept, name: str, args: Any, kwargs: Any) -> bool:
     cell = kept._cell
     if not cell.decided:
         whole = value.numel() >= cell.base.numel() and not (isinstance(value, Kept) and value._cell.decided)
-        cell.decided = value.dim() > 0 and not whole and (_captured(cell) or depth() > cell.depth)
+        cell.decided = value.dim() > 0 and not whole and (_captured(cell) or _is_written_later(cell))
     return cell.decided
 
 

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from precision_fix.runtime.storage import outside, stacked
+from precision_fix.runtime.storage.weight import PARAMETERS, is_narrow
 
 _PLAIN = ("weight", "bias")
 _ATTENTION = (
@@ -50,6 +51,9 @@ READS_ITS_CHILDREN: tuple[type[nn.Module], ...] = (nn.MultiheadAttention, nn.Tra
 
 _KNOWN = tuple(KNOWN)
 
+#: On a module that holds parameters for a captured graph, which names the dtype of each. Plain, so that it is copied.
+GRAPHED = "_parameters_of_a_graph"
+
 #: Where a replica of nn.DataParallel has its parameters, besides as plain attributes (torch.nn.parallel.replicate).
 FORMER = "_former_parameters"
 
@@ -65,8 +69,10 @@ def defines_forward(kind: type[nn.Module]) -> type[nn.Module]:
 def storable(module: nn.Module) -> tuple[str, ...]:
     """The names of this module's own parameters that may be stored; the others compute as they are."""
     held = [name for name, parameter in module._parameters.items() if parameter is not None]
-    if not held or any(type(module._parameters[name]) is not nn.Parameter for name in held):
+    if not held or any(type(module._parameters[name]) not in PARAMETERS for name in held):
         return ()  # a quantized layer's own kind of parameter, a lazy one
+    if GRAPHED in module.__dict__:
+        return tuple(held)
     if outside.is_read(module):
         return ()
     if "forward" in vars(module) and not vars(module).keys() & _HOOKED:  # somebody's own, on the instance
@@ -102,4 +108,4 @@ def is_stored(module: nn.Module) -> bool:
     """Whether any parameter of its own is bfloat16."""
     if FORMER in module.__dict__:
         return any(value.dtype is torch.bfloat16 for value in module.__dict__[FORMER].values())
-    return any(p is not None and p.dtype is torch.bfloat16 for p in module._parameters.values())
+    return any(p is not None and is_narrow(p) for p in module._parameters.values())

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import inspect
 import os
+import sys
 import threading
 from collections.abc import Callable
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any
 
 import torch
@@ -24,13 +25,18 @@ from precision_fix.runtime.storage import libraries as libs
 from precision_fix.runtime.storage.cargo import carry, plain
 from precision_fix.runtime.storage.choice import Choice
 from precision_fix.runtime.storage.kept import plain as narrow
-from precision_fix.runtime.storage.leaves import KNOWN, defines_forward, is_stored, storable
+from precision_fix.runtime.storage.leaves import GRAPHED, KNOWN, defines_forward, is_stored, storable
 from precision_fix.runtime.storage.storing import STORING, storing
-from precision_fix.runtime.swap import Swap
+from precision_fix.runtime.storage.weight import PARAMETERS, let_go
+from precision_fix.runtime.swap import Swap, caller_module
 
 Function = Callable[..., Any]
 
 _BFLOAT16 = torch.bfloat16
+
+
+#: Packages of torch that capture graphs.
+_CAPTURES = ("torch.export", "torch._export", "torch.fx", "torch._dynamo", "torch._functorch", "torch._inductor")
 
 
 class _Casting(threading.local):
@@ -128,6 +134,8 @@ def _apply(original: Function, swap: Swap, choice: Choice) -> Function:
         if outermost:
             outside.note_all(self, everywhere=True)
             _casting.open, _casting.stores = True, choice.stores(self)
+            if not _casting.stores:
+                let_go(self.parameters())
         try:
             names = storable(self) if _casting.stores else ()
             result = original(self, _storing_cast(fn, self, names) if names else fn, *args, **kwargs)
@@ -194,16 +202,26 @@ def _registered(swap: Swap) -> Function:
     """A parameter that enters a module."""
 
     def hook(module: nn.Module, name: str, parameter: Any) -> None:
-        if not swap.active or type(parameter) is not nn.Parameter:
+        if not swap.active or type(parameter) not in PARAMETERS:
             return
         if parameter.dtype is _BFLOAT16:
+            if _is_for_a_graph(sys._getframe(1)):
+                module.__dict__[GRAPHED] = True
+                return
             # Asked before it is there: whether the module could store one of this name.
             if name in _storable_with(module, name, parameter):
-                forwards.keep(module)
+                forwards.keep(module, extra=parameter)
             else:
                 parameter.data = parameter.data.float()
 
     return hook
+
+
+def _is_for_a_graph(frame: FrameType | None) -> bool:
+    """Whether what captures graphs registers a parameter, which a graph reads as it is."""
+    while frame is not None and caller_module(frame) == nn.Module.__module__:
+        frame = frame.f_back
+    return caller_module(frame).startswith(_CAPTURES)
 
 
 def _finished(swap: Swap) -> Function:

@@ -14,6 +14,7 @@ from torch import nn
 
 from precision_fix.runtime.storage import buffer
 from precision_fix.runtime.storage.leaves import FORMER
+from precision_fix.runtime.storage.weight import Weight
 from precision_fix.runtime.swap import dynamo_probe
 
 Function = Callable[..., Any]
@@ -24,6 +25,8 @@ Pairs = list[tuple[torch.Tensor, torch.Tensor]]
 
 _BFLOAT16 = torch.bfloat16
 _compiling = dynamo_probe()
+#: torch.jit.trace writes down what is called, a copy into a buffer too.
+_is_traced: Any = torch._C._is_tracing
 
 
 def wide(tensor: Any, pairs: Pairs) -> Any:
@@ -32,9 +35,14 @@ def wide(tensor: Any, pairs: Pairs) -> Any:
     Without gradients the copy must still say that it requires them: torch.matmul folds its batch or not by
     that (ATen, should_fold), and the two ways round differently.
     """
-    if not isinstance(tensor, torch.Tensor) or tensor.dtype is not _BFLOAT16:
-        return tensor
-    if _compiling() or not _plain_tensors():
+    if type(tensor) is Weight:
+        with torch._C.DisableTorchFunctionSubclass():
+            return _wide(tensor, pairs)
+    return _wide(tensor, pairs) if isinstance(tensor, torch.Tensor) and tensor.dtype is _BFLOAT16 else tensor
+
+
+def _wide(tensor: torch.Tensor, pairs: Pairs) -> torch.Tensor:
+    if _compiling() or not _plain_tensors() or _is_traced():
         copy = tensor.float()
     elif torch.is_grad_enabled():
         copy = _widen(tensor) if _has_wide_gradient(tensor) else tensor.float()
@@ -89,6 +97,32 @@ def widened(module: _Module, pairs: Pairs, deep: bool = False) -> _Module:
     return other
 
 
+def on_itself(function: Function, module: nn.Module, args: Any, kwargs: Any, deep: bool = False) -> Any:
+    """Call `function` on `module` with float32 in the very place of its parameters, and put them back.
+
+    For torch.compile, which with torch 2.6 captures no copy of a module's attributes. It runs none of this: it notes
+    what is left changed at the end, and that is nothing.
+    """
+    pairs: Pairs = []
+    before: list[tuple[Any, str, Any]] = []
+    for part in module.modules() if deep else (module,):
+        for name, parameter in part._parameters.items():
+            before.append((part._parameters, name, parameter))
+    flat: Any = getattr(module, "_flat_weights", None)  # nn.RNNBase holds its parameters twice
+    for held, name, parameter in before:
+        held[name] = wide(parameter, pairs)
+    if flat is not None:
+        names: Any = module._flat_weights_names
+        held_twice: Any = [module._parameters.get(name) for name in names]
+        module._flat_weights = held_twice
+    result = function(module, *args, **kwargs)
+    for held, name, parameter in before:
+        held[name] = parameter
+    if flat is not None:
+        module._flat_weights = flat
+    return result
+
+
 def write_back(module: nn.Module, other: nn.Module) -> None:
     """The plain attributes that a `forward` set on what it took for its module. Buffers are shared anyway."""
     mine = vars(module)
@@ -114,7 +148,7 @@ def saving_narrow(pairs: Pairs, function: Function, args: Any, kwargs: Any) -> A
     Otherwise a forward pass with gradients would hold the whole model in float32. torch.compile decides for
     itself what it saves.
     """
-    if _compiling():
+    if _compiling() or _is_traced():
         return function(*args, **kwargs)
     if not torch.is_grad_enabled():
         try:
@@ -122,7 +156,7 @@ def saving_narrow(pairs: Pairs, function: Function, args: Any, kwargs: Any) -> A
         finally:
             for copy, _ in pairs:
                 buffer.give_back(copy)
-    if not pairs or not _hooks_allowed():
+    if not pairs or not _hooks_allowed() or not _plain_tensors():
         return function(*args, **kwargs)
     narrow = {copy.untyped_storage()._cdata: parameter for copy, parameter in pairs}
     outer = _outer_hooks()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from precision_fix import runtime
 from tests.runtime.frameworks.storage import check
 from tests.runtime.frameworks.test_diffusers import pipeline
 
@@ -145,3 +146,16 @@ def test_cpu_offload(tmp_path: Path, how: str) -> None:
         return {"out": pipe.unet(x, torch.tensor([3])).sample, "again": pipe.unet(x, torch.tensor([4])).sample}
 
     check(load, run, set())
+
+
+def test_layerwise_casting_keeps_its_two_bytes() -> None:
+    """What diffusers stores itself, and casts up around each layer."""
+    with runtime.enabled(storage="bfloat16"):
+        model = vae()
+        images = noise(1, 3, 8, 8)
+        expected = model(images).sample
+        model.enable_layerwise_casting(storage_dtype=torch.bfloat16, compute_dtype=torch.float32)
+        for _ in range(2):
+            assert torch.allclose(model(images).sample, expected, atol=0.05)
+        stored = [p for p in model.parameters() if p.dtype is torch.bfloat16]
+        assert sum(p.nbytes for p in stored) > 0.9 * 2 * sum(p.numel() for p in model.parameters())

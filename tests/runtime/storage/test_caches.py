@@ -346,6 +346,75 @@ def test_reset_by_a_number_that_it_holds() -> None:
         assert type(ours.cache.k) is Kept and not ours.cache.k.any()
 
 
+class Writes(nn.Module):
+    """Writes a part of what it is given, or of what it holds."""
+
+    held: torch.Tensor
+
+    def forward(self, x: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+        out[: len(x)] = x
+        return out
+
+
+class Gathers(nn.Module):
+    """A buffer for the outcome of its experts, made anew in each call."""
+
+    def __init__(self, holds: bool) -> None:
+        super().__init__()
+        self.expert, self.holds, self.out = nn.ModuleList([Writes()]), holds, None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out = torch.zeros(4, WIDTH, dtype=BF16) if self.out is None else self.out
+        if self.holds:
+            self.out = out  # type: ignore[assignment]
+        gathered: torch.Tensor = self.expert[0](x, out)
+        return gathered
+
+
+def test_what_is_made_and_written_in_one_call_is_an_activation() -> None:
+    x = torch.rand(2, WIDTH)
+    outer = nn.Sequential(Gathers(holds=False))
+    for _ in range(3):
+        out = outer(x)
+        assert type(out) is torch.Tensor and torch.equal(out[:2], x)
+    written = Writes()(x, torch.zeros(4, WIDTH, dtype=BF16))
+    assert type(written) is Kept, "made outside of every module"
+
+
+def test_what_a_module_makes_in_its_first_call_and_holds_is_a_cache() -> None:
+    gathers, x = Gathers(holds=True), torch.rand(2, WIDTH)
+    for _ in range(2):
+        out = nn.Sequential(gathers)(x)
+        assert type(out) is Kept
+    assert torch.equal(out[:2] + 0, rounded_(x))
+
+
+def test_a_table_that_is_filled_in_part_while_its_module_runs_is_rounded() -> None:
+    """Nothing tells it from a cache; the program wanted bfloat16."""
+
+    class Table(Writes):
+        table: torch.Tensor
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("table", torch.zeros(4, WIDTH, dtype=BF16))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+            return super().forward(x, self.table)
+
+    x = torch.rand(2, WIDTH)
+    table = Table()(x)
+    assert type(table) is Kept and torch.equal(table[:2] + 0, rounded_(x))
+
+
+def rounded_(x: torch.Tensor) -> torch.Tensor:
+    """To bfloat16 and back, by bits."""
+    from precision_fix.runtime.storage.storing import storing
+
+    with storing():
+        return x.to(BF16).float()
+
+
 def test_the_default_dtype_and_a_device_context() -> None:
     torch.set_default_dtype(BF16)
     try:
