@@ -251,3 +251,41 @@ def test_a_region_beside_float8_that_it_does_not_reach(tmp_path: Path, other: st
     program["low.py"] += f"def other(x):\n    return {other}\n"
     after, _ = patched(tmp_path, program)
     assert "dtype=torch.float32, enabled=False" in after["run.py"]
+
+
+REGION_OF_PROGRAM = "import torch\nwith torch.autocast('cuda', dtype=torch.bfloat16):\n    run()\n"
+WHAT_REACHES_ALL = {
+    "a region": ("go.py", REGION_OF_PROGRAM),
+    "a setting": ("trainer.yaml", "trainer:\n  precision: bf16-mixed\n"),
+    "a launch line": ("go.sh", "accelerate launch --mixed_precision bf16 train.py\n"),
+}
+OUT_OF_SIGHT = "import torch\ndef test_it(net):\n    y = net(1)\n    assert y.dtype == torch.bfloat16\n"
+
+
+@pytest.mark.parametrize("what", WHAT_REACHES_ALL)
+@pytest.mark.parametrize("file", ["tests/net.py", "pkg/test_net.py", "pkg/net_test.py", "conftest.py"])
+def test_what_a_test_asserts_of_what_nobody_can_follow_stays(tmp_path: Path, what: str, file: str) -> None:
+    name, text = WHAT_REACHES_ALL[what]
+    after, found = patched(tmp_path, {name: text, file: OUT_OF_SIGHT})
+    assert after[name] != text
+    assert after[file] == OUT_OF_SIGHT
+    assert said(found, Action.MANUAL) == [f"{Path(file).name}:4"]
+
+
+@pytest.mark.parametrize("what", WHAT_REACHES_ALL)
+def test_the_same_guard_in_the_program_moves(tmp_path: Path, what: str) -> None:
+    name, text = WHAT_REACHES_ALL[what]
+    after, _ = patched(tmp_path, {name: text, "net.py": OUT_OF_SIGHT})
+    assert "torch.float32" in after["net.py"]
+
+
+def test_a_region_of_a_test_does_not_move_the_guards_of_the_program(tmp_path: Path) -> None:
+    after, _ = patched(tmp_path, {"tests/test_go.py": REGION_OF_PROGRAM, "net.py": OUT_OF_SIGHT})
+    assert "enabled=False" in after["tests/test_go.py"]
+    assert after["net.py"] == OUT_OF_SIGHT
+
+
+def test_a_region_of_a_test_moves_the_guards_beside_it(tmp_path: Path) -> None:
+    text = REGION_OF_PROGRAM + OUT_OF_SIGHT
+    after, _ = patched(tmp_path, {"tests/test_go.py": text})
+    assert "bfloat16" not in after["tests/test_go.py"]
