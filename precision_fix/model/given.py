@@ -25,6 +25,8 @@ def is_given(site: Site) -> bool:
         return False
     if isinstance(above, ast.keyword | ast.arguments | ast.Assign | ast.AnnAssign):
         return True
+    if isinstance(above, ast.Call):
+        return receiver(site) is not None  # the default of a look-up: `settings.get("dtype", "bf16")`
     return isinstance(above, ast.Dict) and site.module.index(above.values, node) is not None
 
 
