@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 
-from precision_fix.model.callees import callee
+from precision_fix.model.callees import callees
 from precision_fix.model.context import receiver
 from precision_fix.model.edit import Replace
 from precision_fix.model.fate import Fate
@@ -92,8 +92,8 @@ def _is_of_library(site: Site) -> bool:
     call = site.parent
     if not isinstance(site.node, ast.keyword) or not isinstance(call, ast.Call):
         return False
-    found = callee(site.module, call, site.value, site.node.arg)
-    return found is not None and found.cls is not None and any(_is_outside(found.module, b) for b in found.cls.bases)
+    found = callees(site.module, call, site.value, site.node.arg)
+    return any(_is_outside(each.module, base) for each in found if each.cls is not None for base in each.cls.bases)
 
 
 def _is_outside(module: Module, base: ast.expr) -> bool:
