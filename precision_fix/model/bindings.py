@@ -65,8 +65,9 @@ class Bindings(Worklist):
         if owner is module.names.root or owner.is_class:
             module.ensure(target.id)
         found = False
-        for reader in self.looking(later(module, target, owner, self.sort(shape))):
-            if may_follow(module, target, reader, self.sort(shape)):
+        sort = self.sort(shape)
+        for reader in self.looking(later(module, target, owner)):
+            if may_follow(module, target, reader, sort):
                 found = True
                 self.same(reader, shape)
         elsewhere = module.around.readers(module, target.id) if owner is module.names.root else ()

@@ -45,14 +45,13 @@ class Part:
 _FEW = 16
 
 
-def later(module: Module, target: ast.Name, owner: Scope, sort: Sort) -> Iterable[ast.Name]:
-    """The readers of a variable that may see what is assigned here, those that stand below in its function first.
-
-    Of many readers these are a bound: `may_follow` tells of each.
+def later(module: Module, target: ast.Name, owner: Scope) -> Iterable[ast.Name]:
+    """The readers of a variable that are worth asking whether they may see what is assigned here (`may_follow`), of
+    many those that stand below in its function first.
     """
     readers = module.names.readers(owner, target.id)
     if len(readers) <= _FEW:
-        return (reader for reader in readers if may_follow(module, target, reader, sort))
+        return readers
     by_function, function = _by_function(module, owner, target.id), module.function(target)
     if function is None or function not in by_function:
         return readers
