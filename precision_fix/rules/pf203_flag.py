@@ -13,6 +13,7 @@ from precision_fix.model.edit import Replace
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, keep, manual, rewrite
 from precision_fix.model.flow import follow
+from precision_fix.model.halves import asked_for_half
 from precision_fix.model.held import End
 from precision_fix.model.module import Module, unparsed
 from precision_fix.model.rule import Rule, Stage
@@ -112,7 +113,7 @@ def _else_halves(end: End) -> bool:
                 return bool(_FLOAT16.search(outer.arg or ""))
             return isinstance(outer, ast.IfExp | ast.If) and above is outer.test and _halves(outer.body)
         case ast.IfExp():
-            return _halves(above.orelse)
+            return _halves(above.orelse) and asked_for_half(end.module, above) is None
         case ast.If() if above.orelse:
             # An `elif` asks for float16 by itself.
             return not isinstance(above.orelse[0], ast.If) and _halves(above.orelse)
