@@ -170,6 +170,7 @@ def main(cfg, x):
     "body",
     [
         "kind = KINDS[kind]",
+        "if kind not in KINDS:\n        raise ValueError(kind)\n    kind = KINDS[kind]",
         "if isinstance(kind, str):\n        kind = KINDS[kind]",
         "if not isinstance(kind, str):\n        return kind\n    kind = KINDS[kind]",
         (

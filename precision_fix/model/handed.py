@@ -123,7 +123,7 @@ class Handed(Options):
         elif role is Role.CAST:
             given = {self.module.dtype_name(k.value) for k in call.keywords if k.arg == "dtype"} - {None, "bfloat16"}
             if not given:
-                self.same(call)
+                self.same(call, Shape.VALUE)  # `torch.cat([...])` is a tensor
         elif role in (Role.SEQUENCE, Role.PICK):
             self.same(call)
         elif role is Role.OTHER:

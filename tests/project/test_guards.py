@@ -289,3 +289,18 @@ def test_a_region_of_a_test_moves_the_guards_beside_it(tmp_path: Path) -> None:
     text = REGION_OF_PROGRAM + OUT_OF_SIGHT
     after, _ = patched(tmp_path, {"tests/test_go.py": text})
     assert "bfloat16" not in after["tests/test_go.py"]
+
+
+@pytest.mark.parametrize(
+    "joined", ["torch.cat([s, z], 2).transpose(0, 1)", "torch.stack((s, z))", "torch.cat([s, z])[0]"]
+)
+def test_the_guard_of_what_is_joined_before_a_kernel_takes_it(tmp_path: Path, joined: str) -> None:
+    text = (
+        "import torch\nclass Layer:\n    def __init__(self, s):\n        s = s.to(torch.bfloat16)\n"
+        "        self.packed = self.pack(s, s)\n    def pack(self, s, z):\n        assert s.dtype == torch.bfloat16\n"
+        f"        return {joined}\n"
+        "    def forward(self, x, w):\n        return torch.ops.aten._weight_int4pack_mm(x, w, 32, self.packed)\n"
+    )
+    after, found = patched(tmp_path, {"layer.py": text})
+    assert after["layer.py"] == text
+    assert said(found, Action.MANUAL) == ["layer.py:4", "layer.py:7"]
