@@ -279,6 +279,20 @@ def test_the_same_guard_in_the_program_moves(tmp_path: Path, what: str) -> None:
     assert "torch.float32" in after["net.py"]
 
 
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [
+        ("a.yaml", "flash_attention: true\n"),
+        ("a.yaml", "attn_implementation: flash_attention_2\n"),
+        ("a.sh", "python net.py --attn_implementation flash_attention_2\n"),
+    ],
+)
+def test_how_attention_is_computed_moves_no_guard(tmp_path: Path, file: str, line: str) -> None:
+    after, _ = patched(tmp_path, {file: line, "net.py": OUT_OF_SIGHT})
+    assert after[file] != line
+    assert after["net.py"] == OUT_OF_SIGHT
+
+
 def test_a_region_of_a_test_does_not_move_the_guards_of_the_program(tmp_path: Path) -> None:
     after, _ = patched(tmp_path, {"tests/test_go.py": REGION_OF_PROGRAM, "net.py": OUT_OF_SIGHT})
     assert "enabled=False" in after["tests/test_go.py"]
