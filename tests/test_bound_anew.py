@@ -183,7 +183,9 @@ def test_a_word_ends_where_it_becomes_a_dtype(body: str) -> None:
     assert 'get("dtype", "fp32")' in rewritten(OPENED.format(body=body)), "the word that its one reader knows"
 
 
-@pytest.mark.parametrize("given", ['cfg.kind or "bf16"', 'cfg.kind if cfg else "bf16"', 'getattr(cfg, "dtype", "bf16")'])
+@pytest.mark.parametrize(
+    "given", ['cfg.kind or "bf16"', 'cfg.kind if cfg else "bf16"', 'getattr(cfg, "dtype", "bf16")']
+)
 def test_a_word_that_stands_in_for_none(given: str) -> None:
     before = OPENED.format(body="kind = KINDS[kind]").replace('cfg.get("dtype", "bf16")', "dtype")
     before = before.replace("    return x.to(", f"    dtype = {given}\n    return x.to(")
