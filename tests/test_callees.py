@@ -32,7 +32,8 @@ def used(text: str) -> Use:
         ("import itertools as it\nit.product(d)", Role.SEQUENCE),
         ("print(d)", Role.TEXT),
         ("from flash_attn import anything\nanything(d)", Role.NEVER),
-        ("import torch\ntorch._scaled_mm(a, d)", Role.KERNEL),
+        ("import torch\ntorch._weight_int4pack_mm(a, d)", Role.KERNEL),
+        ("import torch\ntorch._scaled_mm(a, d)", Role.NEVER),
     ],
 )
 def test_a_whole_name_is_known(text: str, role: Role) -> None:

@@ -21,6 +21,7 @@ from precision_fix.model.moves import action_of
 from precision_fix.model.moves import left as groups_left
 from precision_fix.model.problem import Problem
 from precision_fix.model.target import Target
+from precision_fix.project.names import is_test
 from precision_fix.sources import PREFIXES, PYTHON, SUFFIXES, forget, format_of, format_of_named
 from precision_fix.sources.analysis import Left
 from precision_fix.sources.walk import Found, walk
@@ -152,7 +153,12 @@ def settle(scan: Scan, found: dict[str, Found], *, with_text: bool) -> None:
     """Leave out what would change without what it moves with, across the files of a run."""
     files = {os.path.abspath(file.path): file for file in scan.files}  # noqa: PTH100
     left: dict[str, dict[tuple[int, int], str]] = {}
-    for place, why in groups_left(move for file in scan.files for move in file.moves).items():
+    tests = {
+        path
+        for path, file in files.items()
+        if file.moves and is_test(surroundings.around_of(found[file.path].root, scan.target).shown(path))
+    }
+    for place, why in groups_left((move for file in scan.files for move in file.moves), tests).items():
         left.setdefault(place.path, {})[place.line, place.column] = why
     for path, places in left.items():
         file = files[path]

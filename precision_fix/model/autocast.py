@@ -63,6 +63,21 @@ def is_off(module: Module, call: ast.Call) -> bool:
     return any(isinstance(value, ast.Constant) and value.value is False for value in values)
 
 
+def turned_on_again(module: Module, call: ast.Call) -> list[ast.Call]:
+    """The calls of a `functools.partial` of a region that say themselves whether it is on, by keyword."""
+    if _callee(module, call) is call.func:
+        return []
+    above = module.parent(call)
+    target = above.targets[0] if isinstance(above, ast.Assign) else None
+    readers: list[ast.expr] = [*module.readers(target)] if isinstance(target, ast.Name) else []
+    if isinstance(target, ast.Attribute):
+        module.ensure("." + target.attr)
+        written = ast.unparse(target)
+        readers = [each for each in module.names.attributes.get(target.attr, ()) if ast.unparse(each) == written]
+    calls = (module.parent(reader) for reader in readers)
+    return [each for each in calls if isinstance(each, ast.Call) and any(k.arg == "enabled" for k in each.keywords)]
+
+
 # Weights are put into float8, or read from a file of such: not a test for what they are in.
 _PUTS = re.compile(r"^(?![^\S\n]*#)(?!.*(?:[=!]=|\bin\b|\bis\b))[^\n]*\btorch\.float8_", re.MULTILINE)
 _FILE = re.compile(r"(?i)[\"'][^\"'\n]*(?:fp8|float8|e4m3)[^\"'\n]*\.(?:safetensors|ckpt|pth?|bin)[\"']")

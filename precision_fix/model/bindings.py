@@ -65,9 +65,11 @@ class Bindings(Worklist):
         if owner is module.names.root or owner.is_class:
             module.ensure(target.id)
         found = False
+        sort = self.sort(shape)
         for reader in self.looking(later(module, target, owner)):
-            found = True
-            self.same(reader, shape)
+            if may_follow(module, target, reader, sort):
+                found = True
+                self.same(reader, shape)
         elsewhere = module.around.readers(module, target.id) if owner is module.names.root else ()
         for other, reader_there in self.looking(elsewhere):
             self.same(reader_there, shape, module=other)
@@ -178,7 +180,8 @@ class Bindings(Worklist):
         inner = self.module.scope_of(parameter)
         readers = self.module.names.readers(inner, parameter.arg)
         for reader in self.looking(readers):
-            self.same(reader, shape, key)
+            if may_follow(self.module, parameter, reader, self.sort(shape or self.held.shape)):
+                self.same(reader, shape, key)
         if not readers:
             self.end(Fate.UNKNOWN, parameter)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from precision_fix.model.callees import function_of
+from precision_fix.model.callees import functions_of
 from precision_fix.model.classes import constructed
 from precision_fix.model.kernels import is_kernel
 from precision_fix.model.module import Function, Module, remembered
@@ -26,8 +26,8 @@ def _makes_compiled(module: Module, callee: ast.expr) -> bool:
         return True
     if _is_class_of_kernels(module.resolve(callee)):
         return True
-    found = function_of(module, callee)
-    return found is not None and isinstance(found[1], Function) and _returns_compiled(found[0], found[1])
+    found = functions_of(module, callee)
+    return any(isinstance(made, Function) and _returns_compiled(home, made) for home, made, _ in found)
 
 
 def _returns_compiled(module: Module, function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:

@@ -1,8 +1,9 @@
-"""Which function of the project a call goes into, and what its argument becomes there."""
+"""Which functions of the project a call may go into, and what its argument becomes there."""
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from precision_fix.model.classes import COMMON, class_around, constructed, is_own, method
@@ -10,6 +11,11 @@ from precision_fix.model.module import Function, Module, remembered
 from precision_fix.model.scope import Definition
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
+#: A definition in its module, and how many of its parameters come before the arguments.
+Found = tuple[Module, Definition, int]
+_PARTIAL = ("functools.partial", "partial")
+# So many names are gone past from what is called to what it is a name for.
+_MOST_NAMES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,19 +32,21 @@ class Callee:
     field: str | None = None
 
 
-def callee(module: Module, call: ast.Call, node: ast.AST | None, keyword: str | None) -> Callee | None:
-    """Where an argument goes; None where the callee is not the project's, or the place cannot be told."""
+def callees(module: Module, call: ast.Call, node: ast.AST | None, keyword: str | None) -> list[Callee]:
+    """Where an argument may go; none where the callee is not the project's, or the place cannot be told."""
     func, before = call.func, 0
-    if module.resolve(func) in ("functools.partial", "partial") and call.args:
+    if module.resolve(func) in _PARTIAL and call.args:
         func, before = call.args[0], 1
-    found = function_of(module, func)
-    if found is None:
-        return None
-    home, definition, shift = found
     place = module.index(call.args, node) if node is not None else None
     index = place - before if place is not None and place >= before else None
     if _first_unpacked(module, call) <= (place or before):
-        return None
+        return []
+    found = (_entered(each, keyword, index) for each in functions_of(module, func))
+    return [each for each in dict.fromkeys(found) if each is not None]
+
+
+def _entered(found: Found, keyword: str | None, index: int | None) -> Callee | None:
+    home, definition, shift = found
     if isinstance(definition, ast.ClassDef):
         built = _constructor(home, definition)
         if built is None:
@@ -95,75 +103,111 @@ def _by_name(module: Module, function: _Function) -> dict[str, ast.arg]:
     return {each.arg: each for each in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)}
 
 
-def function_of(module: Module, func: ast.expr) -> tuple[Module, Definition, int] | None:
-    """The definition that is called, in its module, and how many parameters come before the arguments."""
-    if isinstance(func, ast.Attribute) and (is_own(func) or module.resolve(func) is None):
-        found = _method(module, func)
-    elif isinstance(func, ast.Name) and (local := module.definition(func.id)) is not None:
-        return module, local, 0
-    else:
-        found = None
-    dotted = module.resolve(func)
-    if found is None and dotted is not None and dotted.endswith(".apply"):
+def functions_of(module: Module, func: ast.expr) -> list[Found]:
+    """The definitions that may be called: all that a name is given to in its scope, in each class of a family."""
+    found = [*_named(module, func, _MOST_NAMES)]
+    dotted = module.resolve(func) if not found else None
+    if dotted is not None and dotted.endswith(".apply"):
         found = _applied(module, dotted.removesuffix(".apply"))
-    if found is None and dotted is not None and ("." in dotted):
+    if not found and dotted is not None and "." in dotted:
         there = module.around.definition(module, dotted)
-        if there is not None:
-            return there[0], there[1], 0
-    if found is None and isinstance(func, ast.Attribute | ast.Name | ast.Call):
+        found = [(*there, 0)] if there is not None else []
+    if not found and isinstance(func, ast.Attribute | ast.Name | ast.Call):
         return _called_instance(module, func)
     return found
 
 
-def _applied(module: Module, name: str) -> tuple[Module, Definition, int] | None:
+def _named(module: Module, func: ast.expr, most: int) -> Iterator[Found]:
+    """What an expression is a name for, past `most` names of it: `one if fast else two`, `TABLE[word]`."""
+    if isinstance(func, ast.Attribute):
+        yield from _methods(module, func) if is_own(func) or module.resolve(func) is None else ()
+    elif isinstance(func, ast.Name):
+        yield from _bound(module, func, most)
+    elif isinstance(func, ast.IfExp):
+        yield from _named(module, func.body, most)
+        yield from _named(module, func.orelse, most)
+    elif isinstance(func, ast.Subscript) and isinstance(func.value, ast.Name):
+        for bound in module.bindings(func.value):
+            table = module.assigned_value(bound)
+            for value in table.values if isinstance(table, ast.Dict) else ():
+                yield from _named(module, value, most)
+
+
+def _bound(module: Module, name: ast.Name, most: int) -> Iterator[Found]:
+    module.ensure(name.id)
+    for bound in module.bindings(name) if most else ():
+        dotted = module.imported(bound)
+        value = module.assigned_value(bound)
+        if isinstance(bound, Definition):
+            if not _is_overload(bound):
+                yield module, bound, 0
+        elif dotted is not None:
+            there = module.around.definition(module, dotted) if "." in dotted else None
+            if there is not None:
+                yield *there, 0
+        elif isinstance(value, ast.Call) and module.resolve(value.func) in _PARTIAL and value.args:
+            for home, definition, shift in _named(module, value.args[0], most - 1):
+                yield home, definition, shift + len(value.args) - 1
+        elif isinstance(value, ast.Name | ast.IfExp | ast.Subscript):
+            yield from _named(module, value, most - 1)
+
+
+def _is_overload(definition: Definition) -> bool:
+    """`@overload` tells of types alone: what is called stands below."""
+    return any(ast.unparse(each).endswith("overload") for each in definition.decorator_list)
+
+
+def _applied(module: Module, name: str) -> list[Found]:
     """`Dispatch.apply(x)` of an autograd.Function: its `forward`, behind the context."""
     local = module.definition(name) if "." not in name else None
     home, cls = (module, local) if local is not None else module.around.definition(module, name) or (module, None)
     if not isinstance(cls, ast.ClassDef) or not any(ast.unparse(base).endswith("Function") for base in cls.bases):
-        return None
+        return []
     home.ensure("forward")
     found = method(cls, "forward")
-    return (home, found, 1) if found is not None else None
+    return [(home, found, 1)] if found is not None else []
 
 
-def _method(module: Module, func: ast.Attribute) -> tuple[Module, Definition, int] | None:
-    """`self.load(...)`, in the class or its family; `thing.load(...)`, where it shows what the thing is."""
+def _methods(module: Module, func: ast.Attribute) -> Iterator[Found]:
+    """`self.load(...)`, in the class and its family; `thing.load(...)`, where it shows what the thing is."""
     if is_own(func):
         cls = class_around(module, func)
         homes = module.around.family(module, cls, func.attr) if cls is not None else ()
         for home, each in homes:
-            home.ensure(func.attr)
-            found = method(each, func.attr)
-            if found is not None:
-                return home, found, 0 if _is_static(found) else 1
+            yield from _methods_of(home, each, func.attr)
         local = module.definition(func.attr)
-        return (module, local, 1) if isinstance(local, Function) and cls is None else None
+        if isinstance(local, Function) and cls is None:
+            yield module, local, 1
+        return
     named = constructed(module, func.value)
     owner = _class(module, named) if named is not None else None
-    if owner is None:
-        return None
-    owner[0].ensure(func.attr)
-    found = method(owner[1], func.attr)
-    return (owner[0], found, 0 if _is_static(found) else 1) if found is not None else None
+    if owner is not None:
+        yield from _methods_of(*owner, func.attr)
 
 
-def _called_instance(module: Module, func: ast.expr) -> tuple[Module, Definition, int] | None:
+def _methods_of(home: Module, cls: ast.ClassDef, name: str) -> Iterator[Found]:
+    home.ensure(name)
+    for each in cls.body:
+        if isinstance(each, Function) and each.name == name and not _is_overload(each):
+            yield home, each, 0 if _is_static(each) else 1
+
+
+def _called_instance(module: Module, func: ast.expr) -> list[Found]:
     """`layer(x)`, where `layer` was made of a class of the project: its `forward`."""
     if isinstance(func, ast.Call):
         named: ast.expr | None = func.func
     elif isinstance(func, ast.Name) and module.definition(func.id) is not None:
-        return None
+        return []
     else:
         named = constructed(module, func)
     owner = _class(module, named) if named is not None else None
-    if owner is None:
-        return None
-    for name in ("forward", "__call__"):
+    for name in ("forward", "__call__") if owner is not None else ():
+        assert owner is not None
         owner[0].ensure(name)
         found = method(owner[1], name)
         if found is not None:
-            return owner[0], found, 1
-    return None
+            return [(owner[0], found, 1)]
+    return []
 
 
 def _class(module: Module, named: ast.expr) -> tuple[Module, ast.ClassDef] | None:

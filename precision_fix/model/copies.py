@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 
 from precision_fix.model.edit import CallOn, Edit, SetArgument
 from precision_fix.model.module import Module, is_direct_argument, remembered
 from precision_fix.model.scope import Scope
 from precision_fix.model.site import Site
 from precision_fix.model.syntax import called
+from precision_fix.model.uses import may_follow
 
 # Methods and attributes of a tensor that give the same memory (PyTorch: Tensor Views; `contiguous` where it is so).
 _VIEWS = frozenset(
@@ -35,11 +37,57 @@ _LOOPS = ast.For | ast.AsyncFor | ast.comprehension
 
 
 def copying(site: Site) -> tuple[Edit, ...]:
-    """The edits by which a cast goes on making a copy; none where nobody could tell."""
-    cast = _cast(site)
-    if cast is None or site.module.target.dtype != "float32" or not _could_tell(site.module, cast):
+    """The edits by which casts go on making copies: the site's own, and those to float32 of what it makes; none where
+    nobody could tell.
+    """
+    if site.module.target.dtype != "float32":
         return ()
-    return (SetArgument(cast, "copy", "True"),) if called(cast) == "to" else (CallOn(cast, "clone()"),)
+    cast = _cast(site)
+    found = [] if cast is None or not _could_tell(site.module, cast) else [cast]
+    found += [each for each, made in _casts_up(site) if _is_told_apart(site.module, each, made)]
+    return tuple(_copy(each) for each in found)
+
+
+def _copy(cast: ast.Call) -> Edit:
+    return SetArgument(cast, "copy", "True") if called(cast) == "to" else CallOn(cast, "clone()")
+
+
+def _casts_up(site: Site) -> Iterator[tuple[ast.Call, ast.Name]]:
+    """`half = x.to(torch.bfloat16); whole = half.float()`: of what is float32 already, that is the same tensor, and so
+    may be x. Each with the variable that is cast.
+    """
+    module = site.module
+    made = next((above for above in (site.node, *site.chain) if isinstance(above, ast.Call)), None)
+    assigned = module.parent(made) if made is not None else None
+    target = assigned.targets[0] if isinstance(assigned, ast.Assign) else None
+    if not isinstance(target, ast.Name):
+        return
+    for reader in module.readers(target):
+        method = module.parent(reader)
+        call = module.parent(method) if isinstance(method, ast.Attribute) else None
+        if not isinstance(call, ast.Call) or call.func is not method or not may_follow(module, target, reader):
+            continue
+        if module.function(reader) is module.function(target) and _gives_float32(module, call):
+            yield call, reader
+
+
+def _is_told_apart(module: Module, cast: ast.Call, made: ast.Name) -> bool:
+    """Whether what is cast up, or what it was, is changed in place."""
+    above = module.parent(cast)
+    target = above.targets[0] if isinstance(above, ast.Assign) else None
+    if not isinstance(target, ast.Name):
+        return _changes(module, cast)
+    line = target.lineno
+    return _is_changed(module, target, line) or (made.id != target.id and _is_changed(module, made, line))
+
+
+def _gives_float32(module: Module, call: ast.Call) -> bool:
+    if called(call) == "float":
+        return not call.args and not call.keywords
+    if called(call) not in ("to", "type") or any(each.arg in (None, "copy") for each in call.keywords):
+        return False
+    given = [*call.args, *(each.value for each in call.keywords)]
+    return any(module.dtype_name(each) == "float32" for each in given)
 
 
 def _cast(site: Site) -> ast.Call | None:
@@ -60,6 +108,8 @@ def _could_tell(module: Module, cast: ast.Call) -> bool:
         return False  # what was just computed is nobody else's
     if (taken or _is_of_state(module, root)) and _is_kept(module, cast):
         return True
+    if _changes(module, cast):
+        return True  # `x.to(torch.bfloat16).mul_(2)`
     above = module.parent(cast)
     target = above.targets[0] if isinstance(above, ast.Assign) else None
     if not isinstance(target, ast.Name):

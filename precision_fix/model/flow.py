@@ -336,13 +336,14 @@ def _constant(node: ast.expr | None) -> str | int | None:
 
 def follow(module: Module, node: ast.AST) -> list[End]:
     """The ends of every way that the value of an expression takes."""
-    follower = Follower(isinstance(node, ast.Constant) and isinstance(node.value, str))
+    is_word = isinstance(node, ast.Constant) and isinstance(node.value, str)
+    follower = Follower(is_word, is_dtype=module.dtype_name(node) is not None)
     return follower.run([Held(module, node)], module)
 
 
 def follow_results(module: Module, node: ast.AST, *, is_tensor: bool) -> list[End]:
     """The ends of what is made with a dtype, or of a tensor: through operators, modules, buffers and functions."""
-    follower = Follower(tensors=True)
+    follower = Follower(is_dtype=module.dtype_name(node) is not None, tensors=True)
     if is_tensor:
         follower.made(module, node)
         return follower.run([], module)

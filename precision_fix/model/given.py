@@ -19,12 +19,14 @@ OPTIONS = frozenset({"add_argument", "option", "Option", "Argument", "argument",
 def is_given(site: Site) -> bool:
     """Whether the word is set, as a default or a value, and not itself a part of a test, a list or a table's key."""
     node, above = site.node, site.parent
-    while isinstance(above, ast.IfExp) and node is not above.test:
+    while isinstance(above, ast.BoolOp) or (isinstance(above, ast.IfExp) and node is not above.test):
         node, above = above, site.module.parent(above)
     if isinstance(above, ast.Assign) and _answers_a_test(site, above):
         return False
     if isinstance(above, ast.keyword | ast.arguments | ast.Assign | ast.AnnAssign):
         return True
+    if isinstance(above, ast.Call):
+        return receiver(site) is not None  # the default of a look-up: `settings.get("dtype", "bf16")`
     return isinstance(above, ast.Dict) and site.module.index(above.values, node) is not None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 
 from precision_fix.model import calls
-from precision_fix.model.callees import Callee, callee
+from precision_fix.model.callees import Callee, callees
 from precision_fix.model.callees import guessed as guessed_callees
 from precision_fix.model.fate import Fate
 from precision_fix.model.guard import refused_by
@@ -45,18 +45,18 @@ class Handed(Options):
             if called(call) == "dict":
                 self.same(call)
                 return
-            found = callee(self.module, call, None, self.held.key)
-            if found is not None:
-                self._enter(found, call, Shape.VALUE)
+            found = callees(self.module, call, None, self.held.key)
+            for each in found:
+                self._enter(each, call, Shape.VALUE)
+            if found:
                 return
         if not self.held.tensor:
             self.end(Fate.CHOOSES, call)
 
     def argument(self, node: ast.AST, call: ast.Call, keyword: str | None) -> None:
         if self.held.spelt:
-            found = callee(self.module, call, node, keyword)
-            if found is not None:
-                self._enter(found, call, self.held.shape)
+            for each in callees(self.module, call, node, keyword):
+                self._enter(each, call, self.held.shape)
             return
         role, guessed = calls.use(self.module, call, node, keyword)
         if self.held.tensor and role is Role.OTHER and calls.is_launch(self.module, call):
@@ -123,7 +123,7 @@ class Handed(Options):
         elif role is Role.CAST:
             given = {self.module.dtype_name(k.value) for k in call.keywords if k.arg == "dtype"} - {None, "bfloat16"}
             if not given:
-                self.same(call)
+                self.same(call, Shape.VALUE)  # `torch.cat([...])` is a tensor
         elif role in (Role.SEQUENCE, Role.PICK):
             self.same(call)
         elif role is Role.OTHER:
@@ -155,10 +155,10 @@ class Handed(Options):
 
     def _given(self, node: ast.AST, call: ast.Call, keyword: str | None) -> None:
         """Go into a function of the project; another one is taken to use its argument as what it looks like."""
-        found = callee(self.module, call, node, keyword)
-        if found is not None and self._enter(found, call, self.held.shape):
+        found = callees(self.module, call, node, keyword)
+        if self._enter_all(found, call, self.held.shape):
             return
-        for each in guessed_callees(self.module, call, node, keyword) if found is None else ():
+        for each in guessed_callees(self.module, call, node, keyword) if not found else ():
             self._enter(each, call, self.held.shape)
         if self.held.tensor:
             self.end(Fate.HANDED, call)
@@ -167,6 +167,11 @@ class Handed(Options):
             self.made(self.module, call)
         else:
             self.end(Fate.UNKNOWN, call)
+
+    def _enter_all(self, found: list[Callee], call: ast.Call, shape: Shape) -> bool:
+        """Go into each that may be called; whether one of them takes the value up."""
+        taken = [self._enter(each, call, shape) for each in found]
+        return any(taken)
 
     def _enter(self, found: Callee, call: ast.Call, shape: Shape) -> bool:
         """Go on in the callee's module, with its parameter or its field."""
@@ -211,8 +216,8 @@ class Handed(Options):
         elif name in _COPIES:
             self.same(call)
         elif name not in ("isinstance", "print", "setattr", "hasattr", "type", "id", "len", "str", "repr"):
-            found = callee(self.module, call, node, keyword)
-            if found is None or not self._enter(found, call, Shape.OBJECT):
+            found = callees(self.module, call, node, keyword)
+            if not self._enter_all(found, call, Shape.OBJECT):
                 self.end(Fate.HANDED, call)
 
 

@@ -5,7 +5,7 @@ A word of a config or a launch line goes by the Python that it leads to (`Part.F
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import NamedTuple
@@ -57,12 +57,17 @@ def action_of(why: str) -> Action:
     return Action.KEEP if why == NOTHING_REFUSED else Action.MANUAL
 
 
-def left(moves: Iterable[Move]) -> dict[Place, str]:
-    """The places that are not rewritten after all, each with the reason."""
+def left(moves: Iterable[Move], tests: Collection[str] = ()) -> dict[Place, str]:
+    """The places that are not rewritten after all, each with the reason.
+
+    `tests` are the files of tests: what runs in a region or is made by a setting is another thing there, either way.
+    """
     known = {move.place: move for move in moves}
     groups = _groups(known)
     changing = {m.place.path for m in known.values() if m.action is Action.REWRITE and m.part is Part.NONE}
-    regions = any(move.reaches_all and move.action is Action.REWRITE for move in known.values())
+    regions = any(
+        move.reaches_all and move.action is Action.REWRITE and move.place.path not in tests for move in known.values()
+    )
     found: dict[Place, str] = {}
     for group in groups:
         members = [known[place] for place in group if place in known]
@@ -75,7 +80,7 @@ def left(moves: Iterable[Move]) -> dict[Place, str]:
                 continue
             if holder is not None:
                 found[move.place] = f"moves together with {holder.seen_from(move.place.path)}, which stays"
-            elif not moving and not regions and move.place.path not in changing:
+            elif not moving and move.place.path not in changing and not (regions and move.place.path not in tests):
                 # A guard whose tensor nobody can follow: what its own file makes, or a region, is what it is there for.
                 found[move.place] = NOTHING_REFUSED if move.part is Part.REFUSES else NOTHING_MOVES
     for move in known.values():

@@ -77,6 +77,8 @@ def _strings(module: Module, node: ast.expr) -> Iterator[str]:
         value = _value_of(module, node)
         if isinstance(value, ast.List | ast.Tuple | ast.Set):
             yield from _strings(module, value)
+        elif isinstance(value, ast.Dict | ast.Call):
+            yield from _keys(module, value)
 
 
 def _keys(module: Module, table: ast.expr | None) -> Iterator[str]:

@@ -10,7 +10,7 @@ from precision_fix.model.syntax import called
 from precision_fix.model.vocabulary.needles import MARKS
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
-_COMPREHENSIONS = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
+COMPREHENSIONS = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 
 
 @dataclass(slots=True, eq=False)
@@ -41,7 +41,7 @@ class Scope:
         while scope is not None:
             if name in scope.bindings and (inside or not scope.is_class):
                 return scope
-            inside = inside and isinstance(scope.node, _COMPREHENSIONS)
+            inside = inside and isinstance(scope.node, COMPREHENSIONS)
             scope = scope.parent
         return None
 
@@ -52,7 +52,7 @@ class Scope:
         while scope is not None:
             if inside or not scope.is_class:
                 yield scope
-            inside = inside and isinstance(scope.node, _COMPREHENSIONS)
+            inside = inside and isinstance(scope.node, COMPREHENSIONS)
             scope = scope.parent
 
 

@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from precision_fix.model.callees import function_of
+from precision_fix.model.callees import functions_of
 from precision_fix.model.classes import class_around
 from precision_fix.model.module import Function, Module, remembered
 from precision_fix.model.scope import Definition
@@ -42,9 +42,8 @@ def _makes(module: Module, around: ast.AST, depth: int) -> bool:
 
 def _called(module: Module, around: ast.AST) -> Iterator[tuple[Module, Definition]]:
     for node in ast.walk(around):
-        found = function_of(module, node.func) if isinstance(node, ast.Call) else None
-        if found is not None:
-            yield found[0], found[1]
+        for home, definition, _ in functions_of(module, node.func) if isinstance(node, ast.Call) else ():
+            yield home, definition
 
 
 @remembered

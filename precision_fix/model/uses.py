@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 
 from precision_fix.model.module import Function, Module, remembered
+from precision_fix.model.rebound import Sort, is_of_another_sort, rebound
 from precision_fix.model.scope import Scope
 
 
@@ -45,10 +46,12 @@ _FEW = 16
 
 
 def later(module: Module, target: ast.Name, owner: Scope) -> Iterable[ast.Name]:
-    """The readers of a variable that may see what is assigned here, those that stand below in its function first."""
+    """The readers of a variable that are worth asking whether they may see what is assigned here (`may_follow`), of
+    many those that stand below in its function first.
+    """
     readers = module.names.readers(owner, target.id)
     if len(readers) <= _FEW:
-        return (reader for reader in readers if may_follow(module, target, reader))
+        return readers
     by_function, function = _by_function(module, owner, target.id), module.function(target)
     if function is None or function not in by_function:
         return readers
@@ -59,12 +62,21 @@ def later(module: Module, target: ast.Name, owner: Scope) -> Iterable[ast.Name]:
     return chain(islice(own, start, None), others)
 
 
-def may_follow(module: Module, target: ast.expr, reader: ast.Name) -> bool:
-    """Within one function a read above the assignment sees another value, unless a loop goes round both."""
+def may_follow(module: Module, target: ast.expr | ast.arg, reader: ast.Name, sort: Sort = Sort.OTHER) -> bool:
+    """Whether a read of a variable may see what is assigned, or put into it, at a place.
+
+    Within one function a read above sees another value, unless a loop goes round both; and so does one before which the
+    variable is always bound anew, or tested for being of another type.
+    """
     function = module.function(target)
-    if function is None or module.function(reader) is not function or reader.lineno >= target.lineno:
+    if function is None or module.function(reader) is not function:
         return True
-    return any(
+    stretch = rebound(module, reader, sort)
+    if stretch is not None and not stretch[0] <= (target.lineno, target.col_offset) <= stretch[1]:
+        return False
+    if is_of_another_sort(module, target, reader, sort):
+        return False
+    return reader.lineno >= target.lineno or any(
         isinstance(above, ast.For | ast.While) and above.lineno <= reader.lineno for above in module.ancestors(target)
     )
 

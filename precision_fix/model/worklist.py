@@ -10,6 +10,7 @@ from typing import TypeVar
 from precision_fix.model.fate import Fate
 from precision_fix.model.held import End, Held, Shape
 from precision_fix.model.module import Module
+from precision_fix.model.rebound import Sort
 
 # A way that goes on for longer ends in LOST, which a rule sees. What is nearest comes first; a tensor goes nearly
 # everywhere in the end.
@@ -34,8 +35,9 @@ class Worklist:
     module: Module
     held: Held
 
-    def __init__(self, is_word: bool = False, *, tensors: bool = False) -> None:
+    def __init__(self, is_word: bool = False, *, is_dtype: bool = False, tensors: bool = False) -> None:
         self.is_word = is_word
+        self._sort = Sort.WORD if is_word else Sort.DTYPE if is_dtype else Sort.OTHER
         self.tensors = tensors
         self._pending: deque[Held] = deque()
         self._seen: set[Held] = set()
@@ -117,6 +119,12 @@ class Worklist:
     def may_be(self, key: str | int | None) -> bool:
         """Whether what is read under a key may be what is held; None is any key."""
         return key is None or self.held.key is None or key == self.held.key
+
+    def sort(self, shape: Shape) -> Sort:
+        """The type of what is held, where it is held so."""
+        if shape is not Shape.VALUE or self.held.tensor:
+            return Sort.OTHER
+        return Sort.WORD if self.held.spelt else self._sort
 
     def within(self, module: Module) -> None:
         """Look at what is held from another module, into which it has come."""

@@ -58,4 +58,6 @@ def stem_of(path: str) -> str:
 
 def is_test(path: str) -> bool:
     parts = path.replace(os.sep, "/").split("/")
-    return parts[-1].startswith(("test_", "conftest")) or not {"test", "tests"}.isdisjoint(parts)
+    # As pytest finds them, and what lies in a folder of tests.
+    is_named_so = parts[-1].startswith(("test_", "conftest")) or parts[-1].endswith("_test.py")
+    return is_named_so or not {"test", "tests"}.isdisjoint(parts)

@@ -8,6 +8,7 @@ from precision_fix.model.autocast import (
     is_off,
     may_hold_short_weights,
     takes_kwargs,
+    turned_on_again,
 )
 from precision_fix.model.edit import SetArgument
 from precision_fix.model.finding import Verdict, rewrite
@@ -40,4 +41,5 @@ class RULE(Rule):
         if may_hold_short_weights(site, call):
             return rewrite("an autocast region, which stays on: it may be what casts float8 weights", *edits)
         off = SetArgument(call, "enabled", "False", enabled_position(site.module, call))
-        return rewrite("an autocast region in bfloat16", *edits, off)
+        again = (SetArgument(each, "enabled", "False") for each in turned_on_again(site.module, call))
+        return rewrite("an autocast region in bfloat16", *edits, off, *again)

@@ -7,12 +7,13 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 
-from precision_fix.model.callees import callee
+from precision_fix.model.callees import callees
 from precision_fix.model.context import receiver
 from precision_fix.model.edit import Replace
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, keep, manual, rewrite
 from precision_fix.model.flow import follow
+from precision_fix.model.halves import asked_for_half
 from precision_fix.model.held import End
 from precision_fix.model.module import Module, unparsed
 from precision_fix.model.rule import Rule, Stage
@@ -92,8 +93,8 @@ def _is_of_library(site: Site) -> bool:
     call = site.parent
     if not isinstance(site.node, ast.keyword) or not isinstance(call, ast.Call):
         return False
-    found = callee(site.module, call, site.value, site.node.arg)
-    return found is not None and found.cls is not None and any(_is_outside(found.module, b) for b in found.cls.bases)
+    found = callees(site.module, call, site.value, site.node.arg)
+    return any(_is_outside(each.module, base) for each in found if each.cls is not None for base in each.cls.bases)
 
 
 def _is_outside(module: Module, base: ast.expr) -> bool:
@@ -112,7 +113,7 @@ def _else_halves(end: End) -> bool:
                 return bool(_FLOAT16.search(outer.arg or ""))
             return isinstance(outer, ast.IfExp | ast.If) and above is outer.test and _halves(outer.body)
         case ast.IfExp():
-            return _halves(above.orelse)
+            return _halves(above.orelse) and asked_for_half(end.module, above) is None
         case ast.If() if above.orelse:
             # An `elif` asks for float16 by itself.
             return not isinstance(above.orelse[0], ast.If) and _halves(above.orelse)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ast
 
+from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, keep, manual
+from precision_fix.model.held import End
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
-from precision_fix.model.vocabulary.attention import ADVICE
+from precision_fix.model.unasked import unasked
+from precision_fix.model.vocabulary.attention import ADVICE, PACKAGES
 
 
 class RULE(Rule):
@@ -16,8 +19,8 @@ class RULE(Rule):
     why = (
         "flash-attn 2 and later have kernels for compute capability 8.0 and above alone, and none for float32: what "
         "calls them cannot run below it, before or after a rewrite. An import that is tried, or made under a test, "
-        "has a way without the package, and stays. Otherwise look for a setting of the project that takes eager or "
-        "SDPA attention (torch.nn.functional.scaled_dot_product_attention)."
+        "stays, where each call of the package has a way without it. Otherwise look for a setting of the project that "
+        "takes eager or SDPA attention (torch.nn.functional.scaled_dot_product_attention)."
     )
     kinds = frozenset({Kind.PACKAGE})
     stage = Stage.REPORTED
@@ -25,5 +28,13 @@ class RULE(Rule):
     def judge(self, site: Site) -> Verdict | None:
         for above in site.module.ancestors(site.node):
             if isinstance(above, ast.Try | ast.If | ast.FunctionDef | ast.AsyncFunctionDef):
-                return keep("imported where it is there, or where it is asked for")
+                return _tried(site)
         return manual(f"the file needs the flash-attn package, which does not run here: {ADVICE}")
+
+
+def _tried(site: Site) -> Verdict:
+    found = unasked(site.module, PACKAGES)
+    if found is None:
+        return keep("imported where it is there, or where it is asked for")
+    there = End(Fate.CHOOSES, found[1], found[0])
+    return manual(f"flash-attn does not run here, and {there.where(site.module)} has no way without it: {ADVICE}")

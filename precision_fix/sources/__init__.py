@@ -120,7 +120,7 @@ _FORMATS: dict[str, Format] = {
     **dict.fromkeys((".json", ".jsonc"), _JSON),
     ".toml": _TOML,
     **dict.fromkeys((".ini", ".cfg", ".conf", ".env", ".env.example"), _INI),
-    **dict.fromkeys((".sh", ".bash", ".bat", ".cmd", ".ps1", ".mk", ".dockerfile"), LAUNCH),
+    **dict.fromkeys((".sh", ".bash", ".slurm", ".sbatch", ".bat", ".cmd", ".ps1", ".mk", ".dockerfile"), LAUNCH),
     **dict.fromkeys((".cu", ".cuh", ".hip", ".cpp", ".cc", ".cxx", ".c", ".hpp", ".h"), _NATIVE),
     **dict.fromkeys(("Makefile", "makefile", "GNUmakefile", "Dockerfile", "Containerfile"), LAUNCH),
 }

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from precision_fix.model.fate import Fate
+from precision_fix.model.halves import asked_for_half
 from precision_fix.model.held import End
 from precision_fix.model.linked import place_of
 from precision_fix.model.module import Module
@@ -61,6 +62,8 @@ def _branches(end: End, word: str | None) -> _Taken | None:
     if not isinstance(above, ast.If | ast.IfExp) or above.test is not node:
         return None
     then, otherwise = _body(above.body), _body(above.orelse)
+    if asked_for_half(module, above) is not None:
+        otherwise = []  # it becomes the target precision
     return (module, then, _last(otherwise)) if is_on else (module, otherwise, _last(then))
 
 

@@ -73,7 +73,10 @@ def analyse(
         verdict = keeps.heed(place.verdict, place.code, _kept_on(place, positions))
         line, column = positions.of(place.offset)
         if place.code:
-            analysis.add_move(path, line, column, verdict, counts=selection.takes(place.code))
+            # How attention is computed chooses no precision.
+            everywhere = place.code != "PF604"
+            counts = selection.takes(place.code)
+            analysis.add_move(path, line, column, verdict, counts=counts, reaches_all=everywhere)
         if not selection.takes(place.code):
             continue
         finding = Finding(path, line, column, place.code, verdict.action, place.token, verdict.reason)

@@ -30,7 +30,7 @@ from precision_fix.model.moves import Place
 from precision_fix.model.readers import answer as of_library
 from precision_fix.model.readings import common_word
 from precision_fix.model.setting import Form, Setting
-from precision_fix.model.vocabulary import precision
+from precision_fix.model.vocabulary import attention, precision
 from precision_fix.sources.arms import Arm, applies, arm_of, refuses_off
 
 _Answer = TypeVar("_Answer")
@@ -82,6 +82,8 @@ def settled(setting: Setting, verdict: Verdict, *, anybody: bool) -> Verdict:
     if new == "sdpa":
         why = eager_alone(setting.document.around)
         return change(why, GiveValue("eager")) if why else verdict
+    if new is False and attention.SWITCH.fullmatch(setting.name):
+        return _attention(setting, verdict)
     if verdict.action is Action.KEEP or precision.is_filled_in(setting.value):
         return verdict
     if precision.says(setting.value, setting.name):
@@ -168,6 +170,15 @@ def _switch(setting: Setting, verdict: Verdict) -> Verdict:
     always = falls is not None or (refused is not None and refuses_off(refused, ()))
     asked = manual(f"{why}: change both")
     return replace(asked, part=Part.HOLDS, moves_with=readers.places) if always else asked
+
+
+def _attention(setting: Setting, verdict: Verdict) -> Verdict:
+    """Flash attention is turned off where the program goes on without it."""
+    readers = _known(setting, False)
+    refused = next((end for end in readers.ends if refuses_off(end, _given(setting))), None) if readers else None
+    if readers is None or refused is None or not readers.sure:
+        return verdict
+    return manual(f"flash attention does not run here, and the program stops without it ({_where(refused)})")
 
 
 def _given(setting: Setting) -> set[str]:

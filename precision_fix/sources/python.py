@@ -120,7 +120,8 @@ def _told(module: Module, answers: Sequence[Answer], keeps: Keeps, selection: Se
             analysis.findings.append(finding)
             all_edits.extend(edits)
     if all_edits:
-        analysis.stretches.append(Stretch(module.text, all_edits))
+        # Two places may ask for one and the same: a copy of what either of them made.
+        analysis.stretches.append(Stretch(module.text, [*dict.fromkeys(all_edits)]))
     return analysis
 
 

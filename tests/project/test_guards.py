@@ -251,3 +251,70 @@ def test_a_region_beside_float8_that_it_does_not_reach(tmp_path: Path, other: st
     program["low.py"] += f"def other(x):\n    return {other}\n"
     after, _ = patched(tmp_path, program)
     assert "dtype=torch.float32, enabled=False" in after["run.py"]
+
+
+REGION_OF_PROGRAM = "import torch\nwith torch.autocast('cuda', dtype=torch.bfloat16):\n    run()\n"
+WHAT_REACHES_ALL = {
+    "a region": ("go.py", REGION_OF_PROGRAM),
+    "a setting": ("trainer.yaml", "trainer:\n  precision: bf16-mixed\n"),
+    "a launch line": ("go.sh", "accelerate launch --mixed_precision bf16 train.py\n"),
+}
+OUT_OF_SIGHT = "import torch\ndef test_it(net):\n    y = net(1)\n    assert y.dtype == torch.bfloat16\n"
+
+
+@pytest.mark.parametrize("what", WHAT_REACHES_ALL)
+@pytest.mark.parametrize("file", ["tests/net.py", "pkg/test_net.py", "pkg/net_test.py", "conftest.py"])
+def test_what_a_test_asserts_of_what_nobody_can_follow_stays(tmp_path: Path, what: str, file: str) -> None:
+    name, text = WHAT_REACHES_ALL[what]
+    after, found = patched(tmp_path, {name: text, file: OUT_OF_SIGHT})
+    assert after[name] != text
+    assert after[file] == OUT_OF_SIGHT
+    assert said(found, Action.MANUAL) == [f"{Path(file).name}:4"]
+
+
+@pytest.mark.parametrize("what", WHAT_REACHES_ALL)
+def test_the_same_guard_in_the_program_moves(tmp_path: Path, what: str) -> None:
+    name, text = WHAT_REACHES_ALL[what]
+    after, _ = patched(tmp_path, {name: text, "net.py": OUT_OF_SIGHT})
+    assert "torch.float32" in after["net.py"]
+
+
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [
+        ("a.yaml", "flash_attention: true\n"),
+        ("a.yaml", "attn_implementation: flash_attention_2\n"),
+        ("a.sh", "python net.py --attn_implementation flash_attention_2\n"),
+    ],
+)
+def test_how_attention_is_computed_moves_no_guard(tmp_path: Path, file: str, line: str) -> None:
+    after, _ = patched(tmp_path, {file: line, "net.py": OUT_OF_SIGHT})
+    assert after[file] != line
+    assert after["net.py"] == OUT_OF_SIGHT
+
+
+def test_a_region_of_a_test_does_not_move_the_guards_of_the_program(tmp_path: Path) -> None:
+    after, _ = patched(tmp_path, {"tests/test_go.py": REGION_OF_PROGRAM, "net.py": OUT_OF_SIGHT})
+    assert "enabled=False" in after["tests/test_go.py"]
+    assert after["net.py"] == OUT_OF_SIGHT
+
+
+def test_a_region_of_a_test_moves_the_guards_beside_it(tmp_path: Path) -> None:
+    text = REGION_OF_PROGRAM + OUT_OF_SIGHT
+    after, _ = patched(tmp_path, {"tests/test_go.py": text})
+    assert "bfloat16" not in after["tests/test_go.py"]
+
+
+@pytest.mark.parametrize(
+    "joined", ["torch.cat([s, z], 2).transpose(0, 1)", "torch.stack((s, z))", "torch.cat([s, z])[0]"]
+)
+def test_the_guard_of_what_is_joined_before_a_kernel_takes_it(tmp_path: Path, joined: str) -> None:
+    text = (
+        "import torch\nclass Layer:\n    def __init__(self, s):\n        s = s.to(torch.bfloat16)\n"
+        "        self.packed = self.pack(s, s)\n    def pack(self, s, z):\n        assert s.dtype == torch.bfloat16\n"
+        f"        return {joined}\n"
+        "    def forward(self, x, w):\n        return torch.ops.aten._weight_int4pack_mm(x, w, 32, self.packed)\n"
+    )
+    after, found = patched(tmp_path, {"layer.py": text})
+    assert after["layer.py"] == text
+    assert said(found, Action.MANUAL) == ["layer.py:4", "layer.py:7"]

@@ -181,3 +181,31 @@ def test_the_readers_of_another_program(tmp_path: Path) -> None:
     }
     after, _ = patched(tmp_path, files)
     assert after["run.sh"] == "python a.py --compute_kind fp32\npython b.py --compute_kind bf16\n"
+
+
+FLASH = "import torch\ndef attend(config, q):\n    {test}\n    return torch.matmul(q, q)\n"
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "off"),
+    [
+        ("a.yaml", "model:\n  flash_attention: true\n", "model:\n  flash_attention: false\n"),
+        ("a.sh", "python run.py --flash_attention true\n", "python run.py --flash_attention false\n"),
+    ],
+)
+def test_flash_attention_is_off_in_configs_as_in_launch_lines(tmp_path: Path, file: str, line: str, off: str) -> None:
+    goes_on = FLASH.format(test="if config.flash_attention:\n        return flash(q)")
+    after, found = patched(tmp_path, {"run.py": goes_on, file: line})
+    assert after[file] == off
+    assert said(found, Action.MANUAL) == []
+
+
+@pytest.mark.parametrize(
+    "test", ["assert config.flash_attention", "if not config.flash_attention:\n        raise ValueError(q)"]
+)
+@pytest.mark.parametrize("file", ["a.yaml", "a.sh"])
+def test_flash_attention_stays_where_the_program_stops_without_it(tmp_path: Path, test: str, file: str) -> None:
+    line = "flash_attention: true\n" if file == "a.yaml" else "python run.py --flash_attention true\n"
+    after, found = patched(tmp_path, {"run.py": FLASH.format(test=test), file: line})
+    assert after[file] == line
+    assert said(found, Action.MANUAL) == [f"{file}:1"]

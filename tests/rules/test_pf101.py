@@ -414,6 +414,7 @@ COPIES = [
     "def f(x):\n    x = x.to(torch.bfloat16)\n    x += 1\n    return x",
     "def f(x):\n    y = x[0].to(torch.bfloat16)\n    y[:, 0] = 1\n    return y",
     "def f(x):\n    y = x.to(dtype=torch.bfloat16)\n    x.copy_(z)\n    return y",
+    "y = x.to(torch.bfloat16).mul_(2)",
 ]
 
 
@@ -423,6 +424,43 @@ def test_a_cast_that_made_a_copy_still_makes_one(line: str) -> None:
     after = rewritten(f"import torch\n{line}\n")
     assert "torch.float32, copy=True)" in after
     assert after.replace("torch.float32, copy=True", "torch.bfloat16") == f"import torch\n{line}\n"
+
+
+CAST_UP = [
+    ("y = p.float()\n    y.mul_(2)\n    return y, p", "p.float().clone()"),
+    ("y = p.float()\n    p[:, 0] = 1\n    return y, p", "p.float().clone()"),
+    ("y = p.to(torch.float32)\n    y += 1\n    return y", "p.to(torch.float32, copy=True)"),
+    ("y = p.to(device, dtype=torch.float32)\n    y.zero_()\n    return y", "dtype=torch.float32, copy=True)"),
+    ("return p.float().mul_(2)", "p.float().clone().mul_(2)"),
+]
+
+
+@pytest.mark.parametrize("make", ["p = x.to(torch.bfloat16)", "p = x.bfloat16()", "p = zeros(2, dtype=torch.bfloat16)"])
+@pytest.mark.parametrize(("used", "after"), CAST_UP)
+def test_a_cast_up_of_what_was_bfloat16_still_makes_a_copy(make: str, used: str, after: str) -> None:
+    found = rewritten(f"import torch\ndef f(x, device):\n    {make}\n    {used}\n")
+    assert after in found
+    assert rewritten(found) == found
+
+
+def test_two_ways_to_one_cast_up_make_one_copy() -> None:
+    text = "import torch\ndef f(x, c):\n    if c:\n        p = x.bfloat16()\n    else:\n        p = c.bfloat16()\n"
+    text += "    y = p.float()\n    y.mul_(2)\n    return y\n"
+    assert rewritten(text) == text.replace("p.float()", "p.float().clone()").replace("bfloat16()", "float()")
+
+
+@pytest.mark.parametrize(
+    "used",
+    [
+        "return p.float()",
+        "y = p.float()\n    return y + 1",
+        "y = p.half()\n    y.mul_(2)",
+        "y = p.float()\n    x.mul_(2)",
+    ],
+)
+def test_a_cast_up_of_which_nobody_could_tell(used: str) -> None:
+    text = f"import torch\ndef f(x):\n    p = (x * 2).to(torch.bfloat16)\n    {used}\n"
+    assert rewritten(text) == text.replace("bfloat16", "float32")
 
 
 @pytest.mark.parametrize("line", COPIES)

@@ -209,3 +209,19 @@ def test_what_casts_float8_weights_stays_on(how: str) -> None:
 def test_who_only_speaks_of_float8_has_no_such_weights(beside: str) -> None:
     text = f"import torch\n{beside}with torch.autocast('cuda', dtype=torch.bfloat16):\n    run()\n"
     assert "dtype=torch.float32, enabled=False)" in rewritten(text)
+
+
+@pytest.mark.parametrize(
+    ("made", "used"),
+    [
+        ("region = functools.partial(torch.autocast, 'cuda', dtype=torch.bfloat16)", "region(enabled=fast)"),
+        ("region = partial(torch.cuda.amp.autocast, dtype=torch.bfloat16)", "region(enabled=True)"),
+        ("net.region = partial(torch.autocast, dtype=torch.bfloat16)", "net.region('cuda', enabled=fast)"),
+    ],
+)
+def test_a_part_of_a_region_that_is_turned_on_where_it_is_opened(made: str, used: str) -> None:
+    text = f"import functools, torch\nfrom functools import partial\n{made}\ndef f(net, x, fast):\n    with {used}:\n"
+    text += "        return net(x)\n"
+    off = used.replace("enabled=fast", "enabled=False").replace("enabled=True", "enabled=False")
+    after = text.replace(used, off).replace("dtype=torch.bfloat16", "dtype=torch.float32, enabled=False")
+    check_rewritten(text, after, code="PF103")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from tests.project.programs import patched
 from tests.tools import check_kept, check_not_a_site, check_reported, check_rewritten, rewritten
 
 LOAD = "model = AutoModel.from_pretrained(x, attn_implementation={})\n"
@@ -140,3 +143,61 @@ def test_what_has_another_way_beside_such_a_region() -> None:
         + "    return torch.nn.functional.scaled_dot_product_attention(q, k, v, mask)\n"
     )
     assert rewritten(before) == before.replace("torch.bfloat16", "torch.float32")
+
+
+TRIED = "try:\n    from flash_attn import flash_attn_func\n    HAS = True\nexcept ImportError:\n    HAS = False\n"
+UNASKED = {
+    "a function of the margin": "def run(q):\n    return flash_attn_func(q, q, q)\nrun(1)\n",
+    "two calls deep": (
+        "def inner(q):\n    return flash_attn_func(q, q, q)\ndef outer(q):\n    return inner(q)\nprint(outer(1))\n"
+    ),
+    "a part of a module": (
+        "class Attention:\n    def forward(self, q):\n        return flash_attn_func(q, q, q)\n"
+        "class Block:\n    def __init__(self):\n        self.attention = Attention()\n"
+    ),
+    "one of its functions or another": (
+        "import flash_attn\ndef run(q, mask):\n    if mask is None:\n        return flash_attn_func(q, q, q)\n"
+        "    else:\n        return flash_attn.flash_attn_varlen_func(q, mask)\nrun(1, 2)\n"
+    ),
+    "asserted": "def run(q):\n    assert HAS\n    return flash_attn_func(q, q, q)\nrun(1)\n",
+    "or nothing": "def run(q):\n    if HAS:\n        return flash_attn_func(q)\n    else:\n        raise Error\nrun(1)",
+}
+ASKED = {
+    "another way": "def run(q):\n    if HAS:\n        return flash_attn_func(q)\n    return q\nrun(1)\n",
+    "the other way first": "def run(q):\n    if not HAS:\n        return q\n    return flash_attn_func(q)\nrun(1)\n",
+    "tried": "def run(q):\n    try:\n        return flash_attn_func(q)\n    except OSError:\n        return q\nrun(1)",
+    "its caller asks": (
+        "def fast(q):\n    return flash_attn_func(q)\ndef run(q):\n    return fast(q) if HAS else q\nrun(1)\n"
+    ),
+    "one of a table": (
+        "class Flash:\n    def forward(self, q):\n        return flash_attn_func(q)\n"
+        "class Plain:\n    pass\nKINDS = {'flash': Flash, 'plain': Plain}\n"
+        "def make():\n    return Flash()\n"
+    ),
+    "made where it is asked for": (
+        "class Flash:\n    def forward(self, q):\n        return flash_attn_func(q)\n"
+        "class Block:\n    def __init__(self, config):\n        if config.flash:\n            self.inner = Flash()\n"
+    ),
+    "what stands in for it": "flash_attn_func = flash_attn_func if HAS else slow\nflash_attn_func(1)\n",
+    "not called": "def run(q):\n    return q\n",
+}
+
+
+@pytest.mark.parametrize("name", UNASKED)
+def test_a_tried_import_whose_calls_have_no_other_way(name: str) -> None:
+    check_reported(TRIED + UNASKED[name], code="PF912")
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_a_tried_import_whose_calls_have_another_way(name: str) -> None:
+    check_kept(TRIED + ASKED[name], code="PF912")
+
+
+def test_the_place_in_another_file_is_named(tmp_path: Path) -> None:
+    program = {
+        "ops.py": TRIED + "def attend(q):\n    assert HAS\n    return flash_attn_func(q)\n",
+        "net.py": "from ops import attend\nclass Net:\n    def forward(self, q):\n        return attend(q)\nn = Net()",
+    }
+    _, found = patched(tmp_path, program)
+    (said,) = found.findings
+    assert "net.py:4 has no way without it" in said.reason

@@ -256,7 +256,7 @@ def test_what_is_offered(text: str) -> None:
         ("PF921", "a.yaml", "first_layers_bf16: true\n"),
         ("PF922", "a.yaml", "ARGS:\n  --bf16: true\n"),
         ("PF922", "a.yaml", "args: [serve, --dtype, bfloat16]\n"),
-        ("PF504", "a.yaml", "flash_attention: true\n"),
+        ("PF504", "a.yaml", "flash_attention: true\nsample_packing: true\n"),
         ("PF504", "a.yaml", "attn_implementation: flash_attention_2\nsample_packing: true\n"),
         ("PF504", "a.yaml", "batching_strategy: dynamic_padding_free\nattn_implementation: flash_attention_2\n"),
     ],
@@ -270,6 +270,8 @@ def test_what_needs_a_hand(code: str, path: str, text: str) -> None:
     [
         ("attn_implementation: flash_attention_2\n", "attn_implementation: sdpa\n"),
         ("flash_attn: fa2\n", "flash_attn: sdpa\n"),
+        ("model:\n  flash_attention: true\n", "model:\n  flash_attention: false\n"),
+        ("use_flash_attn: true\n", "use_flash_attn: false\n"),
         ("attn_config:\n  attn_impl: flash\n", "attn_config:\n  attn_impl: torch\n"),
     ],
 )

@@ -279,6 +279,22 @@ def test_a_default_dtype_casts_nothing_that_is_called_torch() -> None:
     check_rewritten(before, before.replace("torch.bfloat16", "torch.float32"))
 
 
+def test_a_product_in_float8_that_does_not_run_here_holds_nothing_else() -> None:
+    """The other way, and whatever else is made with the choice, is what runs."""
+    before = """\
+        import torch
+        def forward(layer, kind, x):
+            if layer.weight.dtype == torch.float8_e4m3fn:
+                return torch._scaled_mm(x.to(torch.float8_e4m3fn), layer.weight, out_dtype=kind)
+            return layer.plain(x.to(kind))
+        def load(net, word):
+            kind = {"fp8": torch.float8_e4m3fn, "bf16": torch.bfloat16}[word]
+            net.to(kind)
+            return [forward(layer, kind, 1) for layer in net]
+        """
+    check_rewritten(before, before.replace("torch.bfloat16", "torch.float32"), code="PF105")
+
+
 @pytest.mark.parametrize(
     "guard",
     [

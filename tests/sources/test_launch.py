@@ -27,6 +27,8 @@ from tests.tools import check_not_a_site, check_reported, command, findings, rew
     [
         "run.sh",
         "x.bash",
+        "x.slurm",
+        "x.sbatch",
         "Makefile",
         "makefile",
         "rules.mk",

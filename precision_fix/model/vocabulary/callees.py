@@ -55,8 +55,10 @@ EIGHT_BITS = re.compile(r"^(?:int8|float8|fp8)_?weight_?only(?:_?config)?$", re.
 DESCRIBES = frozenset({"itemsize", "is_floating_point", "is_complex", "is_signed", "__name__"})
 
 # Operators whose CUDA kernel takes or gives bfloat16 alone (aten/native_functions: _weight_int4pack_mm and its
-# conversion; _scaled_mm row-wise; _scaled_grouped_mm).
-_OPERATORS = "_weight_int4pack_mm _convert_weight_to_int4pack _scaled_mm _scaled_grouped_mm _grouped_mm"
+# conversion; _grouped_mm).
+_OPERATORS = "_weight_int4pack_mm _convert_weight_to_int4pack _grouped_mm"
+# Products of float8 matrices, which begin at compute capability 8.9 (aten/native/cuda/Blas.cpp, _scaled_mm_out_cuda).
+_FLOAT8 = "_scaled_mm _scaled_grouped_mm"
 # PyTorch documents these as reading stored bytes for what they are told to be.
 _READERS = "frombuffer from_file TypedStorage UntypedStorage"
 _BUILTINS = (
@@ -68,6 +70,8 @@ _BUILTINS = (
 _TORCH = (
     _are(Role.KERNEL, _OPERATORS, "torch")
     | _are(Role.KERNEL, _OPERATORS, "torch.ops.aten")
+    | _are(Role.NEVER, _FLOAT8, "torch")
+    | _are(Role.NEVER, _FLOAT8, "torch.ops.aten")
     | _are(Role.BYTES, _READERS, "torch")
     | _are(Role.BYTES, "_rebuild_tensor _rebuild_tensor_v2", "torch._utils")
     | _are(Role.SIZE, "_element_size", "torch._utils")
@@ -92,7 +96,7 @@ GUESSES = (
     _BUILTINS
     | _are(Role.KERNEL, _OPERATORS)
     | _are(Role.KERNEL, "get_ptr varlen_attn _flash_attention_forward")
-    | _are(Role.NEVER, _AMPERE)
+    | _are(Role.NEVER, f"{_AMPERE} {_FLOAT8}")
     | _are(Role.BYTES, f"{_READERS} _rebuild_tensor _rebuild_tensor_v2 from_buffer view_dtype memmap fromfile")
     | _are(Role.TEXT, "warn warn_once print_rank_0")
     | _are(Role.TEST, "startswith endswith")

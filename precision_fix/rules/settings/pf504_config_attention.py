@@ -14,8 +14,8 @@ class RULE(SettingRule):
     title = "flash attention in a config"
     why = (
         "FlashAttention 2 has no kernels below compute capability 8.0, and none for float32. `sdpa`, PyTorch's own "
-        "attention, runs anywhere. Where the program packs several examples into a row, or takes other words, the "
-        "setting is reported."
+        "attention, runs anywhere; a switch is turned off. Where the program packs several examples into a row, takes "
+        "other words, or stops without the switch, the setting is reported."
     )
     forms = frozenset({Form.KEY})
     stage = Stage.CHANGED
@@ -29,6 +29,8 @@ class RULE(SettingRule):
             return None
         if setting.document.once(_packs):
             return manual(attention.PACKED)
+        if setting.value is True:
+            return change("flash attention does not run here", GiveValue(False))
         new = _other(setting)
         if new is None:
             return manual(f"flash attention does not run here: {attention.ADVICE}")
