@@ -89,11 +89,15 @@ class Names:
     def _read_in(self, scope: Scope, name: str) -> Iterator[tuple[Scope, list[ast.Name]]]:
         """The reads that a scope holds, by the scopes that they are evaluated in: `def f(x, kind=kind)` reads two."""
         reads, around = scope.loads[name], scope.parent
-        if around is not None and name in scope.bindings and not isinstance(scope.node, _COMPREHENSIONS):
-            outside = [read for read in reads if self.scope_of(read) is around]
-            yield around, outside
-            reads = [read for read in reads if read not in outside]
-        yield scope, reads
+        if around is None or name not in scope.bindings or isinstance(scope.node, COMPREHENSIONS):
+            yield scope, reads
+            return
+        inside: list[ast.Name] = []
+        outside: list[ast.Name] = []
+        for read in reads:
+            (outside if self.scope_of(read) is around else inside).append(read)
+        yield around, outside
+        yield scope, inside
 
     def forget(self) -> None:
         """More was read, and may bind or read what was asked for."""

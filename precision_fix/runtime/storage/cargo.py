@@ -135,8 +135,11 @@ def plain(value: Any) -> Any:
 
 
 def _moved(again: Callable[[Any], Any], func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    given = _map(plain, args)
     with storing():
-        result = func(*_map(plain, args), **_map(plain, kwargs))
+        result = func(*given, **_map(plain, kwargs))
+    if given and result is given[0]:  # nothing was to be done: a parameter that is there already stays one
+        return args[0]
     return result if isinstance(result, torch.Size | int | bool) else _map(again, result)
 
 
