@@ -59,21 +59,19 @@ CALLED = {
         " memmap fromfile"
     ),
     ("torch._utils.{}(b, kind)", Fate.BYTES): "_rebuild_tensor _rebuild_tensor_v2",
-    ("torch.{}(b, kind)", Fate.KERNEL): (
-        "_weight_int4pack_mm _convert_weight_to_int4pack _scaled_mm _scaled_grouped_mm _grouped_mm"
-    ),
-    ("torch.ops.aten.{}(b, kind)", Fate.KERNEL): (
-        "_weight_int4pack_mm _convert_weight_to_int4pack _scaled_mm _scaled_grouped_mm _grouped_mm"
-    ),
+    ("torch.{}(b, kind)", Fate.KERNEL): ("_weight_int4pack_mm _convert_weight_to_int4pack _grouped_mm"),
+    ("torch.ops.aten.{}(b, kind)", Fate.KERNEL): ("_weight_int4pack_mm _convert_weight_to_int4pack _grouped_mm"),
     ("ops.{}(b, kind)", Fate.KERNEL): (
-        "_weight_int4pack_mm _convert_weight_to_int4pack _scaled_mm _scaled_grouped_mm _grouped_mm get_ptr varlen_attn"
+        "_weight_int4pack_mm _convert_weight_to_int4pack _grouped_mm get_ptr varlen_attn"
         " _flash_attention_forward jit_kernel my_compile cpp_load codegen_it kernel"
     ),
+    ("torch.{}(b, kind)", Fate.NEVER): "_scaled_mm _scaled_grouped_mm",
+    ("torch.ops.aten.{}(b, kind)", Fate.NEVER): "_scaled_mm _scaled_grouped_mm",
     ("torch.nn.attention.varlen.{}(b, kind)", Fate.KERNEL): "varlen_attn",
     ("mine.{}.f(b, kind)", Fate.KERNEL): "_C _custom_ops custom_ops moe_cuda my_ext",
     ("ops.{}(kind)", Fate.NEVER): (
         "flash_attn_func flash_attn_varlen_func flash_attn_qkvpacked_func flash_attn_varlen_qkvpacked_func"
-        " flash_attn_with_kvcache flash_attn_kvpacked_func flash_attn_varlen_kvpacked_func"
+        " flash_attn_with_kvcache flash_attn_kvpacked_func flash_attn_varlen_kvpacked_func _scaled_mm _scaled_grouped_mm"
     ),
     ("logger.{}(kind)", Fate.TEXT): (
         "debug info warning error exception critical log format write join echo warning_once info_once warn warn_once"

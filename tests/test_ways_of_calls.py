@@ -237,7 +237,7 @@ WAYS = {
         kind = HERE
         torch.frombuffer(b, dtype=kind)  # bytes
         torch._utils._element_size(kind)  # size
-        torch._scaled_mm(a, kind)  # kernel
+        torch._scaled_mm(a, kind)  # never
         flash_attn.flash_attn_func(kind)  # never
         isinstance(kind, str)
         isinstance(x, kind)  # compared
@@ -342,7 +342,7 @@ TENSORS = {
         a.mul(z).view(torch.int16)  # bits
         lib.run(z.data_ptr())  # kernel
         if z.dtype == torch.float16: pass  # compared
-        torch._scaled_mm(z, z)  # kernel
+        torch._scaled_mm(z, z)  # never
         flash_attn.flash_attn_func(z)  # never
         somebody(z)  # handed
         print(z)

@@ -222,8 +222,8 @@ def test_names_of_files(tmp_path: Path) -> None:
         found = names.locate(f"/t/{path}", dotted)
         assert found == ((f"/t/{wanted[0]}", wanted[1]) if wanted else None), (path, dotted)
     assert [stem_of(path) for path in ("/t/a.py", "/t/pkg/__init__.py")] == ["a", "pkg"]
-    tests = ("test_a.py", "conftest.py", "tests/a.py", "x/test/a.py", "conftest_x.py")
-    assert all(map(is_test, tests)) and not any(map(is_test, ("a_test.py", "testing/a.py", "x/a.py")))
+    tests = ("test_a.py", "conftest.py", "tests/a.py", "x/test/a.py", "conftest_x.py", "a_test.py")
+    assert all(map(is_test, tests)) and not any(map(is_test, ("testing/a.py", "x/a.py")))
 
 
 def test_facts() -> None:

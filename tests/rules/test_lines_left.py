@@ -367,7 +367,7 @@ PROGRAMS = {
             assert x.dtype == torch.bfloat16  #: PF106 manual guards a compiled kernel,
             x.view(torch.int16)
         def h(x):
-            assert x.dtype == torch.bfloat16  #: PF106 manual guards a compiled kernel,
+            assert x.dtype == torch.bfloat16  #: PF001 keep compared with a dtype,
             return torch._scaled_mm(x, x)
         """,
     ("PF107 and PF905: looked up", "a.py", "float32"): """

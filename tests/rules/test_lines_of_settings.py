@@ -175,7 +175,7 @@ FILES = {
         model:
           attn_implementation: flash_attn  #: PF504 rewrite flash attention does not => attn_implementation: sdpa
           attention: flash_attention_2
-        use_flash_attention_2: true  #: PF504 manual flash attention does not
+        use_flash_attention_2: true  #: PF504 rewrite flash attention does not => use_flash_attention_2: false
         flash_attn: fa2  #: PF504 rewrite flash attention does not => flash_attn: sdpa
         use_flash_attn: false
         attn_config:

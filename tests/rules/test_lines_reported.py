@@ -71,7 +71,7 @@ PROGRAMS = {
     ("PF902: operators", "a.py", "float32"): """
         import torch, flash_attn  #: PF912 manual the file needs the
         def f(x, w):
-            y = x.to(torch.bfloat16)  #: PF902 manual@4 the tensor goes to
+            y = x.to(torch.bfloat16)  #: PF902 manual@4 goes to a kernel
             return torch._scaled_mm(y, w)
         def g(x):
             # must only use bfloat16 here
@@ -118,11 +118,11 @@ PROGRAMS = {
         def s(x):
             return flash_attn.flash_attn_func(x.to(torch.bfloat16))  #: PF902 manual@48 goes to a kernel
         def t(x):
-            y = x.to(torch.bfloat16)  #: PF902 manual@51 the tensor goes to
+            y = x.to(torch.bfloat16)  #: PF902 manual@51 goes to a kernel
             torch._scaled_mm(y, w)
             z = x.to(torch.bfloat16)  #: PF101 rewrite chooses a precision => z = x.to(torch.float32)
             return z
-        def u(x, dtype=torch.bfloat16):  #: PF101 rewrite chooses a precision => def u(x, dtype=torch.float32):
+        def u(x, dtype=torch.bfloat16):  #: PF902 manual@55 goes to a kernel
             torch._scaled_mm(x.to(dtype), w)
             return x.to(dtype)
         """,
@@ -146,7 +146,7 @@ PROGRAMS = {
             assert dtype in ("bfloat16", "float16")  #: PF007 keep compared, or looked up
             load(dtype=dtype)
         def k(x):
-            y = x.bfloat16()  #: PF902 manual@21 the tensor goes to
+            y = x.bfloat16()  #: PF902 manual@21 goes to a kernel
             return torch._scaled_mm(y, y)
         def m(x):
             y = torch.float16 if x.bfloat16().dtype != torch.bfloat16 else 1  #: PF001 keep compared with a dtype, ; PF102 rewrite casts to bfloat16 => y = torch.float16 if x.float().dtype != torch.bfloat16 else 1
