@@ -7,10 +7,12 @@ import os
 import sys
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from precision_fix.runtime.failures.table import TABLE, Facts, Failure
 from precision_fix.runtime.gate import is_set, tell
+
+if TYPE_CHECKING:  # the table is read when something has failed, not at every start
+    from precision_fix.runtime.failures.table import Facts, Failure
 
 #: An error, its causes and what was going on when it was raised: so many are looked at.
 _DEEPEST = 8
@@ -21,6 +23,8 @@ _previous: Any = None
 
 def found(error: BaseException) -> Failure | None:
     """The row of an error, or else of what it was raised from."""
+    from precision_fix.runtime.failures.table import TABLE
+
     seen = 0
     current: BaseException | None = error
     while current is not None and seen < _DEEPEST:
@@ -39,7 +43,7 @@ def explained(error: BaseException, facts: Facts) -> list[str]:
     if failure is None:
         return []
     lines = failure.when_stored if facts.stored and failure.when_stored else failure.lines
-    words = {name: getattr(facts, name) for name in Facts.__slots__}
+    words = {name: getattr(facts, name) for name in facts.__slots__}
     for name, option in (("stores", "--storage bfloat16"), ("audits", "--audit")):
         words[name] = facts.run.replace("precision-fix run", f"precision-fix run {option}", 1)
     return [line.format(**words) for line in lines]
@@ -48,6 +52,7 @@ def explained(error: BaseException, facts: Facts) -> list[str]:
 def facts() -> Facts:
     """What is known of this process. Never raises."""
     from precision_fix import runtime
+    from precision_fix.runtime.failures.table import Facts
 
     status = runtime.status()
     name, _, capability = (status.gpu or "").rpartition(" ")
