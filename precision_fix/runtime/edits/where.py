@@ -17,6 +17,8 @@ from pathlib import Path
 from precision_fix.tops import top_of
 
 _STANDARD = os.path.join(os.path.dirname(os.__file__), "")
+#: This package, where it is run from a checkout: editing what edits goes round in a ring.
+_OURS = os.path.join(__file__.removesuffix(os.path.join("runtime", "edits", "where.py")), "")
 _PACKAGES = ("site-packages", "dist-packages")
 #: What comes with a checkpoint's repository, copied to a folder of the user's. Sources: transformers
 #: (utils/hub.py, TRANSFORMERS_DYNAMIC_MODULE_NAME), diffusers (utils/constants.py, DIFFUSERS_DYNAMIC_MODULE_NAME).
@@ -51,7 +53,7 @@ class Where:
 
 def is_library(path: str) -> bool:
     """Whether a file is seen to be a package's by its path alone, as nearly all are."""
-    return any(each in path for each in _PACKAGES) or path.startswith(_STANDARD)
+    return any(each in path for each in _PACKAGES) or path.startswith((_STANDARD, _OURS))
 
 
 def folder_of_program() -> str:
