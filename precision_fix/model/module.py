@@ -49,6 +49,7 @@ class Module:
         self.followed = 0
         self.memory: dict[object, Any] = {}
         self._imports: dict[tuple[Scope, str], ast.alias | None] = {}
+        self._functions: dict[ast.AST, Function | None] = {}
         self._locals: dict[Scope, dict[str, str]] = {}
         self._columns: dict[int, Columns] = {}
         self._places: dict[int, dict[ast.AST | None, int]] = {}
@@ -156,7 +157,9 @@ class Module:
 
     def function(self, node: ast.AST) -> Function | None:
         """The innermost `def` around a node."""
-        return next((above for above in self.ancestors(node) if isinstance(above, Function)), None)
+        if node not in self._functions:
+            self._functions[node] = next((above for above in self.ancestors(node) if isinstance(above, Function)), None)
+        return self._functions[node]
 
     def enclosing_class(self, node: ast.AST) -> ast.ClassDef | None:
         return next((above for above in self.ancestors(node) if isinstance(above, ast.ClassDef)), None)

@@ -51,6 +51,7 @@ class Project:
         self._mentions: dict[str, Sequence[str]] = {}
         self._readers: dict[tuple[str, str], Any] = {}
         self._kin: dict[Member, Any] = {}
+        self._relatives: dict[tuple[str, str, str], list[Member]] = {}
         self._holders: dict[tuple[str, str, str], Any] = {}
 
     @property
@@ -272,13 +273,23 @@ class Project:
 
     def family(self, module: Module, cls: ast.ClassDef, word: str) -> Iterator[tuple[Module, ast.ClassDef]]:
         yield module, cls
-        for path, name in self._links.family(Member(module.real, cls.name)):
-            home = self._load(path) if self._may_see(module.real, path) and self._holds(path, word) else None
+        member = Member(module.real, cls.name)
+        for path, name in self.trace.remember(
+            self._relatives, (*member, word), lambda: self._find_relatives(member, word)
+        ):
+            home = self._load(path)
             if home is not None:
                 home.ensure(name)
                 for each in home.names.definitions.get(name, ()):
                     if isinstance(each, ast.ClassDef) and each is not cls:
                         yield home, each
+
+    def _find_relatives(self, member: Member, word: str) -> list[Member]:
+        """Those of a class's family in whose files a word stands."""
+        family = self._links.family(member)
+        holding = {path for path in {path for path, _ in family} if self._may_see(member.path, path)}
+        holding = {path for path in holding if self._holds(path, word)}
+        return [each for each in family if each.path in holding]
 
     def kin(self, module: Module, cls: ast.ClassDef) -> Kin:
         member = Member(module.real, cls.name)
