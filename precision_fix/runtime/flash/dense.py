@@ -32,7 +32,7 @@ class Attention:
     alibi_slopes: Tensor | None = None
     #: Keys from the left that no query sees, of each sequence; (batch,).
     padding: Tensor | None = None
-    #: Sequences are longer by what this holds, at their right, than they are (batch,); see `lengths`.
+    #: How many keys each sequence has, (batch,): what stands to the right of them is not seen. None where all have all.
     lengths: Tensor | None = None
 
     def sides(self, queries: int, keys: int) -> tuple[int | None, int | None]:

@@ -125,11 +125,9 @@ def _find_spec(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _forget() -> None:
-    for name in [name for name in sys.modules if name.partition(".")[0] == NAME]:
-        if is_standing_in(name) and name != NAME:
-            del sys.modules[name]
     if is_standing_in(NAME):
-        del sys.modules[NAME]
+        for name in [name for name in sys.modules if name.partition(".")[0] == NAME]:
+            del sys.modules[name]
 
 
 def patch_functions(module: ModuleType, patches: Patches) -> None:

@@ -129,7 +129,7 @@ class RotaryEmbedding(nn.Module):
         self.dim, self.base, self.interleaved, self.scale_base = dim, float(base), interleaved, scale_base
         self.pos_idx_in_fp32 = pos_idx_in_fp32
         steps = torch.arange(0, dim, 2, device=device, dtype=torch.float32)
-        self.register_buffer("inv_freq", 1.0 / self.base ** (steps / dim), persistent=False)
+        self.register_buffer("inv_freq", self._frequencies(device), persistent=False)
         scale = (steps + 0.4 * dim) / (1.4 * dim) if scale_base is not None else None
         self.register_buffer("scale", scale, persistent=False)
         self._tables: tuple[Tensor, ...] = ()
