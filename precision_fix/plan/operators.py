@@ -114,6 +114,32 @@ class Operators:
         out = self.ledger.op([q, k, v], numel, saves=[q, k, v], keeps_out=True)
         return self.ledger.op([out], numel)
 
+    def eager_attention(self, q: Held, k: Held, v: Held, numel: int, scores: int, *, shared: bool) -> tuple[Held, Held]:
+        """With scores that are capped by a tanh, which no kernel does: they are made, step by step, and handed back.
+
+        `shared`: several heads have the same keys and values, which are copied for each of them.
+        """
+        op = self.ledger.op
+        if shared:
+            k, v = op([k], numel), op([v], numel)
+        made = op([q, k], scores, saves=[q, k])
+        scaled = op([made], scores)
+        del made
+        divided = op([scaled], scores)
+        del scaled
+        bent = op([divided], scores, keeps_out=True)
+        del divided
+        capped = op([bent], scores)
+        del bent
+        masked = op([capped], scores)
+        del capped
+        shares = op([masked], scores, keeps_out=True, width=4)
+        del masked
+        if self.mode.width != 4:
+            shares = op([shares], scores)
+        out = op([shares, v], numel, saves=[shares, v])
+        return op([out], numel), shares
+
     def unary(self, x: Held, *, keeps_out: bool = False) -> Held:
         """An activation function."""
         return self.ledger.op([x], x.numel, saves=() if keeps_out else (x,), keeps_out=keeps_out)
