@@ -168,7 +168,12 @@ def test_what_training_holds(tmp_path: Path) -> None:
     assert "round" in stored.refused
     eight = at_work(tmp_path, LLAMA, train="full", length=256, bits=8).rows[1]
     assert eight.of("states") == pytest.approx(weights / 2, rel=0.02)
-    lora = at_work(tmp_path, LLAMA, train="lora", length=256).rows[2]
+    training = at_work(tmp_path, LLAMA, train="lora", length=256)
+    lora = training.rows[2]
+    # Where there are no caches nothing is said of them.
+    assert training.command(STORAGE, "DIR", "main.py") == "precision-fix run --storage bfloat16 main.py"
+    generating = at_work(tmp_path, LLAMA).command(STORAGE, "DIR", "main.py")
+    assert generating == "PRECISION_FIX_STORAGE_CACHES=float32 precision-fix run --storage bfloat16 main.py"
     assert lora.of("weights") == pytest.approx(weights / 2, rel=0.02) and lora.of("states") < 5 * MIB
 
 

@@ -86,6 +86,8 @@ class Decoder(Known):
         return replace(use, length=use.length or min(self.positions, USUAL))
 
     def cached(self, use: Use) -> int:
+        if use.train:
+            return 0
         length = use.length or 1
         seen = sum(min(length, window) if window else length for window in self.window)
         return 2 * use.batch * self.groups * self.head * seen
