@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -102,7 +102,7 @@ def install(
             _replace(decision)
         else:
             _state.decision = decision
-        gate.say(decision.line, quiet)
+        gate.say(_state.decision.line, quiet)
         return status()
 
 
@@ -227,6 +227,7 @@ def _replace(decision: gate.Decision) -> None:
         producers,
         tables,
         uncompiled,
+        wheel,
     )
     from precision_fix.runtime.failures import telling
     from precision_fix.runtime.flash import package
@@ -235,6 +236,7 @@ def _replace(decision: gate.Decision) -> None:
 
     stores = decision.storage != "float32"
     patches, swap = Patches(), Swap(torch.bfloat16, getattr(torch, decision.target), stores)
+    decision = replace(decision, line=decision.line + wheel.remark(torch, decision.gpu))
     _state.decision, _state.patches, _state.swap = decision, patches, swap
     try:
         if decision.caches == "bfloat16":
