@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +34,8 @@ class Status:
 
     `patched` counts the attributes that are replaced; `skipped` names what this version of a library lacks,
     or what refused; `problems` holds what went wrong on the way, which never reaches the program as an
-    exception. `edited` counts the project's files that run as a patch would have made them.
+    exception. `edited` counts the project's files that run as a patch would have made them. `failed` names what was
+    tried after it was put in place and does not hold with these versions (`precision_fix.runtime.tried`).
     """
 
     active: bool
@@ -46,11 +47,13 @@ class Status:
     skipped: tuple[str, ...]
     problems: tuple[str, ...]
     edited: int = 0
+    failed: tuple[str, ...] = ()
 
     @property
     def line(self) -> str:
         """What is in force, in one line."""
         state = f"in force, {self.patched} functions replaced" if self.active else "not in force"
+        state += f", does NOT hold: {'; '.join(self.failed)}" if self.failed else ""
         return f"{state}: {self.reason}" if self.reason else state
 
     def _repr_html_(self) -> str:
@@ -60,7 +63,8 @@ class Status:
         if self.active:
             rows += [("bfloat16 becomes", self.target), ("weights are stored in", self.storage)]
             rows += [("functions replaced", str(self.patched)), ("files edited in memory", str(self.edited))]
-        return table(("runtime", ""), rows, [*self.skipped, *self.problems])
+        failed = [f"does not hold: {each}" for each in self.failed]
+        return table(("runtime", ""), rows, [*failed, *self.skipped, *self.problems])
 
 
 class _Installed:
@@ -71,6 +75,7 @@ class _Installed:
         self.patches: Patches | None = None
         self.swap: Swap | None = None
         self.waiting: list[Callable[[ModuleType], object]] = []
+        self.failed: list[str] = []
 
 
 _LOCK = threading.RLock()
@@ -102,7 +107,7 @@ def install(
             _replace(decision)
         else:
             _state.decision = decision
-        gate.say(decision.line, quiet)
+        gate.say(_state.decision.line, quiet)
         return status()
 
 
@@ -142,6 +147,7 @@ def status() -> Status:
         skipped=tuple(patches.skipped) if patches is not None else (),
         problems=(*imports.problems(), *edits.problems()),
         edited=edits.edited(),
+        failed=tuple(_state.failed),
     )
 
 
@@ -233,14 +239,17 @@ def _replace(decision: gate.Decision) -> None:
         producers,
         tables,
         uncompiled,
+        wheel,
     )
     from precision_fix.runtime.failures import telling
     from precision_fix.runtime.flash import package
     from precision_fix.runtime.patching import Patches
     from precision_fix.runtime.swap import Swap
+    from precision_fix.runtime.tried import when
 
     stores = decision.storage != "float32"
     patches, swap = Patches(), Swap(torch.bfloat16, getattr(torch, decision.target), stores)
+    decision = replace(decision, line=decision.line + wheel.remark(torch, decision.gpu))
     _state.decision, _state.patches, _state.swap = decision, patches, swap
     try:
         if decision.caches == "bfloat16":
@@ -259,6 +268,8 @@ def _replace(decision: gate.Decision) -> None:
         tables.patch(patches)
         if uncompiled.is_too_old(decision.gpu):
             uncompiled.patch(torch, patches, decision.gpu or "")
+        else:
+            when.at_the_first_graph(patches, _try)
         if decision.flash != "off":
             package.patch(patches, decision.flash == "always")
             _wait_for(package.libraries(patches))
@@ -268,6 +279,8 @@ def _replace(decision: gate.Decision) -> None:
             mode.patch(patches, swap, decision.memory if decision.storage == "auto" else None)
             _wait_for(mode.libraries(patches, swap))
         _wait_for_libraries(patches, swap)
+        when.at_once(swap, _try)
+        _wait_for(when.libraries(swap, _try))
         telling.follow()
         patches.on_restore(telling.leave)
         if not hasattr(torch, "_import_device_backends"):
@@ -277,6 +290,16 @@ def _replace(decision: gate.Decision) -> None:
     except BaseException:
         uninstall()
         raise
+
+
+def _try(tries: list[Any], library: str, version: str) -> None:
+    """Try what was just put in place, and say what does not hold."""
+    from precision_fix.runtime import tried
+
+    if _state.swap is not None and _state.swap.active:
+        failed = tried.failing(tries, _state.swap)
+        _state.failed += failed
+        tried.said(failed, library, version)
 
 
 def _wait_for_libraries(patches: Patches, swap: Swap) -> None:

@@ -66,6 +66,12 @@ class Decision:
     flash: str = "auto"
 
 
+def capability_of(gpu: str | None) -> tuple[int, int] | None:
+    """The capability of a GPU as `Decision` names it, "Tesla P100 6.0"; None where it is not known."""
+    major, _, minor = (gpu or "").rpartition(" ")[2].partition(".")
+    return (int(major), int(minor)) if major.isdigit() and minor.isdigit() else None
+
+
 def is_set(environ: Mapping[str, str], name: str) -> bool:
     """Whether a switch such as PRECISION_FIX_QUIET is on: anything but empty, 0, false, no and off."""
     return environ.get(name, "").strip().lower() not in ("", "0", "false", "no", "off")
