@@ -33,6 +33,8 @@ _ATTENTION = {
     "varlen": ("flash_attn_varlen_func", "flash_attn_varlen_kvpacked_func", "flash_attn_varlen_qkvpacked_func"),
     "kvcache": ("flash_attn_with_kvcache",),
 }
+#: What programs import of its inner functions, beside them.
+_RAW = {"raw": tuple(f"_flash_attn_{each}" for each in ("forward", "backward", "varlen_forward", "varlen_backward"))}
 _ROTARY = ("apply_rotary_emb", "apply_rotary_emb_func", "apply_rotary_emb_torch", "RotaryEmbedding")
 
 #: Each module that is stood in for: the names it has, by the module of ours that they come from, or einops, which they
@@ -55,7 +57,7 @@ _BIASES = (
 )
 _MODULES: dict[str, dict[str, tuple[str, ...]]] = {
     "flash_attn": _ATTENTION,
-    FUNCTIONS: _ATTENTION,
+    FUNCTIONS: {**_ATTENTION, **_RAW},
     "flash_attn.bert_padding": {
         "padding": (
             *("unpad_input", "pad_input", "unpad_input_for_concatenated_sequences"),
