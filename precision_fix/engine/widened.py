@@ -16,7 +16,7 @@ def widened(text: str, places: Collection[tuple[int, int]], dtype: str) -> str:
 
     A comparison of a form that is not known stays as it is; so do the lines that everything is on.
     """
-    offsets = _Offsets(text)
+    offsets = Offsets(text)
     splices: list[Splice] = []
     for node in ast.walk(parse(text)):
         if isinstance(node, ast.Compare) and len(node.ops) == 1:
@@ -34,7 +34,7 @@ def _named(compare: ast.Compare) -> Iterator[ast.Attribute]:
             yield each
 
 
-def _widened(text: str, offsets: _Offsets, compare: ast.Compare, named: ast.Attribute, dtype: str) -> Iterator[Splice]:
+def _widened(text: str, offsets: Offsets, compare: ast.Compare, named: ast.Attribute, dtype: str) -> Iterator[Splice]:
     start, end = offsets.span(named)
     own = text[start:end]
     other = f"{own.removesuffix('bfloat16')}{dtype}"
@@ -49,7 +49,7 @@ def _widened(text: str, offsets: _Offsets, compare: ast.Compare, named: ast.Attr
         yield Splice(first, last, f"{asked} {word} ({own}, {other}{lost})")
 
 
-class _Offsets:
+class Offsets:
     """Where nodes are in a text."""
 
     def __init__(self, text: str) -> None:

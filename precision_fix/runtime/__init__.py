@@ -115,8 +115,11 @@ def uninstall() -> None:
     """Put everything back. Tensors that were made meanwhile keep their dtype."""
     global _early
     with _LOCK:
+        from precision_fix.runtime.flash import early
+
         edits.disarm()
         _early = None
+        early.leave()
         imports.forget(_on_import)
         if _state.swap is None or _state.patches is None:
             return
@@ -170,6 +173,9 @@ def arm(*, now: bool = False) -> None:
     if now:
         _install_silently()
     else:
+        from precision_fix.runtime.flash import early
+
+        early.watch(_decided)
         imports.when_imported("torch", _on_import)
 
 
