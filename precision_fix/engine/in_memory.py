@@ -11,15 +11,13 @@ import json
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
 from precision_fix.engine.scan import FileScan, scan, scan_text
 from precision_fix.engine.settings import Project, Settings
-from precision_fix.engine.widened import widened
-from precision_fix.model.finding import Action, Finding
 from precision_fix.model.target import TARGETS, Target
 from precision_fix.sources.python import parse
 from precision_fix.sources.text import decode
@@ -58,7 +56,7 @@ def edited(top: Path, target: Target, *, stores: bool = False) -> Iterator[Edite
     """
     found = scan(
         [top],
-        target,
+        _in_memory(target, stores=stores),
         with_text=True,
         project=Project(Settings()),
         suffixes=(".py",),
@@ -70,7 +68,7 @@ def edited(top: Path, target: Target, *, stores: bool = False) -> Iterator[Edite
         if file.problem is not None:
             continue
         before = decode(file.before, coding=True).text
-        after = _after(file, before, target, stores=stores) if file.changes else before
+        after = _after(file, before)
         real = _statements(before, [each.line for each in file.findings if each.code == _ROUNDS])
         if after != before or real:
             digest = hashlib.sha256(file.before).hexdigest()
@@ -79,14 +77,21 @@ def edited(top: Path, target: Target, *, stores: bool = False) -> Iterator[Edite
 
 def edited_text(text: str, target: Target, *, stores: bool = False) -> str:
     """The same of a text that is no file."""
-    changed = scan_text("-", text.encode("utf-8", "surrogatepass"), target, Project(Settings())).changed
-    return _after(changed[0], text, target, stores=stores) if changed else text
+    data = text.encode("utf-8", "surrogatepass")
+    changed = scan_text("-", data, _in_memory(target, stores=stores), Project(Settings())).changed
+    return _after(changed[0], text) if changed else text
 
 
-def _after(file: FileScan, before: str, target: Target, *, stores: bool) -> str:
-    if stores:
-        guards = {(each.line, each.column) for each in file.findings if _is_guard(each)}
-        return widened(before, guards, target.dtype) if guards else before
+def _in_memory(target: Target, *, stores: bool) -> Target:
+    """The target while the runtime casts.
+
+    Words of configs and command lines stay as they are, and so bfloat16 is asked for by dtypes that no edit reaches: a
+    tensor made of such a word is float32, the dtype itself is not. Guards let both pass.
+    """
+    return replace(target, lets_both=True, guards_alone=stores)
+
+
+def _after(file: FileScan, before: str) -> str:
     return leveled(before, decode(file.after, coding=True).text) if file.after else before
 
 
@@ -108,10 +113,6 @@ def _statements(text: str, lines: list[int]) -> list[int]:
 
 def _all_statements(text: str) -> Iterator[ast.stmt]:
     return (node for node in ast.walk(parse(text)) if isinstance(node, ast.stmt))
-
-
-def _is_guard(finding: Finding) -> bool:
-    return finding.action is Action.REWRITE and finding.code == "PF106"
 
 
 def leveled(before: str, after: str) -> str:
