@@ -16,7 +16,7 @@ from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
-from precision_fix.engine.scan import FileScan, scan, scan_text
+from precision_fix.engine.scan import FileScan, Scan, scan, scan_text
 from precision_fix.engine.settings import Project, Settings
 from precision_fix.model.target import TARGETS, Target
 from precision_fix.sources.python import parse
@@ -54,17 +54,12 @@ def edited(top: Path, target: Target, *, stores: bool = False) -> Iterator[Edite
 
     With `stores` only guards do, which let both dtypes pass: what the program wants in bfloat16 must be seen.
     """
-    found = scan(
-        [top],
-        _in_memory(target, stores=stores),
-        with_text=True,
-        project=Project(Settings()),
-        suffixes=(".py",),
-        prefixes=(),
-        starts=False,
-        recalls=True,
-    )
-    for file in found.files:
+    inner = _in_memory(target, stores=stores)
+    found = _scanned([top], inner)
+    # What git ignores is told on disk, with the command that reads it: nodes of ComfyUI that came as an archive. Here a
+    # module is only asked for if the program imports it.
+    ignored = [Path(path) for each in found.hidden if each.places and not each.by for path in each.paths]
+    for file in [*found.files, *(_scanned(ignored, inner).files if ignored else ())]:
         if file.problem is not None:
             continue
         before = decode(file.before, coding=True).text
@@ -73,6 +68,13 @@ def edited(top: Path, target: Target, *, stores: bool = False) -> Iterator[Edite
         if after != before or real:
             digest = hashlib.sha256(file.before).hexdigest()
             yield Edited(file.path, digest, after if after != before else "", real)
+
+
+def _scanned(paths: list[Path], target: Target) -> Scan:
+    project = Project(Settings())
+    return scan(
+        paths, target, with_text=True, project=project, suffixes=(".py",), prefixes=(), starts=False, recalls=True
+    )
 
 
 def edited_text(text: str, target: Target, *, stores: bool = False) -> str:

@@ -106,6 +106,14 @@ def test_packages_are_left_alone_and_what_comes_with_a_checkpoint_is_not(armed: 
     assert "float32" in names(remote, "transformers_modules.org.model.abc.modeling")
 
 
+def test_what_git_ignores_is_edited_where_it_is_imported(armed: Path) -> None:
+    """ComfyUI ignores its custom nodes, of which those from an archive are no repositories of their own."""
+    (armed / ".git").mkdir()
+    write(armed / ".gitignore", "/nodes/*\n/out.py\n")
+    paths = [write(armed / name, CAST) for name in ("nodes/pack/a.py", "nodes/b.py", "out.py", "c.py")]
+    assert ["float32" in names(path) for path in paths] == [True] * 4
+
+
 def test_a_checkout_that_is_installed_is_a_package_unless_its_program_runs(
     armed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
