@@ -137,6 +137,12 @@ class _Report:
                 where = f"{places} decided while {shown(launch.tree)} is used"
                 self._add(f"{where}: put `import precision_fix.auto` first in the program that uses it.")
 
+    def _hosts(self) -> None:
+        from precision_fix.reports import hosts
+
+        for line in hosts.lines(self.run):
+            self._add(line)
+
     def _by_rule(self, findings: list[Finding]) -> None:
         for code, number in sorted(Counter(finding.code for finding in findings).items()):
             self._add(f"  {code}  {count(number, 'place'):>12}  {rule(code).title}")
@@ -166,10 +172,12 @@ class _Report:
             self._add(f"{looked}, {left}.", "green" if not run.problems else "bold red")
         elif run.dry:
             self._add(f"{looked}: {places} in {count(files, 'file')} would change.", "bold")
+            self._hosts()
         else:
             done = len(run.written.changed) if run.written else 0
             self._add(f"{looked}: {places} found, {count(done, 'file')} changed.", "bold green")
             self._runtime()
+            self._hosts()
             if run.memory:
                 self._add(f"{run.memory}.")
             self._add(f"Take it back with: precision-fix undo {all_pasted(run.paths)}")

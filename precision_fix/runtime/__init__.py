@@ -313,7 +313,7 @@ def _wait_for_libraries(patches: Patches, swap: Swap) -> None:
         ("torch.utils.checkpoint", lambda module: autocast.patch_checkpoint(module, patches, swap)),
         ("safetensors", lambda module: loaders.patch_safetensors(module, patches, swap)),
         ("safetensors.torch", lambda module: loaders.patch_safetensors_torch(module, patches, swap)),
-        (planners.MODULE, lambda module: planners.patch(module, patches, swap)),
+        *((name, lambda module: planners.patch(module, patches, swap)) for name in planners.FUNCTIONS),
         *((name, lambda module: probes.patch_helper(module, patches, swap)) for name in probes.HELPERS),
     ]
     _wait_for(waiting)
