@@ -15,7 +15,7 @@ PACKAGE = REPOSITORY / "precision_fix"
 # Each layer may import itself and those after it.
 LAYERS = (
     *("notebook", "cli", "api", "reports", "engine", "project", "sources", "rules", "model"),
-    *("errors", "door", "dtypes", "safe_path", "tops", "caches"),
+    *("errors", "door", "dtypes", "safe_path", "tops", "caches", "wrapping"),
 )
 APART = ("gpu", "plan", "runtime", "drawing")
 # What `import precision_fix.auto` and `precision_fix.audit` lead to; the package itself, which imports on demand.
@@ -103,7 +103,7 @@ def test_imports_go_one_way(path: Path) -> None:
     elif here in APART:
         # Plans ask the detector, and the runtime both; what a notebook shows of them is drawn.
         others = {"gpu": {"drawing"}, "plan": {"gpu"}, "runtime": {"gpu", "plan", "drawing"}}.get(here, set())
-        assert wanted <= {here, "errors", "door", "dtypes", "safe_path", "tops", "caches", *others}
+        assert wanted <= {here, "errors", "door", "dtypes", "safe_path", "tops", "caches", "wrapping", *others}
     elif here not in TOP:
         assert here in LAYERS, f"{here} has no place among the layers"
         below = LAYERS[LAYERS.index(here) :]

@@ -136,7 +136,7 @@ def test_several_at_once(run: Run, tree: Path, tmp_path: Path) -> None:
     valid((tmp_path / "a.sarif").read_text())
     assert (tmp_path / "b.html").read_text().startswith("<!doctype html>")
     assert (tmp_path / "c").read_text().startswith("# bfloat16 in ")
-    assert "PF101       1 place  chooses a precision" in (tmp_path / "d.txt").read_text()
+    assert "cast.py:2:10: PF101 torch.bfloat16: chooses a precision" in (tmp_path / "d.txt").read_text()
     assert err.splitlines()[1:] == [
         f"precision-fix: {format_} report written to {name}" for name, format_ in files.items()
     ]
