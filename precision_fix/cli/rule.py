@@ -18,11 +18,15 @@ from precision_fix.wrapping import columns
 _WIDTH = 80
 
 
-@app.command("rule", context_settings=HELP)
+@app.command("rule", epilog="Exit codes: 0; 2 no such rule, place or file.", context_settings=HELP)
 def rule(
     code: Annotated[
         str | None,
-        typer.Argument(help="A code such as PF101; without one, all are listed.", autocompletion=complete_code),
+        typer.Argument(
+            help="A code such as PF101, or how codes begin; without one, all are listed.",
+            metavar="[CODE]",
+            autocompletion=complete_code,
+        ),
     ] = None,
     why: Annotated[
         str | None,

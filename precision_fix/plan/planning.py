@@ -87,7 +87,7 @@ _NATIVE = ("bfloat16", "float32", "float16")
 _LAST = ("bfloat16", "float16", "float32")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Plan:
     """What was found and what fits. `_repr_html_` draws it in a notebook."""
 
@@ -105,7 +105,13 @@ class Plan:
         """The sheet that decides: of all models together, or of the only one."""
         return self.total or (self.sheets[0] if self.sheets else None)
 
-    def data(self) -> dict[str, Any]:
+    def __repr__(self) -> str:
+        """What is best, in a line."""
+        from precision_fix.plan.words import headline
+
+        return f"<{headline(self)}>"
+
+    def to_dict(self) -> dict[str, Any]:
         """The plan as JSON has it; see `precision_fix.plan.data`."""
         from precision_fix.plan.data import data
 

@@ -56,6 +56,20 @@ def left(option: Option) -> str:
     return f"{size(amount)} left" if amount >= 0 else f"{size(-amount)} too much"
 
 
+def headline(plan: Plan) -> str:
+    """The plan in a few words: the models, the GPUs, and what is best."""
+    from precision_fix.plan.working_words import conclusion
+
+    gpus = f"{len(plan.cards.gpus)} x {plan.cards.gpus[0].name}" if plan.cards.gpus else "no GPU"
+    said = f"{plural(len(plan.sheets), 'model')}, {gpus}"
+    sheet = plan.conclusion
+    if sheet is None or not plan.cards.gpus:
+        return said
+    if sheet.working is not None:
+        return f"{said}: {conclusion(sheet.working, plan.project, plan.program)[0]}"
+    return f"{said}: {best(sheet.best) if sheet.best else 'too large'}"
+
+
 def advice(plan: Plan, sheet: Sheet) -> str:
     """What to do where nothing fits."""
     if sheet is plan.total:

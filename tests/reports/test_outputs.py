@@ -102,6 +102,7 @@ def test_a_file_belongs_to_the_format_before_it(
         (("jsn",), "--output-format jsn: no such format, did you mean json? (there are text, json, sarif"),
         (("md",), "did you mean markdown?"),
         (("xml",), "no such format"),
+        (("gitlba",), "did you mean gitlab?"),
         (("",), "no such format"),
         (("json", "sarif"), "json and sarif cannot both go to stdout"),
         (("json", ">-", "text"), "json and text cannot both go to stdout"),
