@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from precision_fix.engine.decide import ADVICE, decide, target_named
 from precision_fix.engine.patch import Written as _Written
 from precision_fix.engine.patch import write as _write
+from precision_fix.engine.patched import patched_root
 from precision_fix.engine.scan import Scan as _Scan
 from precision_fix.engine.scan import scan as _scan
 from precision_fix.engine.settings import Chosen, Project, Settings
@@ -233,8 +234,10 @@ def _commands_of(projects: Sequence[str]) -> dict[str, str]:
     """The names that are put into the commands of a plan."""
     from precision_fix.model.programs import program_in
 
-    program = program_in(projects)
-    return {"project": projects[0] if projects else "PROJECT", "program": str(program or "PROGRAM")}
+    if not projects:
+        return {}
+    undone = str(patched_root(Path(projects[0])) or "")
+    return {"project": projects[0], "program": str(program_in(projects) or "PROGRAM"), "undone": undone}
 
 
 def _listed(paths: Iterable[Paths], *, there: bool = True) -> list[str]:

@@ -106,7 +106,6 @@ def plan(
 ) -> None:
     """Show what checkpoints hold and what fits the GPU, in float32, float16 and bfloat16; only headers are read."""
     check(paths, "plan")
-    from precision_fix.cli.patched import undo_first
     from precision_fix.model.programs import program_in
     from precision_fix.plan.find import is_project
     from precision_fix.plan.planning import make_plan
@@ -117,6 +116,7 @@ def plan(
     named = tuple(name.strip() for name in (targets or "").split(",") if name.strip())
     use = Use(train, batch, length, width, height, frames, rank, named, bits, checkpointing)
     projects = [path for path in paths if is_project(path)]
+    patched = _patched(projects[0]) if projects else None
     found = make_plan(
         paths,
         gpu=gpu,
@@ -124,6 +124,7 @@ def plan(
         memory=memory,
         project=projects[0] if projects else "PROJECT",
         program=str(program_in(projects) or "PROGRAM"),
+        undone=str(patched or ""),
         use=use,
         build=build,
     )
@@ -135,9 +136,8 @@ def plan(
         except OSError as error:
             raise PrecisionFixError(f"--html {shown(str(html))}: cannot be written: {reason(error)}") from error
         say(f"wrote {html}")
-    line = undo_first(projects, "the plan is for the project as it was")
-    if line:
-        say(line)
+    if patched is not None:
+        say(f"{shown(str(patched))}: patched: what needs it as it came begins with an undo")
     DONE.code = 1 if found.problems else 0
     if as_json:
         put_json(found.to_dict())
@@ -149,6 +149,13 @@ def plan(
         unicode, width = _terminal()
         emit(sys.stdout, lines(found, unicode=unicode, width=width))
     raise typer.Exit(DONE.code)
+
+
+def _patched(project: str) -> Path | None:
+    """The root of a tree that was changed on disk."""
+    from precision_fix.engine.patched import patched_root
+
+    return patched_root(Path(project))
 
 
 def _terminal() -> tuple[bool, int | None]:

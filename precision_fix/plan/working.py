@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from precision_fix.plan.commands import Commands
 from precision_fix.plan.contents import Model, Tensor
 from precision_fix.plan.dtypes import Kind
 from precision_fix.plan.fit import MIB, Verdict
@@ -113,10 +114,12 @@ class Working:
 
 @dataclass(slots=True)
 class Maker:
-    """`rooms`: the bytes of each GPU; `native`: whether they compute in bfloat16."""
+    """`rooms`: the bytes of each GPU; `native`: whether they compute in bfloat16; `spreads`: whether the program that
+    was named has a place to say so."""
 
     rooms: Sequence[int]
     native: bool
+    spreads: bool = True
 
     def working(
         self, known: Known, use: Use, tensors: Sequence[Tensor], source: str, weights: str, file: str
@@ -157,7 +160,7 @@ class Maker:
 
     def _over(self, known: Known, mode: Mode, tensors: Sequence[Tensor], parts: tuple[Part, ...]) -> tuple[Share, ...]:
         """Layers in turn on each GPU, caches with their layers; activations are wherever the work is."""
-        if not known.spreads:
+        if not known.spreads or not self.spreads:
             return ()
         groups = layers([Model("", (), "", tuple(tensors))])
         cards = spread(groups, list(self.rooms), _WIDTHS[mode.weights], _WIDTHS[mode.width])
@@ -244,11 +247,10 @@ def largest(fits: Callable[[int], bool]) -> int:
     return low
 
 
-def command(mode: Mode, project: str, program: str) -> str:
+def command(mode: Mode, commands: Commands) -> str:
     """What gives a row."""
     if mode is UNPATCHED:
-        return f"python {program}"
+        return commands.as_it_is
     if mode is PATCHED:
-        return f"precision-fix {project}"
-    caches = "PRECISION_FIX_STORAGE_CACHES=float32 " if mode is STORAGE else ""
-    return f"{caches}precision-fix run --storage bfloat16 {program}"
+        return commands.changed()
+    return commands.stored("float32" if mode is STORAGE else "bfloat16")
