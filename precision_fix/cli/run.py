@@ -15,13 +15,14 @@ from precision_fix.cli.options import complete_gpu, complete_to
 from precision_fix.errors import PrecisionFixError
 
 # What follows the program's name is the program's, whatever it looks like.
+_EPILOG = "Exit codes: the program's own; 1 what --fail found; 2 usage error, and the program was not started."
 _AS_IT_IS = {"allow_interspersed_args": False, "ignore_unknown_options": True, **HELP}
 
 
-@app.command("run", context_settings=_AS_IT_IS)
+@app.command("run", epilog=_EPILOG, context_settings=_AS_IT_IS)
 def run(
     program: Annotated[
-        list[str], typer.Argument(help="A script, or torchrun or accelerate, and its arguments.", show_default=False)
+        list[str], typer.Argument(help="A script, or torchrun or accelerate, and its arguments.", metavar="PROGRAM ...")
     ],
     module: Annotated[bool, typer.Option("-m", help="PROGRAM is a module, as in `python -m`.")] = False,
     audit: Annotated[bool, typer.Option("--audit", help="List afterwards what still computed in bfloat16.")] = False,
@@ -29,18 +30,28 @@ def run(
     json: Annotated[Path | None, typer.Option("--json", help="Write the audit to a file.", metavar="FILE")] = None,
     gpu: Annotated[
         str | None,
-        typer.Option("--gpu", help="Decide for this GPU: t4, 7.5.", metavar="NAME", autocompletion=complete_gpu),
+        typer.Option(
+            "--gpu",
+            help="Decide for this GPU: t4, 7.5 (default: the one that is here).",
+            metavar="NAME",
+            autocompletion=complete_gpu,
+        ),
     ] = None,
     to: Annotated[
         str | None,
         typer.Option(
-            "--to", help="What bfloat16 becomes: float32 or float16 (fp32, fp16).", autocompletion=complete_to
+            "--to",
+            help="What bfloat16 becomes: float32 (the default) or float16.",
+            metavar="DTYPE",
+            autocompletion=complete_to,
         ),
     ] = None,
     storage: Annotated[
         str | None,
         typer.Option(
-            "--storage", help="Keep weights, and caches with them, in: float32, bfloat16 (bf16), or auto, as it fits."
+            "--storage",
+            help="Keep weights, and caches with them, in float32 (the default), bfloat16, or auto, as it fits.",
+            metavar="DTYPE",
         ),
     ] = None,
 ) -> None:

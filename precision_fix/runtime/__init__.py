@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +55,10 @@ class Status:
         state = f"in force, {self.patched} functions replaced" if self.active else "not in force"
         state += f", does NOT hold: {'; '.join(self.failed)}" if self.failed else ""
         return f"{state}: {self.reason}" if self.reason else state
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as plain objects."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def _repr_html_(self) -> str:
         from precision_fix.drawing import table

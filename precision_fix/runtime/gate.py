@@ -103,7 +103,7 @@ def asked(
     is one too, and so are two words that contradict each other.
     """
     environ = os.environ if environ is None else environ
-    mode = _one_of("PRECISION_FIX", mode, environ, MODES, "auto")
+    mode = _one_of(_named("mode", mode, options), mode, environ, MODES, "auto")
     target = _one_of(_named("to", to, options), to, environ, TARGETS, "float32")
     storage = _one_of(_named("storage", storage, options), storage, environ, STORAGES, "float32")
     name = (gpu if gpu is not None else environ.get("PRECISION_FIX_GPU", "")).strip()
@@ -131,7 +131,10 @@ def decided(wanted: Wanted) -> Decision:
 
 
 def _named(name: str, value: str | None, options: bool) -> str:
-    return f"--{name}" if options and value is not None else f"PRECISION_FIX_{name.upper()}"
+    """What a word was given by: an option of the command line, an argument, or the environment."""
+    if value is None:
+        return "PRECISION_FIX" if name == "mode" else f"PRECISION_FIX_{name.upper()}"
+    return f"--{name}" if options else name
 
 
 def mistaken(environ: Mapping[str, str] | None = None) -> str:
