@@ -37,6 +37,7 @@ def rule(
             raise PrecisionFixError("rule CODE and --why: choose one of them")
         _explain(why, to)
         return
+    from precision_fix.home import rule_page
     from precision_fix.rules import rule as by_code
     from precision_fix.rules import rules
     from precision_fix.rules.examples import example
@@ -51,6 +52,7 @@ def rule(
     print(f"\nBefore:\n\n{textwrap.indent(shown.before.strip(), '    ')}")
     same = shown.before == shown.after
     print("\nIt stays as it is." if same else f"\nAfter:\n\n{textwrap.indent(shown.after.strip(), '    ')}")
+    print(f"\nIts page: {rule_page(found.code)}")
 
 
 def _explain(where: str, to: str | None) -> None:
