@@ -1,7 +1,7 @@
 """A picture of what a command prints on a terminal: `python -m website.picture FILE.svg FOLDER WORDS...`.
 
-The command is precision-fix with these words, run in that folder as in a terminal of 100 columns. Lines that repeat
-what stands above them are cut to the first and the last few.
+The command is precision-fix with these words, run in that folder as in a terminal. Of more than a screen of lines the
+first and the last are shown.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-COLUMNS = 118
-_MOST = 34
+COLUMNS = 110
+_FIRST, _LAST = 22, 9
 # What rich loads from elsewhere; a terminal's own font does.
 _FONTS = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 
@@ -26,7 +26,7 @@ def printed(folder: Path, words: list[str]) -> str:
     """What the command prints, with its colours."""
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "precision_fix", *words]
-    environment = os.environ | {"COLUMNS": str(COLUMNS), "TERM": "xterm-256color", "PRECISION_FIX_QUIET": ""}
+    environment = os.environ | {"COLUMNS": str(COLUMNS), "TERM": "xterm-256color"}
     with subprocess.Popen(command, cwd=folder, env=environment, stdin=theirs, stdout=theirs, stderr=theirs):
         os.close(theirs)
         parts = []
@@ -49,7 +49,9 @@ def main(target: str, folder: str, *words: str) -> None:
     shown = without_progress(printed(Path(folder), list(words))).strip("\n").split("\n")
     console = Console(record=True, width=COLUMNS, file=open(os.devnull, "w"), force_terminal=True)  # noqa: SIM115
     console.print(Text.from_ansi(f"$ precision-fix {' '.join(words)}", style="bold"))
-    for line in shown[:_MOST]:
+    if len(shown) > _FIRST + _LAST:
+        shown[_FIRST:-_LAST] = ["  …"]
+    for line in shown:
         console.print(Text.from_ansi(line), soft_wrap=False, overflow="ellipsis", no_wrap=True)
     svg = console.export_svg(title="precision-fix")
     Path(target).write_text(_FONTS.sub("", svg).replace("Fira Code, ", "") + "\n", encoding="utf-8")
