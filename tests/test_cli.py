@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 import precision_fix
-from precision_fix.home import rule_page
 from precision_fix.rules import rules
 from tests.tools import command, environment
 
@@ -257,7 +256,6 @@ def test_rule_explains_one() -> None:
     assert code == 0
     assert out.startswith("PF101: chooses a precision\n")
     assert "Before:" in out and "After:" in out and "    import torch" in out
-    assert rule_page("PF101") in out
     out = run("rule", "PF001")[1]
     assert "It stays as it is." in out and "After:" not in out
 

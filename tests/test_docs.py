@@ -22,7 +22,7 @@ from precision_fix.cli.words import COMMANDS
 from precision_fix.engine.settings_file import parse
 from precision_fix.rules import codes, rules
 from precision_fix.rules.examples import example
-from tests.tools import REPOSITORY
+from tests.tools import REPOSITORY, command
 from website.pages import OF_THE_TOP, made, outward
 
 README = REPOSITORY / "README.md"
@@ -188,9 +188,9 @@ def options_of(name: str, words: list[str]) -> Iterator[str]:
 @cache
 def known(name: str) -> set[str]:
     commands._load(name)
-    command: Any = typer.main.get_command(commands.app)
+    group: Any = typer.main.get_command(commands.app)
     more = {"--help", "-h", "--install-completion", "--show-completion", "--version"}
-    each = command.commands[name].params
+    each = group.commands[name].params
     return more | {spelling for param in each for spelling in (*param.opts, *param.secondary_opts)}
 
 
@@ -220,6 +220,10 @@ def test_each_rule_has_a_page() -> None:
         assert shown.before.strip() in page and shown.after.strip() in page
         assert ("## After" in page) == (shown.before != shown.after)
         assert f"[{rule.code}]({rule.code}.md)" in pages["rules/index.md"]
+
+
+def test_the_program_names_the_page() -> None:
+    assert f"Its page: {home.rule_page('PF101')}\n" in command("rule", "pf101").stdout.decode()
 
 
 def test_pages_of_the_top_keep_their_links() -> None:

@@ -13,6 +13,7 @@ from precision_fix.cli.app import HELP, app
 from precision_fix.cli.options import To, complete_code
 from precision_fix.cli.terminal import emit
 from precision_fix.errors import PrecisionFixError
+from precision_fix.home import rule_page
 
 
 @app.command("rule", context_settings=HELP)
@@ -37,7 +38,6 @@ def rule(
             raise PrecisionFixError("rule CODE and --why: choose one of them")
         _explain(why, to)
         return
-    from precision_fix.home import rule_page
     from precision_fix.rules import rule as by_code
     from precision_fix.rules import rules
     from precision_fix.rules.examples import example
