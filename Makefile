@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test lint score promises bench bench-configs bench-growth bench-runtime bench-storage bench-plan mutation clones frameworks hooks page gpu trust clean
+.PHONY: demo test lint score promises bench bench-configs bench-growth bench-runtime bench-storage bench-plan mutation clones frameworks hooks page gpu trust docs examples coverage clean
 
 # The two commands of the README. Both install what they need into .venv, and nothing elsewhere.
 
@@ -62,6 +62,20 @@ hooks: $(VENV)/ready
 page: $(VENV)/ready
 	$(RUN) -m tests.bench.page fixtures/demo/project
 
+# The pages of docs/ and those that are made, into build/docs; a broken link is an error.
+docs: $(VENV)/ready
+	$(RUN) -m pip install --quiet --disable-pip-version-check --editable ".[docs]"
+	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict --quiet
+
+# The notebooks of examples/, executed on a made-up T4. Needs a C compiler.
+examples: $(VENV)/ready
+	$(RUN) -m tests.bench.examples
+
+# The tests once more, and which lines they reach; below the floor of pyproject.toml it fails.
+coverage: $(VENV)/ready
+	$(RUN) -m pip install --quiet --disable-pip-version-check pytest-cov
+	$(RUN) -m pytest --numprocesses auto --dist worksteal --cov --cov-report term
+
 # What only a CUDA device can show.
 gpu: $(VENV)/ready
 	$(RUN) -m pytest tests/runtime/test_gpu.py
@@ -99,4 +113,4 @@ $(VENV)/ready: pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) .venv-3.* .trees .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-3.* build .trees .mypy_cache .ruff_cache .pytest_cache .hypothesis
