@@ -7,10 +7,11 @@ if TYPE_CHECKING:
 
     from precision_fix import audit as audit
     from precision_fix.api import detect, patch, scan, undo
+    from precision_fix.runtime.compute import compute_in_float16
     from precision_fix.runtime.storage import store_in_bfloat16
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "audit", "detect", "patch", "scan", "store_in_bfloat16", "undo"]
+__all__ = ["__version__", "audit", "compute_in_float16", "detect", "patch", "scan", "store_in_bfloat16", "undo"]
 
 
 def __getattr__(name: str) -> "Any":
@@ -19,6 +20,10 @@ def __getattr__(name: str) -> "Any":
         import importlib
 
         return importlib.import_module("precision_fix.audit")
+    if name == "compute_in_float16":
+        from precision_fix.runtime import compute
+
+        return compute.compute_in_float16
     if name == "store_in_bfloat16":
         from precision_fix.runtime import storage
 

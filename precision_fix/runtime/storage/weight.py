@@ -18,6 +18,7 @@ from torch import nn
 
 from precision_fix.runtime.patching import Patches
 from precision_fix.runtime.storage.cargo import Cargo, carry, plain
+from precision_fix.runtime.storage.halves import HALVES
 
 _BFLOAT16 = torch.bfloat16
 
@@ -43,6 +44,8 @@ class Weight(Cargo, nn.Parameter):
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = getattr(func, "__name__", "")
+        if HALVES.on and name in ("__get__", "__set__"):
+            HALVES.asked(func, name, args, kwargs or {})
         if name == "__get__":
             with torch._C.DisableTorchFunctionSubclass():
                 return carry(func(*args))
@@ -69,9 +72,14 @@ def hold(parameters: Iterable[Any]) -> None:
 
 def let_go(parameters: Iterable[Any] | None = None) -> None:
     """They are plain parameters again; every weight that there is, where none are named."""
-    for parameter in list(_LIVE.values()) if parameters is None else parameters:
+    for parameter in live() if parameters is None else parameters:
         if type(parameter) is Weight:
             _let_go(parameter)
+
+
+def live() -> list[Any]:
+    """Every weight that there is."""
+    return list(_LIVE.values())
 
 
 def is_narrow(tensor: Any) -> bool:
@@ -107,6 +115,7 @@ def patch_capture(module: ModuleType, patches: Patches) -> None:
         def standin(*args: Any, **kwargs: Any) -> Any:
             _captures.on = True
             let_go()
+            HALVES.let_go()
             return original(*args, **kwargs)
 
         return standin

@@ -1,0 +1,35 @@
+"""A stored weight as an operand in float16: its numbers times one power of two, made at each use.
+
+A bfloat16 number has 8 bits, so one scale for the whole weight loses nothing of what is above 2**-32 of its largest
+number. The bfloat16 parameter stays the truth: state dicts, files and `weight.dtype` are storage's.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+
+from precision_fix.runtime.compute.scales import halved, largest, rows_by_norm, scale
+
+#: Where a product comes in float16: bounds of the 2-norms of the rows of either side, 2**15 together.
+WEIGHT_NORM, INPUT_NORM = 7, 8
+
+
+class Half(NamedTuple):
+    """`numbers` in float16; times `scale`, float32 of one number, they are the weight."""
+
+    numbers: torch.Tensor
+    scale: torch.Tensor
+
+
+def half(weight: torch.Tensor) -> Half:
+    """For products that come in float32."""
+    scales = scale(largest(weight, tuple(range(weight.dim()))))
+    return Half(halved(weight, scales), scales.view(()))
+
+
+def half_by_norm(weight: torch.Tensor) -> Half:
+    """For products that come in float16: (..., K, N), each column a row of `rows_by_norm`."""
+    numbers, scales = rows_by_norm(weight.float().mT, WEIGHT_NORM, whole=True)
+    return Half(numbers.mT, scales.view(()))
