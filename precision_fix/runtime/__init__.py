@@ -34,7 +34,8 @@ class Status:
 
     `patched` counts the attributes that are replaced; `skipped` names what this version of a library lacks,
     or what refused; `problems` holds what went wrong on the way, which never reaches the program as an
-    exception. `edited` counts the project's files that run as a patch would have made them.
+    exception. `edited` counts the project's files that run as a patch would have made them. `compute` is what products
+    are in, and `computed` says what ran in float16 so far, and what did not.
     """
 
     active: bool
@@ -46,6 +47,8 @@ class Status:
     skipped: tuple[str, ...]
     problems: tuple[str, ...]
     edited: int = 0
+    compute: str = "float32"
+    computed: str = ""
 
     @property
     def line(self) -> str:
@@ -59,6 +62,7 @@ class Status:
         rows = [("in force", "yes" if self.active else "no"), ("GPU", self.gpu or "not known"), ("why", self.reason)]
         if self.active:
             rows += [("bfloat16 becomes", self.target), ("weights are stored in", self.storage)]
+            rows += [("products are in", self.compute), ("so far", self.computed)] if self.computed else []
             rows += [("functions replaced", str(self.patched)), ("files edited in memory", str(self.edited))]
         return table(("runtime", ""), rows, [*self.skipped, *self.problems])
 
@@ -70,6 +74,8 @@ class _Installed:
         self.decision = decision
         self.patches: Patches | None = None
         self.swap: Swap | None = None
+        #: `compute.mode`, where products are in float16.
+        self.computes: ModuleType | None = None
         self.waiting: list[Callable[[ModuleType], object]] = []
 
 
@@ -86,6 +92,8 @@ def install(
     to: str | None = None,
     quiet: bool | None = None,
     storage: str | None = None,
+    compute: str | None = None,
+    copy: str | None = None,
 ) -> Status:
     """Decide, say so on stderr, and where it is so decided, replace. Twice is once: the second call changes
     nothing.
@@ -96,8 +104,8 @@ def install(
     with _LOCK:
         if _state.swap is not None:
             return status()
-        told = (mode, gpu, to, storage)
-        decision = gate.decide(mode, gpu, to, storage=storage) if any(told) or _early is None else _early
+        told = (mode, gpu, to, None, storage, compute, copy)
+        decision = gate.decide(*told) if any(told) or _early is None else _early
         if decision.active:
             _replace(decision)
         else:
@@ -116,6 +124,8 @@ def uninstall() -> None:
         if _state.swap is None or _state.patches is None:
             return
         _state.swap.active = False
+        if _state.computes is not None:
+            _state.computes.end()
         if _state.swap.stores:
             from precision_fix.runtime.storage import mode
 
@@ -139,17 +149,20 @@ def status() -> Status:
         skipped=tuple(patches.skipped) if patches is not None else (),
         problems=(*imports.problems(), *edits.problems()),
         edited=edits.edited(),
+        compute=decision.compute,
+        computed=_state.computes.seen.line() if _state.computes is not None else "",
     )
 
 
 @contextlib.contextmanager
-def enabled(*, to: str = "float32", storage: str = "float32") -> Iterator[Status]:
+def enabled(*, to: str = "float32", storage: str | None = None, compute: str = "float32") -> Iterator[Status]:
     """Replace in a `with` block, whatever the GPU and silently: for tests. What was in force before stays in
     force.
     """
     before = _state.swap is not None
     try:
-        yield install(mode="force", to=to, quiet=True, storage=storage)
+        storage = storage or ("float32" if compute == "float32" else "bfloat16")
+        yield install(mode="force", to=to, quiet=True, storage=storage, compute=compute)
     finally:
         if not before:
             uninstall()
@@ -261,6 +274,11 @@ def _replace(decision: gate.Decision) -> None:
 
             mode.patch(patches, swap, decision.memory if decision.storage == "auto" else None)
             _wait_for(mode.libraries(patches, swap))
+        if decision.compute == "float16":
+            from precision_fix.runtime.compute import mode as computes
+
+            computes.begin(decision)
+            _state.computes = computes
         _wait_for_libraries(patches, swap)
         telling.follow()
         patches.on_restore(telling.leave)

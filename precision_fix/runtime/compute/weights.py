@@ -11,9 +11,12 @@ from typing import NamedTuple
 import torch
 
 from precision_fix.runtime.compute.scales import halved, largest, rows_by_norm, scale
+from precision_fix.runtime.storage.storing import storing
+from precision_fix.runtime.swap import dynamo_probe
 
 #: Where a product comes in float16: bounds of the 2-norms of the rows of either side, 2**15 together.
 WEIGHT_NORM, INPUT_NORM = 7, 8
+_compiling = dynamo_probe()
 
 
 class Half(NamedTuple):
@@ -25,6 +28,13 @@ class Half(NamedTuple):
 
 def half(weight: torch.Tensor) -> Half:
     """For products that come in float32."""
+    if _compiling():
+        return _half(weight)
+    with storing():  # a cast of a weight is no computation in bfloat16
+        return _half(weight)
+
+
+def _half(weight: torch.Tensor) -> Half:
     scales = scale(largest(weight, tuple(range(weight.dim()))))
     return Half(halved(weight, scales), scales.view(()))
 
