@@ -11,10 +11,12 @@ from typing import Any, NamedTuple
 
 import torch
 
+from precision_fix.runtime.compute import copies
 from precision_fix.runtime.compute.scales import halved, largest, scale
+from precision_fix.runtime.compute.weights import Half, half_by_channel
 
-#: Powers of two that bound the inputs, and the 1-norms of the weights of a channel; 2**15 together.
-INPUT, NORM = 4, 11
+#: The power of two that bounds the inputs; with `weights.CHANNEL_NORM` it bounds the result by 2**15.
+INPUT = 4
 _TRANSPOSED = "conv_transpose"
 #: The arguments after the bias.
 _NAMES: tuple[str, ...] = ("stride", "padding", "dilation", "groups")
@@ -33,6 +35,11 @@ class Call(NamedTuple):
     groups: int
     rows: int
     sizes: tuple[int, int]
+
+    @property
+    def channel(self) -> int:
+        """The dimension of the weight that the channels of the result are in."""
+        return 1 if self.transposed else 0
 
     def run(self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
         """The convolution of x, in float32, with or without a dimension of samples."""
@@ -124,14 +131,12 @@ def _inputs(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return halved(x, up), up
 
 
-def _weights(weight: torch.Tensor, channel: int) -> tuple[torch.Tensor, torch.Tensor]:
+def _weights(weight: torch.Tensor, channel: int) -> Half:
     """By the 1-norm of what is summed for a channel, which is this dimension of the weight."""
-    dims = tuple(d for d in range(weight.dim()) if d != channel)
-    wide = weight.float()
-    first = scale(largest(wide, dims), 0)  # norms of numbers near 1 do not overflow
-    norms = first * torch.linalg.vector_norm(wide / first, ord=1, dim=dims, keepdim=True)
-    up = scale(norms, NORM)
-    return halved(wide, up), up
+    kept = copies.of(weight, channel)
+    if kept is not None:
+        return kept
+    return half_by_channel(weight, channel)
 
 
 def _convolve(x: torch.Tensor, weight: torch.Tensor, how: How) -> torch.Tensor:

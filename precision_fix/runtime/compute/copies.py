@@ -23,7 +23,7 @@ import torch
 
 from precision_fix.plan.fit import storage_for
 from precision_fix.runtime.compute.state import AUTO, OURS, USE, USE_ONCE
-from precision_fix.runtime.compute.weights import Half, half
+from precision_fix.runtime.compute.weights import Half, half, half_by_channel
 from precision_fix.runtime.storage.cargo import plain
 from precision_fix.runtime.storage.weight import Weight, live
 from precision_fix.runtime.swap import dynamo_probe
@@ -31,22 +31,26 @@ from precision_fix.runtime.swap import dynamo_probe
 _compiling = dynamo_probe()
 _uses: Any = getattr(torch._C, "_storage_Use_Count", None)
 _modes: Any = getattr(torch._C, "_len_torch_dispatch_stack", lambda: 0)
+#: The kind of copy that products of matrices take.
+MATRIX = -1
 #: Who holds the memory of a parameter that is alone: itself, and the storage object that asks.
 _ALONE = 2
 
 
 class _Copy:
-    """The copy of one parameter: `parameter` to find it by while it lives, and what it was when it was copied."""
+    """The copies of one parameter: `parameter` to find it by while it lives, and its version when it was copied.
+    `operands`: that of a matrix, under `MATRIX`, and of a convolution, under the dimension of its channels.
+    """
 
-    __slots__ = ("offset", "operand", "parameter", "version")
+    __slots__ = ("offset", "operands", "parameter", "version")
 
-    def __init__(self, parameter: Any, source: torch.Tensor, operand: Half) -> None:
+    def __init__(self, parameter: Any, source: torch.Tensor) -> None:
         at = source.untyped_storage()._cdata
         # The address may be another's by then.
         self.parameter = weakref.ref(parameter, lambda gone: _gone(at, gone))
         self.version = source._version
         self.offset = source.storage_offset()
-        self.operand = operand
+        self.operands: dict[int, Half] = {}
 
 
 #: By the address of the storage of its parameter.
@@ -55,14 +59,16 @@ _COPIES: dict[int, _Copy] = {}
 _counted: dict[torch.device, tuple[int, int]] = {}
 
 
-def prepare(weight: Any) -> None:
-    """Make the copy of this stored parameter, where one is kept and there is none."""
+def prepare(weight: Any, kind: int = MATRIX) -> None:
+    """Make the copy of this stored parameter, where one is kept and there is none; `kind` as in `_Copy`."""
     if _compiling() or type(weight) is not Weight or _uses is None:
         return
     source = plain(weight)
     at = source.untyped_storage()._cdata
     held = _COPIES.get(at)
     if held is not None and held.parameter() is weight and held.version == _version(source):
+        if kind not in held.operands:
+            held.operands[kind] = _made(source, kind)
         return
     _COPIES.pop(at, None)
     if not _may_keep(weight, source):
@@ -72,12 +78,18 @@ def prepare(weight: Any) -> None:
         if _uses(weight.untyped_storage()._cdata) > _ALONE or not _fits(weight):
             return
     source = plain(weight)
+    copy = _Copy(weight, source)
+    copy.operands[kind] = _made(source, kind)
+    _COPIES[at] = copy
+
+
+def _made(source: torch.Tensor, kind: int) -> Half:
     with torch.inference_mode(False), torch.no_grad():
-        made = half(source.detach())
-    _COPIES[at] = _Copy(weight, source, made)
+        source = source.detach()
+        return half(source) if kind == MATRIX else half_by_channel(source, kind)
 
 
-def of(weight: torch.Tensor) -> Half | None:
+def of(weight: torch.Tensor, kind: int = MATRIX) -> Half | None:
     """The copy that is kept of this parameter, or the part of it that this view looks at."""
     if not _COPIES or _compiling():
         return None
@@ -88,8 +100,11 @@ def of(weight: torch.Tensor) -> Half | None:
     if held.parameter() is None or _version(weight) != held.version or _capturing(weight):
         _COPIES.pop(at, None)
         return None
+    found = held.operands.get(kind)
+    if found is None or kind != MATRIX:
+        return found
     size, stride = weight.size(), weight.stride()
-    numbers, scale = held.operand
+    numbers, scale = found
     return Half(numbers.as_strided(size, stride, weight.storage_offset() - held.offset), scale)
 
 
@@ -107,7 +122,7 @@ def clear() -> None:
 
 def kept() -> int:
     """The bytes of all copies."""
-    return sum(held.operand.numbers.nbytes for held in _COPIES.values())
+    return sum(each.numbers.nbytes for held in _COPIES.values() for each in held.operands.values())
 
 
 def _gone(at: int, reference: Any) -> None:

@@ -17,6 +17,7 @@ from precision_fix.runtime.storage.cargo import Narrow, plain
 from precision_fix.runtime.storage.weight import is_narrow
 from precision_fix.runtime.swap import dynamo_probe
 
+_CONVOLUTION = nn.modules.conv._ConvNd
 _compiling = dynamo_probe()
 
 
@@ -42,8 +43,15 @@ def lend(module: nn.Module, parameter: Any) -> Any:
     if torch.is_grad_enabled() and parameter.requires_grad:
         return None
     if USE.least <= 0 or parameter.numel() >= LEAST_READ:
-        copies.prepare(parameter)
+        copies.prepare(parameter, _kind(module))
     return _of(plain(parameter).detach())
+
+
+def _kind(module: nn.Module) -> int:
+    """Which copy its forward will ask for."""
+    if not isinstance(module, _CONVOLUTION):
+        return copies.MATRIX
+    return 1 if module.transposed else 0
 
 
 def _of(tensor: torch.Tensor) -> Any:

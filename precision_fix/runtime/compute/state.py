@@ -13,9 +13,9 @@ from precision_fix.runtime.swap import dynamo_probe
 
 #: On a module that computes in float16 by hand. Plain, so that it pickles.
 MARK = "_computes_in_float16"
-#: Multiplications from which a product is in float16: below, launching its kernels takes longer than it saves (at 42
-#: TFLOP/s against 4.3 and 5 microseconds a launch, T4).
-LEAST = 2**26
+#: Multiplications from which a product is in float16: below, launching its kernels takes longer than it saves (a copy
+#: at each use, 42 TFLOP/s against 4.3, 5 microseconds a launch: T4).
+LEAST = 2**27
 #: Numbers of a weight from which one row is enough: to read 4 bytes of each would take longer than the launches.
 LEAST_READ = 2**22
 #: What is narrower is no work for a tensor core: a LoRA's rank, a router's experts.

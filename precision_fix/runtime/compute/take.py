@@ -68,10 +68,39 @@ def _bmm(input: Any, mat2: Any) -> Any:
     if not _is_narrow(mat2) or not takes(input) or input.dim() != 3 or input.shape[0] != mat2.shape[0]:
         return NotImplemented
     stack, rows, k = input.shape
-    if not _goes("bmm", input, mat2, stack * rows, k, mat2.shape[-1]):
+    if not _goes("bmm", mat2, (stack * rows, k, mat2.shape[-1])):
         return NotImplemented
     with _no_autocast(input):
         return product(input, plain(mat2))
+
+
+def _grouped(input: Any, mat2: Any, offs: Any = None, bias: Any = None, out_dtype: Any = None) -> Any:
+    """Rows of experts one after the other, which end at `offs`, as transformers and torch have it. The host reads
+    where, as what transformers does below capability 8.0 does.
+    """
+    if (
+        not _is_narrow(mat2)
+        or not takes(input)
+        or offs is None
+        or bias is not None
+        or (input.dim(), mat2.dim()) != (2, 3)
+    ):
+        return NotImplemented
+    if (
+        out_dtype not in (None, torch.float32)
+        or _compiling()
+        or not _goes("grouped_mm", mat2, (input.shape[0], *mat2.shape[1:]))
+    ):
+        return NotImplemented
+    ends = offs.tolist()
+    stack = plain(mat2)
+    with _no_autocast(input):
+        parts = [
+            product(input[start:end], stack[at]) if end > start else input.new_empty(0, stack.shape[2])
+            for at, (start, end) in enumerate(zip([0, *ends], ends, strict=False))
+        ]
+    rest = input.shape[0] - ends[-1]
+    return torch.cat([*parts, input.new_zeros(rest, stack.shape[2])] if rest else parts)
 
 
 def _einsum(equation: Any, *operands: Any) -> Any:
@@ -91,7 +120,7 @@ def _einsum(equation: Any, *operands: Any) -> Any:
         [sizes[letter] for letter in letters] for letters in (how.batch, how.rows, how.columns, how.summed)
     )
     m, n, k = math.prod(rows), math.prod(columns), math.prod(summed)
-    if not _goes("einsum", x, weight, math.prod(batch) * m, k, n):
+    if not _goes("einsum", weight, (math.prod(batch) * m, k, n)):
         return NotImplemented
     stacked = x.permute([how.x.index(letter) for letter in how.batch + how.rows + how.summed])
     weights = plain(weight).permute([how.weight.index(letter) for letter in how.batch + how.summed + how.columns])
@@ -106,7 +135,7 @@ def _convolution(name: str) -> Callable[..., Any]:
         if not _is_narrow(weight) or not takes(input):
             return NotImplemented
         call = convolutions.call(name, input, weight, *args, **kwargs)
-        if call is None or not _goes(name, input, weight, call.rows, *call.sizes):
+        if call is None or not _goes(name, weight, (call.rows, *call.sizes), kind=call.channel):
             return NotImplemented
         with _no_autocast(input):
             return call.run(input, plain(weight), _bias(bias))
@@ -119,7 +148,7 @@ def _rows(name: str, x: Any, weight: Any, bias: Any = None, *, turned: bool = Fa
     if not takes(x) or x.dim() < 2 or (bias is not None and bias.dim() != 1):
         return NotImplemented
     k, n = weight.shape[::-1] if turned else weight.shape
-    if x.shape[-1] != k or not _goes(name, x, weight, x.numel() // k, k, n, bias):
+    if x.shape[-1] != k or not _goes(name, weight, (x.numel() // k, k, n), bias):
         return NotImplemented
     matrix = plain(weight)
     with _no_autocast(x):
@@ -127,23 +156,27 @@ def _rows(name: str, x: Any, weight: Any, bias: Any = None, *, turned: bool = Fa
     return y.reshape(*x.shape[:-1], n)
 
 
-def _goes(name: str, x: Any, weight: Any, rows: int, k: int, n: int, bias: Any = None) -> bool:
+#: Rows, numbers that are summed, columns.
+Sizes = tuple[int, int, int]
+
+
+def _goes(name: str, weight: Any, sizes: Sizes, bias: Any = None, kind: int = copies.MATRIX) -> bool:
     """Whether it is computed in float16; counts what is, and why the rest is not. The copy is ready then."""
-    why = _why(weight, bias, rows, k, n)
+    why = _why(weight, bias, sizes)
     if _compiling():
         return not why
     if why:
         seen.STAYED[name, why] += 1
         return False
-    copies.prepare(weight)
+    copies.prepare(weight, kind)
     seen.RAN[name] += 1
     return True
 
 
-def _why(weight: Any, bias: Any, rows: int, k: int, n: int) -> str:
+def _why(weight: Any, bias: Any, sizes: Sizes) -> str:
     if torch.is_grad_enabled() and any(_is_narrow(each) and plain(each).requires_grad for each in (weight, bias)):
         return seen.TRAINED
-    return "" if is_worth(rows, k, n) else seen.SMALL
+    return "" if is_worth(*sizes) else seen.SMALL
 
 
 def _bias(bias: Any) -> Any:
@@ -169,6 +202,7 @@ _TAKERS: dict[str, Callable[..., Any]] = {
     "bmm": _bmm,
     "addmm": _addmm,
     "einsum": _einsum,
+    **dict.fromkeys(("grouped_mm", "_grouped_mm", "grouped_mm_fallback"), _grouped),
     **{name: _convolution(name) for name in _CONVOLUTIONS},
 }
 #: The names of the functions that are asked for.

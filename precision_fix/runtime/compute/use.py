@@ -71,14 +71,16 @@ def _is_inside() -> bool:
 
 
 def _asked(func: Any, name: str, args: Any, kwargs: Any) -> Any:
+    if "out" in kwargs:
+        name = "copy_"
     if name == "__get__":
         if getattr(getattr(func, "__self__", None), "__name__", "") == "data":
             copies.changed(args[0])
-    elif name in _GIVES or name in _WRITES or "out" in kwargs or writes(name) or _is_operator(func):
-        for tensor in _narrow((args, kwargs)):
-            copies.changed(tensor)
     elif name in NAMES:
         return _met(name, args, kwargs)
+    elif name in _GIVES or name in _WRITES or writes(name) or _is_operator(func):
+        for tensor in _narrow((args, kwargs)):
+            copies.changed(tensor)
     return NotImplemented
 
 

@@ -18,9 +18,12 @@ from precision_fix.runtime.swap import dynamo_probe
 WEIGHT_NORM, INPUT_NORM = 7, 8
 _compiling = dynamo_probe()
 
+#: The bound of the 1-norm of the weights of a channel of a convolution.
+CHANNEL_NORM = 11
+
 
 class Half(NamedTuple):
-    """`numbers` in float16; times `scale`, float32 of one number, they are the weight."""
+    """`numbers` in float16; times `scale`, float32 of one number or of one for each channel, they are the weight."""
 
     numbers: torch.Tensor
     scale: torch.Tensor
@@ -43,3 +46,18 @@ def half_by_norm(weight: torch.Tensor) -> Half:
     """For products that come in float16: (..., K, N), each column a row of `rows_by_norm`."""
     numbers, scales = rows_by_norm(weight.float().mT, WEIGHT_NORM, whole=True)
     return Half(numbers.mT, scales.view(()))
+
+
+def half_by_channel(weight: torch.Tensor, channel: int) -> Half:
+    """For convolutions, which come in float16: by the 1-norm of what is summed for a channel, a dimension of it."""
+    if _compiling():
+        return _half_by_channel(weight, channel)
+    with storing():
+        return _half_by_channel(weight, channel)
+
+
+def _half_by_channel(weight: torch.Tensor, channel: int) -> Half:
+    dims = tuple(d for d in range(weight.dim()) if d != channel)
+    norms: torch.Tensor = torch.linalg.vector_norm(weight, ord=1, dim=dims, keepdim=True, dtype=torch.float32)
+    scales = scale(norms, CHANNEL_NORM)
+    return Half(halved(weight, scales), scales)

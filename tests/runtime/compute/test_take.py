@@ -45,6 +45,11 @@ CALLS: dict[str, tuple[tuple[int, ...], tuple[int, ...], Call]] = {
     "einsum over two": ((2, 5, 4, 4), (4, 4, 24), lambda x, w: torch.einsum("blij,ije->bel", x, w)),
     "einsum, implicit": ((5, 16), (16, 24), lambda x, w: torch.einsum("ij,jk", x, w)),
     "einsum, weight first": ((5, 16), (24, 16), lambda x, w: torch.einsum("ed,bd->be", w, x)),
+    "torch._grouped_mm": (
+        (7, 16),
+        (3, 16, 24),
+        lambda x, w: torch._grouped_mm(x, w, offs=torch.tensor([2, 2, 7], dtype=torch.int32)),
+    ),
     "F.conv1d": ((2, 16, 9), (24, 16, 3), lambda x, w: F.conv1d(x, w, padding=1)),
     "F.conv2d": ((2, 16, 9, 9), (24, 16, 3, 3), lambda x, w: F.conv2d(x, w, torch.ones(24), stride=2)),
 }
@@ -124,7 +129,8 @@ def test_what_is_small_stays_in_float32(monkeypatch: pytest.MonkeyPatch) -> None
         (512, 4096, 4096, True),
         (1, 4096, 4096, True),
         (16, 1024, 1024, False),
-        (77, 1024, 1024, True),
+        (77, 1024, 1024, False),
+        (200, 1024, 1024, True),
         (4096, 4096, 8, False),
         (4096, 16, 4096, False),
     ],
