@@ -167,7 +167,7 @@ class Project:
 
     def _binds(self, path: str, name: str) -> tuple[bool, list[str]]:
         """Whether a file binds a name at its margin, and the names that it imports under it."""
-        module = self._load(path)
+        module = self._load(path) if self._holds(path, name) else None
         if module is None:
             return False, []
         module.ensure(name)
