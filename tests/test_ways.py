@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from precision_fix.model.flow import Follower, follow
+from precision_fix.model.held import Held
+from precision_fix.model.target import FLOAT32
+from precision_fix.project.index import Project
 from tests.ways import check, found_and_said
 
 WAYS = {
@@ -271,3 +275,33 @@ def test_a_way_that_is_too_long_is_said_to_be(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", WAYS)
 def test_a_dtype(name: str, tmp_path: Path) -> None:
     check(tmp_path, WAYS[name])
+
+
+def test_ways_that_meet_are_found_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten values that go into one function: what it does with them is asked once, and told of each."""
+    asked: list[Held] = []
+    step = Follower.step
+
+    def counted(self: Follower, held: Held) -> None:
+        asked.append(held)
+        step(self, held)
+
+    monkeypatch.setattr(Follower, "step", counted)
+    uses = [f"    x{i}.to(kind)" for i in range(20)]
+    calls = [f"make(torch.bfloat16, {i})" for i in range(10)]
+    text = "\n".join(["import torch", "def make(kind, other):", *uses, *calls]) + "\n"
+    (tmp_path / "a.py").write_text(text)
+    module = Project(tmp_path, FLOAT32).own(str(tmp_path / "a.py"), text, range(len(text)))
+    ends = [follow(module, site) for site in module.names.attributes["bfloat16"]]
+    assert [{getattr(end.node, "lineno", 0) for end in each} for each in ends] == [{*range(3, 23)}] * 10
+    assert len(asked) == 20 + 10
+
+
+def test_an_object_is_asked_for_one_thing_in_many_places(tmp_path: Path) -> None:
+    """What asks a config for something else is no step, however often that is."""
+    others = [f"    config.other_{i} and config.get_{i}(config.more)" for i in range(1_100)]
+    made = ["config = Config()", "config.kind = HERE  # stored", "make(config)"]
+    check(
+        tmp_path,
+        "\n".join(["class Config: pass", "def make(config):", *others, "    x.to(config.kind)  # chooses?", *made]),
+    )

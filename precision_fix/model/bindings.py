@@ -11,10 +11,12 @@ from precision_fix.model.classes import COMMON, class_around, is_instance, is_ow
 from precision_fix.model.fate import Fate
 from precision_fix.model.held import Shape
 from precision_fix.model.module import Function, Module, unparsed
+from precision_fix.model.records import asking
 from precision_fix.model.uses import later, may_follow
 from precision_fix.model.worklist import Worklist
 
 _Found = TypeVar("_Found")
+_Reader = TypeVar("_Reader", bound=ast.expr)
 _PROPERTIES = frozenset({"property", "cached_property", "lazy", "lru_property", "lazyproperty"})
 
 
@@ -66,10 +68,13 @@ class Bindings(Worklist):
             module.ensure(target.id)
         found = False
         sort = self.sort(shape)
-        for reader in self.looking(later(module, target, owner)):
+        readers = later(module, target, owner)
+        for reader in self.looking(self._asking(module, readers, shape)):
             if may_follow(module, target, reader, sort):
                 found = True
                 self.same(reader, shape)
+        if shape is Shape.OBJECT and not found:
+            found = any(may_follow(module, target, reader, sort) for reader in readers)
         elsewhere = module.around.readers(module, target.id) if owner is module.names.root else ()
         for other, reader_there in self.looking(elsewhere):
             self.same(reader_there, shape, module=other)
@@ -77,6 +82,15 @@ class Bindings(Worklist):
             self.field(owner.node, target.id, shape)
         elif not found and not elsewhere:
             self.end(Fate.STORED if owner is module.names.root else Fate.TEXT, target)
+
+    def _asking(
+        self, module: Module, readers: Iterable[_Reader], shape: Shape | None, key: str | int | None = None
+    ) -> Iterable[_Reader]:
+        """The readers that may get at the value, where it is held so; `shape` and `key` are those of `same`."""
+        if (shape or self.held.shape) is not Shape.OBJECT:
+            return readers
+        as_it_is = shape is None or (shape is self.held.shape and key is None)
+        return asking(module, readers, self.held.key if as_it_is else key)
 
     # Attributes.
 
@@ -96,7 +110,7 @@ class Bindings(Worklist):
             if isinstance(reader.ctx, ast.Load) and unparsed(self.module, reader.value) == base:
                 self.same(reader, shape)
         if isinstance(target.value, ast.Name) and shape is Shape.VALUE and not self.held.tensor:
-            for name in self.looking(self.module.readers(target.value)):
+            for name in self.looking(asking(self.module, self.module.readers(target.value), target.attr)):
                 if name is not target.value and may_follow(self.module, target, name):
                     self.same(name, Shape.OBJECT, target.attr)
 
@@ -107,7 +121,7 @@ class Bindings(Worklist):
         kin = module.around.kin(module, cls)
         for each in self._all(module.around.holders(module, cls, attr), cls):
             each.ensure("." + attr)
-            for reader in self.looking(each.names.attributes.get(attr, ())):
+            for reader in self.looking(self._asking(each, each.names.attributes.get(attr, ()), shape)):
                 if isinstance(reader.ctx, ast.Load) and _may_read(each, reader, kin, each is module):
                     self.same(reader, shape, module=each)
 
@@ -132,9 +146,7 @@ class Bindings(Worklist):
             return
         found = False
         if self.held.within is function:
-            for call, module in self.entered.get(function, {}).items():
-                self.held = self.held._replace(within=None)
-                self.same(call, shape, key, module=module)
+            self.leave(function, shape, self.held.key if shape is self.held.shape and key is None else key)
             return
         for module, call in self.looking(self._all(self._calls_of(function, cls), function)):
             found = True
@@ -179,8 +191,9 @@ class Bindings(Worklist):
     def parameter(self, parameter: ast.arg, shape: Shape | None = None, key: str | int | None = None) -> None:
         inner = self.module.scope_of(parameter)
         readers = self.module.names.readers(inner, parameter.arg)
-        for reader in self.looking(readers):
-            if may_follow(self.module, parameter, reader, self.sort(shape or self.held.shape)):
+        sort = self.sort(shape or self.held.shape)
+        for reader in self.looking(self._asking(self.module, readers, shape, key)):
+            if may_follow(self.module, parameter, reader, sort):
                 self.same(reader, shape, key)
         if not readers:
             self.end(Fate.UNKNOWN, parameter)

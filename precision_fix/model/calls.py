@@ -112,5 +112,6 @@ def is_launch(module: Module, call: ast.Call) -> bool:
 
 @remembered
 def _names_triton(module: Module) -> bool:
+    module.ensure(".bfloat16")
     names = module.names.attributes.get("bfloat16", ())
     return any(module.resolve(node) == "triton.language.bfloat16" for node in names)

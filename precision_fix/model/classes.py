@@ -37,7 +37,7 @@ def is_own(attribute: ast.Attribute) -> bool:
 
 def class_around(module: Module, node: ast.AST) -> ast.ClassDef | None:
     """The class of a method that a node stands in, or of which the node is a method."""
-    return next((above for above in module.ancestors(node) if isinstance(above, ast.ClassDef)), None)
+    return module.enclosing_class(node)
 
 
 def is_instance(module: Module, base: ast.expr, names: frozenset[str]) -> bool | None:

@@ -27,3 +27,6 @@ class Fate(Enum):
     HANDED = "is handed to something that the project does not show"
     UNKNOWN = "goes where the file does not show"
     LOST = "goes on for longer than it is followed"
+
+    # There is one of each, and that of Enum asks for its name.
+    __hash__ = object.__hash__

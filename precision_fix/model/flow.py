@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 
+from precision_fix.model import records
 from precision_fix.model.fate import Fate
 from precision_fix.model.guard import falls_to_float16, judged_by
 from precision_fix.model.handed import Handed
@@ -159,8 +160,7 @@ class Follower(Handed):
             self.push(attribute, Shape.VALUE)
         elif attribute.attr == "data_ptr":
             # Near the cast it is handed to a kernel; further off it tells tensors apart.
-            if self.held.origin is None or self.module.function(self.held.origin) is self.module.function(attribute):
-                self.end(Fate.KERNEL, attribute)
+            self.end(Fate.KERNEL, attribute, near=True)
         elif isinstance(call, ast.Call) and call.func is attribute:
             self.method_of_tensor(attribute.attr, call)
         elif attribute.attr not in _TELLS_OF and isinstance(attribute.ctx, ast.Load):
@@ -280,9 +280,9 @@ class Follower(Handed):
                 self.method_of_object(above.attr, call)
 
     def method_of_object(self, name: str, call: ast.Call) -> None:
-        if name in ("parse_args", "copy", "_replace", "model_copy", "parse_intermixed_args"):
+        if name in records.ALIKE:
             self.same(call)
-        elif name in ("parse_known_args", "parse_args_into_dataclasses"):
+        elif name in records.PARTED:
             above = self.module.parent(call)
             target = above.targets[0] if isinstance(above, ast.Assign) else None
             if isinstance(target, ast.Tuple | ast.List):
@@ -290,9 +290,9 @@ class Follower(Handed):
                     self.assigned(each)
             elif isinstance(above, ast.Subscript):
                 self.same(above)
-        elif name in ("to_dict", "dict", "model_dump", "_asdict", "asdict"):
+        elif name in records.MAPPED:
             self.same(call, Shape.MAP)
-        elif name in ("get", "pop") and (not call.args or self.may_be(_constant(call.args[0]))):
+        elif name in records.LOOKED_UP and (not call.args or self.may_be(_constant(call.args[0]))):
             self.same(call, Shape.VALUE)
 
     # What it is compared with.

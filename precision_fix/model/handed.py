@@ -195,8 +195,7 @@ class Handed(Options):
                 return False
             function = found.module.function(found.parameter)
             if function is not None:
-                self.entered.setdefault(function, {})[call] = module
-                self.held = self.held._replace(within=function)
+                self.enter(function, call, module)
             if found.by_keyword:
                 self.parameter(found.parameter, Shape.MAP, found.by_keyword)
             else:

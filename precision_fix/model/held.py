@@ -19,6 +19,9 @@ class Shape(Enum):
     MAP = auto()
     OBJECT = auto()
 
+    # There is one of each, and that of Enum asks for its name.
+    __hash__ = object.__hash__
+
 
 class Held(NamedTuple):
     """An expression of a module that holds the value.

@@ -50,6 +50,7 @@ class Module:
         self.memory: dict[object, Any] = {}
         self._imports: dict[tuple[Scope, str], ast.alias | None] = {}
         self._functions: dict[ast.AST, Function | None] = {}
+        self._class_of: dict[ast.AST, ast.ClassDef | None] = {}
         self._locals: dict[Scope, dict[str, str]] = {}
         self._columns: dict[int, Columns] = {}
         self._places: dict[int, dict[ast.AST | None, int]] = {}
@@ -162,7 +163,9 @@ class Module:
         return self._functions[node]
 
     def enclosing_class(self, node: ast.AST) -> ast.ClassDef | None:
-        return next((above for above in self.ancestors(node) if isinstance(above, ast.ClassDef)), None)
+        if node not in self._class_of:
+            self._class_of[node] = next((each for each in self.ancestors(node) if isinstance(each, ast.ClassDef)), None)
+        return self._class_of[node]
 
     def scope_of(self, node: ast.AST) -> Scope:
         return self.names.scope_of(node)

@@ -77,6 +77,7 @@ class Names:
     # The scopes that read a name, and the reads of it by the scopes that are meant.
     readings: dict[str, list[Scope]] = field(default_factory=dict)
     _readers: dict[str, dict[Scope, list[ast.Name]]] = field(default_factory=dict)
+    _scope_of: dict[ast.AST, Scope] = field(default_factory=dict)
 
     def readers(self, scope: Scope, name: str) -> list[ast.Name]:
         """Every read of a name that a scope binds, in it and in the scopes within."""
@@ -105,6 +106,12 @@ class Names:
 
     def scope_of(self, node: ast.AST) -> Scope:
         """The scope in which an expression is evaluated."""
+        found = self._scope_of.get(node)
+        if found is None:
+            found = self._scope_of[node] = self._find_scope(node)
+        return found
+
+    def _find_scope(self, node: ast.AST) -> Scope:
         child, above = node, self.parents.get(node)
         beneath: ast.AST | None = None
         while above is not None:

@@ -132,6 +132,11 @@ def plain(key: str) -> str:
     return key.lower().replace("-", "_").strip("_")
 
 
+@lru_cache(4096)
+def _names(keys: tuple[Key, ...]) -> tuple[str, ...]:
+    return tuple(plain(key) for key in keys if isinstance(key, str))
+
+
 @dataclass(frozen=True, slots=True)
 class Setting:
     """One name and its value.
@@ -156,7 +161,7 @@ class Setting:
     @property
     def names(self) -> tuple[str, ...]:
         """The keys that are names, outermost first, in the same spelling; dashes before one do not count."""
-        return tuple(plain(key) for key in self.keys if isinstance(key, str))
+        return _names(self.keys)
 
     @property
     def shown(self) -> str:

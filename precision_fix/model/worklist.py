@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections import deque
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from precision_fix.model.fate import Fate
@@ -23,10 +24,26 @@ _MOST_LOOKS = 20_000
 _MOST_OF_A_FILE = 250_000
 
 _Seen = TypeVar("_Seen")
+# Stands for what made that which is looked at, whatever it was.
+_ITS_OWN = ast.AST()
 
 
 class TooMuch(Exception):
     """The values of a file go more ways than are followed."""
+
+
+@dataclass(slots=True)
+class Ways:
+    """What a step leads to: expressions that hold the value next, ends, functions that it goes into and comes out of.
+
+    It hangs on the expression and on how that holds the value alone, so that it is found out once for all that come by.
+    """
+
+    held: dict[Held, None] = field(default_factory=dict)
+    ends: list[tuple[End, bool]] = field(default_factory=list)
+    entered: list[tuple[ast.AST, ast.Call, Module]] = field(default_factory=list)
+    left: list[tuple[ast.AST, Held]] = field(default_factory=list)
+    looks: int = 0
 
 
 class Worklist:
@@ -39,19 +56,21 @@ class Worklist:
         self.is_word = is_word
         self._sort = Sort.WORD if is_word else Sort.DTYPE if is_dtype else Sort.OTHER
         self.tensors = tensors
+        self.ways = Ways()
         self._pending: deque[Held] = deque()
         self._seen: set[Held] = set()
         self._most = _MOST_STEPS_OF_TENSORS if tensors else _MOST_STEPS
         self._looks = 0
         self._ends: dict[End, None] = {}
         # The calls by which what is followed came into a function.
-        self.entered: dict[ast.AST, dict[ast.Call, Module]] = {}
+        self._entered: dict[ast.AST, dict[ast.Call, Module]] = {}
 
     def step(self, held: Held) -> None:
         raise NotImplementedError
 
     def run(self, start: Iterable[Held], payer: Module | None = None) -> list[End]:
         """The ends of all ways from here. `payer` is the file for whose sake it is asked. Raises TooMuch."""
+        self._take(self.ways, None)
         self._pending += start
         steps = 0
         while self._pending:
@@ -60,18 +79,51 @@ class Worklist:
             if steps > self._most or self._looks > _MOST_LOOKS:
                 self._ends[End(Fate.LOST, held.node, held.module)] = None
                 break
-            self.step(held)
+            self._take(self._ways(held), held.origin)
         if payer is not None:
             payer.followed += steps + self._looks
             if payer.followed > _MOST_OF_A_FILE:
                 raise TooMuch
         return [*self._ends]
 
+    def _ways(self, held: Held) -> Ways:
+        alike = held._replace(origin=_ITS_OWN) if held.origin is not _ITS_OWN else held
+        key = (Ways, alike, self.is_word, self._sort, self.tensors)
+        return held.module.around.trace.remember(held.module.memory, key, lambda: self._found(alike))
+
+    def _found(self, held: Held) -> Ways:
+        self.ways = Ways()
+        self.step(held)
+        return self.ways
+
+    def _take(self, ways: Ways, origin: ast.AST | None) -> None:
+        """Go the ways of a step that was come to with what `origin` has made."""
+        self._looks += ways.looks
+        for function, call, module in ways.entered:
+            self._entered.setdefault(function, {})[call] = module
+        for held in ways.held:
+            self._go_on(held, origin)
+        for function, held in ways.left:
+            for call, module in self._entered.get(function, {}).items():
+                self._go_on(held._replace(node=call, module=module), origin)
+        for end, is_near in ways.ends:
+            if end.origin is not _ITS_OWN:
+                self._ends[end] = None
+            elif not is_near or origin is None or end.module.function(origin) is end.module.function(end.node):
+                self._ends[End(end.fate, end.node, end.module, origin, end.guessed)] = None
+
+    def _go_on(self, held: Held, origin: ast.AST | None) -> None:
+        # Ways that meet go on as one.
+        alike = held if held.origin is _ITS_OWN else held._replace(origin=_ITS_OWN)
+        if alike not in self._seen and len(self._seen) <= self._most:
+            self._seen.add(alike)
+            self._pending.append(held if held.origin is not _ITS_OWN else held._replace(origin=origin))
+
     def looking(self, found: Iterable[_Seen]) -> Iterator[_Seen]:
         """One after the other, as long as there is somebody to follow what is found."""
         for each in found:
-            self._looks += 1
-            if len(self._seen) > self._most or self._looks > _MOST_LOOKS:
+            self.ways.looks += 1
+            if len(self.ways.held) > self._most or self.ways.looks > _MOST_LOOKS:
                 return
             yield each
 
@@ -106,15 +158,21 @@ class Worklist:
         self._add(self.held._replace(node=node, shape=Shape.VALUE, key=None, spelt=True))
 
     def _add(self, held: Held) -> None:
-        # Ways that meet go on as one.
-        alike = held._replace(origin=None)
-        if alike not in self._seen and len(self._seen) <= self._most:
-            self._seen.add(alike)
-            self._pending.append(held)
+        self.ways.held[held] = None
 
-    def end(self, fate: Fate, node: ast.AST, guessed: bool = False) -> None:
+    def enter(self, function: ast.AST, call: ast.Call, module: Module) -> None:
+        """What is held comes into a function, and leaves it to this call."""
+        self.ways.entered.append((function, call, module))
+        self.held = self.held._replace(within=function)
+
+    def leave(self, function: ast.AST, shape: Shape, key: str | int | None) -> None:
+        """What is held leaves a function to the calls by which it came."""
+        self.ways.left.append((function, self.held._replace(shape=shape, key=key, within=None)))
+
+    def end(self, fate: Fate, node: ast.AST, guessed: bool = False, *, near: bool = False) -> None:
+        """Of what is `near`, only what was made in the same function counts."""
         if not self.held.spelt or fate is Fate.REFUSED:
-            self._ends[End(fate, node, self.module, self.held.origin, guessed)] = None
+            self.ways.ends.append((End(fate, node, self.module, self.held.origin, guessed), near))
 
     def may_be(self, key: str | int | None) -> bool:
         """Whether what is read under a key may be what is held; None is any key."""

@@ -96,7 +96,10 @@ class Project:
             module = self._modules.pop(path)
             if module is not None:
                 module.release()
-        # What is known of the others may name one of these.
+        self._unlearn()
+
+    def _unlearn(self) -> None:
+        """What is known of the modules that stay may name one that has gone."""
         for module in self._modules.values():
             if module is not None:
                 module.memory.clear()
@@ -110,7 +113,7 @@ class Project:
 
     def _drop(self, path: str) -> None:
         if self._modules.pop(path, None) is not None:
-            self._readers.clear()
+            self._unlearn()
 
     def own(self, path: str, text: str, hits: Iterable[int]) -> Module:
         """The module of a file that is judged, with the blocks at these places. Raises NotApart."""
@@ -167,7 +170,7 @@ class Project:
 
     def _binds(self, path: str, name: str) -> tuple[bool, list[str]]:
         """Whether a file binds a name at its margin, and the names that it imports under it."""
-        module = self._load(path)
+        module = self._load(path) if self._holds(path, name) else None
         if module is None:
             return False, []
         module.ensure(name)

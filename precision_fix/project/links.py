@@ -5,7 +5,7 @@ All of it is told from facts (`project.facts`), so no file is parsed for it, but
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from precision_fix.model.trace import Trace
@@ -39,9 +39,13 @@ class Links:
         self._names = Names(top, imports.files)
         self._binds = binds
         self._locals: dict[str, dict[str, list[Import]]] = {}
+        self._brought: dict[str, dict[str, list[str]]] = {}
+        self._bases_of: dict[str, dict[str, list[tuple[str, ...]]]] = {}
         self._origins: dict[tuple[str, str], Any] = {}
         self._users: dict[tuple[str, str], Any] = {}
         self._families: dict[Member, Any] = {}
+        self._derived: dict[Member, Any] = {}
+        self._meant: dict[tuple[str, str], Any] = {}
 
     def facts(self, path: str) -> Facts | None:
         return self._imports.files.get(path)
@@ -94,11 +98,21 @@ class Links:
             facts = self.facts(other)
             if other == path or facts is None:
                 continue
-            dotted = [each.brings for each in facts.imports if each.brings.rpartition(".")[2] in (name, stem)]
+            brought = self._brings(other, facts)
+            dotted = [*brought.get(name, ()), *(brought.get(stem, ()) if stem != name else ())]
             origins = [self.origin(other, each) for each in dotted]
             origins += [self._names.locate(other, star) for star in facts.stars]
             if not meant.isdisjoint(origins):
                 yield other
+
+    def _brings(self, path: str, facts: Facts) -> dict[str, list[str]]:
+        """All that the imports of a file bring, by its own name."""
+        if path not in self._brought:
+            known: dict[str, list[str]] = {}
+            for each in facts.imports:
+                known.setdefault(each.brings.rpartition(".")[2], []).append(each.brings)
+            self._brought[path] = known
+        return self._brought[path]
 
     # Classes.
 
@@ -110,7 +124,7 @@ class Links:
         up, down = self._relatives(member, self._bases), self._relatives(member, self._children)
         return dict.fromkeys((*up, *down))
 
-    def _relatives(self, member: Member, next_of: Callable[[Member], Iterator[Member]]) -> list[Member]:
+    def _relatives(self, member: Member, next_of: Callable[[Member], Iterable[Member]]) -> list[Member]:
         found = [member]
         seen = {member}
         for each in found:
@@ -120,21 +134,30 @@ class Links:
                     found.append(other)
         return found
 
-    def _classes(self, path: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
-        facts = self.facts(path)
-        return facts.classes if facts is not None else ()
+    def _classes(self, path: str) -> dict[str, list[tuple[str, ...]]]:
+        """The classes of a file by their names; there may be two of one, each with its bases."""
+        if path not in self._bases_of:
+            facts = self.facts(path)
+            known: dict[str, list[tuple[str, ...]]] = {}
+            for name, bases in facts.classes if facts is not None else ():
+                known.setdefault(name, []).append(bases)
+            self._bases_of[path] = known
+        return self._bases_of[path]
 
     def _bases(self, member: Member) -> Iterator[Member]:
-        for name, bases in self._classes(member.path):
-            for base in bases if name == member.name else ():
+        for bases in self._classes(member.path).get(member.name, ()):
+            for base in bases:
                 found = self._class(member.path, base)
                 if found is not None:
                     yield found
 
-    def _children(self, member: Member) -> Iterator[Member]:
+    def _children(self, member: Member) -> list[Member]:
+        return self._trace.remember(self._derived, member, lambda: [*self._find_children(member)])
+
+    def _find_children(self, member: Member) -> Iterator[Member]:
         for path in (member.path, *self.users(member.path, member.name)):
-            for name, bases in self._classes(path):
-                if any(self._is(path, base, member) for base in bases):
+            for name, found in self._classes(path).items():
+                if any(self._is(path, base, member) for bases in found for base in bases):
                     yield Member(path, name)
 
     def _is(self, path: str, base: str, member: Member) -> bool:
@@ -142,9 +165,12 @@ class Links:
         return last == member.name or (bool(self.imported(path, last)) and self._class(path, base) == member)
 
     def _class(self, path: str, base: str) -> Member | None:
+        return self._trace.remember(self._meant, (path, base), lambda: self._find_class(path, base))
+
+    def _find_class(self, path: str, base: str) -> Member | None:
         """The class of the project that a base stands for, as it is written in a file."""
         first, _, rest = base.partition(".")
-        if not rest and any(name == base for name, _ in self._classes(path)):
+        if not rest and base in self._classes(path):
             return Member(path, base)
         facts, brought = self.facts(path), self.imported(path, first)
         dotted = [f"{each.target}.{rest}" if rest else each.target for each in brought]
@@ -152,7 +178,7 @@ class Links:
             dotted = [f"{star}.{base}" for star in facts.stars]
         for each in dotted:
             there = self.origin(path, each)
-            if there is not None and len(there[1]) == 1 and any(n == there[1][0] for n, _ in self._classes(there[0])):
+            if there is not None and len(there[1]) == 1 and there[1][0] in self._classes(there[0]):
                 return Member(there[0], there[1][0])
         return None
 

@@ -13,6 +13,8 @@ class Names:
         self._top = top
         self._files = files
         self._known: dict[tuple[str, str], tuple[str, tuple[str, ...]] | None] = {}
+        # Most of what a file imports is not the project's.
+        self._parts = {part for path in files for part in path.removesuffix(".py").split(os.sep)}  # noqa: PTH206
 
     def locate(self, path: str, dotted: str) -> tuple[str, tuple[str, ...]] | None:
         """The file that a dotted name, read in the file `path`, leads into, and what is left of the name."""
@@ -26,10 +28,13 @@ class Names:
         name = dotted.lstrip(".")
         level = len(dotted) - len(name)
         parts = tuple(name.split(".")) if name else ()
+        if parts and not level and parts[0] not in self._parts:
+            return None
         for base in self._bases(folder, level):
             for end in range(len(parts), -1 if level else 0, -1):
-                stem = os.path.join(base, *parts[:end])  # noqa: PTH118
-                for file in (f"{stem}.py", os.path.join(stem, "__init__.py")):  # noqa: PTH118
+                # For each import of a project; `os.path.join` was half the price.
+                stem = os.sep.join((base.rstrip(os.sep), *parts[:end]))  # noqa: PTH118
+                for file in (f"{stem}.py", f"{stem}{os.sep}__init__.py"):
                     if file in self._files and (end or file.endswith("__init__.py")):
                         return file, parts[end:]
         return None

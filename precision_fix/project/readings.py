@@ -7,7 +7,9 @@ import re
 from collections.abc import Iterator
 
 from precision_fix.model.classes import COMMON
-from precision_fix.model.module import Module
+from precision_fix.model.module import Module, remembered
+
+_GETS = frozenset({"get", "pop", "getenv"})
 
 
 def asks_for(data: bytes, name: str) -> bool:
@@ -21,19 +23,23 @@ def asks_for(data: bytes, name: str) -> bool:
     return name not in COMMON or re.search(rb"\b%b[\"'\])]*\s*(?:==|(?:not )?in )" % re.escape(word), data) is not None
 
 
-def items(module: Module, name: str) -> Iterator[ast.expr]:
-    for node in [*module.names.parents]:
-        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant) and node.slice.value == name:
-            if isinstance(node.ctx, ast.Load):
-                yield node
-        elif (
-            isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Attribute)
-            and node.func.attr in ("get", "pop", "getenv")
-        ):
-            first = node.args[0] if node.args else None
-            if isinstance(first, ast.Constant) and first.value == name:
-                yield node
+def items(module: Module, name: str) -> list[ast.expr]:
+    return _items(module).get(name, [])
+
+
+@remembered
+def _items(module: Module) -> dict[str, list[ast.expr]]:
+    """By their names, the items that are read, as `config["name"]` or `config.get("name")`."""
+    found: dict[str, list[ast.expr]] = {}
+    for node in module.names.parents:
+        key: ast.expr | None = None
+        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
+            key = node.slice
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _GETS:
+            key = node.args[0] if node.args else None
+        if isinstance(key, ast.Constant) and isinstance(key.value, str) and isinstance(node, ast.expr):
+            found.setdefault(key.value, []).append(node)
+    return found
 
 
 def unexplained(module: Module, name: str) -> Iterator[ast.expr]:

@@ -153,7 +153,8 @@ def _switch(setting: Setting, verdict: Verdict) -> Verdict:
     readers = _known(setting, False)
     if readers is None or not readers.ends or not readers.sure:
         return verdict
-    refused = next((end for end in readers.ends if refuses_off(end, _given(setting))), None)
+    given = _given(setting)
+    refused = next((end for end in readers.ends if refuses_off(end, given)), None)
     falls = next((arm for arm in readers.leads if arm.else_half), None)
     if refused is not None:
         why = f"the program stops without it ({_where(refused)})"
@@ -174,8 +175,8 @@ def _switch(setting: Setting, verdict: Verdict) -> Verdict:
 
 def _attention(setting: Setting, verdict: Verdict) -> Verdict:
     """Flash attention is turned off where the program goes on without it."""
-    readers = _known(setting, False)
-    refused = next((end for end in readers.ends if refuses_off(end, _given(setting))), None) if readers else None
+    readers, given = _known(setting, False), _given(setting)
+    refused = next((end for end in readers.ends if refuses_off(end, given)), None) if readers else None
     if readers is None or refused is None or not readers.sure:
         return verdict
     return manual(f"flash attention does not run here, and the program stops without it ({_where(refused)})")
@@ -183,7 +184,7 @@ def _attention(setting: Setting, verdict: Verdict) -> Verdict:
 
 def _given(setting: Setting) -> set[str]:
     """The other names that are given a value beside a setting."""
-    return {name for name in setting.document.mapping(setting.keys[:-1]) if name != setting.name}
+    return {*setting.document.mapping(setting.keys[:-1])} - {setting.name}
 
 
 def _may_be_librarys(setting: Setting) -> bool:

@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from precision_fix.model.fate import Fate
+from precision_fix.model.flow import follow_results
+from precision_fix.model.target import FLOAT32
+from precision_fix.project.index import Project
 from tests.ways import check
 
 ACROSS = {
@@ -348,3 +352,27 @@ ACROSS = {
 @pytest.mark.parametrize("name", ACROSS)
 def test_across_files(name: str, tmp_path: Path) -> None:
     check(tmp_path, ACROSS[name])
+
+
+@pytest.mark.parametrize("parsed", [False, True])
+def test_a_kernel_of_another_file_is_one_whatever_was_read_before(tmp_path: Path, *, parsed: bool) -> None:
+    """Whether a launch is of Triton is seen in a block that nothing else asks for."""
+    kernel = """import torch, triton
+import triton.language as tl
+
+def quantize(x):
+    _kernel[(1,)](x)
+
+@triton.jit
+def _kernel(x):
+    tl.load(x).to(tl.bfloat16)
+"""
+    used = "import torch\nfrom kernel import quantize\nquantize(torch.zeros(2, dtype=torch.bfloat16))\n"
+    (tmp_path / "kernel.py").write_text(kernel)
+    (tmp_path / "used.py").write_text(used)
+    project = Project(tmp_path, FLOAT32)
+    if parsed:
+        project.own(str(tmp_path / "kernel.py"), kernel, range(len(kernel)))
+    module = project.own(str(tmp_path / "used.py"), used, range(len(used)))
+    found = follow_results(module, module.names.attributes["bfloat16"][0], is_tensor=False)
+    assert Fate.KERNEL in {end.fate for end in found}
