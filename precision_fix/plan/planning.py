@@ -142,7 +142,7 @@ def make_plan(
     use = use or Use()
     about = {id(each.model): each for each in described(found, models, use, build=build)}
     makers = _Maker(chosen, project, program)
-    at_work = Maker(makers.rooms, makers.native)
+    at_work = Maker(makers.rooms, makers.native, chosen.gpus)
     sheets = tuple(makers.sheet(model.name, [model], model) for model in models)
     sheets = tuple(
         replace(sheet, working=at_work.working(it.known, use, model.tensors, it.source, it.weights, it.file))

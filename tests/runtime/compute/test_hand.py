@@ -14,8 +14,8 @@ from torch import nn
 import precision_fix
 from precision_fix.errors import PrecisionFixError
 from precision_fix.gpu import ComputeCapability, Gpu, named
+from precision_fix.gpu.tensor_cores import why_not
 from precision_fix.runtime.compute import compute_in_float16, copies, seen
-from precision_fix.runtime.compute.cards import why_not
 from tests.runtime.storage.models import BF16, LEFT, Every, dtypes, outputs, rounded
 
 F = nn.functional
