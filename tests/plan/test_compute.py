@@ -10,7 +10,7 @@ from precision_fix.plan.config import Config
 from precision_fix.plan.data import _working
 from precision_fix.plan.known import known
 from precision_fix.plan.use import Use
-from precision_fix.plan.working import COMPUTE, PATCHED, UNPATCHED, Maker, Working, command
+from precision_fix.plan.working import COMPUTE, PATCHED, UNPATCHED, Maker, Working
 
 LLAMA = {
     "model_type": "llama",
@@ -36,7 +36,7 @@ def test_it_takes_what_float32_takes_and_is_never_advised_before_that() -> None:
     rows = {row.mode: row for row in found.rows}
     assert rows[COMPUTE].total == rows[PATCHED].total
     assert found.best is rows[PATCHED]
-    assert command(COMPUTE, "PROJECT", "main.py") == "precision-fix run --compute float16 main.py"
+    assert found.command(COMPUTE, "PROJECT", "main.py") == "precision-fix run --compute float16 main.py"
     said = working_words.settings(found)[-1]
     assert "predicted, not measured, 4.0 to 6.8 times as fast" in said
     assert "bfloat16's" in said
