@@ -36,6 +36,10 @@ class Commands:
         before = "PRECISION_FIX_STORAGE_CACHES=float32 " if caches == "float32" else ""
         return self._before(f"{before}precision-fix run --storage bfloat16 {self.program}")
 
+    def computed(self) -> str:
+        """With products in float16."""
+        return self._before(f"precision-fix run --compute float16 {self.program}")
+
     def held_in(self, storage: str) -> str:
         """What holds the weights in a dtype."""
         if storage != "bfloat16":

@@ -109,6 +109,7 @@ def _working(working: Working) -> dict[str, Any]:
             "checkpointing": use.checkpointing,
         },
         "modes": [_mode(row, is_best=row is best) for row in working.rows],
+        "gain": working.gain or None,
         "settings": [
             {
                 "key": each.dial.key or None,

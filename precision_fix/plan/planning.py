@@ -156,7 +156,7 @@ def make_plan(
     # Asked only where the answer is: it looks through the project.
     spreads = len(chosen.gpus) < 2 or project == PROJECT or takes_device_map(project)
     makers = _Maker(chosen, commands, spreads)
-    at_work = Maker(makers.rooms, native, spreads)
+    at_work = Maker(makers.rooms, native, spreads, chosen.gpus)
     sheets = tuple(makers.sheet(model.name, [model], model) for model in models)
     sheets = tuple(
         replace(sheet, working=at_work.working(it.known, use, model.tensors, it.source, it.weights, it.file))

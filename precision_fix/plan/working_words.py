@@ -7,7 +7,7 @@ from precision_fix.plan.contents import shown
 from precision_fix.plan.fit import GIB, Verdict
 from precision_fix.plan.operators import Mode
 from precision_fix.plan.words import size
-from precision_fix.plan.working import CACHES, PATCHED, STORAGE, UNPATCHED, Row, Setting, Working
+from precision_fix.plan.working import CACHES, COMPUTE, PATCHED, STORAGE, UNPATCHED, Row, Setting, Working
 
 SOURCES = {
     "counted": "an estimate: built and run by its library without memory, and counted",
@@ -20,6 +20,7 @@ TRAINING = (("weights", ("weights",)), ("grad+states", ("gradients", "states")),
 _MEANINGS = {
     UNPATCHED: "the program as it is, bfloat16 emulated",
     PATCHED: "float32",
+    COMPUTE: "products in float16 with scales, weights and their copies in 2 bytes each",
     STORAGE: "weights in 2 bytes, caches in 4",
     CACHES: "weights and caches in 2 bytes",
 }
@@ -57,7 +58,7 @@ def meaning(mode: Mode) -> str:
 def settings(working: Working) -> list[str]:
     """What one unit of each number costs, the largest that fits, and where it is set."""
     row = working.advised
-    return [_setting(each, row) for each in working.settings if each.each]
+    return [*(_setting(each, row) for each in working.settings if each.each), *([working.gain] if working.gain else [])]
 
 
 def _setting(each: Setting, row: Row | None) -> str:

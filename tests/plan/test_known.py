@@ -163,14 +163,14 @@ def test_a_second_gpu_helps_only_where_the_program_can_use_it(tmp_path: Path) ->
 
 def test_what_training_holds(tmp_path: Path) -> None:
     full = at_work(tmp_path, LLAMA, train="full", length=256)
-    patched, stored = full.rows[1], full.rows[2]
+    patched, stored = full.rows[1], full.rows[3]
     weights = patched.of("weights")
     assert patched.of("gradients") == weights and patched.of("states") == 2 * weights
     assert "round" in stored.refused
     eight = at_work(tmp_path, LLAMA, train="full", length=256, bits=8).rows[1]
     assert eight.of("states") == pytest.approx(weights / 2, rel=0.02)
     training = at_work(tmp_path, LLAMA, train="lora", length=256)
-    lora = training.rows[2]
+    lora = training.rows[3]
     # Where there are no caches nothing is said of them.
     assert training.command(STORAGE, Commands(program="main.py")) == "precision-fix run --storage bfloat16 main.py"
     generating = at_work(tmp_path, LLAMA).command(STORAGE, Commands(program="main.py"))

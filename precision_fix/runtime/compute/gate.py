@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from precision_fix.runtime.compute.cards import why_not
+from precision_fix.gpu.tensor_cores import why_not
 
 if TYPE_CHECKING:
     from precision_fix.gpu import Gpu

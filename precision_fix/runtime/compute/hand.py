@@ -9,8 +9,8 @@ from torch import nn
 
 from precision_fix.errors import PrecisionFixError
 from precision_fix.gpu import ComputeCapability, Gpu
+from precision_fix.gpu.tensor_cores import why_not
 from precision_fix.runtime.compute import copies, seen, use
-from precision_fix.runtime.compute.cards import why_not
 from precision_fix.runtime.compute.state import AUTO, COPIES, MARK, OURS
 from precision_fix.runtime.storage import store_in_bfloat16
 

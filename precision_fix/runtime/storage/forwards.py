@@ -171,7 +171,10 @@ def _on_itself(original: Function) -> Function:
     own = defines_forward_in_torch(original)
 
     def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if not is_stored(self) or not is_ours(self) or _casts_itself(self):
+        if not is_stored(self) or not is_ours(self):
+            return original(self, *args, **kwargs)
+        casts = _casts_itself(self)
+        if casts and not _takes_over(self, args):
             return original(self, *args, **kwargs)
         args = tuple([wide_inputs(value) for value in args])
         kwargs = {name: wide_inputs(value) for name, value in kwargs.items()}
@@ -179,7 +182,12 @@ def _on_itself(original: Function) -> Function:
             return on_itself(original, self, args, kwargs)
         pairs: Pairs = []
         other = widened(self, pairs)
+        if casts:
+            other.__dict__[_CASTS] = False
         result = saving_narrow(pairs, original, (other, *args), kwargs)
+        if casts:  # nothing to write back
+            other.__dict__.pop(_CASTS)
+            other.__dict__.update({_CASTS: self.__dict__[_CASTS]} if _CASTS in self.__dict__ else {})
         if not own and not _compiling():
             write_back(self, other)
         return result
@@ -209,10 +217,24 @@ def _on_all(original: Function) -> Function:
     return forward
 
 
+#: What says so, on the class or on the module.
+_CASTS = "comfy_cast_weights"
+
+
 def _casts_itself(module: Any) -> bool:
     """ComfyUI's manual cast: its modules bring their weights to the input's dtype and device, one copy each."""
-    casts = getattr(module, "comfy_cast_weights", None)
+    casts = getattr(module, _CASTS, None)
     return casts is not None and bool(casts or module.weight_function or module.bias_function)
+
+
+def _takes_over(module: Any, args: Any) -> bool:
+    """Whether float16 is computed in where ComfyUI would cast, and the cast is all that it does: no patch of a LoRA,
+    and no other device.
+    """
+    if not HALVES.on or not HALVES.computes(module) or module.weight_function or module.bias_function or _compiling():
+        return False
+    held = [each for each in module._parameters.values() if each is not None]
+    return bool(args) and isinstance(args[0], torch.Tensor) and all(each.device == args[0].device for each in held)
 
 
 def _linear_forward(original: Function) -> Function:

@@ -14,8 +14,8 @@ from torch import nn
 import precision_fix
 from precision_fix.errors import PrecisionFixError
 from precision_fix.gpu import ComputeCapability, Gpu, named
+from precision_fix.gpu.tensor_cores import why_not
 from precision_fix.runtime.compute import compute_in_float16, copies, seen
-from precision_fix.runtime.compute.cards import why_not
 from tests.runtime.storage.models import BF16, LEFT, Every, dtypes, outputs, rounded
 
 F = nn.functional
@@ -248,3 +248,35 @@ def test_gpus_that_lose(name: str) -> None:
 )
 def test_names_as_drivers_say_them(name: str) -> None:
     assert why_not(Gpu(name, ComputeCapability(7, 5)))
+
+
+class Casting(nn.Linear):
+    """A layer as ComfyUI's manual cast has it: it brings its own weight to its input's dtype and device."""
+
+    comfy_cast_weights = True
+
+    def __init__(self) -> None:
+        super().__init__(16, 24)
+        self.weight_function: list[Any] = []
+        self.bias_function: list[Any] = []
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.comfy_cast_weights and not self.weight_function:
+            return super().forward(x)
+        weight = self.weight.to(x.dtype)
+        for function in self.weight_function:
+            weight = function(weight)
+        return F.linear(x, weight, self.bias.to(x.dtype))
+
+
+def test_a_layer_that_casts_itself_computes_in_float16_unless_it_does_more_than_cast() -> None:
+    model = Casting().requires_grad_(False)
+    compute_in_float16(model, force=True)
+    x = torch.randn(5, 16)
+    single = F.linear(x, model.weight.detach().clone().float(), model.bias.detach().clone().float())
+    assert 0 < error(model(x), single.double()) < 1e-3
+    assert dict(seen.RAN) == {"linear": 1}
+    model.weight_function.append(lambda weight: weight * 2)
+    doubled = F.linear(x, 2 * model.weight.detach().clone().float(), model.bias.detach().clone().float())
+    assert torch.equal(model(x), doubled)
+    assert model.comfy_cast_weights

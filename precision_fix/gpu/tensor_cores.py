@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from precision_fix.gpu import Gpu
+from precision_fix.gpu.model import Gpu
 
 #: Tensor cores came with Volta.
 _FIRST = (7, 0)
