@@ -110,6 +110,17 @@ class Working:
         able = [row for row in self.rows if row.largest and row.largest[0] and row.mode is not UNPATCHED]
         return self.best or max(able, key=lambda row: row.largest[0] or 0, default=None)
 
+    def command(self, mode: Mode, project: str, program: str) -> str:
+        """What gives a row."""
+        if mode is UNPATCHED:
+            return f"python {program}"
+        if mode is PATCHED:
+            return f"precision-fix {project}"
+        # Where there are caches, storage holds them in two bytes unless it is told not to.
+        both = any(row.mode is CACHES and not row.refused for row in self.rows)
+        caches = "PRECISION_FIX_STORAGE_CACHES=float32 " if mode is STORAGE and both else ""
+        return f"{caches}precision-fix run --storage bfloat16 {program}"
+
 
 @dataclass(slots=True)
 class Maker:
@@ -242,13 +253,3 @@ def largest(fits: Callable[[int], bool]) -> int:
         else:
             high = middle
     return low
-
-
-def command(mode: Mode, project: str, program: str) -> str:
-    """What gives a row."""
-    if mode is UNPATCHED:
-        return f"python {program}"
-    if mode is PATCHED:
-        return f"precision-fix {project}"
-    caches = "PRECISION_FIX_STORAGE_CACHES=float32 " if mode is STORAGE else ""
-    return f"{caches}precision-fix run --storage bfloat16 {program}"
