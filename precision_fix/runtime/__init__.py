@@ -314,7 +314,7 @@ def _wait_for_libraries(patches: Patches, swap: Swap) -> None:
         ("safetensors", lambda module: loaders.patch_safetensors(module, patches, swap)),
         ("safetensors.torch", lambda module: loaders.patch_safetensors_torch(module, patches, swap)),
         (planners.MODULE, lambda module: planners.patch(module, patches, swap)),
-        *((name, lambda module: probes.patch_helper(module, patches)) for name in probes.HELPERS),
+        *((name, lambda module: probes.patch_helper(module, patches, swap)) for name in probes.HELPERS),
     ]
     _wait_for(waiting)
 
