@@ -27,6 +27,8 @@ class Facts:
     stored: bool = False
     #: Whether torch itself has kernels for the GPU, as far as is known: then it is an extension that has none.
     has_kernels: bool = False
+    #: Whether it is a notebook, which nobody starts by a command.
+    notebook: bool = False
     #: Whether the program computes in float16, and not in float32.
     halves: bool = False
     #: What brings a torch with kernels for it.
@@ -66,6 +68,14 @@ TABLE = (
         "flash-attn's kernels begin at compute capability 8.0, {gpu} has none.",
         'Choose SDPA or eager attention, in transformers attn_implementation="sdpa".',
         source="flash-attn: csrc/flash_attn/flash_api.cpp, mha_fwd",
+    ),
+    _row(
+        "flash attention without a stand-in",
+        r"No module named '(?:flash_attn_interface|flash_attn_3|flash_attn_2_cuda|flash_attn\.|xformers\.)"
+        r"|cannot import name .* from '(?:flash_attn|xformers)\b",
+        "{gpu} cannot run this part of flash-attn or xformers, and nothing stands in for it.",
+        "Choose SDPA or eager attention in its settings, or flash-attn 2, which has one.",
+        source="Python: importlib",
     ),
     _row(
         "flash attention is missing",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +17,8 @@ if TYPE_CHECKING:  # the table is read when something has failed, not at every s
 
 #: An error, its causes and what was going on when it was raised: so many are looked at.
 _DEEPEST = 8
+
+_STARTS = re.compile(r"([A-Z]\w*=\S+ )?precision-fix run((?: --\w+(?: bfloat16)?)*) PROGRAM")
 
 _hook: Any = None
 _previous: Any = None
@@ -67,7 +70,20 @@ def explained(error: BaseException, facts: Facts) -> list[str]:
     words = {name: getattr(facts, name) for name in facts.__slots__} | _of_its_own(failure, own, facts)
     for name, option in (("stores", "--storage bfloat16"), ("audits", "--audit")):
         words[name] = facts.run.replace("precision-fix run", f"precision-fix run {option}", 1)
-    return [line.format(**words) for line in lines]
+    told = [line.format(**words) for line in lines]
+    return [_in_a_notebook(line) for line in told] if facts.notebook else told
+
+
+def _in_a_notebook(line: str) -> str:
+    """A command as a cell has it: what starts a program becomes a variable that is set before torch is imported."""
+    match = _STARTS.match(line)
+    if match is None:
+        return f"!{line}" if line.startswith(("precision-fix ", "pip ")) else line
+    variable, options = match.groups()
+    storage = re.search(r"--storage (\w+)", options)
+    said = variable or (f"PRECISION_FIX_STORAGE={storage[1]}" if storage else "PRECISION_FIX_AUDIT=1")
+    # A comment would be a part of the value.
+    return f"In the first cell, after a restart: %env {said.strip()}"
 
 
 def _of_its_own(failure: Failure, error: BaseException, facts: Facts) -> dict[str, str]:
@@ -110,6 +126,7 @@ def facts() -> Facts:
         run=f"precision-fix run {program}" if is_file else "precision-fix run PROGRAM",
         folder=str(Path(program).parent) if is_file else "DIR",
         stored=status.storage != "float32",
+        notebook="ipykernel" in sys.modules,
         halves=status.target == "float16",
         **known,
     )
