@@ -9,6 +9,7 @@ from precision_fix.model.finding import Action, Finding
 
 _ATTENTION = frozenset({"PF205", "PF504", "PF604", "PF912"})
 _KERNELS = frozenset({"PF902", "PF910"})
+_FLOAT8 = "PF916"
 #: The line with which a program starts, which is a help and no limit.
 _START = "PF701"
 
@@ -45,6 +46,7 @@ def limits(findings: Iterable[Finding]) -> list[Limit]:
         "bfloat16": Limit("bfloat16", "no units for it below 8.0"),
         "TF32": Limit("TF32", "begins at 8.0, and libraries raise for it"),
         "flash attention": Limit("flash attention", "its kernels begin at 8.0"),
+        "float8": Limit("float8", "its products begin at 8.9"),
         "kernels": Limit("kernels", "compiled code, or an operator, that takes bfloat16 alone"),
     }
     for each in findings:
@@ -61,4 +63,6 @@ def _name_of(finding: Finding) -> str:
         return "flash attention"
     if finding.code in _KERNELS:
         return "kernels"
+    if finding.code == _FLOAT8:
+        return "float8"
     return "TF32" if "tf32" in finding.token.lower() else "bfloat16"
