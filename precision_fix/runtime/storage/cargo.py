@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch.utils._pytree import tree_map
 
+from precision_fix.runtime.storage.halves import HALVES
 from precision_fix.runtime.storage.storing import STORING, as_kind, storing
 
 #: Functions that move, copy or look at numbers, or say where and of what kind they are. What they return of
@@ -60,6 +61,8 @@ class Narrow(torch.Tensor):
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         name = getattr(func, "__name__", "")
+        if HALVES.on and (done := HALVES.asked(func, name, args, kwargs)) is not NotImplemented:
+            return done
         if name in _OF_ITSELF:
             with torch._C.DisableTorchFunctionSubclass():
                 result = func(*args, **kwargs)
