@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test lint score promises bench bench-configs bench-growth bench-runtime bench-storage bench-compute bench-plan mutation clones frameworks hooks page gpu trust docs examples coverage clean
+.PHONY: demo test lint score promises bench bench-configs bench-growth bench-runtime bench-storage bench-compute bench-plan mutation clones frameworks versions hooks page gpu trust docs examples coverage clean
 
 # The two commands of the README. Both install what they need into .venv, and nothing elsewhere.
 
@@ -60,6 +60,12 @@ bench-compute: $(VENV)/ready
 frameworks: $(VENV)/ready
 	$(RUN) -m pip install --quiet --editable ".[test,frameworks]"
 	$(RUN) -m pytest tests/runtime/frameworks tests/frameworks
+
+# The runtime's tests under torch 2.2 to the newest, each in an environment of its own that is thrown away: up to 6 GB
+# of disk. VERSIONS="2.8.0" for some.
+VERSIONS :=
+versions: $(VENV)/ready
+	$(RUN) -m tests.bench.versions $(VERSIONS)
 
 # pre-commit from the registry, with the hooks of this checkout as it is committed.
 hooks: $(VENV)/ready

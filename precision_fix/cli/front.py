@@ -20,6 +20,7 @@ GROUPS: dict[str, tuple[Row, ...]] = {
     "Or leave it as it is": (("run PROGRAM ...", "start a program in float32; nothing on disk changes"),),
     "Look": (
         ("gpus", "the GPUs that are here, and whether they compute in bfloat16"),
+        ("doctor", "what this GPU cannot do, and what in a project meets which limit"),
         ("plan PATH...", "what checkpoints hold, what fits the GPU, and the command for it"),
         ("rule [CODE]", "what a rule does and why; --why FILE:LINE for a place"),
     ),

@@ -36,6 +36,10 @@ EXAMPLES: dict[str, tuple[Row, ...]] = {
         ("precision-fix plan --gpu t4x2 model.safetensors", "for two T4"),
         ("precision-fix plan --gpu t4 --train lora FOLDER", "the folder of a config.json"),
     ),
+    "doctor": (
+        ("precision-fix doctor", "this machine, and what is installed"),
+        ("precision-fix doctor --gpu t4 ComfyUI", "a card that is not here, and a project"),
+    ),
     "gpus": (("precision-fix gpus", "asks the driver, nvidia-smi, and torch"),),
     "rule": (
         ("precision-fix rule PF101", "what it does and why, before and after"),

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from precision_fix.errors import PrecisionFixError
 from precision_fix.model.named import missing, told
 
-COMMANDS = ("gpus", "patch", "plan", "rule", "run", "undo")
+COMMANDS = ("doctor", "gpus", "patch", "plan", "rule", "run", "undo")
 # Half of the letters in their order: udno is undo, and chekc is check.
 _NEAR = 0.7
 # What people call what a command or an option of ours does; "" is the default command.
@@ -30,6 +30,8 @@ _CALLED = {
     "rollback": "undo",
     "detect": "gpus",
     "device": "gpus",
+    "check-up": "doctor",
+    "diagnose": "doctor",
     "explain": "rule",
     "audit": "run --audit",
     "python": "run",

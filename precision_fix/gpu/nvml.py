@@ -57,6 +57,25 @@ def read(environ: Mapping[str, str]) -> tuple[list[Device], list[str]]:
         _try(binding, "nvmlShutdown")
 
 
+def driver(environ: Mapping[str, str]) -> tuple[str, str | None]:
+    """The driver's version, and the newest CUDA that it serves, as "12.4". Raises NoAnswer."""
+    binding = _binding()
+    trouble = _load_library()
+    try:
+        binding.nvmlInit()
+    except binding.NVMLError as error:
+        missing = _code(error) == _LIBRARY_NOT_FOUND
+        raise NoAnswer(_missing(trouble, environ) if missing else _why(error)) from error
+    try:
+        version = _text(_try(binding, "nvmlSystemGetDriverVersion"))
+        served = _try(binding, "nvmlSystemGetCudaDriverVersion_v2")
+    finally:
+        _try(binding, "nvmlShutdown")
+    if version is None:
+        raise NoAnswer("the driver does not say its version")
+    return version, f"{served // 1000}.{served % 1000 // 10}" if isinstance(served, int) and served else None
+
+
 def _binding() -> Any:
     """The module `pynvml` that nvidia-ml-py installs. An older package of that name may lie in its place."""
     import importlib

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,26 @@ def missing_kernels(gpus: Sequence[Gpu]) -> str | None:
     listed = " ".join(architectures)
     what = kernels.advice([gpu.capability for gpu in lacking], answer["version"])
     return f"{_cards(lacking)}: {wheel} has no kernels for it (only for {listed}), and no dtype helps; {what}"
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What the installed torch is; `cuda` is None for a build without, `words` says which then."""
+
+    version: str
+    cuda: str | None
+    architectures: tuple[str, ...]
+    words: str
+
+
+def built_for() -> Built | None:
+    """The installed torch, None where there is none. It may run torch, which takes seconds. Raises NoAnswer."""
+    built = _built()
+    if built is None:
+        return None
+    answer = built if built.get("cuda") is None and "version" in built else _ask({}, "kernels")
+    words = _without_cuda(answer) if answer["cuda"] is None else ""
+    return Built(answer["version"], answer["cuda"], tuple(answer.get("archs", ())), words)
 
 
 def _built() -> dict[str, Any] | None:

@@ -39,7 +39,7 @@ class Verdict:
     """A rule's answer: the action, the reason in one line, and what carries it out.
 
     Of an expression that is `edits`, of a setting `change`. `part` is the place's in its group, `moves_with` are the
-    members that the verdict itself has found.
+    members that the verdict itself has found. `runtime` says of this place what `Rule.runtime` says of all of a rule's.
     """
 
     action: Action
@@ -48,6 +48,7 @@ class Verdict:
     change: Change | None = None
     part: Part = Part.NONE
     moves_with: tuple[Place, ...] = ()
+    runtime: bool = False
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -88,8 +89,8 @@ def keep(reason: str) -> Verdict:
     return Verdict(Action.KEEP, reason)
 
 
-def manual(reason: str) -> Verdict:
-    return Verdict(Action.MANUAL, reason)
+def manual(reason: str, *, runtime: bool = False) -> Verdict:
+    return Verdict(Action.MANUAL, reason, runtime=runtime)
 
 
 def held(reason: str) -> Verdict:

@@ -95,7 +95,7 @@ def _told(module: Module, answers: Sequence[Answer], keeps: Keeps, selection: Se
     for site, rule, verdict in answers:
         line, column = places.of(site)
         verdict = keeps.heed(verdict, rule.code, [line])
-        by_runtime = rule.runtime and verdict.action is Action.MANUAL
+        by_runtime = (rule.runtime or verdict.runtime) and verdict.action is Action.MANUAL
         finding = Finding(module.path, line, column, rule.code, verdict.action, site.token, verdict.reason, by_runtime)
         known = decided.get((line, column))
         action = verdict.action if selection.takes(rule.code) or verdict.action is Action.KEEP else Action.MANUAL

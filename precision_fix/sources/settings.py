@@ -68,7 +68,7 @@ def judge(
                 verdict = manual("written in a way that is not edited")
             else:
                 analysis.splices.append(Splice(scalar.start, scalar.end, new))
-        by_runtime = rule.runtime and verdict.action is Action.MANUAL
+        by_runtime = (rule.runtime or verdict.runtime) and verdict.action is Action.MANUAL
         finding = Finding(path, line, column, rule.code, verdict.action, token, verdict.reason, by_runtime)
         analysis.findings.append(heard(finding, hearing.of(setting)))
     analysis.findings.sort()

@@ -83,3 +83,18 @@ def test_its_flash_path_computes_what_sdpa_computes(monkeypatch: pytest.MonkeyPa
     kept = given["attention_mask"].bool()
     torch.testing.assert_close(got[kept], logits[kept], atol=1e-5, rtol=1e-5)
     assert torch.equal(generated, tokens) and "_flash_varlen_fn" in used
+
+
+@pytest.mark.usefixtures("enabled")
+@pytest.mark.parametrize("how", [{}, {"use_cache": False}, {"sliding": True}, {"lengths": True}])
+def test_packed_sequences_stay_apart(how: dict[str, Any]) -> None:
+    """Told apart by positions, with the cache that a model in training makes by itself, or by their beginnings."""
+    model = _model(attn_implementation="flash_attention_2")
+    ids = _inputs()["input_ids"][:1]
+    one, other = (ids[:, :3], ids[:, 3:]) if how.pop("sliding", False) else (ids[:, :5], ids[:, 5:])
+    given: dict[str, Any] = {"position_ids": torch.cat([torch.arange(part.shape[1]) for part in (one, other)])[None]}
+    if how.pop("lengths", False):
+        begins = torch.tensor([0, one.shape[1], 12]).int()
+        given |= {"cu_seq_lens_q": begins, "cu_seq_lens_k": begins, "max_length_q": 7, "max_length_k": 7}
+    expected = torch.cat([model(part).logits for part in (one, other)], 1)
+    torch.testing.assert_close(model(ids, **given, **how).logits, expected, atol=1e-5, rtol=1e-5)

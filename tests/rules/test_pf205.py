@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from precision_fix.model.finding import Action
+from precision_fix.model.vocabulary.attention import STOOD_IN
 from tests.project.programs import patched
-from tests.tools import check_kept, check_not_a_site, check_reported, check_rewritten, rewritten
+from tests.tools import check_kept, check_not_a_site, check_reported, check_rewritten, findings, rewritten
 
 LOAD = "model = AutoModel.from_pretrained(x, attn_implementation={})\n"
 
@@ -84,6 +86,31 @@ def test_pf912_the_package() -> None:
     check_kept("if is_flash_attn_2_available():\n    from flash_attn import flash_attn_func\n", code="PF912")
     check_not_a_site("from flash_attn.bert_padding import unpad_input\n")
     check_not_a_site("from flash_attn import f\n", path="flash_attn/layers.py")
+
+
+@pytest.mark.parametrize(
+    ("text", "runtime"),
+    [
+        ("from flash_attn import flash_attn_func\n", True),
+        ("import flash_attn.layers.rotary as rotary\n", True),
+        ("import flash_attn_interface\n", False),
+        ("from flash_attn.cute import flash_attn_func\n", False),
+        ("import flash_attn, flash_attn_2_cuda\n", False),
+        ("try:\n    import flash_attn_interface\nexcept ImportError:\n    pass\n" + "TRIED", True),
+    ],
+)
+def test_pf912_says_where_the_runtime_has_a_stand_in(text: str, runtime: bool) -> None:
+    whole = text.replace("TRIED", TRIED + next(iter(UNASKED.values())))
+    (found,) = [each for each in findings(whole) if each.code == "PF912"]
+    assert found.action is Action.MANUAL and found.runtime is runtime
+    assert ("the runtime computes it" in found.reason) is runtime
+
+
+def test_what_stands_in_is_the_same_here_and_there() -> None:
+    pytest.importorskip("torch")
+    from precision_fix.runtime.flash import package
+
+    assert {name for name in package._MODULES if name.startswith("flash_attn")} == STOOD_IN
 
 
 REGION = """\

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 
 #: What a user can do where an edit cannot.
 ADVICE = "use eager or SDPA attention"
+#: The same where the runtime has a stand-in.
+BY_RUNTIME = f"the runtime computes it by PyTorch's attention; or {ADVICE}"
 #: Why it stays where several examples are packed into one row (axolotl: config.py, attn_decontaminates_packing;
 #: LLaMA-Factory: v1/core/base_trainer.py, _create_batch_generator).
 PACKED = "the examples are packed, and not every other attention tells them apart: choose one that does, or do not pack"
@@ -34,6 +36,16 @@ SWITCH = re.compile(r"(?:use_|enable_)?(?:custom_)?flash_?(?:attn|attention)(?:_
 FLAGS = ("use_flash_attention_2", "use_flash_attention", "use_flash_attn", "use_flash_attn_2")
 #: The packages that have it.
 PACKAGES = frozenset({"flash_attn", "flash_attn_interface", "flash_attn_2_cuda", "flash_attn_3"})
+#: The modules of flash-attn that the runtime has a stand-in for (runtime/flash/package.py).
+STOOD_IN = frozenset(
+    f"flash_attn{below}"
+    for below in (
+        *("", ".flash_attn_interface", ".bert_padding", ".layers", ".layers.rotary", ".losses"),
+        *(".losses.cross_entropy", ".modules", ".modules.mha", ".ops", ".ops.activations", ".ops.rms_norm"),
+        *(".ops.triton", ".ops.triton.cross_entropy", ".ops.triton.layer_norm", ".ops.triton.rotary", ".utils"),
+        ".utils.distributed",
+    )
+)
 #: Settings that pack several examples into one row (TRL, ms-swift: packing; axolotl: sample_packing, for either set).
 PACKS = frozenset({"packing", "padding_free", "packing_samples", "sample_packing", "eval_sample_packing"})
 

@@ -27,6 +27,10 @@ class Facts:
     stored: bool = False
     #: Whether torch itself has kernels for the GPU, as far as is known: then it is an extension that has none.
     has_kernels: bool = False
+    #: Whether it is a notebook, which nobody starts by a command.
+    notebook: bool = False
+    #: Whether the program computes in float16, and not in float32.
+    halves: bool = False
     #: What brings a torch with kernels for it.
     wheel: str = kernels.advice([ComputeCapability(6, 0)])
 
@@ -41,10 +45,19 @@ class Failure:
     source: str
     #: What is said instead of `lines` where a fact of this name is so.
     when: tuple[str, tuple[str, ...]] = ("", ())
+    #: The fact without which it is another failure: this one is not said then.
+    only: str = ""
 
 
-def _row(name: str, pattern: str, *lines: str, source: str, when: tuple[str, tuple[str, ...]] = ("", ())) -> Failure:
-    return Failure(name, re.compile(pattern, re.DOTALL), lines, source, when)
+def _row(
+    name: str,
+    pattern: str,
+    *lines: str,
+    source: str,
+    when: tuple[str, tuple[str, ...]] = ("", ()),
+    only: str = "",
+) -> Failure:
+    return Failure(name, re.compile(pattern, re.DOTALL), lines, source, when, only)
 
 
 #: The first row whose pattern is found is the one that is said.
@@ -55,6 +68,14 @@ TABLE = (
         "flash-attn's kernels begin at compute capability 8.0, {gpu} has none.",
         'Choose SDPA or eager attention, in transformers attn_implementation="sdpa".',
         source="flash-attn: csrc/flash_attn/flash_api.cpp, mha_fwd",
+    ),
+    _row(
+        "flash attention without a stand-in",
+        r"No module named '(?:flash_attn_interface|flash_attn_3|flash_attn_2_cuda|flash_attn\.|xformers\.)"
+        r"|cannot import name .* from '(?:flash_attn|xformers)\b",
+        "{gpu} cannot run this part of flash-attn or xformers, and nothing stands in for it.",
+        "Choose SDPA or eager attention in its settings, or flash-attn 2, which has one.",
+        source="Python: importlib",
     ),
     _row(
         "flash attention is missing",
@@ -117,7 +138,7 @@ TABLE = (
         "two dtypes meet",
         r"(?:(?:to|must) have the same dtype|expected scalar type|should be the same).*(?:BFloat16|Half)"
         r"|(?:Input type .*|expected scalar type )(?:BFloat16|Half).*(?:should be the same|but found)",
-        "One of what meets here moved to another dtype, the other stayed.",
+        "{met}",
         "{audits}   # where bfloat16 is left, by line",
         "precision-fix {folder} --check   # what is left by hand, with its lines",
         source="torch: aten/src/ATen/native/cuda/Blas.cpp; TensorBody.h, data_ptr",
@@ -125,17 +146,27 @@ TABLE = (
     _row(
         "out of memory",
         r"OutOfMemoryError|CUDA out of memory",
-        "float32 takes twice the memory of bfloat16. Weights and caches can stay in two bytes:",
-        "{stores}",
-        "precision-fix plan {folder}   # what fits, and which setting to lower",
+        "{taken}",
+        "{stores}   # weights and caches in two bytes",
+        "{lower}",
         source="torch: c10/cuda/CUDACachingAllocator.cpp",
         when=(
             "stored",
             (
-                "Weights and caches are in two bytes already: lower the length, the batch or the size.",
-                "precision-fix plan {folder}   # what fits, and which setting to lower",
+                "{taken}; weights are in two bytes already.",
+                "{lower}",
+                "precision-fix plan {folder}   # what fits, and what a unit of each setting costs",
             ),
         ),
+    ),
+    _row(
+        "NaN in float16",
+        r"(?i)probability tensor contains either `inf`, `nan`|(?:contains|is|got|found|became|encountered)\W+nan\b"
+        r"|\bnans? (?:in|encountered|detected|loss)|unscale_.*inf|non-?finite",
+        "float16 overflows above 65504: models that were trained in bfloat16 give inf and NaN in it.",
+        "PRECISION_FIX_TO=float32 {run}   # the same program in float32",
+        source="torch: aten/src/ATen/native/Distributions.cpp, multinomial; Tongyi-MAI/Z-Image#14, #15",
+        only="halves",
     ),
     _row(
         "no such operator in bfloat16",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 from pathlib import Path
 from types import TracebackType
@@ -17,12 +18,20 @@ if TYPE_CHECKING:  # the table is read when something has failed, not at every s
 #: An error, its causes and what was going on when it was raised: so many are looked at.
 _DEEPEST = 8
 
+_STARTS = re.compile(r"([A-Z]\w*=\S+ )?precision-fix run((?: --\w+(?: bfloat16)?)*) PROGRAM")
+
 _hook: Any = None
 _previous: Any = None
 
 
-def found(error: BaseException) -> Failure | None:
+def found(error: BaseException, facts: Facts | None = None) -> Failure | None:
     """The row of an error, or else of what it was raised from."""
+    where = _found(error, facts)
+    return where[0] if where is not None else None
+
+
+def _found(error: BaseException, facts: Facts | None = None) -> tuple[Failure, BaseException] | None:
+    """The row, and the error that it is of."""
     from precision_fix.runtime.failures.table import TABLE
 
     seen = 0
@@ -31,8 +40,8 @@ def found(error: BaseException) -> Failure | None:
         with contextlib.suppress(Exception):  # a __str__ of the program's own
             text = f"{type(current).__name__}: {current}"[:10_000] + _line_of(current)
             for failure in TABLE:
-                if failure.pattern.search(text):
-                    return failure
+                if failure.pattern.search(text) and (not failure.only or getattr(facts, failure.only, False)):
+                    return failure, current
         current, seen = current.__cause__ or current.__context__, seen + 1
     return None
 
@@ -52,15 +61,50 @@ def _line_of(error: BaseException) -> str:
 
 def explained(error: BaseException, facts: Facts) -> list[str]:
     """At most three lines, or none where the error is not known."""
-    failure = found(error)
-    if failure is None:
+    where = _found(error, facts)
+    if where is None:
         return []
+    failure, own = where
     fact, instead = failure.when
     lines = instead if fact and getattr(facts, fact) else failure.lines
-    words = {name: getattr(facts, name) for name in facts.__slots__}
+    words = {name: getattr(facts, name) for name in facts.__slots__} | _of_its_own(failure, own, facts)
     for name, option in (("stores", "--storage bfloat16"), ("audits", "--audit")):
         words[name] = facts.run.replace("precision-fix run", f"precision-fix run {option}", 1)
-    return [line.format(**words) for line in lines]
+    told = [line.format(**words) for line in lines]
+    return [_in_a_notebook(line) for line in told] if facts.notebook else told
+
+
+def _in_a_notebook(line: str) -> str:
+    """A command as a cell has it: what starts a program becomes a variable that is set before torch is imported."""
+    match = _STARTS.match(line)
+    if match is None:
+        return f"!{line}" if line.startswith(("precision-fix ", "pip ")) else line
+    variable, options = match.groups()
+    storage = re.search(r"--storage (\w+)", options)
+    said = variable or (f"PRECISION_FIX_STORAGE={storage[1]}" if storage else "PRECISION_FIX_AUDIT=1")
+    # A comment would be a part of the value.
+    return f"In the first cell, after a restart: %env {said.strip()}"
+
+
+def _of_its_own(failure: Failure, error: BaseException, facts: Facts) -> dict[str, str]:
+    """What is known of this very error: the tensors that met, what took the memory and what to lower."""
+    if failure.name == "two dtypes meet":
+        from precision_fix.runtime.failures.met import dtypes_met
+
+        met = dtypes_met(error)
+        return {"met": f"{met or 'One of what meets here moved to another dtype, the other stayed'}."}
+    if failure.name != "out of memory":
+        return {}
+    from precision_fix.runtime.failures.taken import taken
+
+    what = taken(error)
+    lower = f"lower {what.setting}" if what.setting else "lower the length, the batch or the size"
+    cache = f"Of the caches {what.cache}: {lower}" if what.cache else ""
+    if not cache:
+        cache = lower.capitalize() if facts.stored or what.setting else ""
+    plan = f"precision-fix plan {facts.folder}   # what fits, and which setting to lower"
+    took = f"Memory: {what.words}" if what.words else "float32 takes twice the memory of bfloat16"
+    return {"taken": took if facts.stored else f"{took}.", "lower": cache or plan}
 
 
 def facts() -> Facts:
@@ -82,6 +126,8 @@ def facts() -> Facts:
         run=f"precision-fix run {program}" if is_file else "precision-fix run PROGRAM",
         folder=str(Path(program).parent) if is_file else "DIR",
         stored=status.storage != "float32",
+        notebook="ipykernel" in sys.modules,
+        halves=status.target == "float16",
         **known,
     )
 
