@@ -61,7 +61,8 @@ def test_the_program_that_reaches_a_place_gets_the_line_and_no_other(tmp_path: P
     places = [each for each in found.findings if each.code == "PF913"]
     assert [each.action for each in places] == [Action.KEEP]
     assert places[0].reason.endswith("main.py takes care of it")
-    assert "main.py starts with the runtime now, for what is decided while it runs.\n" in told(tmp_path, found)
+    said = f"Start {tmp_path.name} as before; its program imports the runtime now, for what is decided while it runs:\n"
+    assert f"{said}    python {tmp_path / 'main.py'}\n" in told(tmp_path, found)
     assert "precision-fix run" not in told(tmp_path, found)
 
 

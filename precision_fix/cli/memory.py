@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from precision_fix.model.problem import shown
-from precision_fix.reports.paste import all_pasted, pasted
+from precision_fix.reports.paste import pasted, undone
 
 if TYPE_CHECKING:
     from precision_fix.reports.run import Run
@@ -22,7 +22,7 @@ def line(run: Run) -> str:
     start = "precision-fix run --storage bfloat16"
     program = _program(run)
     command = f"{start} {pasted(program)}" if program else f"{start} in the place of python"
-    instead = f"half of it: precision-fix undo {all_pasted(run.paths)}, then {command}"
+    instead = f"half of it: {undone(run.paths)}, then {command}"
     return f"float32 takes twice the memory of bfloat16{_figures(run)}; {instead}"
 
 

@@ -11,19 +11,25 @@ import json
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
+from precision_fix.engine.half_guards import opened
 from precision_fix.engine.scan import FileScan, Scan, scan, scan_text
 from precision_fix.engine.settings import Project, Settings
+from precision_fix.model.finding import Action
 from precision_fix.model.target import TARGETS, Target
 from precision_fix.sources.python import parse
 from precision_fix.sources.text import decode
 
 #: Begins the line of the answer; `runtime.edits.helper` looks for it.
 ANSWER = "precision-fix-edits:"
+
+#: A file that catches that flash-attn is missing and calls it all the same, and one that asked transformers for it; the
+#: same words as `runtime.edits.projects` knows.
+CALLS, ASKS = "calls", "asks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +42,8 @@ class Edited:
     before: str
     after: str
     real: list[int]
+    #: Of flash-attn: CALLS, ASKS.
+    marks: list[str] = field(default_factory=list)
 
 
 def answer(asked: Mapping[str, Any]) -> None:
@@ -45,7 +53,7 @@ def answer(asked: Mapping[str, Any]) -> None:
         found: dict[str, Any] = {"text": edited_text(asked["text"], target, stores=stores)}
     else:
         files = edited(Path(asked["top"]), target, stores=stores)
-        found = {"edited": [[each.path, each.before, each.after, each.real] for each in files]}
+        found = {"edited": [[each.path, each.before, each.after, each.real, each.marks] for each in files]}
     sys.stdout.write(f"{ANSWER}{json.dumps(found)}\n")
 
 
@@ -65,9 +73,14 @@ def edited(top: Path, target: Target, *, stores: bool = False) -> Iterator[Edite
         before = decode(file.before, coding=True).text
         after = _after(file, before)
         real = _statements(before, [each.line for each in file.findings if each.code == _ROUNDS])
-        if after != before or real:
+        needs = [each.action for each in file.findings if each.code == _NEEDS]
+        after = opened(after, target.dtype) if needs else after
+        marks = [CALLS] if Action.MANUAL in needs else []
+        if any(each.code == _ASKS and each.action is Action.REWRITE for each in file.findings):
+            marks.append(ASKS)
+        if after != before or real or marks:
             digest = hashlib.sha256(file.before).hexdigest()
-            yield Edited(file.path, digest, after if after != before else "", real)
+            yield Edited(file.path, digest, after if after != before else "", real, marks)
 
 
 def _scanned(paths: list[Path], target: Target) -> Scan:
@@ -99,6 +112,9 @@ def _after(file: FileScan, before: str) -> str:
 
 #: The rule of what rounds to bfloat16 on purpose, or is read as bits.
 _ROUNDS = "PF005"
+#: The rule of who imports flash-attn, reported where there is no way without it, and that of who asks transformers.
+_NEEDS = "PF912"
+_ASKS = "PF205"
 
 
 def _statements(text: str, lines: list[int]) -> list[int]:
