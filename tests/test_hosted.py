@@ -20,7 +20,7 @@ MODEL = "import torch\nfrom vllm.model_executor.layers.linear import RowParallel
 
 def hosts(folder: Path, *words: str) -> list[str]:
     done = command("--gpu", *words, ".", cwd=folder)
-    return [line for line in done.stdout.decode().splitlines() if "computes in" in line]
+    return [line.removesuffix(".") for line in done.stdout.decode().splitlines() if "computes in" in line]
 
 
 @pytest.mark.parametrize("pack", [NODES, V3])

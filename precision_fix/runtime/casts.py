@@ -30,7 +30,7 @@ def patch(patches: Patches, swap: Swap) -> None:
 
 
 def _to(original: Function, swap: Swap) -> Function:
-    from precision_fix.runtime.copies import from_source, to_source
+    from precision_fix.runtime.copies import from_source, seen, to_source
 
     bfloat16, target = swap.source, swap.target
 
@@ -47,7 +47,7 @@ def _to(original: Function, swap: Swap) -> Function:
         result = original(self, *args, **kwargs)
         if result is self:
             if (args and args[0] is target) or (kwargs and kwargs.get("dtype") is target):
-                return from_source(self, swap)
+                return from_source(self, swap) if seen.any else self
             if self.dtype is not bfloat16:
                 return self
         # A subclass's __torch_function__ may return anything.

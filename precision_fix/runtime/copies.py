@@ -32,7 +32,7 @@ class _Seen:
     any = False
 
 
-_seen = _Seen()
+seen = _Seen()
 
 
 def mark(tensor: Any) -> None:
@@ -41,12 +41,12 @@ def mark(tensor: Any) -> None:
         storage = _storage(tensor)
         if storage is not None:
             setattr(storage, _MARK, True)
-            _seen.any = True
+            seen.any = True
 
 
 def was_asked(tensor: Any) -> bool:
     """Whether its memory was asked for in bfloat16."""
-    return _seen.any and type(tensor) in _PLAIN and hasattr(_storage(tensor), _MARK)
+    return seen.any and type(tensor) in _PLAIN and hasattr(_storage(tensor), _MARK)
 
 
 def patch(patches: Patches, swap: Swap) -> None:
