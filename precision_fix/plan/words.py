@@ -9,7 +9,6 @@ from precision_fix.plan.commands import PROJECT
 from precision_fix.plan.fit import GIB, MIB, Verdict, usable
 from precision_fix.plan.planning import Option, Plan, Sheet
 from precision_fix.plan.speed import beside
-from precision_fix.plan.working import command
 
 RULE = "fits: a tenth of the parameters, and at least 1 GiB, is left for activations; tight: less. Training needs more."
 
@@ -126,8 +125,9 @@ def commands(plan: Plan) -> list[tuple[str, str]]:
     """What gives each storage: its label and the command."""
     sheet = plan.conclusion
     if sheet is not None and sheet.working is not None:
-        rows = [row for row in sheet.working.rows if not row.refused]
-        return [(row.mode.label, command(row.mode, plan.commands)) for row in rows]
+        working = sheet.working
+        rows = [row for row in working.rows if not row.refused]
+        return [(row.mode.label, working.command(row.mode, plan.commands)) for row in rows]
     return [(option.label, option.command) for option in sheet.single] if sheet else []
 
 

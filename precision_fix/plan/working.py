@@ -111,6 +111,16 @@ class Working:
         able = [row for row in self.rows if row.largest and row.largest[0] and row.mode is not UNPATCHED]
         return self.best or max(able, key=lambda row: row.largest[0] or 0, default=None)
 
+    def command(self, mode: Mode, commands: Commands) -> str:
+        """What gives a row."""
+        if mode is UNPATCHED:
+            return commands.as_it_is
+        if mode is PATCHED:
+            return commands.changed()
+        # Where there are caches, storage holds them in two bytes unless it is told not to.
+        both = any(row.mode is CACHES and not row.refused for row in self.rows)
+        return commands.stored("float32" if mode is STORAGE and both else "bfloat16")
+
 
 @dataclass(slots=True)
 class Maker:
@@ -245,12 +255,3 @@ def largest(fits: Callable[[int], bool]) -> int:
         else:
             high = middle
     return low
-
-
-def command(mode: Mode, commands: Commands) -> str:
-    """What gives a row."""
-    if mode is UNPATCHED:
-        return commands.as_it_is
-    if mode is PATCHED:
-        return commands.changed()
-    return commands.stored("float32" if mode is STORAGE else "bfloat16")

@@ -7,7 +7,7 @@ from precision_fix.plan.contents import shown
 from precision_fix.plan.fit import GIB, Verdict
 from precision_fix.plan.operators import Mode
 from precision_fix.plan.words import size
-from precision_fix.plan.working import CACHES, PATCHED, STORAGE, UNPATCHED, Row, Setting, Working, command
+from precision_fix.plan.working import CACHES, PATCHED, STORAGE, UNPATCHED, Row, Setting, Working
 
 SOURCES = {
     "counted": "an estimate: built and run by its library without memory, and counted",
@@ -92,13 +92,13 @@ def conclusion(working: Working, commands: Commands) -> tuple[str, str]:
         over = best.verdict is Verdict.NO
         tight = ", but tight" if best.verdict is Verdict.TIGHT else ""
         where = f" over {len(best.over)} GPUs, by layers" if over else ""
-        return f"At work: {best.mode.label}{where}{tight} ({meaning(best.mode)})", command(best.mode, commands)
+        return f"At work: {best.mode.label}{where}{tight} ({meaning(best.mode)})", working.command(best.mode, commands)
     row = working.advised
     if row is not None and working.settings:
         setting = working.settings[0]
         key = setting.dial.key or _ASKED[setting.dial.unit]
         said = f"At work nothing fits as it is; {row.mode.label} does with {key} at {row.largest[0]:,} or less"
-        return said, command(row.mode, commands)
+        return said, working.command(row.mode, commands)
     return "At work it does not fit in any of these", ""
 
 

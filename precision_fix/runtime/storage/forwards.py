@@ -25,11 +25,10 @@ from precision_fix.runtime.storage.leaves import (
     is_stored,
     storable,
 )
+from precision_fix.runtime.storage.saving import Pairs, saving_narrow
 from precision_fix.runtime.storage.weight import hold, is_narrow
 from precision_fix.runtime.storage.widened import (
-    Pairs,
     on_itself,
-    saving_narrow,
     wide,
     wide_inputs,
     widened,

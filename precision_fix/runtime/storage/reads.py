@@ -13,7 +13,8 @@ import torch
 from torch.overrides import handle_torch_function, has_torch_function_variadic
 
 from precision_fix.runtime.patching import Patches
-from precision_fix.runtime.storage.widened import Pairs, saving_narrow, wide
+from precision_fix.runtime.storage.saving import Pairs, saving_narrow
+from precision_fix.runtime.storage.widened import wide
 from precision_fix.runtime.swap import dynamo_probe
 
 Function = Callable[..., Any]

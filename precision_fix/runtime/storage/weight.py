@@ -15,9 +15,11 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.utils._pytree import tree_map
 
 from precision_fix.runtime.patching import Patches
-from precision_fix.runtime.storage.cargo import Cargo, carry, plain
+from precision_fix.runtime.storage.cargo import Cargo, carry, in_float32, plain
+from precision_fix.runtime.storage.saving import Pairs, saving_narrow
 
 _BFLOAT16 = torch.bfloat16
 
@@ -53,6 +55,19 @@ class Weight(Cargo, nn.Parameter):
                     _let_go(args[0])
             return None
         return super().__torch_function__(func, types, args, kwargs)
+
+    @classmethod
+    def _computed(cls, func: Any, args: Any, kwargs: Any) -> Any:
+        """Nothing of a float32 copy outlives the call: what a backward pass needs of it is cast again there."""
+        pairs: Pairs = []
+
+        def copied(value: Any) -> Any:
+            wide = in_float32(value)
+            if type(value) is Weight:
+                pairs.append((wide, plain(value)))
+            return wide
+
+        return saving_narrow(pairs, func, tree_map(copied, args), tree_map(copied, kwargs))
 
 
 #: The classes of parameters that are nobody's own.
