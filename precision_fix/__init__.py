@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from precision_fix.api import plan as make_plan  # noqa: F401
     from precision_fix.errors import PrecisionFixError
     from precision_fix.runtime import install, status, uninstall
+    from precision_fix.runtime.compute import compute_in_float16
     from precision_fix.runtime.storage import store_in_bfloat16
 
 __version__ = "0.1.0"
@@ -29,6 +30,7 @@ __all__ = [
     "PrecisionFixError",
     "__version__",
     "audit",
+    "compute_in_float16",
     "detect",
     "install",
     "patch",
@@ -49,6 +51,10 @@ _FROM = {
     **dict.fromkeys(("load_ipython_extension", "unload_ipython_extension"), "precision_fix.notebook"),
     "PrecisionFixError": "precision_fix.errors",
 }
+_NEED_TORCH = {
+    "compute_in_float16": "precision_fix.runtime.compute",
+    "store_in_bfloat16": "precision_fix.runtime.storage",
+}
 
 
 def __dir__() -> "list[str]":
@@ -61,7 +67,7 @@ def __getattr__(name: str) -> "Any":
 
     from precision_fix.safe_path import Away
 
-    if name == "store_in_bfloat16":
+    if name in _NEED_TORCH:
         return _needs_torch(name)
     if name == "make_plan":
         name, home = "plan", "precision_fix.api"
@@ -80,7 +86,7 @@ def _needs_torch(name: str) -> "Any":
     import importlib.util
 
     if importlib.util.find_spec("torch") is not None:
-        return getattr(importlib.import_module("precision_fix.runtime.storage"), name)
+        return getattr(importlib.import_module(_NEED_TORCH[name]), name)
 
     def without(*_: object, **__: object) -> "Any":
         from precision_fix.errors import PrecisionFixError

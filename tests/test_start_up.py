@@ -15,7 +15,7 @@ PACKAGE = REPOSITORY / "precision_fix"
 # Each layer may import itself and those after it.
 LAYERS = (
     *("notebook", "cli", "api", "reports", "engine", "project", "sources", "rules", "model"),
-    *("errors", "door", "dtypes", "safe_path", "tops", "caches", "wrapping"),
+    *("errors", "door", "dtypes", "safe_path", "tops", "caches", "home", "wrapping"),
 )
 APART = ("gpu", "plan", "runtime", "drawing")
 # What `import precision_fix.auto` and `precision_fix.audit` lead to; the package itself, which imports on demand.

@@ -54,6 +54,14 @@ def run(
             metavar="DTYPE",
         ),
     ] = None,
+    compute: Annotated[
+        str | None,
+        typer.Option("--compute", help="Compute products in: float32, float16 (with scales), or auto, by the GPU."),
+    ] = None,
+    copy: Annotated[
+        str | None,
+        typer.Option("--compute-copy", help="A weight's float16 numbers: keep, use (made anew each time), or auto."),
+    ] = None,
 ) -> None:
     """Run a program and its children in float32 where the GPU has no bfloat16; edits of its modules stay in memory."""
     from precision_fix.runtime import gate
@@ -61,18 +69,21 @@ def run(
 
     # A wrong word must not start a program that runs for hours, and unprotected.
     try:
-        wanted = gate.asked(gpu=gpu, to=to, storage=storage, options=True)
+        wanted = gate.asked(gpu=gpu, to=to, storage=storage, compute=compute, copy=copy, options=True)
     except PrecisionFixError as error:
         raise PrecisionFixError(f"{error}; the program was not started") from None
     given = (
         ("PRECISION_FIX_GPU", gpu, wanted.gpu),
         ("PRECISION_FIX_TO", to, wanted.target),
         ("PRECISION_FIX_STORAGE", storage, wanted.storage),
+        ("PRECISION_FIX_COMPUTE", compute, wanted.compute),
+        ("PRECISION_FIX_COMPUTE_COPY", copy, wanted.copy),
     )
     for name, option, word in given:
         if option is not None:
             os.environ[name] = word
-    if wanted.storage in ("bfloat16", "auto") and wanted.mode != "off":
+    stores = wanted.storage in ("bfloat16", "auto") or wanted.compute != "float32"
+    if stores and wanted.mode != "off":
         from precision_fix.cli.patched import undo_first
 
         line = undo_first([Path.cwd() if module else program[0]], "it loads float32, where storage saves nothing")

@@ -39,12 +39,14 @@ def closing(run: Run) -> Iterator[Line]:
             False,
         )
         yield from _left(run)
+        yield from _hosts(run)
     else:
         done = len(run.written.changed) if run.written else 0
         told = f"{looked}: {count(len(run.changes), 'place')} found, {count(done, 'file')} changed{failed}."
         yield "bold red" if failed else "bold green", told, False
         yield from _left(run)
         yield from _starts(run)
+        yield from _hosts(run)
         if run.memory:
             yield "", f"{run.memory}.", False
         yield "", taken_back(run.paths), False
@@ -86,6 +88,14 @@ def _starts(run: Run) -> Iterator[Line]:
         yield from _start(name, launches.get(tree))
     if len(trees) > _MOST_PROJECTS:
         yield "dim", f"And {count(len(trees) - _MOST_PROJECTS, 'project')} more, which start as before.", False
+
+
+def _hosts(run: Run) -> Iterator[Line]:
+    """What other programs that run these files compute in."""
+    from precision_fix.reports import hosts
+
+    for line in hosts.lines(run):
+        yield "", f"{line}.", False
 
 
 def _start(tree: str, launch: Launch | None) -> Iterator[Line]:

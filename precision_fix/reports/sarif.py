@@ -16,6 +16,7 @@ from typing import Any
 
 from precision_fix import __version__
 from precision_fix.engine.scan import FileScan
+from precision_fix.home import PAGES, rule_page
 from precision_fix.model import newlines
 from precision_fix.model.finding import Action, Finding
 from precision_fix.model.problem import as_json, count, shown
@@ -191,14 +192,17 @@ def _message(finding: Finding, *, dry: bool) -> str:
 def _about(code: str) -> dict[str, Any]:
     if code == _UNUSED:
         title, why, text = "a comment that keeps nothing", f"A {_KEEP} on this line has no place to keep.", ""
+        page = f"{PAGES}settings/"
     else:
         title, why, text = rule(code).title, rule(code).why, _example(code)
+        page = rule_page(code)
     return {
         "id": code,
         "name": "".join(word.capitalize() for word in re.findall(r"\w+", title)),
         "shortDescription": {"text": title[:1].upper() + title[1:]},
         "fullDescription": {"text": why},
         "help": {"text": why, "markdown": why + text},
+        "helpUri": page,
         "defaultConfiguration": {"level": "note" if code == _UNUSED else "warning"},
         "properties": {"tags": ["bfloat16"]},
     }
