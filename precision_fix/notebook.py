@@ -6,6 +6,7 @@ IPython itself imports this, so it is no dependency; it is imported where it is 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import io
 import shlex
 import sys
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from precision_fix import runtime
 from precision_fix.errors import PrecisionFixError
 from precision_fix.gpu import Detection, detect
+from precision_fix.runtime import gate
 from precision_fix.safe_path import Away
 
 if TYPE_CHECKING:
@@ -25,23 +27,24 @@ MAGIC = "precision_fix"
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The GPUs, and what the runtime does in this kernel."""
+    """The GPUs, and what the runtime does in this kernel; `awaited`: what it will do when torch is imported."""
 
     gpus: Detection
     status: Status
+    awaited: str = ""
 
     def __repr__(self) -> str:
-        return "\n".join([*self.gpus.lines, *self.gpus.problems, f"Runtime: {self.status.line}{self._waiting}"])
+        return "\n".join([*self.gpus.lines, *self.gpus.problems, self._runtime])
 
     def _repr_html_(self) -> str:
         from precision_fix.drawing import table
 
-        notes = (f"Runtime: {self.status.line}{self._waiting}", *self.status.problems)
+        notes = (self._runtime, *self.status.problems)
         return f"{self.gpus._repr_html_()}{table((), (), notes)}"
 
     @property
-    def _waiting(self) -> str:
-        return "" if self.status.active or "torch" in sys.modules else "; it decides when torch is imported"
+    def _runtime(self) -> str:
+        return f"Runtime: {self.awaited or self.status.line}"
 
 
 def load_ipython_extension(shell: Any) -> None:
@@ -92,7 +95,19 @@ def precision_fix(line: str) -> State | None:
 
 def _state() -> State:
     with Away():
-        return State(detect(), runtime.status())
+        status = runtime.status()
+        return State(detect(), status, "" if status.active or "torch" in sys.modules else _awaited())
+
+
+def _awaited() -> str:
+    """What the runtime will do, asked before torch is there."""
+    if importlib.util.find_spec("torch") is None:
+        return "not in force: torch is not installed"
+    try:
+        decision = gate.decide()
+    except PrecisionFixError as error:
+        return f"NOT in force: {error}"
+    return f"{'in force as soon as torch is imported' if decision.active else 'not in force'}: {decision.line}"
 
 
 def _command(arguments: list[str]) -> None:
@@ -101,7 +116,7 @@ def _command(arguments: list[str]) -> None:
 
 
 def _command_line(arguments: list[str]) -> None:
-    from precision_fix.cli import app
+    from precision_fix.cli import app, front
     from precision_fix.cli.streams import DONE
 
     DONE.reset()
@@ -109,6 +124,9 @@ def _command_line(arguments: list[str]) -> None:
     out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="backslashreplace", write_through=True)
     try:
         with contextlib.redirect_stdout(out):
+            if arguments in (["--help"], ["-h"]):
+                print("\n".join(front.page()))
+                return
             app.app(args=app.arguments(arguments), prog_name=f"%{MAGIC}")
     except SystemExit:
         pass  # how typer ends; the report has said it

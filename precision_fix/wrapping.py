@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
-import textwrap
 from typing import TextIO
+
+# What a pipe needs nothing of is imported where a terminal does: a check of a small project is over in less.
 
 _LEAST, _MOST = 40, 120
 
@@ -13,6 +13,8 @@ def columns(stream: TextIO | None) -> int | None:
     """The columns of a terminal to write in; None for a pipe, in which a sentence is a line."""
     if stream is None or not stream.isatty():
         return None
+    import shutil
+
     return max(_LEAST, min(_MOST, shutil.get_terminal_size((80, 24)).columns))
 
 
@@ -21,6 +23,8 @@ def wrap(text: str, width: int | None, indent: str = "") -> list[str]:
     not broken."""
     if width is None or len(text) <= width:
         return [text]
+    import textwrap
+
     begin = text[: len(text) - len(text.lstrip())]
     return textwrap.wrap(
         text.lstrip(),

@@ -14,10 +14,12 @@ from IPython.utils.capture import capture_output
 from nbclient import NotebookClient
 
 from precision_fix import detect, runtime
+from precision_fix.audit import Report, Site
 from precision_fix.gpu import Detection, Gpu
 from precision_fix.gpu.model import ComputeCapability
 from precision_fix.notebook import State
 from tests.sources.notebooks import check_valid, notebook
+from tests.test_cli import on_a_terminal
 from tests.tools import REPOSITORY, command, environment
 
 TRAIN = """\
@@ -191,3 +193,50 @@ def test_the_extension_costs_nothing_where_it_is_not_loaded() -> None:
     script = "import precision_fix, sys\nprint(sorted({'IPython', 'torch', 'precision_fix.notebook'} & {*sys.modules}))"
     done = subprocess.run([sys.executable, "-c", script], env=environment(), capture_output=True, check=True)
     assert done.stdout.strip() == b"[]"
+
+
+def test_before_torch_the_extension_says_what_will_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process of its own: torch is imported in this one."""
+    import subprocess
+    import sys
+
+    script = "from precision_fix.notebook import _state; s = _state(); print(s); print(s._repr_html_())"
+    said = {}
+    for gpu in ("t4", "a100", "no such"):
+        env = environment(CUDA_VISIBLE_DEVICES="", PRECISION_FIX_GPU=gpu)
+        done = subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, text=True, check=True)
+        said[gpu] = done.stdout
+    for gpu, words in {
+        "t4": "Runtime: in force as soon as torch is imported: Tesla T4 7.5: bfloat16 becomes float32",
+        "a100": "Runtime: not in force: NVIDIA A100",
+        "no such": "Runtime: NOT in force: ",
+    }.items():
+        assert said[gpu].count(words) == 2, said
+
+
+def test_in_the_terminal_that_a_notebook_gives_no_bars_stack_up(tmp_path: Path) -> None:
+    """`!` runs a command on a terminal whose every line is kept."""
+    (tmp_path / "a.py").write_text("import torch\nx.to(torch.bfloat16)\n")
+    plain = on_a_terminal("--gpu", "t4", "--check", tmp_path)
+    kept = on_a_terminal("--gpu", "t4", "--check", tmp_path, JPY_PARENT_PID="1")
+    assert "\x1b[2K" in plain or "\x1b[?25l" in plain
+    assert "\x1b[2K" not in kept and "\x1b[?25l" not in kept and "1 place in 1 file would change" in kept
+
+
+def test_colours_that_a_kernel_asks_for_stay_out_of_files(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    (tmp_path / "a.py").write_text("import torch\nx.to(torch.bfloat16)\n")
+    with (tmp_path / "report.txt").open("wb") as file:
+        words = [sys.executable, "-m", "precision_fix", "--gpu", "t4", "--check", "a.py"]
+        subprocess.run(words, stdout=file, stderr=file, cwd=tmp_path, env=environment(FORCE_COLOR="1"), check=False)
+    told = (tmp_path / "report.txt").read_bytes()
+    assert b"would change" in told and b"\x1b" not in told
+
+
+def test_an_audit_draws_itself() -> None:
+    site = Site("<b>.py", 3, "aten.mm", 2, computes=True)
+    report = Report([site])
+    assert repr(report) == "<audit: 2 operators computed in bfloat16, at 1 lines>"
+    assert "<b>.py:3" in read(report._repr_html_()).text

@@ -29,7 +29,7 @@ from precision_fix.model.target import FLOAT32
 from precision_fix.rules import codes, rules
 from precision_fix.sources import _FORMATS, _NAMED, Format, format_of
 from precision_fix.sources.analysis import Analysis
-from precision_fix.sources.scope import Choice
+from precision_fix.sources.heeded import Choice
 from tests.modules import Example, examples
 from tests.tools import NOBODY, REPOSITORY, analyse, command, environment, modules_after, source_of
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 import sys
 from collections.abc import Iterable, Iterator
 
-from precision_fix.cli.terminal import emit
+from precision_fix.cli.terminal import emit, goes_to_a_file
 from precision_fix.errors import PrecisionFixError
 from precision_fix.model.problem import shown
 
@@ -30,7 +29,7 @@ def give(pieces: Iterable[bytes]) -> None:
         emit(sys.stdout, _for_a_person(pieces), told=_visible)
         return
     out = sys.stdout.buffer
-    log = not _goes_to_a_file()
+    log = not goes_to_a_file(sys.stdout)
     for file in _by_file(pieces):
         if log and _commands(file):
             file = _unheard(file)
@@ -47,13 +46,6 @@ def _by_file(pieces: Iterable[bytes]) -> Iterator[list[bytes]]:
         file.append(piece)
     if file:
         yield file
-
-
-def _goes_to_a_file() -> bool:
-    try:
-        return stat.S_ISREG(os.fstat(sys.stdout.fileno()).st_mode)
-    except OSError:
-        return False
 
 
 def _commands(file: list[bytes]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -15,8 +16,9 @@ Told = Callable[[int, int], None]
 
 @contextmanager
 def progress() -> Iterator[Told | None]:
-    """A bar on stderr for long runs on a terminal; None elsewhere."""
-    if not sys.stderr.isatty():
+    """A bar on stderr for long runs on a terminal; None elsewhere, and in a notebook: the terminal that it gives to `!`
+    keeps what a terminal wipes out, bar below bar."""
+    if not sys.stderr.isatty() or _in_notebook():
         yield None
         return
     from rich.console import Console
@@ -28,10 +30,27 @@ def progress() -> Iterator[Told | None]:
         yield lambda done, total: bar.update(task, completed=done, total=total, visible=total > 300)
 
 
+def _in_notebook() -> bool:
+    """Whether this was started by the kernel of a notebook. jupyter_client says so to each kernel, and children inherit
+    it; a terminal that Jupyter opens is no child of one."""
+    return "JPY_PARENT_PID" in os.environ
+
+
 def is_coloured(stream: TextIO) -> bool:
     """Whether what is printed gets colours: on a terminal, and elsewhere with FORCE_COLOR, as builds set it whose logs
     show them. NO_COLOR counts first. Sources: no-color.org, force-color.org."""
-    return not os.environ.get("NO_COLOR") and (bool(os.environ.get("FORCE_COLOR")) or stream.isatty())
+    if os.environ.get("NO_COLOR"):
+        return False
+    # A kernel sets FORCE_COLOR for its cells, and `!precision-fix ... > report.txt` is one.
+    return stream.isatty() or (bool(os.environ.get("FORCE_COLOR")) and not goes_to_a_file(stream))
+
+
+def goes_to_a_file(stream: TextIO) -> bool:
+    """Whether it was sent to a regular file."""
+    try:
+        return stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def emit(stream: TextIO, lines: Iterable[tuple[str, str]], *, told: Callable[[str], str] = as_line) -> None:

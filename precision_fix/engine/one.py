@@ -18,7 +18,7 @@ from precision_fix.model.selection import ALL, Selection
 from precision_fix.model.target import Target
 from precision_fix.sources import PYTHON, Format, format_of, format_of_named, most_of
 from precision_fix.sources.analysis import Left, Unparsable
-from precision_fix.sources.scope import Choice
+from precision_fix.sources.heeded import Choice
 from precision_fix.sources.text import Undecodable, decode
 from precision_fix.sources.walk import Found
 

@@ -22,9 +22,9 @@ from precision_fix import door
 from precision_fix.errors import PrecisionFixError
 from precision_fix.model.problem import reason, shown
 from precision_fix.model.selection import Selection
+from precision_fix.sources.heeded import NAMES, Choice, Scope, below
 from precision_fix.sources.ignore import Patterns
 from precision_fix.sources.listing import SKIPPED
-from precision_fix.sources.scope import NAMES, Choice, Scope, below
 
 _NEEDLE = b"precision-fix"
 _MOST_BYTES = 1 << 20

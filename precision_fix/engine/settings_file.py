@@ -13,7 +13,7 @@ from precision_fix.model.problem import shown
 from precision_fix.model.target import TARGETS
 from precision_fix.rules import codes
 from precision_fix.sources import ignore, toml
-from precision_fix.sources.scope import NAMES
+from precision_fix.sources.heeded import NAMES
 
 TABLE = "tool.precision-fix"
 #: Every key, and an example of its value.

@@ -23,7 +23,7 @@ from precision_fix.model.selection import Selection
 from precision_fix.project.entries import Entries, readmes
 from precision_fix.sources import LAUNCH, NOTEBOOK, PYTHON, start_line
 from precision_fix.sources.analysis import Unparsable
-from precision_fix.sources.scope import Choice
+from precision_fix.sources.heeded import Choice
 from precision_fix.sources.text import Undecodable, decode
 
 if TYPE_CHECKING:

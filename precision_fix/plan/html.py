@@ -14,6 +14,7 @@ from precision_fix.plan import words
 from precision_fix.plan.contents import Count, Model, Problem, shown
 from precision_fix.plan.fit import Card, Verdict
 from precision_fix.plan.planning import DEVICE_MAP, Option, Plan, Sheet
+from precision_fix.plan.speed import FLOAT16
 from precision_fix.plan.working_html import at_work, to_do
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
@@ -84,6 +85,8 @@ def _conclusion(plan: Plan) -> Iterator[str]:
     yield f"<p><code>{_said(best.command)}</code></p>"
     if len(best.cards) > 1:
         yield f"<p>{_said(DEVICE_MAP)}</p>"
+    if best.storage == "float16":
+        yield f"<p>{_said(FLOAT16)}.</p>"
     yield "</div>"
 
 

@@ -29,6 +29,6 @@ def beside(gpu: Gpu) -> str:
         return f"{FLOAT16}; float32 does not"
     single, half, brain = found
     emulated = f" and {brain:g} in bfloat16 (emulated)" if brain else ""
-    rates = f"matrix products on a {gpu.name}: {single:g} TFLOP/s in float32, {half:g} in float16{emulated}"
+    rates = f"Matrix products on a {gpu.name}: {single:g} TFLOP/s in float32, {half:g} in float16{emulated}"
     better = ", and is no slower here" if half <= single else ""
     return f"{rates}, as measured by others; but {FLOAT16}; float32 does not{better}"

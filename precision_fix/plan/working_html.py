@@ -64,7 +64,9 @@ def _over(row: Row) -> str:
 def _cells(row: Row, columns: tuple[tuple[str, tuple[str, ...]], ...]) -> str:
     if row.refused:
         return f'<td colspan="{len(columns) + 2}">none: {_said(row.refused)}</td>'
-    cells = "".join(f"<td>{size(row.of(*names))}</td>" for _, names in columns) + f"<td>{size(row.total)}</td>"
+    sums = [*((name, row.of(*names)) for name, names in columns), ("total", row.total)]
+    # On a phone the head goes, and each number has its name.
+    cells = "".join(f'<td data-of="{name}">{size(number)}</td>' for name, number in sums)
     if not row.shares:
         return cells + "<td></td>"
     share = row.shares[0]

@@ -17,9 +17,9 @@ from precision_fix.model.scope import Definition
 from precision_fix.model.target import Target
 from precision_fix.model.trace import FACTS, HOLDS, Trace
 from precision_fix.project.imports import MOST_BYTES, Imports, look_through
+from precision_fix.project.launched import Programs
 from precision_fix.project.links import Links, Member, Origin, asks_another
 from precision_fix.project.names import is_test, stem_of
-from precision_fix.project.programs import Programs
 from precision_fix.project.readings import aliases, asks_for, items, reads_of, unbound, unexplained
 from precision_fix.sources.text import Undecodable, decode
 

@@ -110,11 +110,27 @@ class Report:
             rows.append(f"  {self.computed}")
         return "\n".join([*head, *rows, "  not seen: " + "; ".join(self.blind_spots)])
 
-    def json(self) -> str:
-        """The report for programs: {"hits", "moves", "exit_code": int, "compute": str, "sites", "not_seen": [...]}."""
+    def to_dict(self) -> dict[str, Any]:
+        """The report for programs, as plain objects."""
         sites = [asdict(site) for site in self.sites]
         counts = {"hits": self.hits, "moves": self.moves, "exit_code": self.code, "compute": self.computed}
-        return json.dumps({**counts, "sites": sites, "not_seen": self.blind_spots}, indent=2)
+        return {**counts, "sites": sites, "not_seen": list(self.blind_spots)}
+
+    def __repr__(self) -> str:
+        return f"<{self.text().splitlines()[0].removeprefix('precision-fix ')}>"
+
+    def _repr_html_(self) -> str:
+        from precision_fix.drawing import table
+
+        head, *_ = self.text().splitlines()
+        rows = [
+            (site.count, f"{site.file}:{site.line}", site.operator, site.via) for site in self.sites if site.computes
+        ]
+        return table(("times", "line", "operator", "via"), rows, [head, f"not seen: {'; '.join(self.blind_spots)}"])
+
+    def json(self) -> str:
+        """The report for programs: {"hits", "moves", "exit_code": int, "compute": str, "sites", "not_seen": [...]}."""
+        return json.dumps(self.to_dict(), indent=2)
 
 
 class Audit:

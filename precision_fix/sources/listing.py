@@ -6,7 +6,7 @@ import itertools
 import os
 from dataclasses import dataclass, field
 
-from precision_fix.sources.scope import NAMES
+from precision_fix.sources.heeded import NAMES
 
 _PACKAGES = frozenset(("site-packages", "dist-packages"))
 _CACHES = frozenset(("__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".ipynb_checkpoints")) | frozenset(

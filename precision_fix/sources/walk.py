@@ -34,10 +34,10 @@ from precision_fix.errors import PrecisionFixError
 from precision_fix.model.problem import Problem, reason
 from precision_fix.sources import ignore
 from precision_fix.sources.aside import Aside, Asides
+from precision_fix.sources.heeded import Scope, Scopes
 from precision_fix.sources.ignore import Chain, Patterns
 from precision_fix.sources.listing import SKIPPED, SKIPPED_IN_ENVIRONMENT, Listing, listing
 from precision_fix.sources.repository import Repository, exclude_file, worktree_of
-from precision_fix.sources.scope import Scope, Scopes
 
 
 @dataclass(slots=True)

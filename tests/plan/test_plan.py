@@ -348,7 +348,7 @@ def test_no_advice_that_the_program_cannot_follow(tmp_path: Path, program: str) 
 @pytest.mark.parametrize(
     ("gpu", "said"),
     [
-        ("t4", "products on a Tesla T4: 4.2 TFLOP/s in float32, 42 in float16 and 2 in bfloat16 (emulated)"),
+        ("t4", "Matrix products on a Tesla T4: 4.2 TFLOP/s in float32, 42 in float16 and 2 in bfloat16 (emulated)"),
         ("p100", "float32 does not, and is no slower here"),
         ("sm_70", "float16 overflows above 65504"),
         ("a100", ""),

@@ -11,6 +11,7 @@ import pytest
 from precision_fix.engine.scan import scan
 from precision_fix.model.target import FLOAT32
 from precision_fix.model.vocabulary import attention, precision, truth
+from precision_fix.rules import codes as all_codes
 from tests.test_tables import codes, each
 from tests.tools import rewritten
 
@@ -205,3 +206,8 @@ def test_words_of_attention() -> None:
         assert rewritten(f"load({flag}=True)\n") == f"load({flag}=False)\n"
     for package in each("flash_attn flash_attn_interface flash_attn_2_cuda flash_attn_3"):
         assert "PF912" in codes(f"import {package}\n"), package
+
+
+@pytest.mark.parametrize("code", all_codes())
+def test_each_rule_has_a_file_of_tests_of_its_name(code: str) -> None:
+    assert f"test_{code.lower()}.py" in {path.name for path in Path(__file__).parent.iterdir()}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from precision_fix.model.vocabulary.libraries import LIBRARIES, Library, Words
-from tests.tools import check_kept, check_not_a_site, check_reported, check_rewritten, findings, plant, rewritten
+from tests.tools import check_kept, check_not_a_site, check_rewritten, findings, plant, rewritten
 
 TRAINER = "trainer:\n  accelerator: gpu\n  devices: 1\n"
 ACCELERATE = "compute_environment: LOCAL_MACHINE\ndistributed_type: NO\n"
@@ -232,51 +232,6 @@ def test_what_is_to_be_measured_has_not_been() -> None:
 )
 def test_what_is_offered(text: str) -> None:
     check_kept(text, code="PF012", path="a.yaml")
-
-
-@pytest.mark.parametrize(
-    ("code", "path", "text"),
-    [
-        ("PF920", "config.json", '{"model_type": "llama", "torch_dtype": "bfloat16"}'),
-        ("PF920", "unet/config.json", '{"_class_name": "UNet", "_diffusers_version": "0.30", "dtype": "bfloat16"}'),
-        (
-            "PF920",
-            "configs/1.5b.json",
-            '{"model_type": "a", "a": {"model_type": "b", "use_cache": 1, "initializer_range": 1}, "dtype": "bf16"}',
-        ),
-        ("PF920", "m/cfg.json", '{"architectures": ["A"], "text_config": {"dtype": "bfloat16"}}'),
-        ("PF921", "a.yaml", "weights: bf16\n"),
-        ("PF921", "a.yaml", "precision: ${oc.env:PRECISION,bf16}\n"),
-        ("PF921", "a.yaml", "bf16: ${use_bf16}\n"),
-        ("PF921", "a.yaml", "dtype: '{{ dtype | default(\"bfloat16\") }}'\n"),
-        ("PF921", "a.yaml", "mixed_precision: bf16_mixed\n"),
-        ("PF921", "a.json", '{"bf16": "True"}'),
-        ("PF921", "a.json", '{"optimizer": "adamw_bf16"}'),
-        ("PF921", "a.json", '{"nodes": [{"widgets_values": ["model", "bf16"]}]}'),
-        ("PF921", "a.yaml", "first_layers_bf16: true\n"),
-        ("PF922", "a.yaml", "ARGS:\n  --bf16: true\n"),
-        ("PF922", "a.yaml", "args: [serve, --dtype, bfloat16]\n"),
-        ("PF504", "a.yaml", "flash_attention: true\nsample_packing: true\n"),
-        ("PF504", "a.yaml", "attn_implementation: flash_attention_2\nsample_packing: true\n"),
-        ("PF504", "a.yaml", "batching_strategy: dynamic_padding_free\nattn_implementation: flash_attention_2\n"),
-    ],
-)
-def test_what_needs_a_hand(code: str, path: str, text: str) -> None:
-    check_reported(text, code=code, path=path)
-
-
-@pytest.mark.parametrize(
-    ("before", "after"),
-    [
-        ("attn_implementation: flash_attention_2\n", "attn_implementation: sdpa\n"),
-        ("flash_attn: fa2\n", "flash_attn: sdpa\n"),
-        ("model:\n  flash_attention: true\n", "model:\n  flash_attention: false\n"),
-        ("use_flash_attn: true\n", "use_flash_attn: false\n"),
-        ("attn_config:\n  attn_impl: flash\n", "attn_config:\n  attn_impl: torch\n"),
-    ],
-)
-def test_flash_attention(before: str, after: str) -> None:
-    check_rewritten(before, after, code="PF504", path="a.yaml")
 
 
 @pytest.mark.parametrize("library", LIBRARIES, ids=lambda each: each.name)

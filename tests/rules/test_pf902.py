@@ -1,0 +1,164 @@
+"""PF902: an operator that takes nothing else."""
+
+from __future__ import annotations
+
+from textwrap import dedent
+
+import pytest
+
+from precision_fix.model.finding import Action
+from tests.tools import check_reported, check_rewritten, findings, rewritten
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import triton.language as tl\nx = y.to(tl.bfloat16)\n",
+        "from triton import language as tl\n@jit\ndef k(x):\n    return x.to(tl.bfloat16)\n",
+        "from flash_attn import flash_attn_func as fa\ndef f(q):\n    q = q.bfloat16()\n    return fa(q, q, q)\n",
+        "import torch\ndef f(x):\n    return torch.ops.mine.gemm(x.to(torch.bfloat16))\n",
+        "import torch\ndef f(x):\n    return torch._weight_int4pack_mm(x.to(torch.bfloat16), w, 32, s)\n",
+        "import torch\ndef f(a):\n    return torch._scaled_mm(a, a, out_dtype=torch.bfloat16)\n",
+        "import torch\ndef f(x):\n    # the kernel only supports bfloat16\n    return g(x.to(torch.bfloat16))\n",
+        "import torch\ndef f(x):\n    x = x.to(torch.bfloat16)  # must be bf16\n    return g(x)\n",
+    ],
+)
+def test_pf902_an_operator_that_takes_nothing_else(text: str) -> None:
+    check_reported(text, code="PF902")
+
+
+KERNEL = """\
+import torch
+from torch.utils.cpp_extension import load, load_inline
+ops = load(name="ops", sources=["ops.cpp", "ops.cu"])
+class Layer(torch.autograd.Function):
+    def __init__(self):
+        self.ops = load_inline("ops", cpp_sources="", cuda_sources=SOURCE)
+    @staticmethod
+    def forward(self, x):
+        y = torch.empty(2, dtype=torch.bfloat16)
+        {}
+        return y
+"""
+
+
+@pytest.mark.parametrize(
+    "call", ["ops.forward(x, y)", "self.ops.go(2, y)", "made = load(sources=S)\n        made.go(y)"]
+)
+def test_pf902_an_extension_that_the_program_builds(call: str) -> None:
+    check_reported(KERNEL.format(call), code="PF902")
+
+
+def test_pf902_a_method_of_an_object_of_the_program() -> None:
+    assert "torch.float32" in rewritten(KERNEL.format("torch.add(y, y, out=y)"))
+
+
+@pytest.mark.parametrize(
+    "call",
+    ["Dispatch.apply(x)", "send(x)", "Dispatch.apply(x, 1)[0]", "Own().apply(x)"],
+)
+def test_pf902_through_an_autograd_function(call: str) -> None:
+    text = f"""\
+        import deep_ep
+        import torch
+        class Dispatch(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, tensor, much=0):
+                return deep_ep.dispatch(tensor)
+        send = Dispatch.apply
+        class Own:
+            def apply(self, x):
+                return x
+        def f(x):
+            x = x.to(torch.bfloat16)
+            return {call}
+        """
+    assert rewritten(text) == dedent(text) if "Own" not in call else "torch.float32" in rewritten(text)
+
+
+@pytest.mark.parametrize(
+    "made",
+    ["deep_ep.Buffer(1)", "buffer()", "cached()"],
+)
+def test_pf902_an_object_of_a_package_of_kernels(made: str) -> None:
+    text = f"""\
+        import deep_ep
+        import torch
+        KEPT = None
+        def buffer():
+            return deep_ep.Buffer(1)
+        def cached():
+            global KEPT
+            if KEPT is None:
+                KEPT = deep_ep.Buffer(1)
+            return KEPT
+        def f(x):
+            held = {made}
+            return held.dispatch(x.to(torch.bfloat16))
+        """
+    check_reported(text, code="PF902")
+
+
+def test_what_a_function_of_such_a_package_gives_is_a_tensor() -> None:
+    text = "import torch\nimport torchao\ndef f(n):\n    a = torchao.to_float8(n)\n"
+    text += "    return a.add(torch.zeros(2, dtype=torch.bfloat16))\n"
+    assert rewritten(text) == text.replace("torch.bfloat16", "torch.float32")
+
+
+def test_a_default_dtype_casts_nothing_that_is_called_torch() -> None:
+    """`torch.set_default_dtype(...)` stands alone as `model.to(...)` does, which casts the model."""
+    before = "import torch\ntorch.set_default_dtype(torch.bfloat16)\ny = torch._scaled_mm(torch.ones(2), x)\n"
+    check_rewritten(before, before.replace("torch.bfloat16", "torch.float32"))
+
+
+def test_a_product_in_float8_that_does_not_run_here_holds_nothing_else() -> None:
+    """The other way, and whatever else is made with the choice, is what runs."""
+    before = """\
+        import torch
+        def forward(layer, kind, x):
+            if layer.weight.dtype == torch.float8_e4m3fn:
+                return torch._scaled_mm(x.to(torch.float8_e4m3fn), layer.weight, out_dtype=kind)
+            return layer.plain(x.to(kind))
+        def load(net, word):
+            kind = {"fp8": torch.float8_e4m3fn, "bf16": torch.bfloat16}[word]
+            net.to(kind)
+            return [forward(layer, kind, 1) for layer in net]
+        """
+    check_rewritten(before, before.replace("torch.bfloat16", "torch.float32"), code="PF105")
+
+
+EIGHT_BITS = """\
+import torch
+from torchao.quantization import {config}, quantize_
+def load(quant):
+    model = Model.load("a", torch_dtype=torch.bfloat16)
+    if quant:
+        {call}
+    return Pipeline(model, torch_dtype=torch.bfloat16)
+"""
+
+
+@pytest.mark.parametrize(
+    ("config", "call"),
+    [
+        ("float8_weight_only", 'quantize_(model, float8_weight_only(), device="cuda")'),
+        ("Int8WeightOnlyConfig", "quantize_(model, config=Int8WeightOnlyConfig(group_size=32))"),
+        ("int8_weight_only", "kind = int8_weight_only()\n        quantize_(model, kind)"),
+    ],
+)
+def test_weights_in_eight_bits_are_cast_up_to_any_dtype(config: str, call: str) -> None:
+    text = EIGHT_BITS.format(config=config, call=call)
+    check_rewritten(text, text.replace("bfloat16", "float32"))
+
+
+@pytest.mark.parametrize(
+    ("config", "call"),
+    [
+        ("int4_weight_only", "quantize_(model, int4_weight_only())"),
+        ("Int8DynamicActivationInt4WeightConfig", "quantize_(model, Int8DynamicActivationInt4WeightConfig())"),
+        ("Int4WeightOnlyConfig", "quantize_(model, config)"),
+    ],
+)
+def test_pf902_weights_in_four_bits_are_for_bfloat16(config: str, call: str) -> None:
+    text = EIGHT_BITS.format(config=config, call=call)
+    assert "PF902" in {each.code for each in findings(text) if each.action is Action.MANUAL}

@@ -1,0 +1,69 @@
+"""PF903: a guard refuses float32."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.tools import check_reported, check_rewritten
+
+
+def test_pf903_a_guard_that_would_refuse() -> None:
+    """Note 4: a default and the guard that checks it move together or not at all."""
+    check_reported(
+        """\
+        import torch
+        def f(x, dtype=torch.bfloat16):
+            assert dtype in (torch.float16, torch.bfloat16)
+            return x.to(dtype)
+        """,
+        code="PF903",
+    )
+    check_reported(
+        """\
+        import torch
+        HALF = (torch.float16, torch.bfloat16)
+        def f(x, dtype=torch.bfloat16):
+            if dtype not in HALF:
+                raise ValueError(dtype)
+            return x.to(dtype)
+        """,
+        code="PF903",
+    )
+
+
+def test_pf903_a_guard_that_lets_float32_through() -> None:
+    check_rewritten(
+        """\
+        import torch
+        def f(x, dtype=torch.bfloat16):
+            assert dtype in (torch.float32, torch.bfloat16)
+            return x.to(dtype)
+        """,
+        """\
+        import torch
+        def f(x, dtype=torch.float32):
+            assert dtype in (torch.float32, torch.bfloat16)
+            return x.to(dtype)
+        """,
+    )
+
+
+@pytest.mark.parametrize(
+    "guard",
+    [
+        'assert str(x.dtype) == "torch.bfloat16"',
+        'name = str(x.dtype).split(".")[-1]\n    assert name == "bfloat16"',
+        'entry = {"n": 1, "dtype": str(x.dtype)}\n    assert entry["dtype"] == "torch.bfloat16"',
+        'if str(x.dtype).removeprefix("torch.") != "bfloat16":\n        raise ValueError',
+        'entry = spell(x)\n    assert entry["kind"] == "torch.bfloat16"',
+    ],
+)
+def test_pf903_a_guard_that_asks_for_the_name(guard: str) -> None:
+    text = "import torch\ndef spell(y):\n    return {'kind': str(y.dtype)}\n"
+    check_reported(f"{text}def f(n):\n    x = torch.zeros(n, dtype=torch.bfloat16)\n    {guard}\n", code="PF903")
+
+
+@pytest.mark.parametrize("use", ["print(str(x.dtype))", 'ok = str(x.dtype) == "torch.bfloat16"', "load(str(x.dtype))"])
+def test_a_name_that_nobody_insists_on(use: str) -> None:
+    text = f"import torch\ndef f(n):\n    x = torch.zeros(n, dtype=torch.bfloat16)\n    {use}\n"
+    check_rewritten(text, text.replace("dtype=torch.bfloat16", "dtype=torch.float32"))

@@ -1,0 +1,28 @@
+"""PF905: a dtype named while the program runs."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.tools import check_not_a_site, check_reported, findings
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "x.to(getattr(torch, cfg.dtype))",
+        "dtype = getattr(torch, name)",
+        'torch_dtype = getattr(torch, config["torch_dtype"], torch.float32)',
+        "load(dtype=getattr(torch, args.precision))",
+    ],
+)
+def test_pf905_a_computed_name(line: str) -> None:
+    check_reported(f"import torch\n{line}\n", code="PF905")
+    assert all(each.runtime for each in findings(f"import torch\n{line}\n"))
+
+
+@pytest.mark.parametrize(
+    "line", ["f = getattr(torch, name)", "x = getattr(self, dtype)", 'y = getattr(torch, "compile")']
+)
+def test_pf905_any_other_lookup(line: str) -> None:
+    check_not_a_site(f"import torch\n{line}\n")
