@@ -20,6 +20,7 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 _START = """
 import sys
 from precision_fix.runtime.launch import run_program
+from tests.runtime.since import since
 sys.exit(run_program({argv!r}, {options}))
 """
 
@@ -162,6 +163,7 @@ if __name__ == "__main__":
 """
 
 
+@since("2.5", "import torch calls no entry points, by which subprocesses are served")
 @needs_entry_point
 def test_workers_and_subprocesses(run: Run) -> None:
     done = run(CHILDREN)
