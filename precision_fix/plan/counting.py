@@ -147,8 +147,8 @@ class Counted(Known):
             return 0, 0
         at = {(4, False): 0, (4, True): 1, (2, False): 2}[mode.width, mode.casts]
         run = self.runs[at]
-        base, half, twice = (self.runs[each]["busy"] - self.runs[each]["gradients"] for each in (0, 3, 4))
-        busy = run["busy"] - run["gradients"]
+        base, half, twice = (_busy(self.runs[each], mode) for each in (0, 3, 4))
+        busy = _busy(run, mode)
         busy += self._wide_caches(use, mode)
         grown = _grown(busy, base, half, self._size(use) / max(1, self._size(self.first)))
         more = (twice - base) * (use.batch / self.first.batch - 1) * (grown / max(1, base))
@@ -172,6 +172,11 @@ class Counted(Known):
 
     def trained(self, use: Use) -> int:
         return self.runs[0]["trained"] if self.runs else super().trained(use)
+
+
+def _busy(run: dict[str, int], mode: Mode) -> int:
+    """What comes and goes beside the caches: an encoder does so before there are any."""
+    return max(run["busy"], run.get("early", 0) - run["cached"] * mode.caches) - run["gradients"]
 
 
 def _grown(busy: int, base: int, half: int, ratio: float) -> float:

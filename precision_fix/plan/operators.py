@@ -6,7 +6,7 @@ the callee runs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from precision_fix.plan.ledger import Held, Ledger
@@ -34,15 +34,21 @@ class Mode:
 
 @dataclass(slots=True)
 class Operators:
-    """Operators of a mode and a use. `wide` are the bytes of a norm's own arithmetic, always float32."""
+    """Operators of a mode and a use. `wide` are the bytes of a norm's own arithmetic, always float32.
+
+    `also` are layers that an adapter comes to besides the projections. `within`: an adapter is part of its layer, as
+    loralib's, whose weight is cast for both; what it gets goes through a dropout.
+    """
 
     ledger: Ledger
     use: Use
     mode: Mode
+    also: frozenset[str] = frozenset()
+    within: bool = False
 
     @classmethod
-    def of(cls, use: Use, mode: Mode) -> Operators:
-        return cls(Ledger(mode.width, mode.casts, bool(use.train)), use, mode)
+    def of(cls, use: Use, mode: Mode, also: Iterable[str] = (), *, within: bool = False) -> Operators:
+        return cls(Ledger(mode.width, mode.casts, bool(use.train)), use, mode, frozenset(also), within)
 
     @property
     def full(self) -> bool:
@@ -71,14 +77,20 @@ class Operators:
         if self.use.train != "lora" or not self.adapts(name):
             return base
         rank = self.use.rank
-        low = op([x], rows * rank, saves=[x], weight=(f"a{base.key}", inside * rank))
+        copy = self.hold(weight) if self.within and self.ledger.cast else None
+        # The mask of a dropout: on CUDA a byte a number, of which the plan can lose a little.
+        given = op([x], x.numel, saves=[self.hold(x.numel)]) if self.within else x
+        low = op([given], rows * rank, saves=[given], weight=(f"a{base.key}", inside * rank))
         high = op([low], numel, saves=[low], weight=(f"b{base.key}", rank * outside))
         scaled = op([high], numel)
-        del low, high
-        return op([base, scaled], numel)
+        del low, high, given
+        out = op([base, scaled], numel)
+        del copy
+        return out
 
     def adapts(self, name: str) -> bool:
-        return bool(name) and name in (self.use.targets or ("q", "k", "v", "o", "gate", "up", "down"))
+        every = self.use.targets or ("q", "k", "v", "o", "gate", "up", "down")
+        return bool(name) and (name in every or name in self.also)
 
     def rms_norm(self, x: Held, numel: int, dim: int) -> Held:
         """As transformers writes it: in float32, then times the weight."""
@@ -113,6 +125,32 @@ class Operators:
         """By a kernel that keeps no scores, and the copy in the order of rows that follows it."""
         out = self.ledger.op([q, k, v], numel, saves=[q, k, v], keeps_out=True)
         return self.ledger.op([out], numel)
+
+    def eager_attention(self, q: Held, k: Held, v: Held, numel: int, scores: int, *, shared: bool) -> tuple[Held, Held]:
+        """With scores that are capped by a tanh, which no kernel does: they are made, step by step, and handed back.
+
+        `shared`: several heads have the same keys and values, which are copied for each of them.
+        """
+        op = self.ledger.op
+        if shared:
+            k, v = op([k], numel), op([v], numel)
+        made = op([q, k], scores, saves=[q, k])
+        scaled = op([made], scores)
+        del made
+        divided = op([scaled], scores)
+        del scaled
+        bent = op([divided], scores, keeps_out=True)
+        del divided
+        capped = op([bent], scores)
+        del bent
+        masked = op([capped], scores)
+        del capped
+        shares = op([masked], scores, keeps_out=True, width=4)
+        del masked
+        if self.mode.width != 4:
+            shares = op([shares], scores)
+        out = op([shares, v], numel, saves=[shares, v])
+        return op([out], numel), shares
 
     def unary(self, x: Held, *, keeps_out: bool = False) -> Held:
         """An activation function."""

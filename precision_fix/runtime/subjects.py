@@ -51,7 +51,10 @@ class Subject:
         return self.maker.from_config(self.config, dtype=dtype)
 
     def measure(self, model: Any, run: dict[str, Any]) -> dict[str, int]:
-        """Bytes: `busy` of what comes and goes at most, `gradients` of it, `trained` and `cached` numbers."""
+        """Bytes: `busy` of what comes and goes at most, `gradients` of it, `trained` and `cached` numbers.
+
+        `early` are the bytes before there is a cache, where an encoder comes first.
+        """
         model.zero_grad()
         trained = [each for each in model.parameters() if each.requires_grad]
         if run["train"]:
@@ -167,11 +170,11 @@ class Translator(Subject):
         out = model(encoder_outputs=encoded, decoder_input_ids=_ids(run["batch"], 1), use_cache=True)
         past = out.past_key_values
         del out
-        tracker.peak = start + max(first, tracker.peak - start - _cached(past) * self._width)
+        tracker.peak -= _cached(past) * self._width
         cross = sum(t.numel() for layer in past.cross_attention_cache.layers for t in (layer.keys, layer.values))
         own = (_cached(past) - cross) * run["length"]
         del encoded
-        return {"cached": cross + own}
+        return {"cached": cross + own, "early": first}
 
     def loss(self, model: Any, run: dict[str, Any]) -> Any:
         length = min(run["length"], self.sizes["most"])

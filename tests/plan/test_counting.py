@@ -39,6 +39,15 @@ def test_a_line_in_length_and_batch() -> None:
     assert model.busy(model.at(Use()), CACHES)[0] == 5000 + 640 * 4 // 4
 
 
+def test_an_encoder_works_before_there_are_caches() -> None:
+    """Whisper's takes more than a step of its decoder, at a time when no keys and values are there."""
+    runs = tuple({**each, "early": early} for each, early in zip(FIVE, (9000, 9000, 4500, 9000, 18000), strict=True))
+    model = counting.Counted(Config({"model_type": "x"}), Use(), answer(*runs))
+    assert model.busy(model.at(Use()), PATCHED)[0] == 9000 - 640 * 4
+    # In two bytes the caches leave more of it to be seen.
+    assert model.busy(model.at(Use()), CACHES)[0] == 9000 - 640 * 2 + 640 * 4
+
+
 def test_what_grows_with_the_square() -> None:
     squared = (run(4000), run(4000), run(2000), run(1000), run(8000))
     model = counting.Counted(Config({"model_type": "x"}), Use(), answer(*squared))

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from precision_fix.plan.commands import Commands
 from precision_fix.plan.config import Config
 from precision_fix.plan.known import Known, known
 from precision_fix.plan.ledger import Ledger
@@ -107,6 +108,15 @@ def test_sliding_windows_bound_caches() -> None:
     assert some.cached(use) == 3 * every.cached(use) // 4 + full.cached(use) // 4
 
 
+def test_capped_scores_are_made() -> None:
+    """No kernel caps them, so Gemma 2's attention makes them all: measured as above with the same numbers."""
+    capped = {**LLAMA, "attn_logit_softcapping": 50.0}
+    use = Use(length=1024)
+    assert about(capped).busy(use, PATCHED)[0] == pytest.approx(159.344 * MIB, rel=0.05)
+    assert about({**LLAMA, "model_type": "gemma2"}).busy(use, PATCHED) == about(capped).busy(use, PATCHED)
+    assert about({**capped, "attn_logit_softcapping": None}).busy(use, PATCHED) == about(LLAMA).busy(use, PATCHED)
+
+
 def test_fish_speech() -> None:
     """8.5 GiB of weights, 4.5 of caches, and a mask of 32,768 x 32,768 bytes: more than a T4 has."""
     s2 = about(S2)
@@ -159,7 +169,12 @@ def test_what_training_holds(tmp_path: Path) -> None:
     assert "round" in stored.refused
     eight = at_work(tmp_path, LLAMA, train="full", length=256, bits=8).rows[1]
     assert eight.of("states") == pytest.approx(weights / 2, rel=0.02)
-    lora = at_work(tmp_path, LLAMA, train="lora", length=256).rows[2]
+    training = at_work(tmp_path, LLAMA, train="lora", length=256)
+    lora = training.rows[2]
+    # Where there are no caches nothing is said of them.
+    assert training.command(STORAGE, Commands(program="main.py")) == "precision-fix run --storage bfloat16 main.py"
+    generating = at_work(tmp_path, LLAMA).command(STORAGE, Commands(program="main.py"))
+    assert generating == "PRECISION_FIX_STORAGE_CACHES=float32 precision-fix run --storage bfloat16 main.py"
     assert lora.of("weights") == pytest.approx(weights / 2, rel=0.02) and lora.of("states") < 5 * MIB
 
 

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from precision_fix.engine.scan import FileScan, Scan
+from precision_fix.home import rule_page
 from precision_fix.model import newlines
 from precision_fix.model.finding import Action, Finding
 from precision_fix.model.problem import Problem
@@ -92,6 +93,7 @@ def test_rules_have_help() -> None:
     assert rule["shortDescription"]["text"] == "Chooses a precision"
     assert "```py\n" in rule["help"]["markdown"] and "`" not in rule["shortDescription"]["text"]
     assert rule["help"]["text"] == rule["fullDescription"]["text"]
+    assert rule["helpUri"] == rule_page("PF101")
 
 
 def test_what_is_kept_is_there_when_asked_for(tmp_path: Path) -> None:

@@ -14,13 +14,13 @@ import pytest
 
 from precision_fix.errors import PrecisionFixError
 from precision_fix.runtime.launch import run_program
+from tests.runtime.since import since
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 _START = """
 import sys
 from precision_fix.runtime.launch import run_program
-from tests.runtime.since import since
 sys.exit(run_program({argv!r}, {options}))
 """
 

@@ -44,6 +44,8 @@ class Decoder(Known):
         self.chosen = text.whole("num_experts_per_tok", default=1) if self.experts else 1
         self.expert = text.whole("moe_intermediate_size", default=self.inner) if self.experts else self.inner
         self.tied = text.has("tie_word_embeddings", config.has("tie_word_embeddings"))
+        # transformers runs a model whose scores are capped without a kernel.
+        self.capped = bool(text.data.get("attn_logit_softcapping", text.name("model_type") == "gemma2"))
         self.window = self._window(text)
         where = text.where
         key = next((k for k in ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len") if k in text), "")
@@ -84,6 +86,8 @@ class Decoder(Known):
         return replace(use, length=use.length or min(self.positions, USUAL))
 
     def cached(self, use: Use) -> int:
+        if use.train:
+            return 0
         length = use.length or 1
         seen = sum(min(length, window) if window else length for window in self.window)
         return 2 * use.batch * self.groups * self.head * seen
@@ -112,7 +116,10 @@ class Decoder(Known):
         count = use.batch * rows
         x = ops.hold(count * self.dim)
         embeds = x
-        tables = ops.hold(2 * rows * self.head)
+        tables = [ops.hold(2 * rows * self.head)]
+        if self.capped:
+            # Masks, of which there is one for each kind of layer.
+            tables += [ops.hold(use.batch * rows * rows) for _ in set(self.window)]
         for _ in range(min(2, self.layers)):
             x = self._layer(ops, x, count, use if rows == 1 else None)
         x = ops.rms_norm(x, count * self.dim, self.dim)
@@ -131,7 +138,12 @@ class Decoder(Known):
             q = ops.rotary(q, q.numel)
             k = ops.rotary(k, k.numel)
         extra = self._grown(ops, decoding) if decoding else None
-        out = ops.attention(q, k, v, count * q_dim)
+        scores = None
+        if self.capped:
+            seen = (ops.use.length or 1) * count * self.heads
+            out, scores = ops.eager_attention(q, k, v, count * q_dim, seen, shared=kv_dim < q_dim)
+        else:
+            out = ops.attention(q, k, v, count * q_dim)
         if not ops.use.train:
             del extra
         out = ops.linear(out, count, q_dim, dim, "o")
@@ -140,6 +152,8 @@ class Decoder(Known):
         del out
         h = ops.rms_norm(x, count * dim, dim) if self.gated else ops.layer_norm(x, count * dim, dim)
         out = self._feed(ops, h, count)
+        # The layer's frame holds its scores to its end.
+        del scores
         return ops.plus(x, out)
 
     def _feed(self, ops: Operators, h: Held, count: int) -> Held:

@@ -120,15 +120,6 @@ class DualAr(Known):
             self.weight(f"{name}.feed_forward.w{number}.weight", block.inner, block.dim)
         self.weight(f"{name}.norms", 2, block.dim)
 
-    def notes_of(self, use: Use) -> tuple[str, ...]:
-        if use.train != "lora":
-            return ()
-        said = (
-            "its own LoRA (loralib) makes float32 layers, which storage does not hold in two bytes: stored rows are "
-            "for peft's adapters at wqkv, wo, w1, w2 and w3"
-        )
-        return (said,)
-
     def dials_of(self, use: Use) -> tuple[Dial, ...]:
         # Training takes its own length, and a batch; generating has a batch of 1.
         recipe = "fish_speech/configs/text2semantic_finetune.yaml"
@@ -161,7 +152,7 @@ class DualAr(Known):
         return sum(use.rank * (inside + outside) for inside, outside in self._adapted(use))
 
     def _adapted(self, use: Use) -> list[tuple[int, int]]:
-        """The pairs of adapters at the projections of both decoders' layers."""
+        """Sizes of the pairs of adapters: of both decoders' layers and, as its recipe has it, tables and outputs."""
         every = not use.targets
         pairs = []
         for block, count in ((self.slow, self.layers), (self.fast, self.fast_layers)):
@@ -169,6 +160,10 @@ class DualAr(Known):
             feed = [(block.dim, block.inner)] * 3
             pairs += (attention if every or {"q", "k", "v", "o"} & {*use.targets} else []) * count
             pairs += (feed if every or {"gate", "up", "down"} & {*use.targets} else []) * count
+        if every:
+            output = (self.codes, self.fast.dim)
+            pairs += [(self.words, self.dim), (self.codes * self.books, self.dim), output, output]
+            pairs += [] if self.tied else [(self.words, self.dim)]
         return pairs
 
     def busy(self, use: Use, mode: Mode) -> tuple[int, int]:
@@ -240,20 +235,26 @@ class DualAr(Known):
         return [*copies, ops.hold(k.numel, 4), *(ops.hold(rows * seen * block.heads, 4) for _ in range(3))]
 
     def _training(self, use: Use, mode: Mode) -> tuple[int, int]:
-        ops = Operators.of(use, mode)
+        ends = () if use.targets else ("codes",) if self.tied else ("words", "codes")
+        ops = Operators.of(use, mode, ends, within=use.train == "lora")
         length = use.length or 1
         rows = use.batch * length
         x = ops.embedding(rows * self.dim, self.words * self.dim)
         for _ in range(self.layers):
             x = ops.layer(x, lambda start: self._layer(ops, start, rows, self.slow, 0, plain=False))
         slow = ops.rms_norm(x, rows * self.dim, self.dim)
-        logits = ops.output(slow, rows, self.dim, self.words, shared=self.tied)
+        if "words" in ends:
+            logits = ops.linear(slow, rows, self.dim, self.words, "words")
+        else:
+            logits = ops.output(slow, rows, self.dim, self.words, shared=self.tied)
         # Each position is a row of the fast decoder, of as many steps as there are codebooks.
         steps = rows * self.books
         y = ops.ledger.op([slow], steps * self.fast.dim)
         for _ in range(self.fast_layers):
             y = ops.layer(y, lambda start: self._fast(ops, start, rows))
-        codes = ops.linear(ops.rms_norm(y, steps * self.fast.dim, self.fast.dim), steps, self.fast.dim, self.codes)
+        last = ops.rms_norm(y, steps * self.fast.dim, self.fast.dim)
+        codes = ops.linear(last, steps, self.fast.dim, self.codes, "codes")
+        del last, y
         losses = [ops.cross_entropy(logits), ops.cross_entropy(codes)]
         ops.ledger.backward(ops.ledger.op(losses, 1))
         return ops.ledger.peak, ops.ledger.gradients_at_peak

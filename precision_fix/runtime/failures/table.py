@@ -60,7 +60,8 @@ TABLE = (
         "flash attention is missing",
         r"(?:ImportError|ModuleNotFoundError).*flash[_-]attn"
         r"|FlashAttention\d? has been toggled on.*not (?:seem to be )?installed"
-        r"|AssertionError.*[Ff]lash[ _-]?[Aa]tt",
+        r"|AssertionError.*(?i:flash[ _-]?att)"
+        r"|(?:NameError: name '|NoneType' object is not callable in: .*)_?flash_attn",
         "The program wants flash-attn, which cannot run on {gpu}: installing it does not help.",
         "PRECISION_FIX_FLASH_ATTN=always {run}   # computed by PyTorch's attention",
         source="transformers: modeling_utils.py; dynamic_module_utils.py, check_imports",

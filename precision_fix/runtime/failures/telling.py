@@ -29,12 +29,25 @@ def found(error: BaseException) -> Failure | None:
     current: BaseException | None = error
     while current is not None and seen < _DEEPEST:
         with contextlib.suppress(Exception):  # a __str__ of the program's own
-            text = f"{type(current).__name__}: {current}"[:10_000]
+            text = f"{type(current).__name__}: {current}"[:10_000] + _line_of(current)
             for failure in TABLE:
                 if failure.pattern.search(text):
                     return failure
         current, seen = current.__cause__ or current.__context__, seen + 1
     return None
+
+
+def _line_of(error: BaseException) -> str:
+    """The line that raised what says nothing of its reason: `assert FLASH_ATTN_2_AVAILABLE`, a name that is None."""
+    trace = error.__traceback__
+    if trace is None or not isinstance(error, AssertionError | NameError | TypeError):
+        return ""
+    import linecache
+
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    frame = trace.tb_frame
+    return f" in: {linecache.getline(frame.f_code.co_filename, trace.tb_lineno, frame.f_globals).strip()}"
 
 
 def explained(error: BaseException, facts: Facts) -> list[str]:

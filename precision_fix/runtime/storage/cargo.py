@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch.utils._pytree import tree_map
 
+from precision_fix.runtime.storage.halves import HALVES
 from precision_fix.runtime.storage.storing import STORING, as_kind, storing
 
 #: Functions that move, copy or look at numbers, or say where and of what kind they are. What they return of
@@ -60,6 +61,8 @@ class Narrow(torch.Tensor):
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         name = getattr(func, "__name__", "")
+        if HALVES.on and (done := HALVES.asked(func, name, args, kwargs)) is not NotImplemented:
+            return done
         if name in _OF_ITSELF:
             with torch._C.DisableTorchFunctionSubclass():
                 result = func(*args, **kwargs)
@@ -68,19 +71,24 @@ class Narrow(torch.Tensor):
         if name in MOVES or STORING.depth:
             return _moved(cls._again, func, *args, **kwargs)
         if name == "embedding":  # a gather computes nothing
-            return _map(_wide, func(*_map(plain, args), **_map(plain, kwargs)))
+            return _map(in_float32, func(*_map(plain, args), **_map(plain, kwargs)))
         if name == "copy_" or (name in _WRITTEN and isinstance(args[0], Narrow)):
             with storing(), torch._C.DisableTorchFunctionSubclass():
                 func(*args, **kwargs)
             return args[0]
         if isinstance(kwargs.get("out"), Narrow):
             out = kwargs.pop("out")
-            return out.copy_(func(*_map(_wide, args), **_map(_wide, kwargs)))
+            return out.copy_(func(*_map(in_float32, args), **_map(in_float32, kwargs)))
         if name.startswith("new_") or name.endswith("_like"):
             return func(*_map(_blank, args), **_map(_blank, kwargs))
         if writes(name):
             return _changed(func, args, kwargs)
-        return func(*_map(_wide, args), **_map(_wide, kwargs))
+        return cls._computed(func, args, kwargs)
+
+    @classmethod
+    def _computed(cls, func: Any, args: Any, kwargs: Any) -> Any:
+        """A computation, in float32."""
+        return func(*_map(in_float32, args), **_map(in_float32, kwargs))
 
 
 class Cargo(Narrow):
@@ -141,7 +149,8 @@ def _moved(again: Callable[[Any], Any], func: Callable[..., Any], *args: Any, **
     return result if isinstance(result, torch.Size | int | bool) else _map(again, result)
 
 
-def _wide(value: Any) -> Any:
+def in_float32(value: Any) -> Any:
+    """A tensor of this kind as it is computed with, anything else as it is."""
     if isinstance(value, torch.Tensor):
         wide = plain(value)
         return wide.float() if wide.dtype is _BFLOAT16 else wide
@@ -162,12 +171,12 @@ def _changed(func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     def copied(value: Any) -> Any:
         if not isinstance(value, Narrow):
             return value
-        copies.append((_wide(value), value))
+        copies.append((in_float32(value), value))
         return copies[-1][0]
 
     # What is changed stands first: a tensor, a list of them, or, in torch.nn.init, a word.
     if args:
-        result = func(*_map(copied, args[:1]), *_map(_wide, args[1:]), **_map(_wide, kwargs))
+        result = func(*_map(copied, args[:1]), *_map(in_float32, args[1:]), **_map(in_float32, kwargs))
     else:
         result = func(**_map(copied, kwargs))
     gradients = torch.is_grad_enabled() and bool(args)

@@ -80,7 +80,10 @@ def storable(module: nn.Module) -> tuple[str, ...]:
     names = _names(module)
     if set(held) <= set(names):
         return names
-    # A parameter under another name is the input of a computation that gives the weight (nn.utils.weight_norm).
+    # A parameter under another name is the input of a computation that gives the weight (nn.utils.weight_norm), but
+    # where the weight is one itself: then it is added to it (loralib's adapters).
+    if isinstance(module, _KNOWN) and names is _PLAIN and "weight" in held:
+        return names
     return stacked.names(module) if _is_own(module) else ()
 
 
@@ -89,13 +92,18 @@ def _names(module: nn.Module) -> tuple[str, ...]:
     if isinstance(module, _KNOWN):
         known = next(base for base in kind.__mro__ if base in KNOWN)
         names = KNOWN[known]
-        # nn.utils.parametrize adds a child.
-        alone = set(module._modules) <= ({"out_proj"} if known is nn.MultiheadAttention else set())
+        # nn.utils.parametrize adds a child, which has the parameters.
+        inner = {"out_proj"} if known is nn.MultiheadAttention else set()
+        alone = not any(name not in inner and _has_parameters(part) for name, part in module._modules.items())
         # max_norm writes into the table while it reads it.
         if not alone or getattr(module, "max_norm", None) is not None:
             return ()
         return tuple(module._flat_weights_names) if names is None else names  # type: ignore[arg-type]
     return _PLAIN if _is_own(module) and not module._modules else ()
+
+
+def _has_parameters(module: nn.Module | None) -> bool:
+    return module is not None and any(True for _ in module.parameters())
 
 
 def _is_own(module: nn.Module) -> bool:

@@ -15,9 +15,12 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.utils._pytree import tree_map
 
 from precision_fix.runtime.patching import Patches
-from precision_fix.runtime.storage.cargo import Cargo, carry, plain
+from precision_fix.runtime.storage.cargo import Cargo, carry, in_float32, plain
+from precision_fix.runtime.storage.halves import HALVES
+from precision_fix.runtime.storage.saving import Pairs, saving_narrow
 
 _BFLOAT16 = torch.bfloat16
 
@@ -43,6 +46,8 @@ class Weight(Cargo, nn.Parameter):
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = getattr(func, "__name__", "")
+        if HALVES.on and name in ("__get__", "__set__"):
+            HALVES.asked(func, name, args, kwargs or {})
         if name == "__get__":
             with torch._C.DisableTorchFunctionSubclass():
                 return carry(func(*args))
@@ -53,6 +58,19 @@ class Weight(Cargo, nn.Parameter):
                     _let_go(args[0])
             return None
         return super().__torch_function__(func, types, args, kwargs)
+
+    @classmethod
+    def _computed(cls, func: Any, args: Any, kwargs: Any) -> Any:
+        """Nothing of a float32 copy outlives the call: what a backward pass needs of it is cast again there."""
+        pairs: Pairs = []
+
+        def copied(value: Any) -> Any:
+            wide = in_float32(value)
+            if type(value) is Weight:
+                pairs.append((wide, plain(value)))
+            return wide
+
+        return saving_narrow(pairs, func, tree_map(copied, args), tree_map(copied, kwargs))
 
 
 #: The classes of parameters that are nobody's own.
@@ -69,9 +87,14 @@ def hold(parameters: Iterable[Any]) -> None:
 
 def let_go(parameters: Iterable[Any] | None = None) -> None:
     """They are plain parameters again; every weight that there is, where none are named."""
-    for parameter in list(_LIVE.values()) if parameters is None else parameters:
+    for parameter in live() if parameters is None else parameters:
         if type(parameter) is Weight:
             _let_go(parameter)
+
+
+def live() -> list[Any]:
+    """Every weight that there is."""
+    return list(_LIVE.values())
 
 
 def is_narrow(tensor: Any) -> bool:
@@ -107,6 +130,7 @@ def patch_capture(module: ModuleType, patches: Patches) -> None:
         def standin(*args: Any, **kwargs: Any) -> Any:
             _captures.on = True
             let_go()
+            HALVES.let_go()
             return original(*args, **kwargs)
 
         return standin

@@ -13,20 +13,17 @@ import torch
 from torch import nn
 
 from precision_fix.runtime.storage import buffer
+from precision_fix.runtime.storage.halves import HALVES
 from precision_fix.runtime.storage.leaves import FORMER
+from precision_fix.runtime.storage.saving import Pairs, is_traced, plain_tensors
 from precision_fix.runtime.storage.weight import Weight
 from precision_fix.runtime.swap import dynamo_probe
 
 Function = Callable[..., Any]
 _Module = TypeVar("_Module", bound=nn.Module)
 
-#: A float32 copy and the stored parameter that it is a copy of.
-Pairs = list[tuple[torch.Tensor, torch.Tensor]]
-
 _BFLOAT16 = torch.bfloat16
 _compiling = dynamo_probe()
-#: torch.jit.trace writes down what is called, a copy into a buffer too.
-_is_traced: Any = torch._C._is_tracing
 
 
 def wide(tensor: Any, pairs: Pairs) -> Any:
@@ -42,7 +39,7 @@ def wide(tensor: Any, pairs: Pairs) -> Any:
 
 
 def _wide(tensor: torch.Tensor, pairs: Pairs) -> torch.Tensor:
-    if _compiling() or not _plain_tensors() or _is_traced():
+    if _compiling() or not plain_tensors() or is_traced():
         copy = tensor.float()
     elif torch.is_grad_enabled():
         copy = _widen(tensor) if _has_wide_gradient(tensor) else tensor.float()
@@ -57,6 +54,15 @@ def _wide(tensor: torch.Tensor, pairs: Pairs) -> torch.Tensor:
         copy = tensor.float().requires_grad_()
     pairs.append((copy, tensor))
     return copy
+
+
+def lent_or_wide(module: nn.Module, parameter: Any, pairs: Pairs) -> Any:
+    """What the `forward` of this module gets for one of its own parameters."""
+    if HALVES.on:
+        lent = HALVES.lend(module, parameter)
+        if lent is not None:
+            return lent
+    return wide(parameter, pairs)
 
 
 class _Widen(torch.autograd.Function):
@@ -83,7 +89,7 @@ def widened(module: _Module, pairs: Pairs, deep: bool = False) -> _Module:
     """`module` with float32 parameters; adds the copies to `pairs`. `deep`: its children too."""
     other: _Module = object.__new__(type(module))
     state = dict(vars(module))
-    parameters = {name: wide(parameter, pairs) for name, parameter in module._parameters.items()}
+    parameters = {name: lent_or_wide(module, each, pairs) for name, each in module._parameters.items()}
     state["_parameters"] = parameters
     for name in state.get(FORMER, ()):
         state[name] = wide(state[name], pairs)
@@ -140,66 +146,3 @@ def wide_inputs(values: Any) -> Any:
     if isinstance(values, nn.utils.rnn.PackedSequence):
         return values.float() if values.data.dtype is _BFLOAT16 else values
     return values
-
-
-def saving_narrow(pairs: Pairs, function: Function, args: Any, kwargs: Any) -> Any:
-    """Call `function`. What it saves of a float32 copy for the backward pass is saved as the stored parameter.
-
-    Otherwise a forward pass with gradients would hold the whole model in float32. torch.compile decides for
-    itself what it saves.
-    """
-    if _compiling() or _is_traced():
-        return function(*args, **kwargs)
-    if not torch.is_grad_enabled():
-        try:
-            return function(*args, **kwargs)
-        finally:
-            for copy, _ in pairs:
-                buffer.give_back(copy)
-    if not pairs or not _hooks_allowed() or not _plain_tensors():
-        return function(*args, **kwargs)
-    narrow = {copy.untyped_storage()._cdata: parameter for copy, parameter in pairs}
-    outer = _outer_hooks()
-
-    def pack(tensor: torch.Tensor) -> Any:
-        parameter = narrow.get(tensor.untyped_storage()._cdata) if tensor.dtype is torch.float32 else None
-        if parameter is not None:
-            return _Narrow(parameter, tensor)
-        return tensor if outer is None else (outer[0](tensor),)
-
-    def unpack(packed: Any) -> Any:
-        if isinstance(packed, _Narrow):
-            return packed.wide()
-        return packed if outer is None else outer[1](packed[0])
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
-        return function(*args, **kwargs)
-
-
-class _Narrow:
-    """A view of a float32 copy, as the stored parameter and the way to look at it."""
-
-    def __init__(self, parameter: torch.Tensor, view: torch.Tensor) -> None:
-        self.parameter = parameter.detach()
-        self.shape = view.size(), view.stride(), view.storage_offset()
-
-    def wide(self) -> torch.Tensor:
-        return self.parameter.float().as_strided(*self.shape)
-
-
-def _plain_tensors() -> bool:
-    """Not under torch.func.vmap and its like."""
-    top: Any = getattr(torch._C._functorch, "peek_interpreter_stack", lambda: None)
-    return top() is None
-
-
-def _hooks_allowed() -> bool:
-    """Under torch.func.grad and its like, saved tensors have no hooks."""
-    enabled: Any = getattr(torch._C._autograd, "_saved_tensors_hooks_is_enabled", lambda: True)
-    return bool(enabled())
-
-
-def _outer_hooks() -> tuple[Function, Function] | None:
-    """The hooks around us (checkpointing, save_on_cpu), which get all that is not ours."""
-    top: Any = getattr(torch._C._autograd, "_top_saved_tensors_default_hooks", None)
-    return top(True) if top is not None else None

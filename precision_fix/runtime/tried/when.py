@@ -42,13 +42,24 @@ def libraries(swap: Swap, report: Report) -> list[tuple[str, Callable[[Any], obj
         waiting += [
             ("safetensors", with_(files.of_safetensors(), "safetensors")),
             ("safetensors.torch", with_(files.of_safetensors_torch(), "safetensors")),
-            (planners.MODULE, with_([("accelerate's plans by the byte", _plans)], "accelerate")),
+            *(
+                (name, with_([(f"{_top(name)}'s plans by the byte", _plans(name))], _top(name)))
+                for name in planners.FUNCTIONS
+            ),
         ]
     return waiting
 
 
-def _plans(target: torch.dtype) -> bool:
-    return bool(importlib.import_module(planners.MODULE).dtype_byte_size(torch.bfloat16) == target.itemsize)
+def _top(name: str) -> str:
+    return name.split(".", maxsplit=1)[0]
+
+
+def _plans(name: str) -> Callable[[torch.dtype], bool]:
+    def plans(target: torch.dtype) -> bool:
+        size = getattr(importlib.import_module(name), planners.FUNCTIONS[name])
+        return bool(size(torch.bfloat16) == target.itemsize)
+
+    return plans
 
 
 def _version(name: str) -> str:

@@ -37,6 +37,7 @@ MESSAGES = [
     ),
     ("ModuleNotFoundError: No module named 'flash_attn'", "flash attention is missing"),
     ("ModuleNotFoundError: No module named 'flash_attn_interface'", "flash attention is missing"),
+    ("NameError: name 'flash_attn_varlen_func' is not defined", "flash attention is missing"),
     (
         (
             "GPUTooOldForTriton: Found Tesla P100-PCIE-16GB which is too old to be supported by the triton GPU "
@@ -123,6 +124,23 @@ def test_what_torch_raises(call: Callable[[], Any], row: str) -> None:
         call()
     failure = telling.found(caught.value)
     assert failure is not None and failure.name == row
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "assert FLASH_ATTN_2_AVAILABLE",
+        "flash_attn_func(1)",
+        "flash_attn_3 + 1",
+    ],
+)
+def test_a_reason_that_only_the_line_has(tmp_path: Path, line: str) -> None:
+    """Wan2.1's assertion says nothing at all."""
+    (tmp_path / "program.py").write_text(f"FLASH_ATTN_2_AVAILABLE = flash_attn_func = flash_attn_3 = None\n\n{line}\n")
+    with pytest.raises((AssertionError, TypeError)) as caught:
+        exec(compile((tmp_path / "program.py").read_text(), str(tmp_path / "program.py"), "exec"), {})
+    failure = telling.found(caught.value)
+    assert (failure.name if failure else None) == (None if "+" in line else "flash attention is missing")
 
 
 def test_every_row_is_met_and_says_at_most_three_lines_that_fit() -> None:

@@ -136,3 +136,64 @@ def test_copies_in_the_middle_of_training_and_the_end_of_it() -> None:
     assert model.weight.grad.dtype is BF16
     torch.autograd.backward(model(torch.rand(2, 4, dtype=BF16)).sum())
     torch.optim.Adam(model.parameters(), lr=0.1).step()
+
+
+class Adapter(nn.Linear):
+    """A layer that is its adapter as well, and adds itself to its weight when it is not trained, as loralib's."""
+
+    def __init__(self, rank: int, size: int) -> None:
+        super().__init__(size, size)
+        self.dropout = nn.Dropout(0.0)
+        self.a, self.b = nn.Parameter(torch.rand(rank, size)), nn.Parameter(torch.rand(size, rank))
+        self.weight.requires_grad = self.bias.requires_grad = False
+        self.merged = False
+
+    def train(self, mode: bool = True) -> Adapter:
+        super().train(mode)
+        if self.merged is mode:
+            self.weight.data += (self.b @ self.a) * (-1 if mode else 1)
+            self.merged = not mode
+        return self
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out = nn.functional.linear(x, self.weight, self.bias)
+        return out if self.merged else out + self.dropout(x) @ self.a.T @ self.b.T
+
+
+def test_a_layer_with_an_adapter_of_its_own() -> None:
+    """Its weight is stored, its adapter is float32, and a step is that of float32 on the rounded weight."""
+    torch.manual_seed(0)
+    model: Any = nn.Sequential(nn.Linear(8, 8), Adapter(2, 8))
+    wide = copy.deepcopy(model)
+    x = torch.rand(3, 8)
+    with runtime.enabled(storage="bfloat16"):
+        model.to(BF16)
+        kinds = {name: p.dtype for name, p in model[1].named_parameters()}
+        assert kinds == {"weight": BF16, "bias": BF16, "a": torch.float32, "b": torch.float32}
+        with storing():
+            for one, other in zip(model.parameters(), wide.parameters(), strict=True):
+                other.data = one.data.float()
+        optimizers = [torch.optim.SGD(list(each[1].parameters())[2:], lr=0.1) for each in (model, wide)]
+        for _ in range(2):
+            for each, optimizer in zip((model, wide), optimizers, strict=True):
+                torch.autograd.backward(each(x).square().sum())
+                optimizer.step()
+        assert torch.equal(model[1].a, wide[1].a) and torch.equal(model(x), wide(x))
+        # Merged, it is what a GPU with bfloat16 would hold, and its dtype stays.
+        model.eval()
+        wide.eval()
+        assert model[1].weight.dtype is BF16
+        with storing():
+            assert torch.equal(model[1].weight.data.float(), wide[1].weight.data.to(BF16).float())
+
+
+def test_a_computed_weight_is_not_an_adapter() -> None:
+    """torch's own norms of weights compute the weight from parameters of other names."""
+    with runtime.enabled(storage="bfloat16"):
+        for made in (
+            nn.utils.parametrizations.weight_norm(nn.Linear(4, 4)),
+            nn.utils.parametrizations.orthogonal(nn.Linear(4, 4)),
+            nn.utils.spectral_norm(nn.Linear(4, 4)),
+        ):
+            made.to(BF16)
+            assert {p.dtype for p in made.parameters()} == {torch.float32}

@@ -16,6 +16,7 @@ from torch.optim import swa_utils
 from precision_fix import runtime
 from precision_fix.runtime.storage import store_in_bfloat16
 from precision_fix.runtime.storage.weight import Weight
+from precision_fix.runtime.tracker import Tracker
 from tests.runtime.storage.models import BF16
 
 F = nn.functional
@@ -169,3 +170,31 @@ def test_an_average_of_what_is_trained_is_float32(monkeypatch: pytest.MonkeyPatc
         assert {p.dtype for p in averaged.module.parameters()} == {torch.float32}
         assert torch.allclose(averaged.module.weight, torch.tensor(1.001))
         assert {p.dtype for p in model.parameters()} == {BF16}
+
+
+@pytest.mark.parametrize(
+    "compute",
+    [
+        lambda x, w: nn.functional.linear(x, w),
+        lambda x, w: x @ w.T,
+        lambda x, w: torch.einsum("bi,oi->bo", x, w),
+        lambda x, w: torch.addmm(x, x, w),
+        lambda x, w: torch.matmul(x, w.t()).relu(),
+    ],
+)
+def test_a_backward_pass_keeps_no_float32_copy(compute: Any) -> None:
+    """fish-speech's words come out of its table (`F.linear(x, self.embeddings.weight)`), 1.5 GiB in float32."""
+    model = nn.Linear(64, 64)
+    x = torch.rand(64, 64, requires_grad=True)
+    with runtime.enabled(storage="bfloat16"):
+        model.to(BF16).requires_grad_(False)
+        weight = model.weight
+        wide = weight.detach().clone().float()
+        with Tracker([weight, x]) as tracker:
+            before = tracker.reset()
+            out = compute(x, weight)
+            assert tracker.now - before <= 2 * out.nbytes
+            assert tracker.peak - before >= wide.nbytes
+        torch.autograd.backward(out.square().sum())
+        (expected,) = torch.autograd.grad(compute(y := x.detach().requires_grad_(), wide).square().sum(), y)
+        assert x.grad is not None and torch.equal(x.grad, expected)

@@ -1,0 +1,1 @@
+"""What `make docs` builds beside the pages of docs/."""
