@@ -181,8 +181,11 @@ def test_tf32_begins_where_bfloat16_does(tmp_path: Path) -> None:
     )
     (tmp_path / "train.sh").write_text("torchrun train.py --output_dir o --tf32 True\n")
     (tmp_path / "sft.yaml").write_text("model_name_or_path: a/b\ntf32: true\n")
+    (tmp_path / "args.json").write_text('{"output_dir": "o", "tf32": true}\n')
+    (tmp_path / "args.toml").write_text('output_dir = "o"\ntf32 = true\n')
     found = scan([tmp_path], TARGETS["float32"], with_text=True)
     after = {Path(file.path).name: file.after.decode() for file in found.changed}
     assert "bf16=False, tf32=False" in after["train.py"] and "allow_tf32 = True" in after["train.py"]
     assert after["train.sh"].endswith("--tf32 False\n") and after["sft.yaml"].endswith("tf32: false\n")
+    assert '"tf32": false' in after["args.json"] and after["args.toml"].endswith("tf32 = false\n")
     assert {each.reason for each in found.findings if "tf32" in each.token} >= {"tf32 turns TF32 on"}

@@ -252,6 +252,7 @@ def _replace(decision: gate.Decision) -> None:
         hosts,
         loaders,
         lying,
+        oldest,
         probes,
         producers,
         tables,
@@ -264,6 +265,7 @@ def _replace(decision: gate.Decision) -> None:
     from precision_fix.runtime.swap import Swap
     from precision_fix.runtime.tried import when
 
+    decision = oldest.fitting(torch, decision)
     stores = decision.storage != "float32"
     patches, swap = Patches(), Swap(torch.bfloat16, getattr(torch, decision.target), stores)
     decision = replace(decision, line=decision.line + wheel.remark(torch, decision.gpu))
@@ -303,6 +305,7 @@ def _replace(decision: gate.Decision) -> None:
         _wait_for_libraries(patches, swap)
         when.at_once(swap, _try)
         _wait_for(when.libraries(swap, _try))
+        patches.skipped += filter(None, [oldest.remark(torch)])
         telling.follow()
         patches.on_restore(telling.leave)
         if not hasattr(torch, "_import_device_backends"):

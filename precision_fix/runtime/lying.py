@@ -7,15 +7,17 @@ gives float32. torch.compile captures what it yields as the plain tensor that it
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
 import torch
 from torch.utils._pytree import tree_leaves, tree_map
 
+from precision_fix.runtime import tables
 from precision_fix.runtime.patching import Patches, disguise
 from precision_fix.runtime.storage.cargo import Narrow, carry, may_be_sent
 from precision_fix.runtime.storage.storing import as_kind, storing
@@ -78,6 +80,16 @@ def patch(patches: Patches, swap: Swap) -> None:
     patches.on_restore(_let_go)
 
 
+@contextlib.contextmanager
+def nobody_reads() -> Iterator[None]:
+    """Inside, what is read counts as the first by nobody: what waits for that goes on waiting."""
+    waiting, _meeting[:] = list(_meeting), []
+    try:
+        yield
+    finally:
+        _meeting[:] = waiting
+
+
 def patch_capture(module: ModuleType, patches: Patches) -> None:
     """Before dynamo looks at any tensor, all are plain."""
 
@@ -132,9 +144,11 @@ def _meet(patches: Patches) -> None:
             if held in patches.originals:  # it has a stand-in already, for its dtype
                 standin = _again_in_float32(held)
                 disguise(standin, patches.originals[held], owner, name)
+                patches.originals[standin] = patches.originals[held]
                 patches.set(owner, name, standin)
             elif held is not None:
                 patches.wrap(owner, name, _again_in_float32)
+    tables.patch(patches)  # torch.jit.script finds them as well
 
 
 def _again_in_float32(original: Function) -> Function:

@@ -16,6 +16,7 @@ import precision_fix.audit
 from precision_fix import runtime
 from precision_fix.audit import audit
 from precision_fix.runtime.audit import Audit, Site
+from tests.runtime.since import since
 
 Python = Callable[..., "subprocess.CompletedProcess[str]"]
 BF16 = torch.bfloat16
@@ -109,6 +110,7 @@ def test_by_environment(python: Python) -> None:
     assert "program.py:3" in done.stderr
 
 
+@since("2.5", "a function that was audited is not compiled afterwards")
 @pytest.mark.parametrize("fullgraph", [True, False])
 def test_compiled_programs_run_and_are_seen(fullgraph: bool) -> None:
     torch._dynamo.reset()

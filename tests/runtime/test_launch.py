@@ -14,6 +14,7 @@ import pytest
 
 from precision_fix.errors import PrecisionFixError
 from precision_fix.runtime.launch import run_program
+from tests.runtime.since import since
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -162,6 +163,7 @@ if __name__ == "__main__":
 """
 
 
+@since("2.5", "import torch calls no entry points, by which subprocesses are served")
 @needs_entry_point
 def test_workers_and_subprocesses(run: Run) -> None:
     done = run(CHILDREN)

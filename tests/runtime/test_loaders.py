@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from precision_fix import runtime
+from tests.runtime.since import since
 
 BF16 = torch.bfloat16
 UNTYPED: Any = torch
@@ -162,6 +163,7 @@ def test_what_a_lazy_reader_knows_of_a_tensor_is_made_in_the_target(tmp_path: Pa
     assert layer.weight.dtype == nn.Parameter(told).dtype == told.to("meta").dtype == torch.float32
 
 
+@since("2.7", "torch.load under FakeTensorMode says that its tensors are on meta")
 def test_load_to_meta_and_fake() -> None:
     file = io.BytesIO()
     torch.save(state(), file)

@@ -144,3 +144,15 @@ def test_afterwards_it_is_plain(patched: Any) -> None:
     w = lying()
     runtime.uninstall()
     assert type(w) is torch.Tensor and (w * 2).dtype is BF16 and type(lying()) is torch.Tensor
+
+
+@pytest.mark.usefixtures("patched")
+def test_what_meets_them_can_still_be_scripted() -> None:
+    """The first bytes that are read put new stand-ins in the place of products."""
+    lying()
+
+    def product(x: torch.Tensor) -> torch.Tensor:
+        return torch.mm(x, x).add(torch.einsum("ij,jk->ik", x, x))
+
+    x = torch.ones(2, 2)
+    assert torch.equal(torch.jit.script(product)(x), torch.full((2, 2), 4.0))

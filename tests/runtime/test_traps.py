@@ -17,6 +17,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from precision_fix import runtime
+from tests.runtime.since import since
 
 BF16 = torch.bfloat16
 
@@ -390,6 +391,7 @@ def test_functorch_and_fx() -> None:
     assert torch.equal(graph(x), function(x))
 
 
+@since("2.5", "torch.export keeps bfloat16")
 @pytest.mark.usefixtures("patched")
 def test_export() -> None:
     class Model(nn.Module):

@@ -56,7 +56,16 @@ def test_which(gpu: str | None, old: bool) -> None:
     assert is_too_old(gpu) is old
 
 
-def test_above_nothing_changes(on: Callable[[str], None]) -> None:
+def test_above_functions_are_compiled(on: Callable[[str], None]) -> None:
     original = torch.compile
     on("t4")
+    graphs: list[Any] = []
+
+    def backend(graph: Any, inputs: Any) -> Any:
+        graphs.append(graph)
+        return graph.forward
+
+    assert torch.compile(lambda x: x + 1, backend=backend)(torch.ones(1)).item() == 2
+    assert graphs
+    runtime.uninstall()
     assert torch.compile is original

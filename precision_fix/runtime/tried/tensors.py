@@ -75,13 +75,6 @@ def _modules(target: torch.dtype) -> bool:
 
 
 def _bytes(target: torch.dtype) -> bool:
-    from precision_fix.runtime import lying
-
-    # What waits for the first bytes that the program reads goes on waiting.
-    waiting, lying._meeting[:] = list(lying._meeting), []
-    try:
-        read: Any = torch.zeros(2, dtype=torch.uint8, device="cpu").view(torch.bfloat16)
-        product = read @ torch.ones(1, dtype=target, device="cpu")
-    finally:
-        lying._meeting[:] = waiting
+    read: Any = torch.zeros(2, dtype=torch.uint8, device="cpu").view(torch.bfloat16)
+    product = read @ torch.ones(1, dtype=target, device="cpu")
     return product.dtype is target and read.to("cpu").dtype is target

@@ -6,6 +6,7 @@ import os
 import socket
 import warnings
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -200,3 +201,11 @@ def test_fsdp2(same_as_float32: Check) -> None:
         same_as_float32(program)
     finally:
         torch.distributed.destroy_process_group()
+
+
+def test_training_arguments_are_let_through_with_tf32(tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    before = transformers.utils.is_torch_tf32_available()
+    with runtime.enabled():
+        assert transformers.TrainingArguments(str(tmp_path), tf32=True).tf32 is True
+        assert transformers.utils.is_torch_tf32_available() is before, "who asks himself is told the truth"

@@ -1,0 +1,12 @@
+"""What an older torch cannot do: a stated limit of the versions (docs/versions.md), and no failure."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.torch_version import TorchVersion
+
+
+def since(version: str, why: str) -> pytest.MarkDecorator:
+    """Skip a test below a release of torch."""
+    return pytest.mark.skipif(TorchVersion(torch.__version__) < version, reason=f"before torch {version}: {why}")
