@@ -147,7 +147,7 @@ def test_a_notebook_is_valid_and_its_commands_exist(path: Path) -> None:
     book: Any = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     nbformat.validate(book)
     lines = [line for cell in book.cells if cell.cell_type == "code" for line in cell.source.splitlines()]
-    assert [line for line in lines if check_command(line.removeprefix("!").rstrip("\\"))]
+    assert [line for line in lines if check_command(line.removeprefix("!"))]
     assert not any(cell.get("outputs") for cell in book.cells), "saved without what it printed"
 
 
@@ -160,7 +160,7 @@ def test_a_command_that_does_not_exist_is_seen() -> None:
 
 def check_command(line: str) -> bool:
     """Whether a line is a command of ours; then its options are among those that the command has."""
-    words = shlex.split(line.partition(" > ")[0], comments=True)
+    words = shlex.split(line.partition(" > ")[0].rstrip("\\"), comments=True)
     words = [word for word in words if "=" not in word or word.startswith("-")]
     if not words or words[0].rpartition("/")[2] != "precision-fix":
         return False
