@@ -173,12 +173,11 @@ def check_command(line: str) -> bool:
 
 def options_of(name: str, words: list[str]) -> Iterator[str]:
     """The options among the words; those behind the program of `run` are its own."""
-    takes = {"--gpu", "--to", "--storage", "--json"}
     waits = False
     for word in words:
         if word.startswith("-") and word != "-":
             yield word
-            waits = word in takes
+            waits = known(name).get(word, False)
         elif name == "run" and not waits:
             return
         else:
@@ -186,12 +185,17 @@ def options_of(name: str, words: list[str]) -> Iterator[str]:
 
 
 @cache
-def known(name: str) -> set[str]:
+def known(name: str) -> dict[str, bool]:
+    """The options of a command, and whether each takes a value."""
     commands._load(name)
     group: Any = typer.main.get_command(commands.app)
-    more = {"--help", "-h", "--install-completion", "--show-completion", "--version"}
-    each = group.commands[name].params
-    return more | {spelling for param in each for spelling in (*param.opts, *param.secondary_opts)}
+    more = ("--help", "-h", "--install-completion", "--show-completion", "--version", "-V")
+    params = group.commands[name].params
+    each = {
+        spelling: not param.is_flag for param in params if param.param_type_name == "option" for spelling in param.opts
+    }
+    off = {spelling: False for param in params for spelling in param.secondary_opts}
+    return dict.fromkeys(more, False) | each | off
 
 
 def test_settings_that_are_shown_are_read() -> None:
