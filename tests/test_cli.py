@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import precision_fix
-from precision_fix.rules import rules
+from precision_fix.rules import codes, rules
 from tests.tools import command, environment
 
 CAST = "import torch\nx = y.to(torch.bfloat16)\n"
@@ -147,7 +147,7 @@ def test_a_target_that_is_none(tree: Path) -> None:
 def test_check(tree: Path) -> None:
     code, out, _ = run("--gpu", "t4", "--check", ".", cwd=tree)
     assert code == 1
-    assert "PF101       1 place  chooses a precision" in out and "  cast.py: 1 place" in out
+    assert "cast.py:2:10: PF101 torch.bfloat16: chooses a precision" in out.splitlines()
     assert "PF001" in out and "Left alone on purpose" in out
     assert "3 files read: 1 place in 1 file would change." in out
     assert (tree / "cast.py").read_text() == CAST
@@ -160,7 +160,8 @@ def test_what_needs_a_hand_is_a_finding_of_a_dry_run(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text(MANUAL)
     code, out, _ = run("--gpu", "t4", "--check", "a.py", cwd=tmp_path)
     assert code == 1
-    assert "  a.py:2: PF905 the dtype is named at run time, by config.dtype" in out.splitlines()
+    assert "a.py:2:10: PF905 the dtype is named at run time, by config.dtype" in out.splitlines()
+    assert "nothing left" not in out and "nothing changes by itself: 1 place needs a hand." in out
     assert run("--gpu", "t4", "a.py", cwd=tmp_path)[0] == 0
     assert (tmp_path / "a.py").read_text() == MANUAL
 
@@ -170,8 +171,9 @@ def test_verbose_lists_each_place(tree: Path) -> None:
         run("--gpu", "t4", "--check", ".", cwd=tree)[1],
         run("--gpu", "t4", "--check", "-v", ".", cwd=tree)[1],
     )
-    for place in ("  cast.py:2:10: PF101 torch.bfloat16", "  kept.py:2:15: PF001 torch.bfloat16"):
-        assert place in verbose and place not in brief
+    place = "kept.py:2:15: PF001 torch.bfloat16"
+    assert place in verbose and place not in brief
+    assert "    x = y.to(torch.bfloat16)\n             ^^^^^^^^^^^^^^\n" in verbose and "^" not in brief
 
 
 def test_the_diff_alone_is_on_stdout(tree: Path) -> None:
@@ -263,7 +265,30 @@ def test_rule_explains_one() -> None:
 def test_rule_that_is_none() -> None:
     code, out, err = run("rule", "PF999")
     assert (code, out) == (2, "")
-    assert len(err.splitlines()) == 1 and err.startswith("precision-fix: PF999: no such rule; there are PF001")
+    assert len(err.splitlines()) == 1
+    assert err.startswith("precision-fix: PF999: no such rule; did you mean PF9") and "`precision-fix rule`" in err
+
+
+@pytest.mark.parametrize(("word", "meant"), [("101", "PF101"), ("PF-101", "PF101"), ("autocast", "PF103")])
+def test_a_rule_that_is_named_otherwise_is_suggested(word: str, meant: str) -> None:
+    assert f"did you mean {meant} (" in run("rule", word)[2]
+
+
+def test_a_prefix_lists_the_rules_that_it_stands_for() -> None:
+    code, out, err = run("rule", "pf1")
+    assert code == 0 and "precision-fix rule PF101" in err
+    assert [line.split()[0] for line in out.splitlines()] == [each for each in codes() if each.startswith("PF1")]
+
+
+@pytest.mark.parametrize(
+    ("asked", "coloured"),
+    [({"FORCE_COLOR": "1"}, True), ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False), ({}, False)],
+)
+def test_colours_in_a_pipe_where_they_are_asked_for(tree: Path, asked: dict[str, str], coloured: bool) -> None:
+    env = {**BLIND, **asked}
+    assert (b"\x1b[" in command("--gpu", "t4", "--check", tree, env=env).stdout) is coloured
+    # A diff in a pipe is for git apply.
+    assert b"\x1b[" not in command("--gpu", "t4", "--diff", tree, env=env).stdout
 
 
 def test_undo_without_a_journal(tree: Path) -> None:

@@ -6,6 +6,10 @@ import json
 import struct
 from pathlib import Path
 
+from precision_fix.plan.planning import make_plan
+from precision_fix.plan.words import size
+from precision_fix.plan.working import PATCHED, UNPATCHED
+from tests.plan.test_known import LLAMA
 from tests.tools import command
 
 CAST = "import torch\nx = y.to(torch.bfloat16)\n"
@@ -36,6 +40,29 @@ def test_the_checkpoints_below_are_counted(tmp_path: Path) -> None:
     assert said.startswith(
         "float32 takes twice the memory of bfloat16: the checkpoints here 6.0 MiB instead of 3.0 MiB;"
     )
+
+
+def test_what_a_config_names_the_sizes_of_is_counted_as_plan_counts_it(tmp_path: Path) -> None:
+    """The figures are those of the rows of `plan`, of the largest model."""
+    (tmp_path / "lib.py").write_text(CAST)
+    for name, layers in (("small", 2), ("large", 4)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(json.dumps(LLAMA | {"num_hidden_layers": layers}))
+    (tmp_path / "other.json").write_text("{}")
+    (said,) = patched(".", cwd=tmp_path)
+    plan = make_plan([str(tmp_path / "large" / "config.json")], gpu="t4", build=False)
+    assert plan.sheets[0].working is not None
+    rows = {row.mode: size(row.total) for row in plan.sheets[0].working.rows}
+    figures = f"large/config.json at work {rows[PATCHED]} instead of {rows[UNPATCHED]}, by an estimate"
+    command = "precision-fix plan large/config.json"
+    assert said.startswith(f"float32 takes twice the memory of bfloat16: {figures} ({command}); half of it: ")
+
+
+def test_a_config_that_lies_costs_no_patch(tmp_path: Path) -> None:
+    (tmp_path / "main.py").write_text(CAST)
+    (tmp_path / "config.json").write_text(json.dumps(LLAMA | {"num_hidden_layers": -3}))
+    (said,) = patched(".", cwd=tmp_path)
+    assert said.startswith("float32 takes twice the memory of bfloat16; half of it: ")
 
 
 def test_where_nothing_grows_nothing_is_said(tmp_path: Path) -> None:

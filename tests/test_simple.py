@@ -16,7 +16,7 @@ from precision_fix.cli.words import COMMANDS
 from tests.tools import command, environment, modules_after
 
 # These make a command line one that typer reads.
-LEFT_TO_TYPER = {"--output-format", "--output-file", "--stdin-filename", "--version"}
+LEFT_TO_TYPER = {"--output-format", "--output-file", "--stdin-filename", "--version", "-V"}
 DEFAULTS: dict[str, Any] = {
     **dict.fromkeys(simple._FLAGS.values(), False),
     **dict.fromkeys((*simple._VALUES.values(), *simple._LISTS.values(), "stdin_filename"), None),

@@ -61,7 +61,8 @@ def test_the_program_that_reaches_a_place_gets_the_line_and_no_other(tmp_path: P
     places = [each for each in found.findings if each.code == "PF913"]
     assert [each.action for each in places] == [Action.KEEP]
     assert places[0].reason.endswith("main.py takes care of it")
-    assert "main.py starts with the runtime now, for what is decided while it runs.\n" in told(tmp_path, found)
+    said = f"Start {tmp_path.name} as before; its program imports the runtime now, for what is decided while it runs:\n"
+    assert f"{said}    python {tmp_path / 'main.py'}\n" in told(tmp_path, found)
     assert "precision-fix run" not in told(tmp_path, found)
 
 
@@ -139,10 +140,12 @@ def test_for_each_project_that_was_named_the_command_is_told_with_its_real_name(
     assert "PROGRAM" not in said
 
 
-def test_of_a_node_pack_whose_host_is_started_no_command_is_told(tmp_path: Path) -> None:
+def test_of_a_node_pack_the_hosts_command_is_told_and_no_other(tmp_path: Path) -> None:
     nodes = {"__init__.py": "from .nodes import NODE_CLASS_MAPPINGS\n", "nodes.py": CAST + LOAD}
     found = scanned(tree(tmp_path, nodes))
-    assert "precision-fix run" not in told(tmp_path, found)
+    said = told(tmp_path, found)
+    assert said.count("precision-fix run") == said.count("Start ComfyUI so: precision-fix run main.py") == 1
+    assert "decided while" not in said
     assert [each.code for each in found.findings if each.action is Action.MANUAL] == ["PF913"]
 
 

@@ -60,7 +60,7 @@ def test_a_diff_names_the_file(tmp_path: Path) -> None:
 
 def test_a_check_reports(tmp_path: Path) -> None:
     code, out, _ = run(CAST, "--gpu", "t4", "--check", "-", "--stdin-filename", "new.py", cwd=tmp_path)
-    assert code == 1 and b"new.py: 1 place" in out and b"would change" in out
+    assert code == 1 and b"new.py:3:10: PF101 " in out and b"would change" in out
     code, out, _ = run(FIXED, "--gpu", "t4", "--check", "-", cwd=tmp_path)
     assert code == 0 and b"nothing left to change" in out
 

@@ -8,16 +8,28 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import typer
 
+from precision_fix.cli.help import Command
 from precision_fix.cli.terminal import say as say
 from precision_fix.cli.words import COMMANDS
 from precision_fix.errors import PrecisionFixError
 from precision_fix.model.problem import shown
 
-app = typer.Typer(name="precision-fix", no_args_is_help=True, pretty_exceptions_enable=False)
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+class App(typer.Typer):
+    """An application whose commands print the help that is laid out here."""
+
+    def command(self, name: str | None = None, **given: Any) -> Callable[[_Function], _Function]:
+        return super().command(name, **{"cls": Command, **given})
+
+
+app = App(name="precision-fix", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 _DEFAULT = "patch"
 HELP = {"help_option_names": ["-h", "--help"]}

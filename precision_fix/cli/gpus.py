@@ -10,7 +10,7 @@ from precision_fix.cli.app import HELP, app, say
 from precision_fix.cli.terminal import put, put_json
 
 
-@app.command("gpus", context_settings=HELP)
+@app.command("gpus", epilog="Exit codes: 0, with a GPU and without; 2 usage error.", context_settings=HELP)
 def gpus(as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False) -> None:
     """Show the visible GPUs: name, compute capability, memory, bfloat16 or not, and who said so."""
     from precision_fix.gpu import detect, missing_kernels
@@ -18,7 +18,7 @@ def gpus(as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.
     found = detect()
     kernels = missing_kernels(found.gpus) if found.gpus else None
     if as_json:
-        put_json(_data(found, kernels))
+        put_json({**found.to_dict(), "missing_kernels": kernels})
         return
     for problem in found.problems:
         say(problem)
@@ -26,28 +26,3 @@ def gpus(as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.
         put(line)
     if kernels:
         say(kernels)
-
-
-def _data(found: object, kernels: str | None) -> dict[str, object]:
-    from precision_fix.gpu import Detection
-
-    assert isinstance(found, Detection)
-    return {
-        "source": found.source,
-        "known": found.known,
-        "native_bfloat16": found.native_bfloat16,
-        "hidden": found.hidden,
-        "gpus": [
-            {
-                "index": gpu.index,
-                "name": gpu.name,
-                "uuid": gpu.uuid,
-                "compute_capability": str(gpu.capability),
-                "memory_bytes": gpu.memory,
-                "native_bfloat16": gpu.native_bfloat16,
-            }
-            for gpu in found.gpus
-        ],
-        "problems": list(found.problems),
-        "missing_kernels": kernels,
-    }

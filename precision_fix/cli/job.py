@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from precision_fix.cli.terminal import emit, progress, say
 from precision_fix.cli.words import check as check_paths
 from precision_fix.cli.words import taken_for_a_path
 from precision_fix.errors import PrecisionFixError
+from precision_fix.wrapping import columns
 
 if TYPE_CHECKING:
     from precision_fix.engine.scan import Scan
@@ -79,7 +81,7 @@ def patch(
     run = Run(Scan(target), [Path(path) for path in paths], decision, dry=dry or from_stdin, verbose=verbose)
     if decision.needed:
         name = str(stdin_filename or stdin.NAME) if from_stdin else None
-        with_text = diff or not check or any(output.needs_text for output in wanted)
+        with_text = diff or not check or verbose or any(output.needs_text for output in wanted)
         run.scan = _scanned(run.paths, target, project, name, data, with_text=with_text, recalls=not no_cache)
         for line in project.remarks(decided):
             say(line)
@@ -108,7 +110,7 @@ def _memory(run: Run) -> str:
 def _write_files(run: Run) -> None:
     """Make the changes, and keep what was done for the last line of the run."""
     from precision_fix.engine.patch import Written, write
-    from precision_fix.reports.paste import all_pasted
+    from precision_fix.reports.paste import undone
 
     run.written = Written()
     DONE.under_way = True
@@ -121,7 +123,7 @@ def _write_files(run: Run) -> None:
         number = len(run.written.changed)
         if number:
             was = "file was" if number == 1 else "files were"
-            DONE.words = f"{number:,} {was} changed (taken back by: precision-fix undo {all_pasted(run.paths)})"
+            DONE.words = f"{number:,} {was} changed (taken back by: {undone(run.paths)})"
     DONE.under_way = False
 
 
@@ -188,8 +190,9 @@ def _report(run: Run, wanted: list[Output], *, diff: bool, statistics: bool, qui
     if run.needed and not printed and not quiet and (statistics or not in_file):
         from precision_fix.reports import guarded, text
 
-        told = guarded.guarded(run, text.statistics if statistics else text.lines)
-        emit(sys.stderr if diff else sys.stdout, told)
+        stream = sys.stderr if diff else sys.stdout
+        whole_text = partial(text.lines, width=columns(stream), each=run.dry and not diff)
+        emit(stream, guarded.guarded(run, text.statistics if statistics else whole_text))
     if printed:
         _write(run, printed)
     return whole

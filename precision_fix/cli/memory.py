@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from precision_fix.reports.paste import all_pasted, pasted
+from precision_fix.model.problem import shown
+from precision_fix.reports.paste import pasted, undone
 
 if TYPE_CHECKING:
     from precision_fix.reports.run import Run
@@ -21,8 +22,8 @@ def line(run: Run) -> str:
     start = "precision-fix run --storage bfloat16"
     program = _program(run)
     command = f"{start} {pasted(program)}" if program else f"{start} in the place of python"
-    instead = f"half of it: precision-fix undo {all_pasted(run.paths)}, then {command}"
-    return f"float32 takes twice the memory of bfloat16{_checkpoints(run)}; {instead}"
+    instead = f"half of it: {undone(run.paths)}, then {command}"
+    return f"float32 takes twice the memory of bfloat16{_figures(run)}; {instead}"
 
 
 def _program(run: Run) -> str:
@@ -32,17 +33,34 @@ def _program(run: Run) -> str:
     return found or str(program_in(run.paths) or "")
 
 
-def _checkpoints(run: Run) -> str:
-    """What the checkpoints below the paths take, from their headers."""
+def _figures(run: Run) -> str:
+    """What `plan` says of the checkpoints below the paths, by their headers, and of the models that a config names the
+    sizes of, of which the largest counts: a project has the configs of many, and runs one.
+    """
+    from precision_fix.plan.configs import described
     from precision_fix.plan.find import find
     from precision_fix.plan.fit import load
     from precision_fix.plan.group import group
     from precision_fix.plan.read import read_models
+    from precision_fix.plan.use import Use
     from precision_fix.plan.words import size
+    from precision_fix.plan.working import PATCHED, UNPATCHED, parts_of
 
     found = find([str(path) for path in run.paths if Path(path).is_dir()])
     models = read_models(group(found), found)
     full, half = (sum(load(each.tensors, it, "float32").weights for each in models) for it in ("float32", "bfloat16"))
-    if half == full:
-        return ""
-    return f": the checkpoints here {size(full)} instead of {size(half)}"
+    said = [f"the checkpoints here {size(full)} instead of {size(half)}"] if half != full else []
+    # Another process to build what is not known by hand is for who asks for a plan.
+    at_work: list[tuple[int, int, str]] = []
+    for each in described(found, models, Use(), build=False):
+        use = each.known.at(Use())
+        patched, before = (
+            sum(part.nbytes for part in parts_of(each.known, use, mode, each.model.tensors, "", ""))
+            for mode in (PATCHED, UNPATCHED)
+        )
+        at_work.append((patched, before, each.file))
+    if at_work:
+        patched, before, file = max(at_work)
+        plan = f"precision-fix plan {pasted(file)}"
+        said.append(f"{shown(file)} at work {size(patched)} instead of {size(before)}, by an estimate ({plan})")
+    return f": {', '.join(said)}" if said else ""

@@ -49,7 +49,7 @@ Gpu: TypeAlias = Annotated[
     str | None,
     typer.Option(
         "--gpu",
-        help="The GPU to patch for: t4, p100, sm_75, 7.5.",
+        help="The GPU to patch for: t4, p100, sm_75, 7.5 (default: the one that is here, the lowest of several).",
         metavar="NAME",
         autocompletion=complete_gpu,
         rich_help_panel=_PANEL,
@@ -69,7 +69,7 @@ Select: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(
         "--select",
-        help="The rules that count, by code or prefix: PF1,PF201. The longest prefix decides.",
+        help="The rules that count, by code or prefix: PF1,PF201 (default: all). The longest prefix decides.",
         metavar="CODES",
         autocompletion=complete_codes,
         rich_help_panel=_PANEL,
@@ -104,26 +104,38 @@ ForceExclude: TypeAlias = Annotated[
 ]
 Config: TypeAlias = Annotated[
     Path | None,
-    typer.Option("--config", help="The one file of settings.", metavar="FILE", rich_help_panel=_PANEL),
+    typer.Option(
+        "--config",
+        help="The one file of settings (default: for each file the closest).",
+        metavar="FILE",
+        rich_help_panel=_PANEL,
+    ),
 ]
 Isolated: TypeAlias = Annotated[
     bool, typer.Option("--isolated", help="Heed no file of settings.", rich_help_panel=_PANEL)
 ]
 NoCache: TypeAlias = Annotated[
     bool,
-    typer.Option("--no-cache", help="Judge all files anew, and keep nothing for the next run."),
+    typer.Option(
+        "--no-cache", help="Judge all files anew, and keep nothing for the next run (kept in ~/.cache/precision-fix)."
+    ),
 ]
 StdinFilename: TypeAlias = Annotated[
     Path | None,
     typer.Option("--stdin-filename", help="What the text on stdin is called, with PATHS `-`.", metavar="FILE"),
 ]
 Diff: TypeAlias = Annotated[bool, typer.Option("--diff", help="Write nothing; print a diff that git apply takes.")]
-Check: TypeAlias = Annotated[bool, typer.Option("--check", help="Write nothing; print what would change, for CI.")]
-Verbose: TypeAlias = Annotated[bool, typer.Option("--verbose", "-v", help="List each place that was left alone.")]
+Check: TypeAlias = Annotated[
+    bool, typer.Option("--check", help="Write nothing; print path:line:column: CODE of what would change, for CI.")
+]
+Verbose: TypeAlias = Annotated[
+    bool,
+    typer.Option("--verbose", "-v", help="List each place that was left alone as well; with --check show each line."),
+]
 OutputFormat: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(
-        help="text, json, sarif, github, markdown or html; may be repeated.",
+        help="text (the default), json, sarif, github, gitlab, junit, markdown or html; may be repeated.",
         metavar="FORMAT",
         autocompletion=complete_format,
     ),
@@ -132,7 +144,7 @@ OutputFile: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(
         help="Where the report of the format before it goes; alone, its suffix tells the format "
-        "(.txt, .json, .sarif, .md, .html). Without a file a report goes to stdout.",
+        "(.txt, .json, .sarif, .gitlab.json, .xml for junit, .md, .html). Without a file a report goes to stdout.",
         metavar="FILE",
     ),
 ]

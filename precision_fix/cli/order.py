@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import typer
-from typer.core import TyperCommand
+
+from precision_fix.cli.help import Command
 
 _ORDER = "precision_fix.order"
 _KINDS = {"output_format": "format", "output_file": "file"}
 
 
-class Ordered(TyperCommand):
+class Ordered(Command):
     """A command that remembers in which order its options were given; their values come as one list an option."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

@@ -11,9 +11,7 @@ from precision_fix.cli.app import HELP, app
 from precision_fix.cli.order import Ordered, words
 
 _EPILOG = (
-    "Other commands: run PROGRAM, undo PATH, plan CHECKPOINT..., gpus, rule [CODE]; each has --help. "
-    "--install-completion lets the shell complete them. "
-    "Exit codes: 0 nothing left to do; 1 a dry run found something, or a file failed; 2 usage or internal error."
+    "Exit codes: 0 done, or nothing to do; 1 a dry run found something, or a file failed; 2 usage or internal error."
 )
 
 
@@ -29,7 +27,7 @@ def _version(asked: bool) -> None:
 def patch(
     context: typer.Context,
     paths: Annotated[
-        list[str], typer.Argument(help="Files and directories of the project; - is stdin.", show_default=False)
+        list[str], typer.Argument(help="Files and directories of the project; - is stdin.", metavar="PATH...")
     ],
     diff: options.Diff = False,
     check: options.Check = False,
@@ -48,7 +46,9 @@ def patch(
     output_file: options.OutputFile = None,
     statistics: options.Statistics = False,
     exit_zero: options.ExitZero = False,
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Print it.")
+    ] = False,
 ) -> None:
     """Rewrite bfloat16 to float32 in a project, where the GPU has no bfloat16, by what each place means."""
     code = job.patch(

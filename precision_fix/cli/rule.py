@@ -9,18 +9,25 @@ from typing import Annotated
 
 import typer
 
-from precision_fix.cli.app import HELP, app
+from precision_fix.cli.app import HELP, app, say
 from precision_fix.cli.options import To, complete_code
 from precision_fix.cli.terminal import emit
 from precision_fix.errors import PrecisionFixError
 from precision_fix.home import rule_page
+from precision_fix.wrapping import columns
+
+_WIDTH = 80
 
 
-@app.command("rule", context_settings=HELP)
+@app.command("rule", epilog="Exit codes: 0; 2 no such rule, place or file.", context_settings=HELP)
 def rule(
     code: Annotated[
         str | None,
-        typer.Argument(help="A code such as PF101; without one, all are listed.", autocompletion=complete_code),
+        typer.Argument(
+            help="A code such as PF101, or how codes begin; without one, all are listed.",
+            metavar="[CODE]",
+            autocompletion=complete_code,
+        ),
     ] = None,
     why: Annotated[
         str | None,
@@ -38,16 +45,21 @@ def rule(
             raise PrecisionFixError("rule CODE and --why: choose one of them")
         _explain(why, to)
         return
+    from precision_fix.rules import below, codes, rules
     from precision_fix.rules import rule as by_code
-    from precision_fix.rules import rules
     from precision_fix.rules.examples import example
 
     if code is None:
         for each in sorted(rules(), key=lambda each: each.code):
             print(f"{each.code}  {each.title}")
         return
+    if code.upper() not in codes() and (several := below(code)):
+        for mine in several:
+            print(f"{mine}  {by_code(mine).title}")
+        say(f"{code} stands for these; one of them is explained by: precision-fix rule {several[0]}")
+        return
     found = by_code(code)
-    print(f"{found.code}: {found.title}\n\n{textwrap.fill(found.why, 88)}")
+    print(f"{found.code}: {found.title}\n\n{textwrap.fill(found.why, min(columns(sys.stdout) or _WIDTH, _WIDTH))}")
     shown = example(found.code)
     print(f"\nBefore:\n\n{textwrap.indent(shown.before.strip(), '    ')}")
     same = shown.before == shown.after

@@ -54,10 +54,15 @@ def read(argv: Sequence[str], commands: Sequence[str]) -> dict[str, Any] | None:
 
 def run(argv: Sequence[str]) -> int | None:
     """Do what a simple command line asks for; the code to end with, None for one that is not simple."""
-    if list(argv) == ["--version"]:
+    if list(argv) in (["--version"], ["-V"]):
         from precision_fix import __version__
 
         print(f"precision-fix {__version__}")
+        return 0
+    if "_PRECISION_FIX_COMPLETE" not in os.environ and list(argv) in ([], ["--help"], ["-h"]):
+        from precision_fix.cli.front import page
+
+        print("\n".join(page()))
         return 0
     from precision_fix.cli.words import COMMANDS
 

@@ -28,14 +28,19 @@ def progress() -> Iterator[Told | None]:
         yield lambda done, total: bar.update(task, completed=done, total=total, visible=total > 300)
 
 
+def is_coloured(stream: TextIO) -> bool:
+    """Whether what is printed gets colours: on a terminal, and elsewhere with FORCE_COLOR, as builds set it whose logs
+    show them. NO_COLOR counts first. Sources: no-color.org, force-color.org."""
+    return not os.environ.get("NO_COLOR") and (bool(os.environ.get("FORCE_COLOR")) or stream.isatty())
+
+
 def emit(stream: TextIO, lines: Iterable[tuple[str, str]], *, told: Callable[[str], str] = as_line) -> None:
-    """Print lines, each in its style; plain where the stream is no terminal or NO_COLOR is set. `told` makes of each
-    what is safe to print."""
-    if stream.isatty() and not os.environ.get("NO_COLOR"):
+    """Print lines, each in its style where `is_coloured`, else plain. `told` makes of each what is safe to print."""
+    if is_coloured(stream):
         from rich.console import Console
         from rich.text import Text
 
-        console = Console(file=stream, highlight=False, soft_wrap=True)
+        console = Console(file=stream, highlight=False, soft_wrap=True, force_terminal=True)
         for style, line in lines:
             console.print(Text(told(line), style=style))
         return

@@ -12,10 +12,12 @@ from precision_fix.cli.streams import DONE
 from precision_fix.cli.terminal import put
 from precision_fix.cli.words import check
 
+_EPILOG = "Exit codes: 0 all is as it was; 1 a file was left; 2 nothing to undo, usage or internal error."
 
-@app.command("undo", context_settings=HELP)
+
+@app.command("undo", epilog=_EPILOG, context_settings=HELP)
 def undo(
-    paths: Annotated[list[str], typer.Argument(help="Files or directories that were patched.", show_default=False)],
+    paths: Annotated[list[str], typer.Argument(help="Files or directories that were patched.", metavar="PATH...")],
 ) -> None:
     """Put back every file that was patched at or below a path. A file edited since is left, and named."""
     from precision_fix.engine.undo import NothingToUndo

@@ -17,7 +17,7 @@ from libcst.metadata import MetadataWrapper, PositionProvider
 
 from precision_fix.model import newlines
 from precision_fix.model.columns import Columns
-from precision_fix.model.edit import CallOn, Edit, ImportAlso, Rename, Replace, Respell, SetArgument, Splice
+from precision_fix.model.edit import CallOn, Edit, ImportAlso, LetPass, Rename, Replace, Respell, SetArgument, Splice
 
 
 def splices(code: str, edits: Iterable[Edit]) -> list[Splice]:
@@ -142,6 +142,8 @@ def _make(edit: Edit, node: cst.BaseExpression) -> cst.BaseExpression | None:
             return _set_argument(node, edit)
         case CallOn():
             return _call_on(node, edit.call)
+        case LetPass() if isinstance(node, cst.Comparison):
+            return _let_pass(node, edit)
     return None
 
 
@@ -190,6 +192,31 @@ def _with_keyword(args: list[cst.Arg], name: str, value: cst.BaseExpression) -> 
 
 def _without_comment(line: cst.TrailingWhitespace) -> cst.TrailingWhitespace:
     return line.with_changes(comment=None, whitespace=cst.SimpleWhitespace(""))
+
+
+_SPACE = cst.SimpleWhitespace(" ")
+
+
+def _let_pass(node: cst.Comparison, edit: LetPass) -> cst.Comparison:
+    """The comparison with a pair of values; what is compared with them comes to stand first."""
+    *others, last = node.comparisons
+    subject, named = (last.comparator, node.left) if edit.is_first else (node.left, last.comparator)
+    pair = cst.Tuple(
+        [cst.Element(named, cst.Comma(whitespace_after=_SPACE)), cst.Element(cst.parse_expression(edit.text))]
+    )
+    target = cst.ComparisonTarget(_member(last.operator), pair)
+    return node.with_changes(left=subject, comparisons=[*others, target])
+
+
+def _member(operator: cst.BaseCompOp) -> cst.In | cst.NotIn:
+    """`in` for `==`, `not in` for `!=`, with a space where there was none."""
+    before, after = (
+        _SPACE if isinstance(space, cst.SimpleWhitespace) else space
+        for space in (operator.whitespace_before, operator.whitespace_after)  # type: ignore[attr-defined]
+    )
+    if isinstance(operator, cst.Equal | cst.Is):
+        return cst.In(before, after)
+    return cst.NotIn(whitespace_before=before, whitespace_after=after)
 
 
 def _import_also(source: str, edits: list[Edit]) -> str:

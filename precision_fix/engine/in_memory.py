@@ -11,21 +11,25 @@ import json
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
-from precision_fix.engine.scan import FileScan, scan, scan_text
+from precision_fix.engine.half_guards import opened
+from precision_fix.engine.scan import FileScan, Scan, scan, scan_text
 from precision_fix.engine.settings import Project, Settings
-from precision_fix.engine.widened import widened
-from precision_fix.model.finding import Action, Finding
+from precision_fix.model.finding import Action
 from precision_fix.model.target import TARGETS, Target
 from precision_fix.sources.python import parse
 from precision_fix.sources.text import decode
 
 #: Begins the line of the answer; `runtime.edits.helper` looks for it.
 ANSWER = "precision-fix-edits:"
+
+#: A file that catches that flash-attn is missing and calls it all the same, and one that asked transformers for it; the
+#: same words as `runtime.edits.projects` knows.
+CALLS, ASKS = "calls", "asks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,8 @@ class Edited:
     before: str
     after: str
     real: list[int]
+    #: Of flash-attn: CALLS, ASKS.
+    marks: list[str] = field(default_factory=list)
 
 
 def answer(asked: Mapping[str, Any]) -> None:
@@ -47,7 +53,7 @@ def answer(asked: Mapping[str, Any]) -> None:
         found: dict[str, Any] = {"text": edited_text(asked["text"], target, stores=stores)}
     else:
         files = edited(Path(asked["top"]), target, stores=stores)
-        found = {"edited": [[each.path, each.before, each.after, each.real] for each in files]}
+        found = {"edited": [[each.path, each.before, each.after, each.real, each.marks] for each in files]}
     sys.stdout.write(f"{ANSWER}{json.dumps(found)}\n")
 
 
@@ -56,42 +62,59 @@ def edited(top: Path, target: Target, *, stores: bool = False) -> Iterator[Edite
 
     With `stores` only guards do, which let both dtypes pass: what the program wants in bfloat16 must be seen.
     """
-    found = scan(
-        [top],
-        target,
-        with_text=True,
-        project=Project(Settings()),
-        suffixes=(".py",),
-        prefixes=(),
-        starts=False,
-        recalls=True,
-    )
-    for file in found.files:
+    inner = _in_memory(target, stores=stores)
+    found = _scanned([top], inner)
+    # What git ignores is told on disk, with the command that reads it: nodes of ComfyUI that came as an archive. Here a
+    # module is only asked for if the program imports it.
+    ignored = [Path(path) for each in found.hidden if each.places and not each.by for path in each.paths]
+    for file in [*found.files, *(_scanned(ignored, inner).files if ignored else ())]:
         if file.problem is not None:
             continue
         before = decode(file.before, coding=True).text
-        after = _after(file, before, target, stores=stores) if file.changes else before
+        after = _after(file, before)
         real = _statements(before, [each.line for each in file.findings if each.code == _ROUNDS])
-        if after != before or real:
+        needs = [each.action for each in file.findings if each.code == _NEEDS]
+        after = opened(after, target.dtype) if needs else after
+        marks = [CALLS] if Action.MANUAL in needs else []
+        if any(each.code == _ASKS and each.action is Action.REWRITE for each in file.findings):
+            marks.append(ASKS)
+        if after != before or real or marks:
             digest = hashlib.sha256(file.before).hexdigest()
-            yield Edited(file.path, digest, after if after != before else "", real)
+            yield Edited(file.path, digest, after if after != before else "", real, marks)
+
+
+def _scanned(paths: list[Path], target: Target) -> Scan:
+    project = Project(Settings())
+    return scan(
+        paths, target, with_text=True, project=project, suffixes=(".py",), prefixes=(), starts=False, recalls=True
+    )
 
 
 def edited_text(text: str, target: Target, *, stores: bool = False) -> str:
     """The same of a text that is no file."""
-    changed = scan_text("-", text.encode("utf-8", "surrogatepass"), target, Project(Settings())).changed
-    return _after(changed[0], text, target, stores=stores) if changed else text
+    data = text.encode("utf-8", "surrogatepass")
+    changed = scan_text("-", data, _in_memory(target, stores=stores), Project(Settings())).changed
+    return _after(changed[0], text) if changed else text
 
 
-def _after(file: FileScan, before: str, target: Target, *, stores: bool) -> str:
-    if stores:
-        guards = {(each.line, each.column) for each in file.findings if _is_guard(each)}
-        return widened(before, guards, target.dtype) if guards else before
+def _in_memory(target: Target, *, stores: bool) -> Target:
+    """The target while the runtime casts.
+
+    Words of configs and command lines stay as they are, and so bfloat16 is asked for by dtypes that no edit reaches: a
+    tensor made of such a word is float32, the dtype itself is not. Guards let both pass.
+    """
+    return replace(target, lets_both=True, guards_alone=stores)
+
+
+def _after(file: FileScan, before: str) -> str:
     return leveled(before, decode(file.after, coding=True).text) if file.after else before
 
 
 #: The rule of what rounds to bfloat16 on purpose, or is read as bits.
 _ROUNDS = "PF005"
+#: The rule of who imports flash-attn, reported where there is no way without it, and that of who asks transformers.
+_NEEDS = "PF912"
+_ASKS = "PF205"
 
 
 def _statements(text: str, lines: list[int]) -> list[int]:
@@ -108,10 +131,6 @@ def _statements(text: str, lines: list[int]) -> list[int]:
 
 def _all_statements(text: str) -> Iterator[ast.stmt]:
     return (node for node in ast.walk(parse(text)) if isinstance(node, ast.stmt))
-
-
-def _is_guard(finding: Finding) -> bool:
-    return finding.action is Action.REWRITE and finding.code == "PF106"
 
 
 def leveled(before: str, after: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from precision_fix.model.edit import spliced
 from precision_fix.model.finding import Action, Finding
 from precision_fix.model.selection import Selection
 from precision_fix.project.entries import Entries, readmes
-from precision_fix.sources import LAUNCH, PYTHON, start_line
+from precision_fix.sources import LAUNCH, NOTEBOOK, PYTHON, start_line
 from precision_fix.sources.analysis import Unparsable
 from precision_fix.sources.scope import Choice
 from precision_fix.sources.text import Undecodable, decode
@@ -28,9 +29,11 @@ from precision_fix.sources.text import Undecodable, decode
 if TYPE_CHECKING:
     from precision_fix.engine.recall import Recall
     from precision_fix.engine.scan import FileScan, Scan
+    from precision_fix.sources.notebook_start import Program as Notebook
     from precision_fix.sources.walk import Found
 
 _EVERYTHING = Choice()
+_MOST_OF_A_NOTEBOOK = 32 << 20
 
 
 @dataclass(slots=True)
@@ -80,8 +83,12 @@ class _Tree:
 
     def look(self) -> None:
         python = [each for each in self._found if PYTHON.takes(each.path)]
+        notebooks = {each.path: (each, code) for each in self._found if (code := self._notebook(each))}
         if self.changes:
             self._bring([each for each in python if each.path not in self._files])
+            for each, code in notebooks.values():
+                if each.path not in self._files:
+                    self._take(each, [*code.brought(self._scan.target, _selection(each))])
         places = self.places()
         if not places:
             return
@@ -92,16 +99,36 @@ class _Tree:
         entries = Entries(root, real, scripts, imports_of(root))
         launch = Launch(self._tree_of(self._found[0]), is_node_pack=entries.is_node_pack)
         programs = [path for path in entries.programs() if not real[path].ignored()]
-        reaches = {os.path.realpath(path): path for path in places}
         for program in programs:
-            reached = sorted(reaches[path] for path in entries.reached(program) if path in reaches)
-            if reached and self._start(real[program], [each for path in reached for each in places[path]]):
-                launch.started.append(real[program].path)
-                for path in reached:
-                    self._see_to(self._files[path], real[program].path)
+            self._begin(launch, real[program], entries.reached(program), places)
+        for each, code in notebooks.values():
+            text = code.python.encode("utf-8", "replace")
+            own = [place for place in places.get(each.path, ()) if code.runs(place)]
+            those = {**places, each.path: own} if own else {path: places[path] for path in places if path != each.path}
+            self._begin(launch, each, entries.reached_by(os.path.realpath(each.path), text), those)
         launch.left = sum(map(len, self.places().values()))
         launch.program = self._program(programs, real)
         self._scan.starts.append(launch)
+
+    def _begin(self, launch: Launch, found: Found, reached: set[str], places: dict[str, list[Finding]]) -> None:
+        """Have a program that reaches some of these places start the runtime."""
+        those = [path for path in sorted(places) if os.path.realpath(path) in reached]
+        if those and self._start(found, [each for path in those for each in places[path]]):
+            launch.started.append(found.path)
+            for path in those:
+                self._see_to(self._files[path], found.path, places[path])
+
+    def _notebook(self, found: Found) -> Notebook | None:
+        """What a notebook does; None for a file that is none, or cannot be read."""
+        if not NOTEBOOK.takes(found.path) or found.ignored():
+            return None
+        from precision_fix.sources.notebook_start import Program
+
+        try:
+            data = door.read(found.path, _most_of(found.path), follow=found.explicit)
+            return Program(found.path, decode(data, coding=False).text)
+        except (OSError, Undecodable, Unparsable):
+            return None  # said where it is judged
 
     def _program(self, programs: list[str], real: dict[str, Found]) -> str:
         if programs:
@@ -116,11 +143,14 @@ class _Tree:
         """Look at what does not speak of bfloat16 for what brings it."""
         brought = rounds.bring([item_of(each) for each in files], self._scan.target, self._recall)
         for each in files:
-            found = brought.get(each.path, ())
-            if any(finding.action is not Action.KEEP for finding in found) and not each.ignored():
-                with contextlib.suppress(OSError):
-                    data = door.read(each.path, PYTHON.limit, follow=each.explicit) if self._with_text else b""
-                    self._file(each, data).findings = [*found]
+            self._take(each, brought.get(each.path, ()))
+
+    def _take(self, found: Found, findings: Sequence[Finding]) -> None:
+        if any(finding.action is not Action.KEEP for finding in findings) and not found.ignored():
+            with contextlib.suppress(OSError):
+                most = _most_of(found.path)
+                data = door.read(found.path, most, follow=found.explicit) if self._with_text else b""
+                self._file(found, data).findings = [*findings]
 
     def _file(self, found: Found, data: bytes) -> FileScan:
         from precision_fix.engine.scan import FileScan
@@ -138,15 +168,16 @@ class _Tree:
     def _start(self, found: Found, places: list[Finding]) -> bool:
         """Have a program import the runtime; whether it does now, or did before."""
         try:
-            data = door.read(found.path, PYTHON.limit, follow=found.explicit)
-            source = decode(data, coding=True)
-            if start_line.is_there(source.text):
+            data = door.read(found.path, _most_of(found.path), follow=found.explicit)
+            source = decode(data, coding=PYTHON.takes(found.path))
+            if _has_line(found.path, source.text):
                 return True
             known = self._files.get(found.path)
             if known is not None and known.problem is not None:
                 return False
-            text = decode(known.after, coding=True).text if known is not None and known.after else source.text
-            started = start_line.start(found.path, text, places)
+            edited = known.after if known is not None else b""
+            text = decode(edited, coding=PYTHON.takes(found.path)).text if edited else source.text
+            started = _started(found.path, text, places)
         except (OSError, Undecodable, Unparsable):
             return False
         if started is None or not _selection(found).takes(started.finding.code):
@@ -158,9 +189,30 @@ class _Tree:
         return bool(started.splices)
 
     @staticmethod
-    def _see_to(file: FileScan, by: str) -> None:
+    def _see_to(file: FileScan, by: str, places: list[Finding]) -> None:
         shown = "this file" if by == file.path else by
-        file.findings = [start_line.seen_to(e, shown) if start_line.is_open(e) else e for e in file.findings]
+        file.findings = [start_line.seen_to(e, shown) if e in places else e for e in file.findings]
+
+
+def _most_of(path: str) -> int:
+    """A notebook that holds more is not looked at for what it starts."""
+    return PYTHON.limit if PYTHON.takes(path) else _MOST_OF_A_NOTEBOOK
+
+
+def _has_line(path: str, text: str) -> bool:
+    if PYTHON.takes(path):
+        return start_line.is_there(text)
+    from precision_fix.sources.notebook_start import Program
+
+    return Program(path, text).has_line
+
+
+def _started(path: str, text: str, places: list[Finding]) -> start_line.Started | None:
+    if PYTHON.takes(path):
+        return start_line.start(path, text, places)
+    from precision_fix.sources.notebook_start import Program
+
+    return Program(path, text).start(places)
 
 
 def _selection(found: Found) -> Selection:

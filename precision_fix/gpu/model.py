@@ -93,6 +93,27 @@ class Detection:
             for gpu in self.gpus
         ]
 
+    def to_dict(self) -> dict[str, object]:
+        """The same as plain objects; memory is in bytes."""
+        return {
+            "source": self.source,
+            "known": self.known,
+            "native_bfloat16": self.native_bfloat16,
+            "hidden": self.hidden,
+            "gpus": [
+                {
+                    "index": gpu.index,
+                    "name": gpu.name,
+                    "uuid": gpu.uuid,
+                    "compute_capability": str(gpu.capability),
+                    "memory_bytes": gpu.memory,
+                    "native_bfloat16": gpu.native_bfloat16,
+                }
+                for gpu in self.gpus
+            ],
+            "problems": list(self.problems),
+        }
+
     def _repr_html_(self) -> str:
         from precision_fix.drawing import table
 

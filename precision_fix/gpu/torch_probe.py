@@ -7,14 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from precision_fix.gpu import process
+from precision_fix.gpu import kernels, process
 from precision_fix.gpu.model import ComputeCapability, Gpu, NoAnswer, one_line
 from precision_fix.gpu.visible import VARIABLE, Selection
 
 # A first import from a cold network disk takes half a minute.
 _SECONDS = 120.0
-
-_ARCHITECTURE = re.compile(r"(sm|compute)_(\d+)(\d)([af]?)")
 
 
 def read(environ: Mapping[str, str]) -> Selection:
@@ -57,36 +55,17 @@ def missing_kernels(gpus: Sequence[Gpu]) -> str | None:
     except NoAnswer as error:
         return f"whether torch has kernels for {gpus[0].name} is unknown: {'; '.join(error.lines)}"
     if answer["cuda"] is None:
-        return f"{_cards(gpus)}: torch {_without_cuda(answer)}; install a CUDA build: {_install(gpus)}"
+        return f"{_cards(gpus)}: torch {_without_cuda(answer)}; install a CUDA build: {_any_build(gpus)}"
     architectures: list[str] = answer["archs"]
     wheel = f"torch {answer['version']}"
     if not architectures:
         return f"{_cards(gpus)}: {wheel} does not say which cards it has kernels for"
-    lacking = [gpu for gpu in gpus if not any(runs_on(entry, gpu.capability) for entry in architectures)]
+    lacking = kernels.without_kernels(architectures, gpus)
     if not lacking:
         return None
     listed = " ".join(architectures)
-    return (
-        f"{_cards(lacking)}: {wheel} has no kernels for it (only for {listed}), and no dtype helps; {_install(lacking)}"
-    )
-
-
-def runs_on(architecture: str, capability: ComputeCapability) -> bool:
-    """Whether code built for `architecture` ("sm_80", "compute_90", "sm_90a") runs on such a GPU.
-
-    Machine code (sm) runs within its major version from its minor version on, intermediate code (compute)
-    on every later GPU too; "a" ties code to exactly one capability, "f" to one family.
-    Source: CUDA C++ Programming Guide, "Binary Compatibility", "PTX Compatibility", "Feature Availability".
-    """
-    match = _ARCHITECTURE.fullmatch(architecture)
-    if match is None:
-        return False
-    kind, major, minor, suffix = match[1], int(match[2]), int(match[3]), match[4]
-    if suffix == "a":
-        return (major, minor) == capability
-    if kind == "compute" and not suffix:
-        return (major, minor) <= capability
-    return major == capability.major and minor <= capability.minor
+    what = kernels.advice([gpu.capability for gpu in lacking], answer["version"])
+    return f"{_cards(lacking)}: {wheel} has no kernels for it (only for {listed}), and no dtype helps; {what}"
 
 
 def _built() -> dict[str, Any] | None:
@@ -135,16 +114,5 @@ def _cards(gpus: Sequence[Gpu]) -> str:
     return ", ".join(dict.fromkeys(f"{gpu.name} (compute capability {gpu.capability})" for gpu in gpus))
 
 
-def _install(gpus: Sequence[Gpu]) -> str:
-    """What brings kernels for `gpus`. Source: "PyTorch CUDA Support Matrix" in PyTorch's RELEASE.md."""
-    capabilities = [gpu.capability for gpu in gpus]
-    if min(capabilities) < (5, 0):
-        return "no PyTorch of today supports it: use a newer card"
-    if max(capabilities) >= (10, 0):
-        if min(capabilities) < (7, 5):
-            return "no single build serves all of these cards: hide some with CUDA_VISIBLE_DEVICES"
-        index = "cu130"
-    else:
-        # Of today's builds only those for CUDA 12.6 still hold Maxwell, Pascal and Volta; they end at Hopper.
-        index = "cu126"
-    return f"run `pip install --force-reinstall torch --index-url https://download.pytorch.org/whl/{index}`"
+def _any_build(gpus: Sequence[Gpu]) -> str:
+    return kernels.advice([gpu.capability for gpu in gpus])

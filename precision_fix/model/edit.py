@@ -56,6 +56,18 @@ class CallOn:
 
 
 @dataclass(frozen=True, slots=True)
+class LetPass:
+    """Let a comparison with a value take another as well: `x is a` becomes `x in (a, text)`.
+
+    The value `is_first`, or it is the last of the comparison.
+    """
+
+    node: ast.Compare
+    text: str
+    is_first: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ImportAlso:
     """Add a name to a `from module import ...` statement."""
 
@@ -63,7 +75,7 @@ class ImportAlso:
     name: str
 
 
-Edit: TypeAlias = Replace | Rename | Respell | SetArgument | CallOn | ImportAlso
+Edit: TypeAlias = Replace | Rename | Respell | SetArgument | CallOn | LetPass | ImportAlso
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,9 @@ class Move:
     moves_with: tuple[Place, ...] = ()
     reaches_all: bool = False
     """A region that is turned off, or a setting of a config: it reaches whatever runs in it, or is made by it."""
+    lets_both: bool = False
+    """A guard that lets bfloat16 pass as well once it is edited: that is right whether what reaches it changes or not,
+    and it stays only where something takes nothing but bfloat16."""
 
     @property
     def counts(self) -> bool:
@@ -75,8 +78,9 @@ def left(moves: Iterable[Move], tests: Collection[str] = ()) -> dict[Place, str]
             (place for place in group if place.column > 0 and _stays(known.get(place))), None
         )
         moving = any(move.part not in GUARDS and move.action is Action.REWRITE for move in members)
+        needed = any(move.part is Part.HOLDS for move in members)
         for move in members:
-            if move.action is not Action.REWRITE:
+            if move.action is not Action.REWRITE or (move.lets_both and not needed):
                 continue
             if holder is not None:
                 found[move.place] = f"moves together with {holder.seen_from(move.place.path)}, which stays"

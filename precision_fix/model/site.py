@@ -29,6 +29,7 @@ class Kind(Enum):
     CHECKPOINT = auto()
     ATTENTION = auto()
     PACKAGE = auto()
+    PRODUCT = auto()
     LAUNCH = auto()
     BROUGHT = auto()
     REFUSAL = auto()

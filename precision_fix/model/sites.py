@@ -12,6 +12,7 @@ from precision_fix.model.brought import brought
 from precision_fix.model.context import receiver
 from precision_fix.model.guard import refused
 from precision_fix.model.module import Module, remembered
+from precision_fix.model.products import products
 from precision_fix.model.scope import Scope
 from precision_fix.model.setting import plain
 from precision_fix.model.site import Kind, Site
@@ -25,7 +26,7 @@ PROBES = ("is_bf16_supported", "is_torch_bf16_gpu_available", "is_torch_bf16_ava
 
 def sites(module: Module) -> list[Site]:
     """Every site of a module, in no particular order. All of them, before one is judged: that may parse more blocks."""
-    found = (_dtypes, _calls, _words, _flags, _attention, brought, _refusals)
+    found = (_dtypes, _calls, _words, _flags, _attention, _products, brought, _refusals)
     return [site for each in found for site in each(module)]
 
 
@@ -229,6 +230,17 @@ def _attention(module: Module) -> Iterator[Site]:
     first = min(_package_imports(module), key=lambda statement: statement.lineno, default=None)
     if first is not None:
         yield Site(module, Kind.PACKAGE, first, "flash_attn")
+
+
+def _products(module: Module) -> Iterator[Site]:
+    """Where float8 matrices are multiplied: the first place of each function."""
+    if "scaled_mm" not in module.text and "scaled_grouped_mm" not in module.text:
+        return
+    first: dict[ast.AST | None, ast.Call] = {}
+    for call in sorted(products(module), key=lambda call: call.lineno):
+        first.setdefault(module.function(call), call)
+    for call in first.values():
+        yield Site(module, Kind.PRODUCT, call, ast.unparse(call.func))
 
 
 def _is_true(value: ast.expr) -> bool:

@@ -11,7 +11,9 @@ from precision_fix.model.vocabulary.spellings import STYLES
 class Target:
     """A precision and how it is spelt: `dtype` for torch, `method` on a tensor, `short` in most configs.
 
-    `offered` are the words by which programs offer it, the best first.
+    `offered` are the words by which programs offer it, the best first. Where the runtime casts as well, guards let both
+    this and bfloat16 pass (`lets_both`): what they are given may be a tensor, or the dtype that was asked for. Where it
+    keeps weights in bfloat16, `guards_alone` are edited: what the program wants in bfloat16 must be seen.
     """
 
     dtype: str
@@ -20,6 +22,8 @@ class Target:
     short: str
     gguf: str
     offered: tuple[str, ...]
+    lets_both: bool = False
+    guards_alone: bool = False
 
     def pick(self, words: tuple[str, str]) -> str:
         """The one of a pair of the vocabulary, of which the first is for float32."""

@@ -68,15 +68,15 @@ def _up(
         return None
     seen.add(function)
     cls = class_around(module, function)
-    users = _users(module, cls or function)
+    calls = users(module, cls or function)
     if cls is not None:
         # Whoever has such a part in it comes here: which of such wholes is made is another question.
-        return next(((module, call) for home, user in users if not _is_asked(home, user, packages)), None)
-    found = (_up(home, user, packages, seen, height + 1) for home, user in users)
+        return next(((module, call) for home, user in calls if not _is_asked(home, user, packages)), None)
+    found = (_up(home, user, packages, seen, height + 1) for home, user in calls)
     return next((each for each in found if each is not None), None)
 
 
-def _users(module: Module, owner: Definition) -> list[tuple[Module, ast.Call]]:
+def users(module: Module, owner: Definition) -> list[tuple[Module, ast.Call]]:
     """The calls of a function or a class; none where it is looked up, handed on or derived from as well."""
     module.ensure(owner.name)
     scope = module.scope_of(owner).owner(owner.name) or module.names.root
@@ -93,7 +93,7 @@ def _is_asked(module: Module, call: ast.Call, packages: Collection[str]) -> bool
         if isinstance(above, ast.If | ast.IfExp | ast.Try | ast.BoolOp) and _has_other(module, above, node, packages):
             return True
         block = getattr(above, "body", None)
-        if isinstance(block, list) and any(_leaves_before(each, node) for each in block):
+        if isinstance(block, list) and any(leaves_before(each, node) for each in block):
             return True
         if isinstance(above, Function):
             return False
@@ -101,7 +101,8 @@ def _is_asked(module: Module, call: ast.Call, packages: Collection[str]) -> bool
     return False
 
 
-def _leaves_before(statement: ast.stmt, node: ast.AST) -> bool:
+def leaves_before(statement: ast.stmt, node: ast.AST) -> bool:
+    """Whether a statement tests something before a node stands, and leaves."""
     before = statement.lineno < node.lineno and isinstance(statement, ast.If)  # type: ignore[attr-defined]
     return before and isinstance(statement, ast.If) and isinstance(statement.body[-1], _LEAVES)
 

@@ -56,6 +56,7 @@ def _parts(plan: Plan) -> Iterator[str]:
     yield from _conclusion(plan)
     if plan.cards.gpus and any(sheet.working is None for sheet in plan.sheets):
         yield from _legend()
+        yield from (f'<p class="faint">{_said(told)}.</p>' for told in words.float16(plan))
     yield from _listed("Not read", plan.problems)
     for sheet in (*((plan.total,) if plan.total else ()), *plan.sheets):
         yield from _sheet(sheet)
@@ -83,8 +84,6 @@ def _conclusion(plan: Plan) -> Iterator[str]:
     yield f"<p><code>{_said(best.command)}</code></p>"
     if len(best.cards) > 1:
         yield f"<p>{_said(DEVICE_MAP)}</p>"
-    if best.storage == "float16":
-        yield f"<p>{_said(words.FLOAT16)}.</p>"
     yield "</div>"
 
 
@@ -167,7 +166,7 @@ def _commands(plan: Plan) -> Iterator[str]:
     yield '<table class="commands">\n<tbody>'
     for label, command in words.commands(plan):
         yield f'<tr><th scope="row">{_said(label)}</th><td><code>{_said(command)}</code></td></tr>'
-    if len(plan.cards.gpus) > 1:
+    if any(sheet.spread for sheet in plan.sheets):
         many = f"on {len(plan.cards.gpus)} GPUs"
         yield f'<tr><th scope="row">{many}</th><td>the same, {_said(DEVICE_MAP)}</td></tr>'
     yield "</tbody>\n</table>"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from precision_fix.plan.cards import Cards, cards
+from precision_fix.plan.commands import PROGRAM, PROJECT, Commands
 from precision_fix.plan.configs import described
 from precision_fix.plan.contents import Model, Problem
 from precision_fix.plan.find import find
@@ -15,6 +16,7 @@ from precision_fix.plan.fit import Card, Load, Verdict, load, usable
 from precision_fix.plan.group import group
 from precision_fix.plan.read import read_models
 from precision_fix.plan.split import layers, spread
+from precision_fix.plan.spreading import takes_device_map
 from precision_fix.plan.use import Use
 from precision_fix.plan.working import Maker, Working
 
@@ -87,7 +89,7 @@ _NATIVE = ("bfloat16", "float32", "float16")
 _LAST = ("bfloat16", "float16", "float32")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Plan:
     """What was found and what fits. `_repr_html_` draws it in a notebook."""
 
@@ -96,16 +98,22 @@ class Plan:
     total: Sheet | None
     problems: tuple[Problem, ...]
     left_out: tuple[Problem, ...]
-    #: As a shell takes them, for commands.
-    project: str = "PROJECT"
-    program: str = "PROGRAM"
+    commands: Commands = field(default_factory=Commands)
+    #: Whether the project that was named has a place for a device_map; True where none was.
+    spreads: bool = True
 
     @property
     def conclusion(self) -> Sheet | None:
         """The sheet that decides: of all models together, or of the only one."""
         return self.total or (self.sheets[0] if self.sheets else None)
 
-    def data(self) -> dict[str, Any]:
+    def __repr__(self) -> str:
+        """What is best, in a line."""
+        from precision_fix.plan.words import headline
+
+        return f"<{headline(self)}>"
+
+    def to_dict(self) -> dict[str, Any]:
         """The plan as JSON has it; see `precision_fix.plan.data`."""
         from precision_fix.plan.data import data
 
@@ -123,8 +131,9 @@ def make_plan(
     gpu: str | None = None,
     gpus: int | None = None,
     memory: float | None = None,
-    project: str = "PROJECT",
-    program: str = "PROGRAM",
+    project: str = PROJECT,
+    program: str = PROGRAM,
+    undone: str = "",
     use: Use | None = None,
     build: bool = True,
 ) -> Plan:
@@ -133,16 +142,21 @@ def make_plan(
     `use` says what a model with a config is for; `build` has the installed libraries build it (see `counting`).
 
     `gpu` names a card ("t4", "t4x2", "sm_75"), `gpus` how many, `memory` the GiB of each; without them the visible
-    ones are asked. `project` and `program` are put into the commands. What cannot be read is in `problems`, and
-    never raises. Raises PrecisionFixError for a GPU that is not known.
+    ones are asked. `project` and `program` are put into the commands, and `undone`, the path that an undo takes where
+    the project was patched. What cannot be read is in `problems`, and never raises. Raises PrecisionFixError for a GPU
+    that is not known.
     """
     chosen = cards(gpu, gpus, memory)
     found = find(paths)
     models = read_models(group(found), found)
     use = use or Use()
     about = {id(each.model): each for each in described(found, models, use, build=build)}
-    makers = _Maker(chosen, project, program)
-    at_work = Maker(makers.rooms, makers.native)
+    native = chosen.native_bfloat16
+    commands = Commands(shlex.quote(project), shlex.quote(program), native, undone and shlex.quote(undone))
+    # Asked only where the answer is: it looks through the project.
+    spreads = len(chosen.gpus) < 2 or project == PROJECT or takes_device_map(project)
+    makers = _Maker(chosen, commands, spreads)
+    at_work = Maker(makers.rooms, native, spreads)
     sheets = tuple(makers.sheet(model.name, [model], model) for model in models)
     sheets = tuple(
         replace(sheet, working=at_work.working(it.known, use, model.tensors, it.source, it.weights, it.file))
@@ -152,19 +166,19 @@ def make_plan(
     )
     total = makers.sheet(f"All {len(models)} models at once", models, None) if len(models) > 1 else None
     problems, left_out = tuple(found.problems), tuple(found.left_out)
-    return Plan(chosen, sheets, total, problems, left_out, makers.project, makers.program)
+    return Plan(chosen, sheets, total, problems, left_out, commands, spreads)
 
 
 class _Maker:
-    def __init__(self, chosen: Cards, project: str, program: str) -> None:
-        self.native = chosen.native_bfloat16
+    def __init__(self, chosen: Cards, commands: Commands, spreads: bool) -> None:
+        self.native = commands.native
         self.rooms = [usable(gpu.memory or 0) for gpu in chosen.gpus]
-        self.project, self.program = (shlex.quote(name) for name in (project, program))
+        self.commands, self.spreads = commands, spreads
 
     def sheet(self, title: str, models: Sequence[Model], model: Model | None) -> Sheet:
         single = tuple(self._single(models, storage) for storage in STORAGES)
         several: tuple[Option, ...] = ()
-        if len(self.rooms) > 1:
+        if len(self.rooms) > 1 and self.spreads:
             parts = layers(models)
             several = tuple(
                 self._option(storage, each.load, spread(parts, self.rooms, storage, each.compute))
@@ -185,20 +199,7 @@ class _Maker:
         return self._option(storage, whole, (Card(min(self.rooms), whole),) if self.rooms else ())
 
     def _option(self, storage: str, whole: Load, used: tuple[Card, ...]) -> Option:
-        return Option(storage, self._compute(storage), whole, used, self._command(storage))
+        return Option(storage, self._compute(storage), whole, used, self.commands.held_in(storage))
 
     def _compute(self, storage: str) -> str:
         return "float32" if storage == "bfloat16" and not self.native else storage
-
-    def _command(self, storage: str) -> str:
-        if self.native:
-            # There the tool changes nothing unless it is told to.
-            to = {"float32": "", "float16": "--to float16 "}
-            if storage not in to:
-                return f"python {self.program}"
-            return f"PRECISION_FIX=force precision-fix run {to[storage]}{self.program}"
-        return {
-            "float32": f"precision-fix {self.project}",
-            "float16": f"precision-fix --to float16 {self.project}",
-            "bfloat16": f"precision-fix run --storage bfloat16 {self.program}",
-        }[storage]

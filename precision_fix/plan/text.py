@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from precision_fix.plan import words, working_words
+from precision_fix.plan.commands import broken
 from precision_fix.plan.contents import shown
 from precision_fix.plan.fit import Card, Verdict
 from precision_fix.plan.planning import DEVICE_MAP, Option, Plan, Sheet
 from precision_fix.plan.working import Working
-from precision_fix.plan.working_text import work
+from precision_fix.plan.working_text import has_bars, work
 from precision_fix.plan.wrapping import Line
 from precision_fix.plan.wrapping import wrapped as _wrapped
 
@@ -15,20 +16,32 @@ _STYLES = {Verdict.FITS: "green", Verdict.TIGHT: "yellow", Verdict.NO: "red", No
 _MOST_DTYPES = 6
 _MOST_LEFT_OUT = 8
 _LONGEST = 200
+# What a row holds beside its bar.
+_BESIDE = 67
+_LABEL = 18
+# The cells of a bar that still says something.
+_LEAST = 4
 
 
 class Bars:
     """Bars of a card's memory: weights, the cast copy, what is left; and a mark where it does not fit."""
 
     def __init__(self, *, unicode: bool, width: int) -> None:
-        self.width = max(8, width)
+        self.width = width
         self._full, self._copy, self._rest, self._over = "█▒░▶" if unicode else "#+.>"
         #: Of a model at work.
         self.signs = "█▓▒░▶" if unicode else "#=+.>"
 
     def bar(self, cards: tuple[Card, ...]) -> str:
-        width = max(6, self.width // max(1, len(cards)) - 2)
-        return " ".join(self._one(card, width) for card in cards)
+        return " ".join(self._one(card, self._cells(len(cards))) for card in cards)
+
+    def fit(self, count: int) -> bool:
+        """Whether there is room for so many bars beside the numbers."""
+        return self._cells(count) >= _LEAST
+
+    def _cells(self, count: int) -> int:
+        """The inside of each of so many bars, which have brackets, and a blank between them."""
+        return (self.width - 3 * count + 1) // max(1, count)
 
     def legend(self, working: Working | None = None) -> str:
         if working is not None:
@@ -57,7 +70,7 @@ def _cells(amount: int, whole: int, width: int) -> int:
 def lines(plan: Plan, *, unicode: bool, width: int | None = None) -> list[Line]:
     """The whole report. `width` is that of the terminal, in columns: bars take what the numbers leave of it, and
     sentences are wrapped. None is a pipe, for which a sentence is a line."""
-    bars = Bars(unicode=unicode, width=min(40, (width or 105) - 65))
+    bars = Bars(unicode=unicode, width=min(40, (width or 105) - _BESIDE))
     result = [line for told in words.gpus(plan) for line in _wrapped("bold", told, width)]
     for sheet in (*plan.sheets, *((plan.total,) if plan.total else ())):
         result += [("", ""), *_sheet(sheet, bars, width)]
@@ -99,8 +112,12 @@ def _row(option: Option, bars: Bars, *, is_best: bool) -> Line:
     numbers = f"{mark} {option.label:16} {words.size(option.load.weights):>10}"
     if option.verdict is None:
         return "", numbers
-    line = f"{numbers}  {option.verdict.value:12} {words.left(option):>18}  {bars.bar(option.cards)}"
-    return _STYLES[option.verdict], line
+    style, verdict = _STYLES[option.verdict], option.verdict
+    if not bars.fit(len(option.cards)):
+        # What is too much does not fit.
+        said = words.left(option) if verdict is Verdict.NO else f"{verdict.value}, {words.left(option)}"
+        return style, f"{numbers}  {said}"
+    return style, f"{numbers}  {verdict.value:12} {words.left(option):>18}  {bars.bar(option.cards)}"
 
 
 def _what_to_do(plan: Plan, bars: Bars, width: int | None) -> list[Line]:
@@ -118,9 +135,11 @@ def _what_to_do(plan: Plan, bars: Bars, width: int | None) -> list[Line]:
 def _to_hold(plan: Plan, sheet: Sheet, bars: Bars, width: int | None) -> list[Line]:
     result: list[Line] = []
     if plan.cards.gpus:
-        result += [*_wrapped("dim", bars.legend(), width), *_wrapped("dim", words.RULE, width), ("", "")]
-    result.append(("bold", "How to get each:"))
-    result += [("", f"  {label:16} {command}") for label, command in words.commands(plan)]
+        legend = _wrapped("dim", bars.legend(), width) if bars.fit(1) else []
+        result += [*legend, *_wrapped("dim", words.RULE, width)]
+        result += [line for told in words.float16(plan) for line in _wrapped("yellow", told, width)]
+        result.append(("", ""))
+    result += _commands(plan, width)
     if sheet.spread:
         result += _wrapped("", f"  {f'on {len(plan.cards.gpus)} GPUs':16} the same, {DEVICE_MAP}", width, " " * 19)
     if sheet.best is not None:
@@ -132,24 +151,34 @@ def _to_hold(plan: Plan, sheet: Sheet, bars: Bars, width: int | None) -> list[Li
 
 def _at_work(plan: Plan, working: Working, bars: Bars, width: int | None) -> list[Line]:
     result: list[Line] = []
-    if plan.cards.gpus:
+    if plan.cards.gpus and has_bars(width):
         result += [*_wrapped("dim", bars.legend(working), width), ("", "")]
-    result.append(("bold", "How to get each:"))
-    result += [("", f"  {label:16} {command}") for label, command in words.commands(plan)]
+    result += _commands(plan, width)
     if any(row.over for row in working.rows):
         result += _wrapped("", f"  {f'on {len(plan.cards.gpus)} GPUs':16} the same, {DEVICE_MAP}", width, " " * 19)
     elif said := working_words.one_card(working, len(plan.cards.gpus)):
         result += _wrapped("", said, width)
-    said, command = working_words.conclusion(working, plan.project, plan.program)
+    said, command = working_words.conclusion(working, plan.commands)
     if said:
-        result += [("", ""), *_wrapped("bold", said, width), *([("bold green", f"  {command}")] if command else [])]
+        result += [("", ""), *_wrapped("bold", said, width)]
+        result += [("bold green", f"  {line}") for line in broken(command, width and width - 2) if command]
+    return result
+
+
+def _commands(plan: Plan, width: int | None) -> list[Line]:
+    """A command beside its label, or where it is too long below it, so that it can be copied."""
+    result: list[Line] = [("bold", "How to get each:")]
+    for label, command in words.commands(plan):
+        if width is None or len(command) + _LABEL + 1 <= width:
+            result.append(("", f"  {label:16} {command}"))
+        else:
+            result += [("", f"  {label}"), *(("", f"    {line}") for line in broken(command, width - 4))]
     return result
 
 
 def _advised(best: Option, width: int | None) -> list[Line]:
-    result = [("bold", f"Best here: {words.best(best)}"), ("bold green", f"  {best.command}")]
+    result = [*_wrapped("bold", f"Best here: {words.best(best)}", width)]
+    result += [("bold green", f"  {line}") for line in broken(best.command, width and width - 2)]
     if len(best.cards) > 1:
         result += _wrapped("", f"  {DEVICE_MAP}", width, "  ")
-    if best.storage == "float16":
-        result += _wrapped("yellow", f"  {words.FLOAT16}", width, "  ")
     return result

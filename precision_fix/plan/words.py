@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
+
 from precision_fix.gpu import Gpu
+from precision_fix.plan.commands import PROJECT
 from precision_fix.plan.fit import GIB, MIB, Verdict, usable
 from precision_fix.plan.planning import Option, Plan, Sheet
+from precision_fix.plan.speed import beside
 
-FLOAT16 = "float16 overflows above 65504: models that were trained in bfloat16 may give inf and NaN"
 RULE = "fits: a tenth of the parameters, and at least 1 GiB, is left for activations; tight: less. Training needs more."
 
 
@@ -55,23 +58,56 @@ def left(option: Option) -> str:
     return f"{size(amount)} left" if amount >= 0 else f"{size(-amount)} too much"
 
 
+def headline(plan: Plan) -> str:
+    """The plan in a few words: the models, the GPUs, and what is best."""
+    from precision_fix.plan.working_words import conclusion
+
+    gpus = f"{len(plan.cards.gpus)} x {plan.cards.gpus[0].name}" if plan.cards.gpus else "no GPU"
+    said = f"{plural(len(plan.sheets), 'model')}, {gpus}"
+    sheet = plan.conclusion
+    if sheet is None or not plan.cards.gpus:
+        return said
+    if sheet.working is not None:
+        return f"{said}: {conclusion(sheet.working, plan.commands)[0]}"
+    return f"{said}: {best(sheet.best) if sheet.best else 'too large'}"
+
+
 def advice(plan: Plan, sheet: Sheet) -> str:
     """What to do where nothing fits."""
     if sheet is plan.total:
         if all(_goes(one.single) for one in plan.sheets):
-            return (
-                "All at once they do not fit, each alone does: keep one on the GPU at a time, in diffusers with "
-                "pipe.enable_model_cpu_offload()."
-            )
+            how = ", in diffusers with pipe.enable_model_cpu_offload()" if _takes_device_map(plan) else ""
+            return f"All at once they do not fit, each alone does: keep one on the GPU at a time{how}."
         if all(_goes(one.single) or _goes(one.spread) for one in plan.sheets):
             return (
                 f"All at once they do not fit, each alone does, some over {len(plan.cards.gpus)} GPUs: load one, use "
                 "it, delete it, and load the next (first the text encoder, then the model that it conditions)."
             )
-    return (
-        "Too large in any of these: take a quantised checkpoint (GGUF, fp8), or leave a part in the memory of the "
-        'machine, with device_map="auto" (transformers) or pipe.enable_sequential_cpu_offload() (diffusers).'
-    )
+    smaller = "Too large in any of these: take a quantised checkpoint (GGUF, fp8), or leave a part in the memory of"
+    if not _takes_device_map(plan):
+        return f"{smaller} the machine, where the program has an option for it: it takes no device_map."
+    how = 'with device_map="auto" (transformers) or pipe.enable_sequential_cpu_offload() (diffusers).'
+    return f"{smaller} the machine, {how}"
+
+
+def _takes_device_map(plan: Plan) -> bool:
+    """What is advised of one must be something that the program can follow."""
+    from precision_fix.plan.spreading import takes_device_map
+
+    project = plan.commands.project
+    return project == PROJECT or takes_device_map(shlex.split(project)[0])
+
+
+def one_gpu(plan: Plan) -> str:
+    """Why several GPUs do not help, where the project has no place to say so; "" where it has, or needs none."""
+    if plan.spreads or len(plan.cards.gpus) < 2:
+        return ""
+    return f"{plan.commands.project} takes no device_map: one GPU must hold all that it loads"
+
+
+def float16(plan: Plan) -> list[str]:
+    """How fast float16 is on these GPUs, and what it risks: where it is offered."""
+    return [told for told in dict.fromkeys(map(beside, plan.cards.gpus)) if told]
 
 
 def _goes(options: tuple[Option, ...]) -> bool:
@@ -91,13 +127,13 @@ def commands(plan: Plan) -> list[tuple[str, str]]:
     if sheet is not None and sheet.working is not None:
         working = sheet.working
         rows = [row for row in working.rows if not row.refused]
-        return [(row.mode.label, working.command(row.mode, plan.project, plan.program)) for row in rows]
+        return [(row.mode.label, working.command(row.mode, plan.commands)) for row in rows]
     return [(option.label, option.command) for option in sheet.single] if sheet else []
 
 
 def remarks(plan: Plan) -> list[str]:
     """What a person should know of these numbers, and has not been told by them."""
-    lines = list(plan.cards.notes)
+    lines = [*plan.cards.notes, *([one_gpu(plan)] if one_gpu(plan) else [])]
     for sheet in plan.sheets:
         if sheet.working is not None:
             lines += sheet.working.known.notes_of(sheet.working.use)

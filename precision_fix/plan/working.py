@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from precision_fix.plan.commands import Commands
 from precision_fix.plan.contents import Model, Tensor
 from precision_fix.plan.dtypes import Kind
 from precision_fix.plan.fit import MIB, Verdict
@@ -110,24 +111,25 @@ class Working:
         able = [row for row in self.rows if row.largest and row.largest[0] and row.mode is not UNPATCHED]
         return self.best or max(able, key=lambda row: row.largest[0] or 0, default=None)
 
-    def command(self, mode: Mode, project: str, program: str) -> str:
+    def command(self, mode: Mode, commands: Commands) -> str:
         """What gives a row."""
         if mode is UNPATCHED:
-            return f"python {program}"
+            return commands.as_it_is
         if mode is PATCHED:
-            return f"precision-fix {project}"
+            return commands.changed()
         # Where there are caches, storage holds them in two bytes unless it is told not to.
         both = any(row.mode is CACHES and not row.refused for row in self.rows)
-        caches = "PRECISION_FIX_STORAGE_CACHES=float32 " if mode is STORAGE and both else ""
-        return f"{caches}precision-fix run --storage bfloat16 {program}"
+        return commands.stored("float32" if mode is STORAGE and both else "bfloat16")
 
 
 @dataclass(slots=True)
 class Maker:
-    """`rooms`: the bytes of each GPU; `native`: whether they compute in bfloat16."""
+    """`rooms`: the bytes of each GPU; `native`: whether they compute in bfloat16; `spreads`: whether the program that
+    was named has a place to say so."""
 
     rooms: Sequence[int]
     native: bool
+    spreads: bool = True
 
     def working(
         self, known: Known, use: Use, tensors: Sequence[Tensor], source: str, weights: str, file: str
@@ -168,7 +170,7 @@ class Maker:
 
     def _over(self, known: Known, mode: Mode, tensors: Sequence[Tensor], parts: tuple[Part, ...]) -> tuple[Share, ...]:
         """Layers in turn on each GPU, caches with their layers; activations are wherever the work is."""
-        if not known.spreads:
+        if not known.spreads or not self.spreads:
             return ()
         groups = layers([Model("", (), "", tuple(tensors))])
         cards = spread(groups, list(self.rooms), _WIDTHS[mode.weights], _WIDTHS[mode.width])

@@ -26,7 +26,7 @@ def _said(text: str) -> str:
 
 def to_do(working: Working, plan: Plan) -> Iterator[str]:
     """The box with what to do."""
-    said, command = words.conclusion(working, plan.project, plan.program)
+    said, command = words.conclusion(working, plan.commands)
     best = working.best
     kind = _CLASSES[best.verdict] if best is not None and best.verdict else "no"
     code = f"<p><code>{_said(command)}</code></p>" if command else ""

@@ -10,8 +10,12 @@ from precision_fix.plan.working import Row, Share, Working
 from precision_fix.plan.wrapping import Line, wrapped
 
 _STYLES = {Verdict.FITS: "green", Verdict.TIGHT: "yellow", Verdict.NO: "red", None: ""}
-# What a line holds beside the inside of its bar.
-_BESIDE = 73
+# The columns of a number, of the sum, and of the sums of several GPUs; and what a line holds beside the inside of its
+# bar, which has at least so many cells.
+_NUMBER, _TOTAL, _OVER = 8, 7, 14
+_BESIDE, _LEAST = 66, 6
+# What a narrow terminal has room for.
+_BRIEF = {Verdict.FITS: "fits", Verdict.TIGHT: "tight", Verdict.NO: "too much"}
 _SHORT = {"activations": "activ.", "grad+states": "gr.+st."}
 
 
@@ -22,44 +26,55 @@ class Marks(Protocol):
     signs: str
 
 
+def has_bars(width: int | None) -> bool:
+    """Whether a line has room for a bar beside its numbers."""
+    return width is None or width >= _BESIDE + _LEAST
+
+
 def work(working: Working, bars: Marks, width: int | None) -> list[Line]:
     """The table, what decides, and why several GPUs do not help."""
     columns = words.columns(working)
     result = wrapped("dim", f"  {words.title(working)}", width, "  ")
-    head = "".join(f"{_SHORT.get(name, name):>10}" for name, _ in columns)
-    result.append(("dim", f"  {'in GiB':16}{head}{'total':>8}"))
-    room = max(6, (width or 100) - _BESIDE)
+    head = "".join(f"{_SHORT.get(name, name):>{_NUMBER}}" for name, _ in columns)
+    result.append(("dim", f"  {'in GiB':16}{head}{'total':>{_TOTAL}}"))
+    room = (width or 100) - _BESIDE if has_bars(width) else 0
     advised = working.best
     for row in working.rows:
-        result.append(_row(row, columns, bars.signs, room, is_best=row is advised))
+        result += _row(row, columns, bars.signs, room, width, is_best=row is advised)
     if any(row.over for row in working.rows):
         count = max(len(row.over) for row in working.rows)
         result.append(("dim", f"  over {count} GPUs, by layers:"))
-        result += [_over(row, bars.signs, room) for row in working.rows if row.over]
+        for row in working.rows:
+            if row.over:
+                result += _over(row, bars.signs, room, width)
     for said in words.settings(working):
         result += wrapped("", f"  {said}", width, "    ")
     return result
 
 
-def _row(row: Row, columns: object, signs: str, room: int, *, is_best: bool) -> Line:
+def _row(row: Row, columns: words.Columns, signs: str, room: int, width: int | None, *, is_best: bool) -> list[Line]:
     mark = ">" if is_best else " "
     if row.refused:
-        return "dim", f"{mark} {row.mode.label:16}  none: {row.refused}"
-    assert isinstance(columns, tuple)
-    numbers = "".join(f"{words.gib(row.of(*names)):>10}" for _, names in columns)
-    line = f"{mark} {row.mode.label:16}{numbers}{words.gib(row.total):>8}"
+        return wrapped("dim", f"{mark} {row.mode.label:16}  none: {row.refused}", width, " " * 20)
+    numbers = "".join(f"{words.gib(row.of(*names)):>{_NUMBER}}" for _, names in columns)
+    line = f"{mark} {row.mode.label:16}{numbers}{words.gib(row.total):>{_TOTAL}}"
     if not row.shares:
-        return "", line
+        return [("", line)]
     verdict = row.shares[0].verdict
-    return _STYLES[verdict], f"{line}  {verdict.value:12} {_bar(row.shares[0], signs, room)}"
+    bar = f" {_bar(row.shares[0], signs, room)}" if room else ""
+    return [(_STYLES[verdict], f"{line}  {verdict.value if room else _BRIEF[verdict]:12}{bar}".rstrip())]
 
 
-def _over(row: Row, signs: str, room: int) -> Line:
+def _over(row: Row, signs: str, room: int, width: int | None) -> list[Line]:
+    """The GPUs of a row that is spread; the bars below the numbers where they are many."""
     verdict = min((share.verdict for share in row.over), key=(Verdict.NO, Verdict.TIGHT, Verdict.FITS).index)
     numbers = " + ".join(words.gib(share.total) for share in row.over)
-    each = max(6, room // len(row.over) - 3)
-    bars = " ".join(_bar(share, signs, each) for share in row.over)
-    return _STYLES[verdict], f"  {row.mode.label:16}  {numbers:>36}  {verdict.value:12} {bars}"
+    line = f"  {row.mode.label:16}  {numbers:>{_OVER}}  {verdict.value:12}"
+    left = (width or 100) - len(line) - 1
+    each = left // len(row.over) - 3
+    if not room or each < _LEAST:
+        return wrapped(_STYLES[verdict], line.rstrip(), width, " " * 20)
+    return [(_STYLES[verdict], f"{line} {' '.join(_bar(share, signs, each) for share in row.over)}")]
 
 
 def _bar(share: Share, signs: str, width: int) -> str:

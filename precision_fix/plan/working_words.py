@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from precision_fix.plan.commands import Commands
 from precision_fix.plan.contents import shown
 from precision_fix.plan.fit import GIB, Verdict
 from precision_fix.plan.operators import Mode
@@ -12,6 +13,7 @@ SOURCES = {
     "counted": "an estimate: built and run by its library without memory, and counted",
     "arithmetic": "an estimate: worked out from its config, not measured",
 }
+Columns = tuple[tuple[str, tuple[str, ...]], ...]
 #: The columns of a table of rows: the title, and the parts that are added up in it.
 RUNNING = (("weights", ("weights",)), ("caches", ("caches",)), ("activations", ("activations",)))
 TRAINING = (("weights", ("weights",)), ("grad+states", ("gradients", "states")), ("activations", ("activations",)))
@@ -23,7 +25,7 @@ _MEANINGS = {
 }
 
 
-def columns(working: Working) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def columns(working: Working) -> Columns:
     return TRAINING if working.use.train else RUNNING
 
 
@@ -81,7 +83,7 @@ _ASKED = {
 }
 
 
-def conclusion(working: Working, project: str, program: str) -> tuple[str, str]:
+def conclusion(working: Working, commands: Commands) -> tuple[str, str]:
     """What to do, and the command; ("", "") without a GPU."""
     if not working.rows or not any(row.shares for row in working.rows):
         return "", ""
@@ -90,15 +92,13 @@ def conclusion(working: Working, project: str, program: str) -> tuple[str, str]:
         over = best.verdict is Verdict.NO
         tight = ", but tight" if best.verdict is Verdict.TIGHT else ""
         where = f" over {len(best.over)} GPUs, by layers" if over else ""
-        return f"At work: {best.mode.label}{where}{tight} ({meaning(best.mode)})", working.command(
-            best.mode, project, program
-        )
+        return f"At work: {best.mode.label}{where}{tight} ({meaning(best.mode)})", working.command(best.mode, commands)
     row = working.advised
     if row is not None and working.settings:
         setting = working.settings[0]
         key = setting.dial.key or _ASKED[setting.dial.unit]
         said = f"At work nothing fits as it is; {row.mode.label} does with {key} at {row.largest[0]:,} or less"
-        return said, working.command(row.mode, project, program)
+        return said, working.command(row.mode, commands)
     return "At work it does not fit in any of these", ""
 
 

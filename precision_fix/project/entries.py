@@ -11,7 +11,7 @@ from functools import cached_property
 
 from precision_fix import door
 from precision_fix.model.programs import usual
-from precision_fix.project.facts import NOTHING
+from precision_fix.project.facts import NOTHING, Facts, facts_of
 from precision_fix.project.imports import MOST_BYTES, Imports, look_at
 from precision_fix.project.names import Names, is_test
 
@@ -65,14 +65,21 @@ class Entries:
             pending += further
         return seen
 
+    def reached_by(self, path: str, code: bytes) -> set[str]:
+        """The files of the project that code at a path imports which is no Python file (a notebook), and so on."""
+        self._edges[path] = self._imported_by(path, facts_of(code))
+        return self.reached(path)
+
     def _imported(self, path: str) -> tuple[str, ...]:
         if path not in self._edges:
-            facts = self._imports.files.get(path)
-            brought = [*(each.brings for each in facts.imports), *facts.stars] if facts is not None else ()
-            dotted = {name for name in brought if name.startswith(".") or name.partition(".")[0] in self._known}
-            found = (self._names.locate(path, name) for name in dotted)
-            self._edges[path] = tuple({each[0] for each in found if each is not None})
+            self._edges[path] = self._imported_by(path, self._imports.files.get(path))
         return self._edges[path]
+
+    def _imported_by(self, path: str, facts: Facts | None) -> tuple[str, ...]:
+        brought = [*(each.brings for each in facts.imports), *facts.stars] if facts is not None else ()
+        dotted = {name for name in brought if name.startswith(".") or name.partition(".")[0] in self._known}
+        found = (self._names.locate(path, name) for name in dotted)
+        return tuple({each[0] for each in found if each is not None})
 
     @cached_property
     def _known(self) -> set[str]:

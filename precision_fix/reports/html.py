@@ -1,10 +1,14 @@
-"""A run as one HTML page that needs nothing else: no script, no address of another host.
+"""A run as one HTML page that needs nothing else: no address of another host, and no script but its own.
 
-Everything from files is escaped, and a policy in the page lets it load nothing. Long lines wrap.
+Everything from files is escaped, and a policy in the page lets it load nothing, and run the one script that it is made
+with, by its digest: that filters, and unfolds what a link leads to. A place has an address that stays from run to run.
+Long lines wrap.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from html import escape
@@ -14,9 +18,11 @@ from precision_fix import __version__
 from precision_fix.engine.scan import FileScan
 from precision_fix.model.finding import Action, Finding
 from precision_fix.model.problem import count
-from precision_fix.reports.address import Addresses, visible
-from precision_fix.reports.hunks import Hunk, Line, clipped, hunks
-from precision_fix.reports.run import Counts, Run, in_short, lines_named
+from precision_fix.reports.address import Addresses
+from precision_fix.reports.hunks import Hunk, hunks
+from precision_fix.reports.marks import Marks, digest
+from precision_fix.reports.pieces import around, prose, said, source, table
+from precision_fix.reports.run import Run, in_short, place
 from precision_fix.rules import rule
 
 # What a browser opens at once and a person may want to leaf through.
@@ -27,47 +33,23 @@ _MOST_PLACES = 20
 # No more than this many are unfolded from the start.
 _FEW = 30
 _OPEN = " open"
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{}'; base-uri 'none'; form-action 'none'"
+_DOES = {Action.REWRITE: "change", Action.MANUAL: "manual", Action.KEEP: "kept"}
 
 
 def render(run: Run) -> str:
     return "".join(f"{part}\n" for part in _Page(run).parts())
 
 
-def said(text: str) -> str:
-    """Words from a file or a name, escaped."""
-    return escape(visible(text))
-
-
-def prose(text: str) -> str:
-    """The words of a rule, in which backticks mark code."""
-    return re.sub("`([^`]+)`", r"<code>\1</code>", said(text))
-
-
-def table(first: str, change: str, rows: Iterable[tuple[str, Counts]]) -> str:
-    """Counts by rule or by file; the first cells are HTML already. Columns that count nothing are left out."""
-    rows = list(rows)
-    columns = [i for i in range(3) if any(counts[i] for _, counts in rows)]
-    names = (change, "Needs a hand", "Left on purpose")
-    head = "".join(f'<th scope="col">{name}</th>' for name in (first, *(names[i] for i in columns)))
-    body = "\n".join(
-        f'<tr><th scope="row">{name}</th>{"".join(f"<td>{_number(counts[i])}</td>" for i in columns)}</tr>'
-        for name, counts in rows
-    )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>"
-
-
-def _number(number: int) -> str:
-    return f"{number:,}" if number else ""
-
-
 class _Page:
     def __init__(self, run: Run) -> None:
         self.run = run
         self.addresses = Addresses(run)
+        self.marks = Marks(run, self.addresses)
+        self.by_id = self.marks.of(run.findings)
         self.changed = [file for file in run.files if file.changes]
+        self.script = _beside("page.js")
         self.diffs = self._diffs()
-        self.anchors = {path: f"#f{i}" for i, path in enumerate(self.diffs)}
 
     def parts(self) -> Iterator[str]:
         yield from self._head()
@@ -80,13 +62,15 @@ class _Page:
         yield from self._changes()
         yield from self._kept()
         yield from self._rules()
-        yield f"</main>\n<footer>precision-fix {escape(__version__)}</footer>\n</body>\n</html>"
+        yield f"</main>\n<footer>precision-fix {escape(__version__)}</footer>"
+        yield f"<script>{self.script}</script>\n</body>\n</html>"
 
     def _head(self) -> Iterator[str]:
         run, title = self.run, f"bfloat16 in {escape(self.addresses.project)}"
-        style = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
+        style = _beside("page.css")
+        allowed = base64.b64encode(hashlib.sha256(self.script.encode()).digest()).decode()
         yield '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">'
-        yield f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+        yield f'<meta http-equiv="Content-Security-Policy" content="{_POLICY.format(allowed)}">'
         yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
         yield f"<title>{title}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<header>\n<h1>{title}</h1>"
         if run.decision:
@@ -100,7 +84,25 @@ class _Page:
             yield from self._link("kept", len(run.kept), "left on purpose")
             yield from self._link("problems", len(run.problems), "not done")
             yield "</ul></nav>"
+            yield from self._filter()
         yield "</header>"
+
+    def _filter(self) -> Iterator[str]:
+        """What the script brings to light: without it a filter would do nothing."""
+        run = self.run
+        counts = {"change": len(run.changes), "manual": len(run.manual), "kept": len(run.kept)}
+        names = ("would change" if run.dry else "changed", "to mend by hand", "left on purpose")
+        actions = "".join(
+            f'<option value="{action}">{name}</option>'
+            for (action, number), name in zip(counts.items(), names, strict=True)
+            if number
+        )
+        rules = "".join(f'<option value="{each}">{each} {said(rule(each).title)}</option>' for each in run.codes)
+        yield '<form id="filter" hidden>'
+        yield f'<label>Show <select name="action"><option value="">everything</option>{actions}</select></label>'
+        yield f'<label>of rule <select name="rule"><option value="">any</option>{rules}</select></label>'
+        yield '<label>in files with <input name="file" type="search" placeholder="part of a path"></label>'
+        yield '<button type="reset">Show all</button> <output></output>\n</form>'
 
     def _link(self, anchor: str, number: int, what: str) -> Iterator[str]:
         if number:
@@ -137,13 +139,15 @@ class _Page:
 
     def _manual(self) -> Iterator[str]:
         if self.run.manual:
-            yield '<section id="manual">\n<h2>Needs a hand</h2>\n<p>No edit settles these; they are as they were.</p>'
+            yield '<section id="manual" data-places>\n<h2>Needs a hand</h2>'
+            yield "<p>No edit settles these; they are as they were.</p>"
             yield from self._told(self.run.manual, unfolded=len(in_short(self.run.manual)) <= _FEW)
             yield "</section>"
 
     def _kept(self) -> Iterator[str]:
         if self.run.kept:
-            yield '<section id="kept">\n<h2>Left on purpose</h2>\n<p>Changing these would break the program.</p>'
+            yield '<section id="kept" data-places>\n<h2>Left on purpose</h2>'
+            yield "<p>Changing these would break the program.</p>"
             yield from self._told(self.run.kept, unfolded=False)
             yield "</section>"
 
@@ -157,14 +161,30 @@ class _Page:
 
     def _places(self, findings: list[Finding]) -> Iterator[str]:
         yield '<ul class="places">'
-        yield from _some(
-            (
-                (f"<li>{self._name(path)} {said(lines_named(places, _MOST_PLACES))}: {prose(reason)}</li>", len(places))
-                for (path, _, reason), places in in_short(findings).items()
-            ),
-            "place",
-        )
+        yield from _some(((self._reason(places), len(places)) for places in in_short(findings).values()), "place")
         yield "</ul>"
+
+    def _reason(self, places: list[Finding]) -> str:
+        """All places of a file that were left for one reason; those that need a hand with their code."""
+        first = places[0]
+        noun = "" if first.cell else "line " if len(places) == 1 else "lines "
+        lines = ", ".join(map(self._to, places[:_MOST_PLACES]))
+        more = f" and {len(places) - _MOST_PLACES:,} more" if len(places) > _MOST_PLACES else ""
+        told = f"{self._name(first.path)} {noun}{lines}{more}: {prose(first.reason)}"
+        shown = places[:_MOST_PLACES] if first.action is Action.MANUAL else []
+        return f"<li{self._about(first.path, places)}>{told}{''.join(around(each, self.marks) for each in shown)}</li>"
+
+    def _to(self, finding: Finding) -> str:
+        """The line of a place, which is its address."""
+        mark = f"p{self.by_id[id(finding)][:16]}"
+        return f'<a id="{mark}" href="#{mark}">{said(place(finding))}</a>'
+
+    def _about(self, path: str, findings: Iterable[Finding]) -> str:
+        """What the filter asks of an entry."""
+        found = list(findings)
+        codes = " ".join(sorted({each.code for each in found}))
+        does = _DOES[found[0].action] if found else "change"
+        return f' data-action="{does}" data-rules="{codes}" data-file="{escape(self.addresses.shown(path))}"'
 
     def _unused_keeps(self) -> Iterator[str]:
         if self.run.unused_keeps:
@@ -180,7 +200,7 @@ class _Page:
         diffs: dict[str, str] = {}
         room = _MOST_DIFFS
         for file in self.changed:
-            text = self._file(file, len(diffs), unfolded)
+            text = self._file(file, unfolded)
             room -= len(text)
             if room < 0:
                 break
@@ -190,7 +210,7 @@ class _Page:
     def _changes(self) -> Iterator[str]:
         if not self.changed:
             return
-        yield f'<section id="changes">\n<h2>{"What would change" if self.run.dry else "What changed"}</h2>'
+        yield f'<section id="changes" data-places>\n<h2>{"What would change" if self.run.dry else "What changed"}</h2>'
         yield from self.diffs.values()
         left = len(self.changed) - len(self.diffs)
         if left:
@@ -198,11 +218,24 @@ class _Page:
             yield f"<p><strong>{said_so}</strong>: the JSON report has all.</p>"
         yield "</section>"
 
-    def _file(self, file: FileScan, index: int, unfolded: str) -> str:
+    def _file(self, file: FileScan, unfolded: str) -> str:
         number = sum(finding.action is Action.REWRITE for finding in file.findings)
-        body = "\n".join(map(_hunk, hunks(file)))
+        body = "\n".join(self._hunk(file.path, each) for each in hunks(file))
         name = f"<h3>{self._name(file.path)}</h3> {count(number, 'place')}"
-        return f'<details id="f{index}"{unfolded}>\n<summary>{name}</summary>\n{body}\n</details>'
+        anchor = self._anchor(file.path)
+        return f'<details{unfolded}>\n<summary>{name}</summary>\n<div id="{anchor}">{body}</div>\n</details>'
+
+    def _hunk(self, path: str, hunk: Hunk) -> str:
+        by_text: dict[str, list[Finding]] = {}
+        for each in hunk.findings:
+            told = f"{_code(each.code)} <code>{said(each.token)}</code> {prose(each.reason)}"
+            by_text.setdefault(f"{'' if each.cell else 'line '}{place(each)}\0{told}", []).append(each)
+        reasons = "".join(
+            f"<li>{'' if found[0].cell else 'line '}{', '.join(map(self._to, found))}: {text.partition(chr(0))[2]}</li>"
+            for text, found in by_text.items()
+        )
+        why = reasons or "<li>Goes with the other changes of this file.</li>"
+        return f'<div{self._about(path, hunk.findings)}><ul class="why">{why}</ul>\n{source(hunk.lines)}</div>'
 
     def _rules(self) -> Iterator[str]:
         if self.run.codes:
@@ -218,7 +251,14 @@ class _Page:
 
     def _to_diff(self, path: str) -> str:
         name = self._name(path)
-        return f'<a href="{self.anchors[path]}">{name}</a>' if path in self.anchors else name
+        return f'<a href="#{self._anchor(path)}">{name}</a>' if path in self.diffs else name
+
+    def _anchor(self, path: str) -> str:
+        return f"f{digest(self.addresses.uri(path))[:16]}"
+
+
+def _beside(name: str) -> str:
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
 
 
 def _some(lines: Iterable[tuple[str, int]], thing: str) -> Iterator[str]:
@@ -235,26 +275,3 @@ def _some(lines: Iterable[tuple[str, int]], thing: str) -> Iterator[str]:
 
 def _code(code: str) -> str:
     return f'<a href="#{code}">{code}</a>'
-
-
-def _hunk(hunk: Hunk) -> str:
-    reasons = dict.fromkeys(
-        f"<li>{said(lines_named([f]))}: {_code(f.code)} <code>{said(f.token)}</code> {prose(f.reason)}</li>"
-        for f in hunk.findings
-    ) or ["<li>Goes with the other changes of this file.</li>"]
-    lines = "".join(_line(clipped(line)) for line in hunk.lines)
-    return f'<ul class="why">{"".join(reasons)}</ul>\n<pre>{lines}</pre>'
-
-
-_MARKS = {" ": ("", ""), "-": ("removed", "del"), "+": ("added", "ins")}
-
-
-def _line(line: Line) -> str:
-    name, tag = _MARKS[line.mark]
-    text, position = "", 0
-    for start, end in line.spans:
-        text += f"{said(line.text[position:start])}<{tag}>{said(line.text[start:end])}</{tag}>"
-        position = end
-    text += said(line.text[position:])
-    given = f' class="{name}"' if name else ""
-    return f"<span{given}><i>{line.number}</i><b>{line.mark}</b><code>{text}\n</code></span>"

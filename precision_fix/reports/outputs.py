@@ -16,7 +16,7 @@ from precision_fix.model.problem import reason, shown
 from precision_fix.reports.guarded import guarded
 from precision_fix.reports.run import Run
 
-FORMATS = ("text", "json", "sarif", "github", "markdown", "html")
+FORMATS = ("text", "json", "sarif", "github", "markdown", "html", "gitlab", "junit")
 _SUFFIXES = {
     ".txt": "text",
     ".json": "json",
@@ -26,9 +26,13 @@ _SUFFIXES = {
     ".markdown": "markdown",
     ".html": "html",
     ".htm": "html",
+    ".gitlab.json": "gitlab",
+    ".xml": "junit",
 }
 # These tell of the text of the files; the others do with what was found.
-_WITH_TEXT = frozenset(("json", "sarif", "markdown", "html"))
+_WITH_TEXT = frozenset(("json", "sarif", "markdown", "html", "gitlab"))
+# As GitLab's own jobs call it.
+_OF_GITLAB = "gl-code-quality-report.json"
 _STDOUT = Path("-")
 
 
@@ -87,6 +91,8 @@ def _known(name: str) -> str:
 
 
 def _by_suffix(file: Path | None) -> str:
+    if file is not None and file.name.lower() == _OF_GITLAB:
+        return "gitlab"
     suffixes = [suffix.lower() for suffix in file.suffixes] if file else []
     return _SUFFIXES.get("".join(suffixes[-2:]), _SUFFIXES.get("".join(suffixes[-1:]), ""))
 

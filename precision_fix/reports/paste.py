@@ -6,11 +6,13 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from precision_fix.model.problem import shown
 
+# As many paths as a person reads through in a command.
+_MOST = 8
 _PLAIN_ON_WINDOWS = re.compile(r"[\w.:\\/+@,=-]+")
 
 
@@ -27,6 +29,29 @@ def pasted(path: str | Path) -> str:
     if shown(word) == word:
         return shlex.quote(word)
     return f"$'{''.join(map(_escaped, word))}'"
+
+
+def undone(paths: Sequence[str | Path]) -> str:
+    """The command that takes back what changed at these paths. Of many files it names their common folder."""
+    return f"precision-fix undo {all_pasted(_in_short(paths))}"
+
+
+def taken_back(paths: Sequence[str | Path]) -> str:
+    """The last line of a run. Where the command names a folder in the place of files, it says so."""
+    short = _in_short(paths)
+    if short is not paths:
+        return f"Take back all that was changed below it with: {undone(paths)}"
+    return f"Take it back with: {undone(paths)}"
+
+
+def _in_short(paths: Sequence[str | Path]) -> Sequence[str | Path]:
+    """These paths, or where they are many the folder that holds all of them."""
+    if len(paths) <= _MOST:
+        return paths
+    try:
+        return [os.path.commonpath([Path(path).parent for path in paths]) or os.curdir]
+    except ValueError:  # some are relative, others not
+        return [os.path.commonpath([Path(os.path.realpath(path)).parent for path in paths])]
 
 
 def all_pasted(paths: Iterable[str | Path]) -> str:

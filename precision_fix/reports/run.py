@@ -101,12 +101,13 @@ class Run:
         if not self.scan.looked_at and not self.problems:
             return "No files here that are read."
         files = len({finding.path for finding in self.changes})
-        parts = ["nothing left to change in the others" if self.problems else "nothing left to change"]
+        # Beside a failure, or what a person has to do, nothing is called done.
+        parts = ["nothing left to change"] if not self.says_something else []
         if self.changes:
             done = "would change" if self.dry else "changed"
             parts = [f"{count(len(self.changes), 'place')} in {count(files, 'file')} {done}"]
         if self.manual:
-            parts.append(f"{count(len(self.manual), 'place')} {'needs' if len(self.manual) == 1 else 'need'} a hand")
+            parts.append(by_hand(len(self.manual)))
         if self.kept:
             parts.append(f"{len(self.kept):,} left on purpose")
         left_out = sum(each.places for each in self.scan.hidden)
@@ -114,6 +115,8 @@ class Run:
             parts.append(f"{count(left_out, 'place')} left out")
         if self.problems:
             parts.append(f"{count(len(self.problems), 'file')} failed")
+        if self.unused_keeps and not (self.changes or self.manual or self.problems):
+            parts.append(idle(len(self.unused_keeps)))
         return f"{count(self.scan.looked_at, 'file')} read: {', '.join(parts)}."
 
     @property
@@ -160,6 +163,16 @@ def in_short(findings: Iterable[Finding]) -> dict[tuple[str, str, str], list[Fin
     for finding in findings:
         places.setdefault((finding.path, finding.code, finding.reason), []).append(finding)
     return places
+
+
+def by_hand(number: int) -> str:
+    """So many places that no edit settles."""
+    return f"{count(number, 'place')} {'needs' if number == 1 else 'need'} a hand"
+
+
+def idle(number: int) -> str:
+    """So many comments that keep nothing."""
+    return f"{count(number, 'comment')} {'keeps' if number == 1 else 'keep'} nothing"
 
 
 def place(finding: Finding) -> str:

@@ -8,11 +8,9 @@ error.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from bisect import bisect_right
-from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -24,6 +22,7 @@ from precision_fix.model.finding import Action, Finding
 from precision_fix.model.problem import as_json, count, shown
 from precision_fix.reports.address import Addresses, visible
 from precision_fix.reports.hunks import replacements, texts
+from precision_fix.reports.marks import Marks
 from precision_fix.reports.run import Run, explained
 from precision_fix.rules import rule
 from precision_fix.rules.examples import example
@@ -36,8 +35,6 @@ _KEEP = "`# precision-fix: keep`"
 # result has it.
 _MOST_FIXES = 20
 _MOST_TEXT = 10_000
-# Of a longer line, the words are known by their digest.
-_MOST_WORDS = 1_000
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
 
@@ -54,11 +51,9 @@ class _Log:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._addresses = Addresses(run)
+        self._marks = Marks(run, self._addresses)
         self._files = {file.path: file for file in run.files}
-        self._lines: dict[str, list[str]] = {}
         self._fixes: dict[str, tuple[dict[str, Any], bool] | None] = {}
-        self._words: dict[tuple[str, int], str] = {}
-        self._seen: Counter[tuple[str, str, str]] = Counter()
 
     def run(self) -> dict[str, Any]:
         found = [*self._findings(), *self._unused_keeps()]
@@ -90,19 +85,8 @@ class _Log:
         by_comment = [finding for finding in self._run.kept if finding.by_comment]
         others = [finding for finding in self._run.kept if not finding.by_comment] if self._run.verbose else []
         ordered = [*self._run.left, *by_comment, *others]
-        # An ordinal among equals must not depend on what is told first.
-        marks = {id(finding): self._mark(finding) for finding in sorted(ordered, key=_position)}
+        marks = self._marks.of(ordered)
         return [self._result(finding, marks[id(finding)]) for finding in ordered]
-
-    def _mark(self, finding: Finding) -> str:
-        """What a place is known by from run to run: rule, file, the words of its line, and which of equals it is."""
-        place = finding.path, finding.line
-        if place not in self._words:
-            words = " ".join(self._line(*place).split())
-            self._words[place] = words if len(words) <= _MOST_WORDS else _digest(words)
-        equals = (finding.code, self._addresses.uri(finding.path), self._words[place])
-        self._seen[equals] += 1
-        return _digest("\0".join((*equals, str(self._seen[equals]))))[:32]
 
     def _result(self, finding: Finding, mark: str) -> dict[str, Any]:
         result: dict[str, Any] = {
@@ -121,7 +105,7 @@ class _Log:
         return result
 
     def _location(self, finding: Finding) -> dict[str, Any]:
-        line = self._line(finding.path, finding.line)
+        line = self._marks.line(finding.path, finding.line)
         region: dict[str, Any] = {"startLine": finding.line, "startColumn": 1}
         start = min(finding.column - 1, len(line))
         region["startColumn"] = column = (start if line.isascii() else _units(line[:start])) + 1
@@ -139,14 +123,6 @@ class _Log:
     def _artifact(self, path: str) -> dict[str, str]:
         uri = self._addresses.uri(path)
         return {"uri": uri} if uri.startswith("file:") else {"uri": uri, "uriBaseId": "%SRCROOT%"}
-
-    def _line(self, path: str, number: int) -> str:
-        """A line of a file, as it is now; empty where the bytes were not asked for."""
-        if path not in self._lines:
-            file = self._files[path]
-            self._lines[path] = newlines.with_ends(texts(file)[not self._run.dry])
-        lines = self._lines[path]
-        return lines[number - 1] if number <= len(lines) else ""
 
     def _fix(self, finding: Finding) -> dict[str, Any]:
         file = self._files[finding.path]
@@ -182,7 +158,7 @@ class _Log:
                 "level": "note",
                 "message": {"text": f"This {_KEEP} keeps nothing: remove it."},
                 "locations": [self._location(finding)],
-                "partialFingerprints": {"site/v1": self._mark(finding)},
+                "partialFingerprints": {"site/v1": self._marks.mark(finding)},
             }
 
     def _problems(self) -> Iterable[dict[str, Any]]:
@@ -201,10 +177,6 @@ def _left_out(found: int) -> Iterable[dict[str, Any]]:
             "need a hand before those that the tool changes. The JSON report has all."
         )
         yield {"level": "warning", "message": {"text": text}}
-
-
-def _position(finding: Finding) -> tuple[str, int, int]:
-    return finding.path, finding.line, finding.column
 
 
 def _message(finding: Finding, *, dry: bool) -> str:
@@ -245,10 +217,6 @@ def _example(code: str) -> str:
     same = found.before == found.after
     tail = "It stays as it is." if same else f"After:\n\n```{language}\n{found.after.strip()}\n```"
     return f"\n\nBefore:\n\n```{language}\n{found.before.strip()}\n```\n\n{tail}"
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
 
 
 class _Regions:

@@ -6,7 +6,7 @@ from precision_fix.engine.patch import Written
 from precision_fix.engine.scan import Scan
 from precision_fix.model.finding import Action, Finding
 from precision_fix.model.problem import count
-from precision_fix.reports.html import prose, said, table
+from precision_fix.reports.pieces import prose, said, table
 from precision_fix.reports.run import Run
 from precision_fix.rules import rule
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from precision_fix.model.finding import Finding
 from precision_fix.model.problem import as_line, count, shown
 from precision_fix.model.rule import Stage
-from precision_fix.reports.paste import all_pasted, pasted
-from precision_fix.reports.run import Run, in_short
+from precision_fix.reports.closing import closing
+from precision_fix.reports.run import Run, explained, in_short, lines_named, place
 from precision_fix.rules import rule
+from precision_fix.wrapping import wrap
+
+if TYPE_CHECKING:
+    from precision_fix.reports.caret import Carets
 
 _MOST_FILES = 40
 _MOST_LINES = 8
+_ROW = re.compile(r"  PF\d+ +[\d,]+ places?  ")
 
 
 def render(run: Run) -> str:
@@ -21,9 +27,12 @@ def render(run: Run) -> str:
     return "".join(f"{line}\n" for _, line in lines(run))
 
 
-def lines(run: Run) -> list[tuple[str, str]]:
-    """The report by lines, each with its style for a terminal."""
-    return _Report(run).lines
+def lines(run: Run, *, width: int | None = None, each: bool | None = None) -> list[tuple[str, str]]:
+    """The report by lines, each with its style for a terminal, in `width` columns as far as words allow it.
+
+    `each` lists the places that change one by one, as a dry run does, unless its diff has told of them.
+    """
+    return _Report(run, width, run.dry if each is None else each).lines
 
 
 def statistics(run: Run) -> list[tuple[str, str]]:
@@ -36,9 +45,13 @@ def statistics(run: Run) -> list[tuple[str, str]]:
 
 
 class _Report:
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, width: int | None, each: bool) -> None:
         self.run = run
+        self.width = width
+        self.each = each
         self.lines: list[tuple[str, str]] = []
+        self.carets = self._carets() if run.verbose and run.dry else None
+        self.files = {file.path: file for file in run.files}
         self._changes()
         self._kept()
         self._manual()
@@ -47,15 +60,25 @@ class _Report:
         self._problems()
         self._summary()
 
-    def _add(self, line: str = "", style: str = "") -> None:
+    def _carets(self) -> Carets:
+        from precision_fix.reports.caret import Carets
+
+        return Carets(self.width and self.width - 8)
+
+    def _add(self, line: str = "", style: str = "", *, wraps: bool = True) -> None:
         # Names, and what is quoted from files, may hold anything.
-        self.lines.append((style, as_line(line)))
+        parts = wrap(as_line(line), self.width if wraps else None, _under(line))
+        self.lines += ((style, part) for part in parts)
 
     def _changes(self) -> None:
         changes = self.run.changes
         if not changes:
             return
         self._add("Would change:" if self.run.dry else "Changed:", "bold")
+        if self.each:
+            self._places(changes)
+            self._add()
+            return
         self._by_rule(changes)
         self._add()
         per_file = Counter(finding.path for finding in changes)
@@ -65,7 +88,7 @@ class _Report:
             self._add(f"  and {len(per_file) - _MOST_FILES} more files (-v lists them)", "dim")
         if self.run.verbose:
             self._add()
-            self._each(changes)
+            self._places(changes)
         self._add()
 
     def _kept(self) -> None:
@@ -76,7 +99,7 @@ class _Report:
         self._by_meaning(kept)
         if self.run.verbose:
             self._add()
-            self._each(kept)
+            self._places(kept)
         self._add()
 
     def _manual(self) -> None:
@@ -84,19 +107,17 @@ class _Report:
             return
         self._add("Needs a hand (left as it is):", "bold yellow")
         if self.run.verbose:
-            self._each(self.run.manual)
+            self._places(self.run.manual)
         else:
             self._by_reason(self.run.manual)
         self._add()
 
     def _by_reason(self, findings: list[Finding]) -> None:
-        """One line for all places of a file that were left for one reason."""
-        for (path, code, reason), places in in_short(findings).items():
-            numbers = list(dict.fromkeys(str(finding.line) for finding in places))
-            more = f" and {len(numbers) - _MOST_LINES} more" if len(numbers) > _MOST_LINES else ""
-            where = ", ".join(numbers[:_MOST_LINES]) + more
-            cells = dict.fromkeys(finding.cell for finding in places[:_MOST_LINES] if finding.cell)
-            self._add(f"  {shown(path)}:{where}:{_in_cells(cells)} {code} {reason}")
+        """One line for all places of a file that were left for one reason, which begins with the first of them."""
+        for places in in_short(findings).values():
+            first, others = places[0], [each for each in places if place(each) != place(places[0])]
+            also = f" (also {'' if first.cell else 'in '}{lines_named(others)})" if others else ""
+            self._add(f"{_where(first)} {first.code} {first.reason}{also}")
 
     def _unused(self) -> None:
         for file, line in self.run.unused_keeps:
@@ -119,24 +140,6 @@ class _Report:
                 self._add(f"  {problem}")
             self._add()
 
-    def _runtime(self) -> None:
-        """Where something is decided only while a program runs, how to start it."""
-        started = [path for launch in self.run.scan.starts for path in launch.started]
-        if started:
-            programs = shown(started[0]) if len(started) == 1 else f"{len(started)} programs"
-            start = "starts" if len(started) == 1 else "start"
-            self._add(f"{programs} {start} with the runtime now, for what is decided while {_IT[len(started) > 1]}.")
-        for launch in self.run.scan.starts:
-            if not launch.left or launch.is_node_pack:
-                continue
-            places = "1 place is" if launch.left == 1 else f"{launch.left} places are"
-            if launch.program:
-                self._add(f"{places} decided while the program runs. Start it so, and that is taken care of:")
-                self._add(f"    precision-fix run {pasted(Path(launch.program))}")
-            else:
-                where = f"{places} decided while {shown(launch.tree)} is used"
-                self._add(f"{where}: put `import precision_fix.auto` first in the program that uses it.")
-
     def _by_rule(self, findings: list[Finding]) -> None:
         for code, number in sorted(Counter(finding.code for finding in findings).items()):
             self._add(f"  {code}  {count(number, 'place'):>12}  {rule(code).title}")
@@ -147,35 +150,16 @@ class _Report:
         for (code, title), number in sorted(titles.items()):
             self._add(f"  {code}  {count(number, 'place'):>12}  {title}")
 
-    def _each(self, findings: list[Finding]) -> None:
+    def _places(self, findings: list[Finding]) -> None:
+        """A place a line, as editors and other checks have it; with `verbose` the line of the file below it."""
         for finding in findings:
-            where = f"{shown(finding.path)}:{finding.line}:{finding.column}"
-            cell = _in_cells({finding.cell: None} if finding.cell else {})
-            self._add(f"  {where}:{cell} {finding.code} {finding.token}: {finding.reason}")
+            self._add(f"{_where(finding)} {finding.code} {explained(finding)}")
+            for line in self.carets.below(self.files[finding.path], finding) if self.carets else ():
+                self._add(f"    {line}", "dim", wraps=False)
 
     def _summary(self) -> None:
-        run = self.run
-        files = len({finding.path for finding in run.changes})
-        looked, places = f"{count(run.scan.looked_at, 'file')} read", count(len(run.changes), "place")
-        if not run.needed:
-            self._add(run.headline, "green")
-        elif not run.changes:
-            left = "nothing left to change" if run.scan.looked_at else "no files here that are read"
-            if run.problems:
-                left = f"{len(run.problems):,} not done, nothing left to change in the others"
-            self._add(f"{looked}, {left}.", "green" if not run.problems else "bold red")
-        elif run.dry:
-            self._add(f"{looked}: {places} in {count(files, 'file')} would change.", "bold")
-        else:
-            done = len(run.written.changed) if run.written else 0
-            self._add(f"{looked}: {places} found, {count(done, 'file')} changed.", "bold green")
-            self._runtime()
-            if run.memory:
-                self._add(f"{run.memory}.")
-            self._add(f"Take it back with: precision-fix undo {all_pasted(run.paths)}")
-
-
-_IT = ("it runs", "they run")
+        for style, line, is_command in closing(self.run):
+            self._add(line, style, wraps=not is_command)
 
 
 def _title(kept: Finding) -> str:
@@ -183,5 +167,14 @@ def _title(kept: Finding) -> str:
     return about.title if about.stage in (Stage.LEFT, Stage.STORED) else kept.reason
 
 
-def _in_cells(cells: dict[str, None]) -> str:
-    return f" ({'; '.join(cells)})" if cells else ""
+def _where(finding: Finding) -> str:
+    """`path:line:column:`, and the cell of a notebook behind it."""
+    cell = f" ({finding.cell})" if finding.cell else ""
+    return f"{shown(finding.path)}:{finding.line}:{finding.column}:{cell}"
+
+
+def _under(line: str) -> str:
+    """What stands before the second line of a sentence that is too long: below the last column of a table, or further
+    in than its first line."""
+    row = _ROW.match(line)
+    return " " * (row.end() if row else len(line) - len(line.lstrip()) + 4)

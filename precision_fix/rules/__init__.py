@@ -12,8 +12,11 @@ from functools import cache
 from typing import TypeVar
 
 from precision_fix.errors import PrecisionFixError
+from precision_fix.model.problem import shown
 from precision_fix.model.rule import AnyRule, LineRule, Rule, SettingRule, StartRule, in_order
 
+# As many suggestions as fit a line or two.
+_MOST = 4
 _Shape = TypeVar("_Shape", bound=AnyRule)
 
 
@@ -48,7 +51,26 @@ def rules_of(shape: type[_Shape]) -> tuple[_Shape, ...]:
 
 
 def rule(code: str) -> AnyRule:
-    """The rule of this code. Raises PrecisionFixError, naming the codes there are, if there is none."""
+    """The rule of this code. Raises PrecisionFixError, naming those that may be meant, if there is none."""
     if code.upper() not in _modules():
-        raise PrecisionFixError(f"{code}: no such rule; there are {', '.join(codes())}")
+        near = ", ".join(f"{each} ({_rule(each).title})" for each in suggested(code))
+        hint = f"; did you mean {near}?" if near else ";"
+        raise PrecisionFixError(f"{shown(code)}: no such rule{hint} `precision-fix rule` lists all")
     return _rule(code.upper())
+
+
+def below(prefix: str) -> tuple[str, ...]:
+    """The codes that begin so: PF1 stands for all of PF101 to PF109."""
+    return tuple(code for code in codes() if code.startswith(prefix.upper()))
+
+
+def suggested(word: str) -> list[str]:
+    """The codes that may be meant by a word that is none: those that look like it, or whose title speaks of it."""
+    import difflib
+
+    plain = word.strip().upper().replace("-", "").replace("_", "")
+    plain = f"PF{plain}" if plain.isdigit() else plain
+    if plain in _modules():
+        return [plain]
+    titled = [code for code in codes() if len(word) > 2 and word.lower() in _rule(code).title.lower()]
+    return titled[:_MOST] or difflib.get_close_matches(plain, codes(), _MOST, 0.6)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 
 from precision_fix.model.context import says_bfloat16, tests_around
+from precision_fix.model.edit import Edit, LetPass, Rename, Replace
 from precision_fix.model.finding import Verdict, guards, held, keep
 from precision_fix.model.guard import accepted, guards_kernel, is_equality_assertion, says_it_needs
 from precision_fix.model.kernels import cannot_run
@@ -38,4 +40,20 @@ class RULE(Rule):
         if any(says_bfloat16(site.module, test) for test in tests_around(site)):
             return keep("asserts what the test around it has found")
         edits = site.retarget()
+        if edits and site.module.target.lets_both and isinstance(above, ast.Compare):
+            edits = tuple(_let_both(site, above, edits))
         return guards("asserts what is rewritten with it", *edits) if edits else None
+
+
+def _let_both(site: Site, compare: ast.Compare, edits: tuple[Edit, ...]) -> Iterator[Edit]:
+    """The same edits, made to what is compared with besides; in a form in which that cannot be said, as they are."""
+    is_first = site.node is compare.left
+    is_known = site.node is compare.comparators[-1] or (is_first and len(compare.ops) == 1)
+    for edit in edits:
+        if isinstance(edit, Rename) and is_known:
+            own = site.module.source(edit.node).removesuffix(edit.node.attr)
+            yield LetPass(compare, f"{own}{edit.name}", is_first)
+        elif isinstance(edit, Replace) and is_known:
+            yield LetPass(compare, edit.text, is_first)
+        else:
+            yield edit

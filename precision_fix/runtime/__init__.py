@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +34,9 @@ class Status:
 
     `patched` counts the attributes that are replaced; `skipped` names what this version of a library lacks,
     or what refused; `problems` holds what went wrong on the way, which never reaches the program as an
-    exception. `edited` counts the project's files that run as a patch would have made them.
+    exception. `edited` counts the project's files that run as a patch would have made them. `failed` names what was
+    tried after it was put in place and does not hold with these versions (`precision_fix.runtime.tried`). `compute` is
+    what products are in, and `computed` says what ran in float16 so far, and what did not.
     """
 
     active: bool
@@ -46,12 +48,20 @@ class Status:
     skipped: tuple[str, ...]
     problems: tuple[str, ...]
     edited: int = 0
+    failed: tuple[str, ...] = ()
+    compute: str = "float32"
+    computed: str = ""
 
     @property
     def line(self) -> str:
         """What is in force, in one line."""
         state = f"in force, {self.patched} functions replaced" if self.active else "not in force"
+        state += f", does NOT hold: {'; '.join(self.failed)}" if self.failed else ""
         return f"{state}: {self.reason}" if self.reason else state
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as plain objects."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def _repr_html_(self) -> str:
         from precision_fix.drawing import table
@@ -59,8 +69,10 @@ class Status:
         rows = [("in force", "yes" if self.active else "no"), ("GPU", self.gpu or "not known"), ("why", self.reason)]
         if self.active:
             rows += [("bfloat16 becomes", self.target), ("weights are stored in", self.storage)]
+            rows += [("products are in", self.compute), ("so far", self.computed)] if self.computed else []
             rows += [("functions replaced", str(self.patched)), ("files edited in memory", str(self.edited))]
-        return table(("runtime", ""), rows, [*self.skipped, *self.problems])
+        failed = [f"does not hold: {each}" for each in self.failed]
+        return table(("runtime", ""), rows, [*failed, *self.skipped, *self.problems])
 
 
 class _Installed:
@@ -70,7 +82,10 @@ class _Installed:
         self.decision = decision
         self.patches: Patches | None = None
         self.swap: Swap | None = None
+        #: `compute.mode`, where products are in float16.
+        self.computes: ModuleType | None = None
         self.waiting: list[Callable[[ModuleType], object]] = []
+        self.failed: list[str] = []
 
 
 _LOCK = threading.RLock()
@@ -86,6 +101,8 @@ def install(
     to: str | None = None,
     quiet: bool | None = None,
     storage: str | None = None,
+    compute: str | None = None,
+    copy: str | None = None,
 ) -> Status:
     """Decide, say so on stderr, and where it is so decided, replace. Twice is once: the second call changes
     nothing.
@@ -96,13 +113,13 @@ def install(
     with _LOCK:
         if _state.swap is not None:
             return status()
-        told = (mode, gpu, to, storage)
-        decision = gate.decide(mode, gpu, to, storage=storage) if any(told) or _early is None else _early
+        told = (mode, gpu, to, None, storage, compute, copy)
+        decision = gate.decide(*told) if any(told) or _early is None else _early
         if decision.active:
             _replace(decision)
         else:
             _state.decision = decision
-        gate.say(decision.line, quiet)
+        gate.say(_state.decision.line, quiet)
         return status()
 
 
@@ -110,12 +127,17 @@ def uninstall() -> None:
     """Put everything back. Tensors that were made meanwhile keep their dtype."""
     global _early
     with _LOCK:
+        from precision_fix.runtime.flash import early
+
         edits.disarm()
         _early = None
+        early.leave()
         imports.forget(_on_import)
         if _state.swap is None or _state.patches is None:
             return
         _state.swap.active = False
+        if _state.computes is not None:
+            _state.computes.end()
         if _state.swap.stores:
             from precision_fix.runtime.storage import mode
 
@@ -139,17 +161,21 @@ def status() -> Status:
         skipped=tuple(patches.skipped) if patches is not None else (),
         problems=(*imports.problems(), *edits.problems()),
         edited=edits.edited(),
+        failed=tuple(_state.failed),
+        compute=decision.compute,
+        computed=_state.computes.seen.line() if _state.computes is not None else "",
     )
 
 
 @contextlib.contextmanager
-def enabled(*, to: str = "float32", storage: str = "float32") -> Iterator[Status]:
+def enabled(*, to: str = "float32", storage: str | None = None, compute: str = "float32") -> Iterator[Status]:
     """Replace in a `with` block, whatever the GPU and silently: for tests. What was in force before stays in
     force.
     """
     before = _state.swap is not None
     try:
-        yield install(mode="force", to=to, quiet=True, storage=storage)
+        storage = storage or ("float32" if compute == "float32" else "bfloat16")
+        yield install(mode="force", to=to, quiet=True, storage=storage, compute=compute)
     finally:
         if not before:
             uninstall()
@@ -164,6 +190,9 @@ def arm(*, now: bool = False) -> None:
     if now:
         _install_silently()
     else:
+        from precision_fix.runtime.flash import early
+
+        early.watch(_decided)
         imports.when_imported("torch", _on_import)
 
 
@@ -227,14 +256,17 @@ def _replace(decision: gate.Decision) -> None:
         producers,
         tables,
         uncompiled,
+        wheel,
     )
     from precision_fix.runtime.failures import telling
     from precision_fix.runtime.flash import package
     from precision_fix.runtime.patching import Patches
     from precision_fix.runtime.swap import Swap
+    from precision_fix.runtime.tried import when
 
     stores = decision.storage != "float32"
     patches, swap = Patches(), Swap(torch.bfloat16, getattr(torch, decision.target), stores)
+    decision = replace(decision, line=decision.line + wheel.remark(torch, decision.gpu))
     _state.decision, _state.patches, _state.swap = decision, patches, swap
     try:
         if decision.caches == "bfloat16":
@@ -253,6 +285,8 @@ def _replace(decision: gate.Decision) -> None:
         tables.patch(patches)
         if uncompiled.is_too_old(decision.gpu):
             uncompiled.patch(torch, patches, decision.gpu or "")
+        else:
+            when.at_the_first_graph(patches, _try)
         if decision.flash != "off":
             package.patch(patches, decision.flash == "always")
             _wait_for(package.libraries(patches))
@@ -261,7 +295,14 @@ def _replace(decision: gate.Decision) -> None:
 
             mode.patch(patches, swap, decision.memory if decision.storage == "auto" else None)
             _wait_for(mode.libraries(patches, swap))
+        if decision.compute == "float16":
+            from precision_fix.runtime.compute import mode as computes
+
+            computes.begin(decision)
+            _state.computes = computes
         _wait_for_libraries(patches, swap)
+        when.at_once(swap, _try)
+        _wait_for(when.libraries(swap, _try))
         telling.follow()
         patches.on_restore(telling.leave)
         if not hasattr(torch, "_import_device_backends"):
@@ -271,6 +312,16 @@ def _replace(decision: gate.Decision) -> None:
     except BaseException:
         uninstall()
         raise
+
+
+def _try(tries: list[Any], library: str, version: str) -> None:
+    """Try what was just put in place, and say what does not hold."""
+    from precision_fix.runtime import tried
+
+    if _state.swap is not None and _state.swap.active:
+        failed = tried.failing(tries, _state.swap)
+        _state.failed += failed
+        tried.said(failed, library, version)
 
 
 def _wait_for_libraries(patches: Patches, swap: Swap) -> None:
@@ -284,8 +335,8 @@ def _wait_for_libraries(patches: Patches, swap: Swap) -> None:
         ("torch.utils.checkpoint", lambda module: autocast.patch_checkpoint(module, patches, swap)),
         ("safetensors", lambda module: loaders.patch_safetensors(module, patches, swap)),
         ("safetensors.torch", lambda module: loaders.patch_safetensors_torch(module, patches, swap)),
-        (planners.MODULE, lambda module: planners.patch(module, patches, swap)),
-        *((name, lambda module: probes.patch_helper(module, patches)) for name in probes.HELPERS),
+        *((name, lambda module: planners.patch(module, patches, swap)) for name in planners.FUNCTIONS),
+        *((name, lambda module: probes.patch_helper(module, patches, swap)) for name in probes.HELPERS),
     ]
     _wait_for(waiting)
 

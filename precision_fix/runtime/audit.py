@@ -70,12 +70,14 @@ class Site:
 class Report:
     """What was seen so far, most frequent first, and what cannot be seen.
 
-    `code` is what the program ended with: what comes after its failure was not seen either.
+    `code` is what the program ended with: what comes after its failure was not seen either. `computed` says what ran in
+    float16 under PRECISION_FIX_COMPUTE, and what did not.
     """
 
     sites: list[Site]
     blind_spots: tuple[str, ...] = field(default=BLIND_SPOTS)
     code: int = 0
+    computed: str = ""
 
     @property
     def hits(self) -> int:
@@ -104,12 +106,14 @@ class Report:
         ]
         if self.moves:
             rows.append(f"  {self.moves:>7}  only read, viewed or moved bfloat16 that was there")
+        if self.computed:
+            rows.append(f"  {self.computed}")
         return "\n".join([*head, *rows, "  not seen: " + "; ".join(self.blind_spots)])
 
     def json(self) -> str:
-        """The report for programs: {"hits": int, "moves": int, "exit_code": int, "sites": [...], "not_seen": [...]}."""
+        """The report for programs: {"hits", "moves", "exit_code": int, "compute": str, "sites", "not_seen": [...]}."""
         sites = [asdict(site) for site in self.sites]
-        counts = {"hits": self.hits, "moves": self.moves, "exit_code": self.code}
+        counts = {"hits": self.hits, "moves": self.moves, "exit_code": self.code, "compute": self.computed}
         return json.dumps({**counts, "sites": sites, "not_seen": self.blind_spots}, indent=2)
 
 
@@ -161,7 +165,8 @@ class Audit:
             [
                 Site(file, line, operator, count, computes, via)
                 for (file, line, operator, via, computes), count in counted
-            ]
+            ],
+            computed=_computed(),
         )
 
     def _record(self, operator: str, computes: bool) -> None:
@@ -169,6 +174,12 @@ class Audit:
         file, line, via = _user_line(sys._getframe(2))
         with self._lock:
             self._counts[file, line, operator, via, computes] += 1
+
+
+def _computed() -> str:
+    """What ran in float16, where that is in force."""
+    seen: Any = sys.modules.get("precision_fix.runtime.compute.seen")
+    return str(seen.line()) if seen is not None else ""
 
 
 def _without_compilation() -> Callable[[], object]:

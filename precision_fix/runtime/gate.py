@@ -2,6 +2,7 @@
 
 PRECISION_FIX=off|auto|force, PRECISION_FIX_GPU=t4|7.5|sm_75, PRECISION_FIX_TO=float32|float16,
 PRECISION_FIX_STORAGE=float32|bfloat16|auto, PRECISION_FIX_STORAGE_CACHES=bfloat16|float32,
+PRECISION_FIX_COMPUTE=float32|float16|auto, PRECISION_FIX_COMPUTE_COPY=auto|keep|use,
 PRECISION_FIX_FLASH_ATTN=auto|always|off, PRECISION_FIX_QUIET=1.
 bf16, fp16, fp32, half and float are words for the dtypes.
 """
@@ -16,6 +17,7 @@ from dataclasses import dataclass, replace
 
 from precision_fix.dtypes import dtype_named
 from precision_fix.errors import PrecisionFixError
+from precision_fix.runtime.compute.words import COMPUTES, COPIES, check
 
 MODES = ("off", "auto", "force")
 TARGETS = ("float32", "float16")
@@ -27,10 +29,13 @@ FLASH = ("auto", "always", "off")
 _SAID = "PRECISION_FIX_SAID"
 #: Set, to the lines, by the process that has said what is wrong with the environment.
 _WRONG = "PRECISION_FIX_WRONG"
-_VARIABLES = ("PRECISION_FIX", *(f"PRECISION_FIX_{name}" for name in ("GPU", "TO", "STORAGE", "QUIET", "AUDIT")))
+_VARIABLES = (
+    "PRECISION_FIX",
+    *(f"PRECISION_FIX_{name}" for name in ("GPU", "TO", "STORAGE", "COMPUTE", "QUIET", "AUDIT")),
+)
 _OTHERS = (
     *(_SAID, _WRONG, "PRECISION_FIX_RUN", "PRECISION_FIX_EDITS", "PRECISION_FIX_DEBUG"),
-    *("PRECISION_FIX_STORAGE_TRAIN", "PRECISION_FIX_STORAGE_CACHES"),
+    *("PRECISION_FIX_STORAGE_TRAIN", "PRECISION_FIX_STORAGE_CACHES", "PRECISION_FIX_COMPUTE_COPY"),
     *("PRECISION_FIX_FLASH_ATTN", "PRECISION_FIX_SAID_FLASH_ATTN"),
 )
 
@@ -45,6 +50,8 @@ class Wanted:
     gpu: str
     caches: str
     flash: str
+    compute: str = "float32"
+    copy: str = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +61,8 @@ class Decision:
     `storage` is how weights are stored: "float32", "bfloat16", or "auto" for each model as it fits `memory`, the
     bytes of the GPU as far as they are known. `caches` is how those of a model are stored that is stored in bfloat16.
     `flash`: whether something stands in for flash-attn: where nobody has another way, always, or not at all.
+    `compute` is what products are in, float32 or float16 with scales; `copy` whether a weight's float16 numbers are
+    kept; `emulates` that a CPU does it.
     """
 
     active: bool
@@ -64,6 +73,15 @@ class Decision:
     memory: int | None = None
     caches: str = "float32"
     flash: str = "auto"
+    compute: str = "float32"
+    copy: str = "auto"
+    emulates: bool = False
+
+
+def capability_of(gpu: str | None) -> tuple[int, int] | None:
+    """The capability of a GPU as `Decision` names it, "Tesla P100 6.0"; None where it is not known."""
+    major, _, minor = (gpu or "").rpartition(" ")[2].partition(".")
+    return (int(major), int(minor)) if major.isdigit() and minor.isdigit() else None
 
 
 def is_set(environ: Mapping[str, str], name: str) -> bool:
@@ -77,9 +95,11 @@ def decide(
     to: str | None = None,
     environ: Mapping[str, str] | None = None,
     storage: str | None = None,
+    compute: str | None = None,
+    copy: str | None = None,
 ) -> Decision:
     """Arguments win over the environment. Raises PrecisionFixError on a value that it does not know."""
-    return decided(asked(mode, gpu, to, storage, environ=environ))
+    return decided(asked(mode, gpu, to, storage, compute, copy, environ=environ))
 
 
 def asked(
@@ -87,6 +107,8 @@ def asked(
     gpu: str | None = None,
     to: str | None = None,
     storage: str | None = None,
+    compute: str | None = None,
+    copy: str | None = None,
     *,
     environ: Mapping[str, str] | None = None,
     options: bool = False,
@@ -97,9 +119,11 @@ def asked(
     is one too, and so are two words that contradict each other.
     """
     environ = os.environ if environ is None else environ
-    mode = _one_of("PRECISION_FIX", mode, environ, MODES, "auto")
+    mode = _one_of(_named("mode", mode, options), mode, environ, MODES, "auto")
     target = _one_of(_named("to", to, options), to, environ, TARGETS, "float32")
-    storage = _one_of(_named("storage", storage, options), storage, environ, STORAGES, "float32")
+    storage = _one_of(_named("storage", storage, options), storage, environ, STORAGES, "")
+    compute = _one_of(_named("compute", compute, options), compute, environ, COMPUTES, "float32")
+    copy = _one_of(_named("compute_copy", copy, options), copy, environ, COPIES, "auto")
     name = (gpu if gpu is not None else environ.get("PRECISION_FIX_GPU", "")).strip()
     if (name and mode != "off") or (options and gpu is not None):
         from precision_fix.gpu import named
@@ -108,24 +132,35 @@ def asked(
             named(name)
         except PrecisionFixError as error:
             raise PrecisionFixError(f"{_named('gpu', gpu, options)}: {error}") from None
-    if options and target != "float32" and storage not in ("off", "float32"):
+    check(compute, target, storage)
+    if options and target != "float32" and storage not in ("", "off", "float32"):
         raise PrecisionFixError(f"storage in {storage} computes in float32, not in {target}: leave out one of them")
-    caches = _one_of("PRECISION_FIX_STORAGE_CACHES", None, environ, CACHES, "bfloat16")
+    caches = _one_of("PRECISION_FIX_STORAGE_CACHES", None, environ, CACHES, "")
+    # Who asks for speed alone has not asked for caches that round.
+    caches = caches or ("bfloat16" if storage or compute == "float32" else "float32")
     flash = _one_of("PRECISION_FIX_FLASH_ATTN", None, environ, FLASH, "auto")
-    return Wanted(mode, target, storage, name, caches, flash)
+    return Wanted(mode, target, storage or "float32", name, caches, flash, compute, copy)
 
 
 def decided(wanted: Wanted) -> Decision:
     """What comes of it on this machine."""
     decision = replace(_decide(wanted), flash=wanted.flash)
     storage = wanted.storage
+    if decision.active and wanted.compute != "float32":
+        from precision_fix.runtime.compute.gate import decide_compute
+
+        decision = decide_compute(decision, wanted)
+        storage = "bfloat16" if decision.compute == "float16" else storage
     if not decision.active or storage in ("off", "float32"):
         return decision
     return decide_storage(decision, storage, wanted.caches)
 
 
 def _named(name: str, value: str | None, options: bool) -> str:
-    return f"--{name}" if options and value is not None else f"PRECISION_FIX_{name.upper()}"
+    """What a word was given by: an option of the command line, an argument, or the environment."""
+    if value is None:
+        return "PRECISION_FIX" if name == "mode" else f"PRECISION_FIX_{name.upper()}"
+    return f"--{name.replace('_', '-')}" if options else name
 
 
 def mistaken(environ: Mapping[str, str] | None = None) -> str:

@@ -18,7 +18,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from precision_fix.runtime.patching import Patches, disguise
 from precision_fix.runtime.storage.cargo import Narrow, carry, may_be_sent
-from precision_fix.runtime.storage.storing import storing
+from precision_fix.runtime.storage.storing import as_kind, storing
 from precision_fix.runtime.swap import Swap, caller_module
 
 Function = Callable[..., Any]
@@ -62,8 +62,7 @@ may_be_sent(Lying)
 def lay(tensor: Any) -> Any:
     """`tensor` as such memory where it is plain bfloat16, otherwise itself."""
     if type(tensor) is torch.Tensor and tensor.dtype is _BFLOAT16:
-        with torch._C.DisableTorchFunctionSubclass():
-            made = tensor.as_subclass(Lying)
+        made = as_kind(tensor, Lying)
         _LIVE[id(made)] = made
         return made
     return tensor

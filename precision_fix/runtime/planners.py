@@ -1,5 +1,5 @@
-"""Plans by the byte: accelerate fits a model to the memory of its devices with two bytes for a bfloat16
-parameter.
+"""Plans by the byte: accelerate and ComfyUI fit a model to the memory of its devices before it is there, with two
+bytes for a number in bfloat16. Of tensors that are there they ask the size, which is the true one.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from precision_fix.runtime.swap import Swap
 
 Function = Callable[..., Any]
 
-#: The module, and its function from a dtype to bytes a number.
-MODULE, _FUNCTION = "accelerate.utils.modeling", "dtype_byte_size"
+#: By module, its function from a dtype to the bytes of a number.
+FUNCTIONS = {"accelerate.utils.modeling": "dtype_byte_size", "comfy.model_management": "dtype_size"}
 
 
 def patch(module: ModuleType, patches: Patches, swap: Swap) -> None:
-    """A parameter that is asked for in bfloat16 takes the target's bytes."""
+    """What is asked for in bfloat16 takes the target's bytes."""
 
     def make(original: Function) -> Function:
-        def dtype_byte_size(dtype: Any, *args: Any, **kwargs: Any) -> Any:
+        def bytes_of(dtype: Any, *args: Any, **kwargs: Any) -> Any:
             # Stored weights take the two bytes that are planned for them.
             wanted = swap.target if dtype is swap.source and swap.active and not swap.stores else dtype
             return original(wanted, *args, **kwargs)
 
-        return dtype_byte_size
+        return bytes_of
 
-    patches.wrap(module, _FUNCTION, make)
+    patches.wrap(module, FUNCTIONS[module.__name__], make)

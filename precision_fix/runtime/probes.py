@@ -5,6 +5,9 @@ hardware's answer, False, and takes its author's fallback. A framework asks in o
 (TrainingArguments(bf16=True), Accelerator(mixed_precision="bf16"), torch.autocast itself); it gets True,
 since what it lets through runs in float32. `including_emulation=False` is answered by PyTorch: Inductor and
 is_tf32_supported() ask that.
+
+TF32 begins at 8.0 as well, and TrainingArguments(tf32=True) raises below. It is let through: what it sets,
+`allow_tf32`, does nothing there.
 """
 
 from __future__ import annotations
@@ -38,6 +41,8 @@ HELPERS = {
     "transformers.utils.import_utils": ("is_torch_bf16_gpu_available", "is_torch_bf16_available"),
     "accelerate.utils.imports": ("is_bf16_available",),
 }
+#: In the same modules, who asks whether there is TF32.
+TF32 = "is_torch_tf32_available"
 _PASSED_OVER = (*HELPERS, "functools", "contextlib", "precision_fix.")
 
 
@@ -66,31 +71,47 @@ def asked_by_framework(frame: FrameType | None) -> bool:
     return caller_module(frame).split(".", maxsplit=1)[0] in _FRAMEWORKS
 
 
-def patch_helper(module: ModuleType, patches: Patches) -> None:
+def patch_helper(module: ModuleType, patches: Patches, swap: Swap) -> None:
     """The helpers of `HELPERS` cache the first answer; they must ask anew, since the answer depends on who
-    asks.
+    asks. One that asks for TF32 lets a framework pass.
 
     Their package re-exports them, so every module of it that holds one gets the new one.
     """
-    package = module.__name__.split(".", maxsplit=1)[0]
     for name in HELPERS[module.__name__]:
         cached: Any = vars(module).get(name)
         if not hasattr(cached, "cache_clear") or not hasattr(cached, "__wrapped__"):
             continue  # it asks anew as it is
-
-        def make(original: Function) -> Function:
-            asks: Function = original.__wrapped__  # type: ignore[attr-defined]
-
-            def helper(*args: Any, **kwargs: Any) -> Any:
-                return asks(*args, **kwargs)
-
-            helper.cache_clear = original.cache_clear  # type: ignore[attr-defined]
-            return helper
-
-        for other in list(sys.modules.values()):
-            if getattr(other, "__name__", "").split(".", maxsplit=1)[0] != package:
-                continue
-            if vars(other).get(name) is cached:
-                patches.wrap(other, name, make)
+        _everywhere(module, name, cached, patches, _asking_anew)
         cached.cache_clear()
         patches.on_restore(cached.cache_clear)
+    tf32 = vars(module).get(TF32)
+    if tf32 is not None:
+        _everywhere(module, TF32, tf32, patches, lambda original: _let_through(original, swap))
+
+
+def _everywhere(
+    module: ModuleType, name: str, held: Any, patches: Patches, make: Callable[[Function], Function]
+) -> None:
+    package = module.__name__.split(".", maxsplit=1)[0]
+    for other in list(sys.modules.values()):
+        if getattr(other, "__name__", "").split(".", maxsplit=1)[0] == package and vars(other).get(name) is held:
+            patches.wrap(other, name, make)
+
+
+def _asking_anew(original: Function) -> Function:
+    asks: Function = original.__wrapped__  # type: ignore[attr-defined]
+
+    def helper(*args: Any, **kwargs: Any) -> Any:
+        return asks(*args, **kwargs)
+
+    helper.cache_clear = original.cache_clear  # type: ignore[attr-defined]
+    return helper
+
+
+def _let_through(original: Function, swap: Swap) -> Function:
+    def is_torch_tf32_available(*args: Any, **kwargs: Any) -> Any:
+        if swap.active and not swap.compiling() and asked_by_framework(sys._getframe(1)):
+            return True
+        return original(*args, **kwargs)
+
+    return is_torch_tf32_available

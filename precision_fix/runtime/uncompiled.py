@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from precision_fix.runtime.gate import say_wrong
+from precision_fix.runtime.gate import capability_of, say_wrong
 from precision_fix.runtime.patching import Patches
 
 _LOWEST = (7, 0)
@@ -16,8 +16,8 @@ _LOWEST = (7, 0)
 
 def is_too_old(gpu: str | None) -> bool:
     """Whether Triton refuses the GPU of this name and capability, as in "Tesla P100 6.0"."""
-    major, _, minor = (gpu or "").rpartition(" ")[2].partition(".")
-    return major.isdigit() and minor.isdigit() and (int(major), int(minor)) < _LOWEST
+    capability = capability_of(gpu)
+    return capability is not None and capability < _LOWEST
 
 
 def patch(torch: Any, patches: Patches, gpu: str) -> None:

@@ -15,8 +15,8 @@ from precision_fix.model import hearing, newlines
 from precision_fix.model.around import ALONE, Around
 from precision_fix.model.blocks import Blocks, NotApart, long_strings, occurrences, parsed
 from precision_fix.model.brought import calls as brought
-from precision_fix.model.edit import Edit
-from precision_fix.model.finding import Action, Finding, manual
+from precision_fix.model.edit import Edit, LetPass
+from precision_fix.model.finding import Action, Finding, Part, Verdict, manual
 from precision_fix.model.hearing import SILENT, Hearing, heard
 from precision_fix.model.linked import moves_with, place_of
 from precision_fix.model.module import Module
@@ -100,7 +100,8 @@ def _told(module: Module, answers: Sequence[Answer], keeps: Keeps, selection: Se
         known = decided.get((line, column))
         action = verdict.action if selection.takes(rule.code) or verdict.action is Action.KEEP else Action.MANUAL
         others = (*moves_with(site, verdict), *verdict.moves_with)
-        move = Move(Place(module.real, line, column), action, verdict.part, others, rule.code == "PF103")
+        place, region = Place(module.real, line, column), rule.code == "PF103"
+        move = Move(place, action, verdict.part, others, region, module.target.lets_both and _lets_both(verdict))
         # A word may be a flag's name as well: one place, one finding, and a change counts for more.
         chosen = (finding, verdict.edits, move) if known is None or verdict.action is Action.REWRITE else known
         if mine := _heard(site):
@@ -111,9 +112,11 @@ def _told(module: Module, answers: Sequence[Answer], keeps: Keeps, selection: Se
     if left is None and module.around is ALONE:
         left = {(place.line, place.column): why for place, why in groups_left(analysis.moves).items()}
     all_edits: list[Edit] = []
-    for place_, (finding, edits, _) in sorted(decided.items(), key=lambda each: each[0]):
+    for place_, (finding, edits, move) in sorted(decided.items(), key=lambda each: each[0]):
         if left and place_ in left and finding.action is Action.REWRITE:
             finding, edits = replace(finding, action=action_of(left[place_]), reason=left[place_]), ()
+        if module.target.guards_alone and not move.lets_both:
+            edits = ()
         if finding.runtime:
             analysis.while_it_runs.append(finding)
         if selection.takes(finding.code):
@@ -123,6 +126,11 @@ def _told(module: Module, answers: Sequence[Answer], keeps: Keeps, selection: Se
         # Two places may ask for one and the same: a copy of what either of them made.
         analysis.stretches.append(Stretch(module.text, [*dict.fromkeys(all_edits)]))
     return analysis
+
+
+def _lets_both(verdict: Verdict) -> bool:
+    """Whether a guard is edited to let bfloat16 pass as well: one that refuses float32 never refused that."""
+    return verdict.part is Part.REFUSES or any(isinstance(edit, LetPass) for edit in verdict.edits)
 
 
 def _heard(site: Site) -> tuple[Hearing, ...]:

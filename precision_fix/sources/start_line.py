@@ -48,21 +48,37 @@ class Started:
 def start(path: str, text: str, places: Sequence[Finding]) -> Started | None:
     """Ask the rules about the start of a program, of which these places are decided as it runs. Raises Unparsable."""
     offset = _room(text)
+    finding = asked(path, places, has_room=offset is not None)
+    if finding is None:
+        return None
+    if offset is None or not is_done(finding):
+        return Started(finding)
+    end = "\r\n" if "\r\n" in text else "\n"
+    before = end if offset and not text[:offset].endswith(("\n", "\r")) else ""
+    finding = replace(finding, line=newlines.count(text, 0, offset) + 1)
+    return Started(finding, (Splice(offset, offset, before + lines(end)),))
+
+
+def asked(path: str, places: Sequence[Finding], *, has_room: bool) -> Finding | None:
+    """What the rules say of the start of a program, on its first line; None where they say nothing."""
     first = places[0]
-    where = f"{PurePath(first.path).name}:{first.line}"
-    place = Start(path, len(places), where, offset is not None)
+    where = f"{PurePath(first.path).name}:{first.cell or first.line}"
+    place = Start(path, len(places), where, has_room)
     answer = hearing.ask(_rules(), place)
     if answer is None:
         return None
     rule, verdict = answer
-    line = newlines.count(text, 0, offset) + 1 if offset is not None else 1
-    said = Finding(path, line, 1, rule.code, verdict.action, _TOKEN, verdict.reason)
-    finding = hearing.heard(said, hearing.of(place))
-    if offset is None or verdict.action is not Action.REWRITE:
-        return Started(finding)
-    end = "\r\n" if "\r\n" in text else "\n"
-    before = end if offset and not text[:offset].endswith(("\n", "\r")) else ""
-    return Started(finding, (Splice(offset, offset, before + "".join(f"{line}{end}" for line in _LINES)),))
+    said = Finding(path, 1, 1, rule.code, verdict.action, _TOKEN, verdict.reason)
+    return hearing.heard(said, hearing.of(place))
+
+
+def is_done(finding: Finding) -> bool:
+    return finding.action is Action.REWRITE
+
+
+def lines(end: str) -> str:
+    """What is put in, each line with this end."""
+    return "".join(f"{line}{end}" for line in _LINES)
 
 
 def alone(analysis: Analysis, path: str, text: str, selection: Selection) -> None:
@@ -101,10 +117,15 @@ def _room(text: str) -> int | None:
     """Where the first statement begins that is no docstring and no `__future__` import; None where it shares a line."""
     last = 0
     for index, statement in enumerate(parse(text).body):
-        is_text = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
-        is_future = isinstance(statement, ast.ImportFrom) and statement.module == "__future__"
-        if not (index == 0 and is_text) and not is_future:
+        if not stays_in_front(statement, is_first=index == 0):
             first = min([statement.lineno, *(each.lineno for each in getattr(statement, "decorator_list", ()))])
             return newlines.starts(text)[first - 1] if first > last else None
         last = statement.end_lineno or statement.lineno
     return len(text)
+
+
+def stays_in_front(statement: ast.stmt, *, is_first: bool) -> bool:
+    """Whether it is a docstring, or a `__future__` import, which nothing may come before."""
+    is_text = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+    is_future = isinstance(statement, ast.ImportFrom) and statement.module == "__future__"
+    return (is_first and is_text) or is_future

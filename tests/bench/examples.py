@@ -165,7 +165,7 @@ SAYS = {
     ],
 }
 #: And what a file that it leaves behind says.
-LEAVES = {"kaggle-comfyui.ipynb": ("comfyui.log", "server torch.float32 torch.bfloat16 2 --port ")}
+LEAVES = {"kaggle-comfyui.ipynb": ("comfyui.log", "server torch.float32 torch.float32 2 --port ")}
 
 
 def machine(folder: Path, port: int) -> dict[str, str]:

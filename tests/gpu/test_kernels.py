@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from precision_fix.gpu import kernels
+from precision_fix.gpu.kernels import runs_on
 from precision_fix.gpu.model import ComputeCapability
-from precision_fix.gpu.torch_probe import runs_on
 
 from .conftest import Machine
 from .test_other_sources import CPU_VERSION, CUDA_VERSION, ROCM_VERSION
@@ -50,7 +51,7 @@ def test_p100_on_a_cuda_12_8_wheel(machine: Machine, where: str) -> None:
     line = _missing(_torch(machine, **{where: CU128}), "p100")
     assert line.startswith("Tesla P100 (compute capability 6.0): torch 2.8.0+cu128 has no kernels for it")
     assert CU128 in line
-    assert "--index-url https://download.pytorch.org/whl/cu126" in line
+    assert "install --force-reinstall torch==2.8.0 --index-url https://download.pytorch.org/whl/cu126`" in line
 
 
 def test_only_the_lacking_cards_are_named(machine: Machine) -> None:
@@ -131,3 +132,29 @@ def test_which_code_runs_where(architecture: str, runs: list[str], fails: list[s
     for text, expected in [(text, True) for text in runs] + [(text, False) for text in fails]:
         major, minor = text.split(".")
         assert runs_on(architecture, ComputeCapability(int(major), int(minor))) is expected, text
+
+
+@pytest.mark.parametrize(
+    ("version", "wanted"),
+    [
+        ("2.10.0+cu128", "torch==2.10.0"),
+        ("2.6.0a0+git1", "torch==2.6.0"),
+        ("2.14.1", "torch==2.14.1"),
+        # Without a build for CUDA 12.6: the newest that has one.
+        ("2.15.0+cu132", "torch"),
+        ("2.5.1", "torch"),
+        ("", "torch"),
+    ],
+)
+def test_the_release_stays_where_it_has_such_a_build(version: str, wanted: str) -> None:
+    p100, b200 = ComputeCapability(6, 0), ComputeCapability(10, 0)
+    assert kernels.install([p100], version) == (
+        f"pip install --force-reinstall {wanted} --index-url https://download.pytorch.org/whl/cu126"
+    )
+    assert kernels.install([p100, b200], version) is None
+
+
+def test_what_a_build_lacks_is_told_by_capability() -> None:
+    p100, t4 = ComputeCapability(6, 0), ComputeCapability(7, 5)
+    assert kernels.lacking(CU128.split(), [p100, t4]) == [p100]
+    assert kernels.lacking(CU126.split(), [p100, t4]) == []

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from precision_fix.plan.commands import Commands
 from precision_fix.plan.config import Config
 from precision_fix.plan.known import Known, known
 from precision_fix.plan.ledger import Ledger
@@ -171,8 +172,8 @@ def test_what_training_holds(tmp_path: Path) -> None:
     training = at_work(tmp_path, LLAMA, train="lora", length=256)
     lora = training.rows[2]
     # Where there are no caches nothing is said of them.
-    assert training.command(STORAGE, "DIR", "main.py") == "precision-fix run --storage bfloat16 main.py"
-    generating = at_work(tmp_path, LLAMA).command(STORAGE, "DIR", "main.py")
+    assert training.command(STORAGE, Commands(program="main.py")) == "precision-fix run --storage bfloat16 main.py"
+    generating = at_work(tmp_path, LLAMA).command(STORAGE, Commands(program="main.py"))
     assert generating == "PRECISION_FIX_STORAGE_CACHES=float32 precision-fix run --storage bfloat16 main.py"
     assert lora.of("weights") == pytest.approx(weights / 2, rel=0.02) and lora.of("states") < 5 * MIB
 

@@ -14,11 +14,14 @@ from typing import Any
 
 import pytest
 
+import precision_fix
+from precision_fix.plan.commands import Commands, broken
 from precision_fix.plan.fit import GIB
 from precision_fix.plan.html import page
 from precision_fix.plan.planning import make_plan
 from precision_fix.plan.text import lines
 from tests.plan.files import Entries, sparse
+from tests.plan.test_known import LLAMA, S2
 from tests.tools import command, environment
 
 BLIND = environment(CUDA_VISIBLE_DEVICES="")
@@ -41,7 +44,7 @@ def run(*arguments: object, cwd: Path | None = None) -> tuple[int, str, str]:
 def tree(tmp_path: Path) -> Path:
     sparse(tmp_path / "six.safetensors", SIX)
     sparse(tmp_path / "vae" / "small.safetensors", SMALL)
-    (tmp_path / "main.py").write_text("import torch\n")
+    (tmp_path / "main.py").write_text("import torch\nmodel = AutoModel.from_pretrained('.')\n")
     return tmp_path
 
 
@@ -318,3 +321,78 @@ def test_help() -> None:
     code, out, _ = run("--help")
     assert code == 0 and all(option in out for option in ("--gpu", "--gpus", "--memory", "--json", "--html"))
     assert "plan" in command("--help", env=BLIND).stdout.decode()
+
+
+#: Programs, and whether there is a place for a device_map in them.
+PROGRAMS = {
+    "sd = load_torch_file(path)\ntokenizer = tokenizer_class.from_pretrained(name)\n": False,
+    "scheduler = DDPMScheduler.from_pretrained(name)\nconfig = AutoConfig.from_pretrained(name)\n": False,
+    "model = load_checkpoint_and_dispatch(model, name, device_map=infer(model))\n": True,
+    "pipe = DiffusionPipeline.from_pretrained(name)\n": True,
+}
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_no_advice_that_the_program_cannot_follow(tmp_path: Path, program: str) -> None:
+    sparse(tmp_path / "large.safetensors", {f"w{i}": ("BF16", [30_000, 30_000]) for i in range(12)})
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "loading.py").write_text(program)
+    (tmp_path / "main.py").write_text("import deep.loading\n")
+    for gpus in ("t4", "t4x2"):
+        _, out, _ = run("--gpu", gpus, ".", cwd=tmp_path)
+        assert ("device_map=" in out) is PROGRAMS[program]
+        assert ("takes no device_map" in out) is not PROGRAMS[program]
+    assert ("over 2 GPUs" in out) is PROGRAMS[program]
+
+
+@pytest.mark.parametrize(
+    ("gpu", "said"),
+    [
+        ("t4", "products on a Tesla T4: 4.2 TFLOP/s in float32, 42 in float16 and 2 in bfloat16 (emulated)"),
+        ("p100", "float32 does not, and is no slower here"),
+        ("sm_70", "float16 overflows above 65504"),
+        ("a100", ""),
+    ],
+)
+def test_float16_has_its_speed_and_its_danger_beside_it(tree: Path, gpu: str, said: str) -> None:
+    out = run("--gpu", gpu, "--memory", "16", "six.safetensors", cwd=tree)[1]
+    assert said in out and ("overflows above 65504" in out) is bool(said)
+
+
+def test_a_patched_tree_is_seen_in_the_commands(tree: Path) -> None:
+    (tree / "main.py").write_text("import torch\nx = torch.zeros(3, dtype=torch.bfloat16)\n")
+    precision_fix.patch(tree, gpu="t4")
+    # The key of the journal is where this test has it.
+    done = command("plan", "--gpu", "t4", ".", cwd=tree)
+    out, err = done.stdout.decode(), done.stderr.decode()
+    assert f"precision-fix: {tree}: patched" in err
+    assert "float32          python main.py\n" in out
+    assert f"float16          precision-fix undo {tree} && precision-fix --to float16 .\n" in out
+    assert f"precision-fix undo {tree} && precision-fix run --storage bfloat16 main.py\n" in out
+    assert f"precision-fix undo {tree}" in precision_fix.make_plan(tree, gpu="t4").commands.stored()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120])
+@pytest.mark.parametrize("gpu", ["t4", "t4x2", "t4x4"])
+def test_no_row_is_wider_than_the_terminal(tmp_path: Path, width: int, gpu: str) -> None:
+    config = tmp_path / "s2" / "config.json"
+    config.parent.mkdir()
+    config.write_text(json.dumps(S2))
+    llama = tmp_path / "llama" / "config.json"
+    llama.parent.mkdir()
+    llama.write_text(json.dumps(LLAMA))
+    sparse(tmp_path / "six.safetensors", SIX)
+    for paths in (["s2"], ["llama"], ["six.safetensors"]):
+        plan = make_plan([str(tmp_path / path) for path in paths], gpu=gpu, build=False)
+        told = [line for _, line in lines(plan, unicode=True, width=width)]
+        assert [line for line in told if len(line) > width and str(tmp_path) not in line] == []
+        assert any("does not fit" in line or "too much" in line for line in told) or paths == ["llama"]
+
+
+def test_a_command_that_is_too_wide_is_broken_as_a_shell_takes_it() -> None:
+    command = Commands(program="main.py").stored("float32")
+    assert broken(command, None) == [command] == broken(command, 200)
+    assert broken(command, 60) == [
+        "PRECISION_FIX_STORAGE_CACHES=float32 \\",
+        "  precision-fix run --storage bfloat16 main.py",
+    ]

@@ -102,6 +102,7 @@ def test_a_file_belongs_to_the_format_before_it(
         (("jsn",), "--output-format jsn: no such format, did you mean json? (there are text, json, sarif"),
         (("md",), "did you mean markdown?"),
         (("xml",), "no such format"),
+        (("gitlba",), "did you mean gitlab?"),
         (("",), "no such format"),
         (("json", "sarif"), "json and sarif cannot both go to stdout"),
         (("json", ">-", "text"), "json and text cannot both go to stdout"),
@@ -136,7 +137,7 @@ def test_several_at_once(run: Run, tree: Path, tmp_path: Path) -> None:
     valid((tmp_path / "a.sarif").read_text())
     assert (tmp_path / "b.html").read_text().startswith("<!doctype html>")
     assert (tmp_path / "c").read_text().startswith("# bfloat16 in ")
-    assert "PF101       1 place  chooses a precision" in (tmp_path / "d.txt").read_text()
+    assert "cast.py:2:10: PF101 torch.bfloat16: chooses a precision" in (tmp_path / "d.txt").read_text()
     assert err.splitlines()[1:] == [
         f"precision-fix: {format_} report written to {name}" for name, format_ in files.items()
     ]

@@ -97,7 +97,7 @@ def test_a_rule_is_found_by_its_code(rule: AnyRule) -> None:
 
 
 def test_an_unknown_code_names_those_there_are() -> None:
-    with pytest.raises(PrecisionFixError, match="PF999: no such rule; there are PF001, "):
+    with pytest.raises(PrecisionFixError, match="PF999: no such rule; did you mean PF9"):
         by_code("PF999")
 
 

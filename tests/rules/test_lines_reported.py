@@ -72,7 +72,7 @@ PROGRAMS = {
         import torch, flash_attn  #: PF912 manual the file needs the
         def f(x, w):
             y = x.to(torch.bfloat16)  #: PF902 manual@4 goes to a kernel
-            return torch._scaled_mm(y, w)
+            return torch._scaled_mm(y, w)  #: PF916 manual products of float8 need
         def g(x):
             # must only use bfloat16 here
             return x.to(torch.bfloat16)  #: PF902 manual the author says that
@@ -119,11 +119,11 @@ PROGRAMS = {
             return flash_attn.flash_attn_func(x.to(torch.bfloat16))  #: PF902 manual@48 goes to a kernel
         def t(x):
             y = x.to(torch.bfloat16)  #: PF902 manual@51 goes to a kernel
-            torch._scaled_mm(y, w)
+            torch._scaled_mm(y, w)  #: PF916 manual products of float8 need
             z = x.to(torch.bfloat16)  #: PF101 rewrite chooses a precision => z = x.to(torch.float32)
             return z
         def u(x, dtype=torch.bfloat16):  #: PF902 manual@55 goes to a kernel
-            torch._scaled_mm(x.to(dtype), w)
+            torch._scaled_mm(x.to(dtype), w)  #: PF916 manual products of float8 need
             return x.to(dtype)
         """,
     ("PF903: guards that refuse", "a.py", "float32"): """
@@ -147,7 +147,7 @@ PROGRAMS = {
             load(dtype=dtype)
         def k(x):
             y = x.bfloat16()  #: PF902 manual@21 goes to a kernel
-            return torch._scaled_mm(y, y)
+            return torch._scaled_mm(y, y)  #: PF916 manual products of float8 need
         def m(x):
             y = torch.float16 if x.bfloat16().dtype != torch.bfloat16 else 1  #: PF001 keep compared with a dtype, ; PF102 rewrite casts to bfloat16 => y = torch.float16 if x.float().dtype != torch.bfloat16 else 1
         """,

@@ -156,6 +156,51 @@ def test_guards_let_stored_weights_and_what_is_computed_pass(tmp_path: Path, sto
     assert done.stdout == f"torch.float32 torch.{weights}\n", done.stderr
 
 
+#: By what a program is told the dtype: files beside it, its words, and the expression of the word.
+TOLD = {
+    "a YAML": (
+        {"model.yaml": "model:\n  dtype: bfloat16\n"},
+        (),
+        "yaml.safe_load(open('model.yaml'))['model']['dtype']",
+    ),
+    "a launch line": ({"run.sh": "python main.py --dtype bfloat16\n"}, ("--dtype", "bfloat16"), "sys.argv[2]"),
+    "a JSON": ({"ds.json": '{"params_dtype": "bfloat16"}'}, (), "json.load(open('ds.json'))['params_dtype']"),
+}
+#: How its code makes a dtype of the word.
+READ = {"by its name": "getattr(torch, word)", "by a map": "DTYPES[word]"}
+WORDED = """\
+import json, sys
+import torch
+import yaml
+
+DTYPES = {{"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}}
+
+def accumulate(name, param):
+    assert param.dtype != torch.float, f"Expected {{name}} not to be float"
+    if param.dtype != torch.bfloat16:
+        raise TypeError(param.dtype)
+    return param.float()
+
+def main(word):
+    dtype = {read}
+    assert dtype == torch.bfloat16
+    layer = torch.nn.Linear(2, 2).to(dtype)
+    return accumulate("weight", layer.weight).dtype
+
+print(main({word}))
+"""
+
+
+@pytest.mark.parametrize("read", READ)
+@pytest.mark.parametrize("told", TOLD)
+def test_a_guard_passes_what_a_word_that_stays_has_asked_for(tmp_path: Path, told: str, read: str) -> None:
+    """A config is not edited in memory: the dtype that it names stays, and what is made in it is float32."""
+    files, words, word = TOLD[told]
+    project(tmp_path, {**files, "main.py": WORDED.format(read=READ[read], word=word)})
+    done = python("-m", "precision_fix", "run", "main.py", *words, cwd=tmp_path)
+    assert done.stdout == "torch.float32\n", done.stderr
+
+
 LAUNCHER = """\
 import subprocess, sys
 script = [sys.executable, "-u", "-W", "ignore", "train.py", "--lr", "1"]

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from precision_fix import caches
-from precision_fix.engine.in_memory import leveled
-from precision_fix.engine.widened import widened
+from precision_fix.engine.in_memory import edited_text, leveled
+from precision_fix.model.target import FLOAT32
 from precision_fix.runtime import edits, gate
 from precision_fix.runtime.edits import helper, prints
 from precision_fix.runtime.edits.where import Where
@@ -104,6 +104,14 @@ def test_packages_are_left_alone_and_what_comes_with_a_checkpoint_is_not(armed: 
     assert "bfloat16" in names(package) and "bfloat16" in names(below)
     remote = write(tmp_path / "hub" / "modules" / "org" / "model" / "abc" / "modeling.py", CAST)
     assert "float32" in names(remote, "transformers_modules.org.model.abc.modeling")
+
+
+def test_what_git_ignores_is_edited_where_it_is_imported(armed: Path) -> None:
+    """ComfyUI ignores its custom nodes, of which those from an archive are no repositories of their own."""
+    (armed / ".git").mkdir()
+    write(armed / ".gitignore", "/nodes/*\n/out.py\n")
+    paths = [write(armed / name, CAST) for name in ("nodes/pack/a.py", "nodes/b.py", "out.py", "c.py")]
+    assert ["float32" in names(path) for path in paths] == [True] * 4
 
 
 def test_a_checkout_that_is_installed_is_a_package_unless_its_program_runs(
@@ -229,13 +237,27 @@ def test_lines_are_levelled(parts: list[tuple[str, str]]) -> None:
     [
         ("assert x.dtype == torch.bfloat16", "assert x.dtype in (torch.bfloat16, torch.float32)"),
         ("if torch.bfloat16 is not x.dtype: raise E", "if x.dtype not in (torch.bfloat16, torch.float32): raise E"),
-        ("assert d in (torch.bfloat16,)", "assert d in (torch.bfloat16, torch.float32,)"),
-        ("assert (é\n ==\n torch.bfloat16)", "assert (é in (torch.bfloat16, torch.float32\n\n))"),
-        ("assert a == b == torch.bfloat16", "assert a == b == torch.bfloat16"),
+        ("if x.dtype!=torch.bfloat16: raise E", "if x.dtype not in (torch.bfloat16, torch.float32): raise E"),
+        ("assert (é\n ==\n torch.bfloat16)", "assert (é\n in\n (torch.bfloat16, torch.float32))"),
+        ("assert a == b == torch.bfloat16", "assert a == b in (torch.bfloat16, torch.float32)"),
+        ("assert p.dtype != torch.float", "assert p.dtype != torch.float64"),
+        ("def f(x=torch.bfloat16): pass", "def f(x=torch.float32): pass"),
+        ("assert x.bfloat16().dtype == torch.bfloat16", "assert x.float().dtype in (torch.bfloat16, torch.float32)"),
     ],
 )
-def test_guards_are_widened(before: str, after: str) -> None:
-    line = before.split("\n")[-1]
-    place = before.count("\n") + 1, line.index("torch.bfloat16") + 1
-    assert widened(before, {place}, "float32") == after
-    assert widened(before, set(), "float32") == before
+def test_guards_let_both_pass(before: str, after: str) -> None:
+    head = "import torch\n"
+    assert edited_text(head + before, FLOAT32) == head + after
+    stored = before if "def" in before else after.replace("float()", "bfloat16()")
+    assert edited_text(head + before, FLOAT32, stores=True) == head + stored
+
+
+def test_a_guard_in_a_form_that_cannot_take_both_moves_as_on_disk() -> None:
+    text = "import torch\nx = y.to(torch.bfloat16)\nself.assertEqual(x.dtype, torch.bfloat16)\n"
+    assert edited_text(text, FLOAT32) == text.replace("bfloat16", "float32")
+    assert edited_text(text, FLOAT32, stores=True) == text
+
+
+def test_what_takes_nothing_else_keeps_its_guard() -> None:
+    text = "import torch\nassert x.dtype == torch.bfloat16, 'the kernel needs bfloat16'\n"
+    assert edited_text(text, FLOAT32) == text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from types import ModuleType
 from typing import Any
 
@@ -67,3 +68,24 @@ def test_autocast_on_cuda_does_not_refuse(monkeypatch: pytest.MonkeyPatch) -> No
     with runtime.enabled(), torch.autocast("cuda", torch.bfloat16):
         assert torch.get_autocast_dtype("cuda") == torch.float32
         assert torch.is_autocast_enabled("cuda")
+
+
+#: transformers' helper, and the module that refuses by it.
+HELPER = "transformers.utils.import_utils"
+
+
+def test_a_framework_that_asks_for_tf32_is_let_through_and_the_user_told_the_truth(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    helper, arguments, other = ModuleType(HELPER), ModuleType("transformers.training_args"), ModuleType("mine")
+    exec("def is_torch_tf32_available():\n    return False\n", vars(helper))
+    for module in (arguments, other):
+        vars(module)["is_torch_tf32_available"] = vars(helper)["is_torch_tf32_available"]
+    exec("def asks(): return is_torch_tf32_available()", vars(arguments))
+    for module in (helper, arguments):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    with runtime.enabled():
+        assert vars(arguments)["asks"]() is True
+        assert eval("ask()", {"__name__": "train", "ask": vars(helper)["is_torch_tf32_available"]}) is False
+    assert vars(arguments)["asks"]() is False
+    assert vars(arguments)["is_torch_tf32_available"] is vars(other)["is_torch_tf32_available"]

@@ -20,6 +20,7 @@ from precision_fix.sources import NOTEBOOK
 from precision_fix.sources.jsontext import scalars
 from tests.sources.notebooks import check_valid, code, lines, markdown, notebook, sources
 from tests.test_properties import tangled
+from tests.test_starts import GUARDED
 from tests.tools import rewritten
 
 modest = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -133,10 +134,19 @@ def test_undo_restores(text: str) -> None:
         path.write_bytes(text.encode())
         # What lies near a file may say who reads a setting in it.
         after = patched(text, str(path)).encode()
-        written = write(scan([Path(name)], FLOAT32, with_text=True))
+        written = write(scan([Path(name)], FLOAT32, with_text=True, starts=False))
         assert written.problems == []
         assert path.read_bytes() == after
         if written.changed:
+            undo(Path(name))
+        assert path.read_bytes() == text.encode()
+        # With the runtime at its start, where something is decided while it runs: in its cells, and nowhere else.
+        if write(scan([Path(name)], FLOAT32, with_text=True)).changed:
+            started = path.read_bytes().decode()
+            check_valid(started)
+            assert around_sources(started) == around_sources(text)
+            assert [each.replace(GUARDED, "") for each in sources(started)] == sources(after.decode())
+            assert not scan([Path(name)], FLOAT32, with_text=True).changed
             undo(Path(name))
         assert path.read_bytes() == text.encode()
 

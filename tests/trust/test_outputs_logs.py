@@ -15,13 +15,22 @@ from hypothesis import strategies as st
 
 from precision_fix.model.finding import Action, Finding
 from precision_fix.model.problem import Problem, as_json, as_line
-from precision_fix.reports import github, html, markdown, sarif, table, text
+from precision_fix.reports import github, gitlab, html, junit, markdown, sarif, table, text
 from precision_fix.reports import json as json_report
 from tests.reports.runs import run_of
 from tests.test_cli import on_a_terminal
 from tests.trust.launcher import Launcher
 
-FORMATS = {"text": text, "json": json_report, "sarif": sarif, "github": github, "markdown": markdown, "html": html}
+FORMATS = {
+    "text": text,
+    "json": json_report,
+    "sarif": sarif,
+    "github": github,
+    "markdown": markdown,
+    "html": html,
+    "gitlab": gitlab,
+    "junit": junit,
+}
 PIECES = [
     *("::error::x", "##[error]x", "##vso[task.setvariable variable=a]b", "::add-mask::", "\n", "\r", "\x1b[31m", " "),
     *("\u2028", "\x85", "\x0b", "#", "[", "::", "a.py", "`", "|", "<b>", "\u202e", "\ufeff", "\t", "é", "\\", '"'),
@@ -55,7 +64,7 @@ def test_no_report_holds_a_command(found: list[tuple[str, str, str, Action]], he
         log = module.render(run).encode("utf-8", "backslashreplace").decode()
         assert obeyed(log, "::(error|warning|notice) " if name == "github" else "") == [], name
         assert control(log) == set(), name
-        if name in ("json", "sarif"):
+        if name in ("json", "sarif", "gitlab"):
             json.loads(log)
     assert obeyed(table.drawn(run.scan)) == []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -22,8 +23,10 @@ ODD = [
 ]
 
 
-def test_the_undo_line_can_be_pasted(tmp_path: Path) -> None:
-    names = [os.fsdecode(name) for name in ODD]
+@pytest.mark.parametrize("odd", [ODD[:8], ODD[8:], ODD])
+def test_the_undo_line_can_be_pasted(tmp_path: Path, odd: list[bytes]) -> None:
+    """Of many files it names their folder."""
+    names = [os.fsdecode(name) for name in odd]
     files = [tmp_path / name / "a.py" for name in names]
     for file in files:
         file.parent.mkdir()
@@ -32,8 +35,9 @@ def test_the_undo_line_can_be_pasted(tmp_path: Path) -> None:
     done = command("--gpu", "t4", "--", *names, cwd=tmp_path, env=env)
     assert done.returncode == 0 and all("float32" in file.read_text() for file in files)
     line = done.stdout.decode().splitlines()[-1]
-    assert line.startswith("Take it back with: precision-fix undo ") and as_line(line) == line
-    pasted = line.replace("Take it back with: precision-fix", f"'{sys.executable}' -m precision_fix")
+    assert line.startswith("Take ") and as_line(line) == line
+    assert line.endswith("below it with: precision-fix undo .") == (odd is ODD)
+    pasted = re.sub("^Take.*? with: precision-fix", f"'{sys.executable}' -m precision_fix", line)
     back = subprocess.run(["bash", "-c", pasted], cwd=tmp_path, env=env, capture_output=True, check=False)
     assert back.returncode == 0, (pasted, back.stderr)
     assert all(file.read_text() == CAST for file in files)

@@ -59,6 +59,16 @@ DESCRIBES = frozenset({"itemsize", "is_floating_point", "is_complex", "is_signed
 _OPERATORS = "_weight_int4pack_mm _convert_weight_to_int4pack _grouped_mm"
 # Products of float8 matrices, which begin at compute capability 8.9 (aten/native/cuda/Blas.cpp, _scaled_mm_out_cuda).
 _FLOAT8 = "_scaled_mm _scaled_grouped_mm"
+_FLOAT8_PUBLIC = "scaled_mm scaled_grouped_mm"
+#: The same by their whole names.
+FLOAT8_PRODUCTS = frozenset(
+    f"{home}.{name}"
+    for home, names in (
+        *(("torch", _FLOAT8), ("torch.ops.aten", _FLOAT8)),
+        ("torch.nn.functional", _FLOAT8_PUBLIC),
+    )
+    for name in names.split()
+)
 # PyTorch documents these as reading stored bytes for what they are told to be.
 _READERS = "frombuffer from_file TypedStorage UntypedStorage"
 _BUILTINS = (
@@ -72,6 +82,7 @@ _TORCH = (
     | _are(Role.KERNEL, _OPERATORS, "torch.ops.aten")
     | _are(Role.NEVER, _FLOAT8, "torch")
     | _are(Role.NEVER, _FLOAT8, "torch.ops.aten")
+    | _are(Role.NEVER, _FLOAT8_PUBLIC, "torch.nn.functional")
     | _are(Role.BYTES, _READERS, "torch")
     | _are(Role.BYTES, "_rebuild_tensor _rebuild_tensor_v2", "torch._utils")
     | _are(Role.SIZE, "_element_size", "torch._utils")

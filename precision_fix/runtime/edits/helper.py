@@ -28,14 +28,14 @@ answer(asked)
 """
 
 
-def edited(top: str, to: str, *, stores: bool) -> list[tuple[str, str, str, list[int]]]:
+def edited(top: str, to: str, *, stores: bool) -> list[tuple[str, str, str, list[int], list[str]]]:
     """Of each file below a folder that changes: its path, the digest of its bytes, the text to run instead, "" for its
-    own, and the lines that are to get the real bfloat16.
+    own, the lines that are to get the real bfloat16, and what is to be known of it for flash-attn.
 
     Raises PrecisionFixError, in words that follow "NOT edited in memory: ".
     """
     answer = _ask(top=top, to=to, stores=stores)
-    return [(path, before, after, real) for path, before, after, real in answer["edited"]]
+    return [(path, before, after, real, marks) for path, before, after, real, marks in answer["edited"]]
 
 
 def edited_text(text: str, to: str, *, stores: bool) -> str:

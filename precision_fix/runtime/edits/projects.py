@@ -41,9 +41,13 @@ class Projects:
             if top is None:
                 return None
             project = self._project(top)
-            name, real = project.edited(os.path.realpath(path), data)
+            name, real, marks = project.edited(os.path.realpath(path), data)
             if real:
                 swap.REAL[path] = frozenset(real)
+            if "calls" in marks or "asks" in marks:
+                from precision_fix.runtime.flash import asked
+
+                asked.note(path, calls="calls" in marks, asks="asks" in marks)
             if not name:
                 return None
             code = project.shelf.code(name, path)
@@ -76,8 +80,10 @@ class _Project:
     def is_too_large(self) -> bool:
         return self._files is None
 
-    def edited(self, path: str, data: bytes) -> tuple[str, list[int]]:
-        """The digest of the text that is run in the place of a file, "" where it stays as it is; its real lines."""
+    def edited(self, path: str, data: bytes) -> tuple[str, list[int], list[str]]:
+        """The digest of the text that is run in the place of a file, "" where it stays as it is; its real lines, and
+        what is to be known of it for flash-attn.
+        """
         name = os.path.relpath(path, self.top).replace(os.sep, "/")
         made = self._made or self._up_to_date()
         if made.files.get(name) != prints.of(path) and self._read < _MOST_READ:
@@ -85,7 +91,9 @@ class _Project:
             self._files = prints.look(self.top)
             made = self._up_to_date()
         before, after = made.edited.get(name, ("", ""))
-        return (after, made.real.get(name, [])) if before == digest(data) else ("", [])
+        if before != digest(data):
+            return "", [], []
+        return after, made.real.get(name, []), made.marks.get(name, [])
 
     def _up_to_date(self) -> Made:
         if self._files is None:
@@ -105,7 +113,8 @@ class _Project:
         texts: dict[str, str] = {}
         edited: dict[str, list[str]] = {}
         real: dict[str, list[int]] = {}
-        for path, before, after, lines in helper.edited(self.top, self._target, stores=self._stores):
+        marks: dict[str, list[str]] = {}
+        for path, before, after, lines, marked in helper.edited(self.top, self._target, stores=self._stores):
             name = digest(after.encode("utf-8", "surrogatepass")) if after else ""
             if name:
                 texts[name] = after
@@ -113,6 +122,8 @@ class _Project:
             edited[file] = [before, name]
             if lines:
                 real[file] = lines
-        made = Made(files, edited, real)
+            if marked:
+                marks[file] = marked
+        made = Made(files, edited, real, marks)
         self.shelf.keep(made, texts)
         return made

@@ -37,6 +37,8 @@ class Made:
     files: Prints = field(default_factory=dict)
     edited: dict[str, list[str]] = field(default_factory=dict)
     real: dict[str, list[int]] = field(default_factory=dict)
+    #: What is to be known of a file for flash-attn.
+    marks: dict[str, list[str]] = field(default_factory=dict)
 
 
 class Shelf:

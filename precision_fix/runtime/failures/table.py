@@ -8,9 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-#: Wheels of PyTorch for CUDA 12.6 are the last that have kernels for 5.0 to 7.0; those for 12.8 on begin at 7.5
-#: (Kaggle/kaggle-cli#1151: the image's build for CUDA 12.8 has none for a P100).
-WHEELS_FOR_OLD_GPUS = "https://download.pytorch.org/whl/cu126"
+from precision_fix.gpu import ComputeCapability, kernels
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +25,10 @@ class Facts:
     folder: str = "DIR"
     #: Whether weights are stored in two bytes already.
     stored: bool = False
+    #: Whether torch itself has kernels for the GPU, as far as is known: then it is an extension that has none.
+    has_kernels: bool = False
+    #: What brings a torch with kernels for it.
+    wheel: str = kernels.advice([ComputeCapability(6, 0)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +39,12 @@ class Failure:
     lines: tuple[str, ...]
     #: Where the message is raised.
     source: str
-    #: Instead of `lines` where weights are stored in two bytes already.
-    when_stored: tuple[str, ...] = ()
+    #: What is said instead of `lines` where a fact of this name is so.
+    when: tuple[str, tuple[str, ...]] = ("", ())
 
 
-def _row(name: str, pattern: str, *lines: str, source: str, when_stored: tuple[str, ...] = ()) -> Failure:
-    return Failure(name, re.compile(pattern, re.DOTALL), lines, source, when_stored)
+def _row(name: str, pattern: str, *lines: str, source: str, when: tuple[str, tuple[str, ...]] = ("", ())) -> Failure:
+    return Failure(name, re.compile(pattern, re.DOTALL), lines, source, when)
 
 
 #: The first row whose pattern is found is the one that is said.
@@ -58,7 +60,8 @@ TABLE = (
         "flash attention is missing",
         r"(?:ImportError|ModuleNotFoundError).*flash[_-]attn"
         r"|FlashAttention\d? has been toggled on.*not (?:seem to be )?installed"
-        r"|AssertionError.*[Ff]lash[ _-]?[Aa]tt",
+        r"|AssertionError.*(?i:flash[ _-]?att)"
+        r"|(?:NameError: name '|NoneType' object is not callable in: .*)_?flash_attn",
         "The program wants flash-attn, which cannot run on {gpu}: installing it does not help.",
         "PRECISION_FIX_FLASH_ATTN=always {run}   # computed by PyTorch's attention",
         source="transformers: modeling_utils.py; dynamic_module_utils.py, check_imports",
@@ -74,9 +77,16 @@ TABLE = (
         "no kernels for this GPU",
         r"no kernel image is available for execution on the device|cudaErrorNoKernelImageForDevice",
         "This build of PyTorch, or of an extension, has no kernels for {gpu}.",
-        f"pip install --force-reinstall torch --index-url {WHEELS_FOR_OLD_GPUS}",
+        "PyTorch: {wheel}",
         "If torch.cuda.get_arch_list() names it, it is an extension: build that for {capability}.",
         source="CUDA: cudaErrorNoKernelImageForDevice",
+        when=(
+            "has_kernels",
+            (
+                "An extension has no kernels for {gpu}; PyTorch itself has them.",
+                "Build it for this GPU (TORCH_CUDA_ARCH_LIST={capability}), or do without it.",
+            ),
+        ),
     ),
     _row(
         "bfloat16 in a compiled kernel",
@@ -119,9 +129,12 @@ TABLE = (
         "{stores}",
         "precision-fix plan {folder}   # what fits, and which setting to lower",
         source="torch: c10/cuda/CUDACachingAllocator.cpp",
-        when_stored=(
-            "Weights and caches are in two bytes already: lower the length, the batch or the size.",
-            "precision-fix plan {folder}   # what fits, and which setting to lower",
+        when=(
+            "stored",
+            (
+                "Weights and caches are in two bytes already: lower the length, the batch or the size.",
+                "precision-fix plan {folder}   # what fits, and which setting to lower",
+            ),
         ),
     ),
     _row(

@@ -29,7 +29,7 @@ def found(error: BaseException) -> Failure | None:
     current: BaseException | None = error
     while current is not None and seen < _DEEPEST:
         with contextlib.suppress(Exception):  # a __str__ of the program's own
-            text = f"{type(current).__name__}: {current}"[:10_000]
+            text = f"{type(current).__name__}: {current}"[:10_000] + _line_of(current)
             for failure in TABLE:
                 if failure.pattern.search(text):
                     return failure
@@ -37,12 +37,26 @@ def found(error: BaseException) -> Failure | None:
     return None
 
 
+def _line_of(error: BaseException) -> str:
+    """The line that raised what says nothing of its reason: `assert FLASH_ATTN_2_AVAILABLE`, a name that is None."""
+    trace = error.__traceback__
+    if trace is None or not isinstance(error, AssertionError | NameError | TypeError):
+        return ""
+    import linecache
+
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    frame = trace.tb_frame
+    return f" in: {linecache.getline(frame.f_code.co_filename, trace.tb_lineno, frame.f_globals).strip()}"
+
+
 def explained(error: BaseException, facts: Facts) -> list[str]:
     """At most three lines, or none where the error is not known."""
     failure = found(error)
     if failure is None:
         return []
-    lines = failure.when_stored if facts.stored and failure.when_stored else failure.lines
+    fact, instead = failure.when
+    lines = instead if fact and getattr(facts, fact) else failure.lines
     words = {name: getattr(facts, name) for name in facts.__slots__}
     for name, option in (("stores", "--storage bfloat16"), ("audits", "--audit")):
         words[name] = facts.run.replace("precision-fix run", f"precision-fix run {option}", 1)
@@ -60,6 +74,7 @@ def facts() -> Facts:
     with contextlib.suppress(ValueError, OSError):
         if program and Path(program).exists():
             program = min(os.path.relpath(program), program, key=len)
+    known = _of_the_wheel(status.gpu)
     is_file = bool(program) and Path(program).is_file() and "ipykernel" not in program
     return Facts(
         gpu=f"{name} ({capability})" if name else "this GPU",
@@ -67,7 +82,20 @@ def facts() -> Facts:
         run=f"precision-fix run {program}" if is_file else "precision-fix run PROGRAM",
         folder=str(Path(program).parent) if is_file else "DIR",
         stored=status.storage != "float32",
+        **known,
     )
+
+
+def _of_the_wheel(gpu: str | None) -> dict[str, Any]:
+    """What is known of the kernels of the torch that runs."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return {}
+    with contextlib.suppress(Exception):
+        from precision_fix.runtime import wheel
+
+        return {"has_kernels": wheel.has_kernels(torch, gpu) is True, "wheel": wheel.advice(torch, gpu)}
+    return {}
 
 
 def say(error: BaseException) -> None:

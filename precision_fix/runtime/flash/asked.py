@@ -1,7 +1,8 @@
 """Whether a program that imports flash-attn has another way without it.
 
 Who catches the ImportError, or asks whether the package is there, gets the answer that he would get: he has thought
-of machines that lack it. Who imports it and goes on cannot run here at all.
+of machines that lack it. Who imports it and goes on cannot run here at all, and neither can who catches the error and
+then calls it all the same, as a look at his project has shown (rule PF912).
 """
 
 from __future__ import annotations
@@ -24,24 +25,38 @@ _ANY = _MISSING | {"Exception", "BaseException"}
 #: transformers tries, and refuses what it could not import, for the file of a model that imports it unasked.
 _ON_BEHALF = ("transformers.dynamic_module_utils", "check_imports")
 
+#: The files that catch the error and come to a call of the package nevertheless, by the names in their code.
+CALL_IT: set[str] = set()
+#: Those that ask transformers for flash attention, and were edited in memory to ask for another.
+ASK_FOR_IT: set[str] = set()
+
+
+def note(path: str, *, calls: bool, asks: bool) -> None:
+    """What a look at the project has shown of a file."""
+    if calls:
+        CALL_IT.add(path)
+    if asks:
+        ASK_FOR_IT.add(path)
+
 
 def has_another_way(frame: FrameType | None = None) -> bool:
     """Whether the import that is going on is tried, or only asked about, by somebody on the way to it."""
     frame = frame or sys._getframe(1)
-    innermost = True
+    innermost, asks = True, False
     while frame is not None:
         code = frame.f_code
         if code.co_filename.startswith(_IMPORTING):
             if code.co_name in ("find_spec", "find_loader") and "_bootstrap" not in code.co_filename:
-                return True
+                asks = True
         elif not _is_ours(frame):
             if (frame.f_globals.get("__name__"), code.co_name) == _ON_BEHALF:
                 return False
-            if _is_tried(code.co_filename, frame.f_lineno, _ANY if innermost else _MISSING):
+            caught = _ANY if innermost else _MISSING
+            if code.co_filename not in CALL_IT and (asks or _is_tried(code.co_filename, frame.f_lineno, caught)):
                 return True
-            innermost = False
+            innermost = asks = False
         frame = frame.f_back
-    return False
+    return asks
 
 
 def _is_ours(frame: FrameType) -> bool:

@@ -18,6 +18,9 @@ _WORDS = re.compile(r"(?:paged\|)?(?:flash_attention_\d|[\w-]+/(?:vllm-)?flash-a
 
 def patch(module: ModuleType, patches: Patches) -> None:
     """`module` is transformers.modeling_utils: where a model settles on its attention."""
+    from precision_fix.runtime.flash import packed
+
+    packed.patch(getattr(module, "ALL_ATTENTION_FUNCTIONS", None), patches)
     owner: Any = module.PreTrainedModel  # type: ignore[attr-defined,unused-ignore]
     if hasattr(owner, "_check_and_adjust_attn_implementation"):
         patches.wrap(owner, "_check_and_adjust_attn_implementation", _adjusted)
@@ -50,4 +53,7 @@ def _instead(model: Any, asked: Any) -> Any:
     """Another attention of this class of models for the one that was asked for, if that is flash attention."""
     if not isinstance(asked, str) or not _WORDS.fullmatch(asked):
         return asked
+    from precision_fix.runtime.flash import packed
+
+    packed.note()
     return "sdpa" if getattr(model, "_supports_sdpa", False) else "eager"

@@ -141,6 +141,21 @@ def _by_hand(query: Tensor, key: Tensor, value: Tensor, how: Attention) -> Resul
     return Result(torch.cat(outputs, 2), torch.cat(sums, -1), torch.cat(weights, 2) if weights else None)
 
 
+def scores_of(query: Tensor, key: Tensor, how: Attention) -> tuple[Tensor, Tensor]:
+    """The scores of (batch, heads, queries, width) with what masks them, and what softcap makes of their gradient."""
+    queries, keys = query.shape[-2], key.shape[-2]
+    scale = query.shape[-1] ** -0.5 if how.softmax_scale is None else how.softmax_scale
+    scores = query @ key.transpose(-1, -2) * scale
+    slope = torch.ones_like(scores[..., :1])
+    if how.softcap > 0:
+        bent = torch.tanh(scores / how.softcap)
+        scores, slope = how.softcap * bent, 1 - bent.square()
+    if how.alibi_slopes is not None:
+        scores = scores + _alibi(how, queries, keys, query).to(scores.dtype)
+    seen = _seen(how, queries, keys, query.device)
+    return scores if seen is None else scores.masked_fill(~seen, -torch.inf), slope
+
+
 def _distance(queries: int, keys: int, how: Attention, device: torch.device) -> Tensor:
     """How far each key lies to the right of each query's own position: (1 or batch, 1, queries, keys)."""
     last = torch.full((1,), keys, device=device) if how.lengths is None else how.lengths.to(device)

@@ -43,7 +43,7 @@ def flash_attn_varlen_func(
     of_queries, of_keys = _ranges(cu_seqlens_q), _ranges(cu_seqlens_k)
     output = q.new_zeros((q.shape[0], q.shape[1], v.shape[-1]))
     places, outputs, sums, weights = [], [], [], []
-    for same in _of_one_size(of_queries, of_keys):
+    for same in of_one_size(of_queries, of_keys):
         rows = torch.tensor([range(*of_queries[each]) for each in same], device=q.device, dtype=torch.long)
         keys, values = _keys(k, v, same, of_keys, block_table)
         result = attend(q[rows], keys, values, _of(how, same), with_softmax=return_attn_probs)
@@ -83,7 +83,7 @@ def _ranges(cumulated: Tensor) -> list[tuple[int, int]]:
     return list(itertools.pairwise(cumulated.tolist()))
 
 
-def _of_one_size(of_queries: list[tuple[int, int]], of_keys: list[tuple[int, int]]) -> list[list[int]]:
+def of_one_size(of_queries: list[tuple[int, int]], of_keys: list[tuple[int, int]]) -> list[list[int]]:
     """The sequences, those of the same lengths together: one call for each such lot."""
     lots: dict[tuple[int, int], list[int]] = defaultdict(list)
     for each, (queries, keys) in enumerate(zip(of_queries, of_keys, strict=True)):

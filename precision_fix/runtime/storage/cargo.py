@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch.utils._pytree import tree_map
 
-from precision_fix.runtime.storage.storing import STORING, storing
+from precision_fix.runtime.storage.halves import HALVES
+from precision_fix.runtime.storage.storing import STORING, as_kind, storing
 
 #: Functions that move, copy or look at numbers, or say where and of what kind they are. What they return of
 #: bfloat16 is cargo again.
@@ -60,6 +61,8 @@ class Narrow(torch.Tensor):
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         name = getattr(func, "__name__", "")
+        if HALVES.on and (done := HALVES.asked(func, name, args, kwargs)) is not NotImplemented:
+            return done
         if name in _OF_ITSELF:
             with torch._C.DisableTorchFunctionSubclass():
                 result = func(*args, **kwargs)
@@ -126,16 +129,14 @@ may_be_sent(Cargo)
 def carry(tensor: Any) -> Any:
     """`tensor` as cargo where it is plain bfloat16, otherwise itself."""
     if type(tensor) is torch.Tensor and tensor.dtype is _BFLOAT16:
-        with torch._C.DisableTorchFunctionSubclass():
-            return tensor.as_subclass(Cargo)
+        return as_kind(tensor, Cargo)
     return tensor
 
 
 def plain(value: Any) -> Any:
     """The plain tensor of the same memory; anything else as it is."""
     if isinstance(value, Narrow):
-        with torch._C.DisableTorchFunctionSubclass():
-            return value.as_subclass(torch.Tensor)
+        return as_kind(value, torch.Tensor)
     return value
 
 

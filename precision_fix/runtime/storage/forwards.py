@@ -17,6 +17,7 @@ from torch import nn
 from precision_fix.runtime import imports, tables
 from precision_fix.runtime.patching import MISSING, Patches, with_globals_of
 from precision_fix.runtime.storage import buffer, computed, libraries, optimizers, reads, weight
+from precision_fix.runtime.storage.halves import HALVES
 from precision_fix.runtime.storage.leaves import (
     GRAPHED,
     KNOWN,
@@ -28,6 +29,7 @@ from precision_fix.runtime.storage.leaves import (
 from precision_fix.runtime.storage.saving import Pairs, saving_narrow
 from precision_fix.runtime.storage.weight import hold, is_narrow
 from precision_fix.runtime.storage.widened import (
+    lent_or_wide,
     on_itself,
     wide,
     wide_inputs,
@@ -221,8 +223,12 @@ def _linear_forward(original: Function) -> Function:
         narrow = is_narrow(matrix) or (bias is not None and is_narrow(bias))
         if not narrow or not is_ours(self):
             return original(self, input)
-        pairs: Pairs = []
         input = wide_inputs(input)
+        if HALVES.on and HALVES.computes(self):
+            done = HALVES.taken("linear", (input, matrix, bias), {})
+            if done is not NotImplemented:
+                return done
+        pairs: Pairs = []
         return saving_narrow(pairs, _linear, (input, wide(matrix, pairs), wide(bias, pairs)), {})
 
     return forward
@@ -235,7 +241,7 @@ def _conv_forward(original: Function) -> Function:
         if not is_stored(self) or not is_ours(self):
             return original(self, input)
         pairs: Pairs = []
-        weights = wide(self.weight, pairs), wide(self.bias, pairs)
+        weights = lent_or_wide(self, self.weight, pairs), wide(self.bias, pairs)
         return saving_narrow(pairs, self._conv_forward, (wide_inputs(input), *weights), {})
 
     return forward

@@ -21,7 +21,7 @@ from precision_fix.runtime.storage import frames
 from precision_fix.runtime.storage.cargo import writes
 from precision_fix.runtime.storage.kept_words import ACCUMULATE, CASTS, JOINS, MEMORY, MOVED, OF_ITSELF, VALUES, WRITES
 from precision_fix.runtime.storage.saving import Pairs, saving_narrow
-from precision_fix.runtime.storage.storing import storing
+from precision_fix.runtime.storage.storing import as_kind, storing
 from precision_fix.runtime.storage.widened import wide
 
 Function = Callable[..., Any]
@@ -155,8 +155,7 @@ def _is_held(cell: Cell) -> bool:
 def plain(value: Any) -> Any:
     """The bfloat16 tensor of the same memory; anything else as it is."""
     if isinstance(value, Kept):
-        with torch._C.DisableTorchFunctionSubclass():
-            return value.as_subclass(torch.Tensor)
+        return as_kind(value, torch.Tensor)
     return value
 
 
@@ -220,7 +219,7 @@ def _asked(func: Function, name: str, args: Any, kwargs: Any) -> Any:
         result = func(*args, **kwargs)
     if name != "__get__" or not isinstance(result, torch.Tensor) or not isinstance(args[0], Kept):
         return result
-    return _of(result.as_subclass(torch.Tensor), args[0]._cell)
+    return _of(as_kind(result, torch.Tensor), args[0]._cell)
 
 
 def _reads_bytes(name: str, args: Any, kwargs: Any) -> bool:

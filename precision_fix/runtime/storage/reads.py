@@ -13,6 +13,7 @@ import torch
 from torch.overrides import handle_torch_function, has_torch_function_variadic
 
 from precision_fix.runtime.patching import Patches
+from precision_fix.runtime.storage.halves import HALVES
 from precision_fix.runtime.storage.saving import Pairs, saving_narrow
 from precision_fix.runtime.storage.widened import wide
 from precision_fix.runtime.swap import dynamo_probe
@@ -78,6 +79,8 @@ def _product(original: Function) -> Function:
 
 
 def _call(original: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if HALVES.on and (done := HALVES.met(original.__name__, args, kwargs)) is not NotImplemented:
+        return done
     pairs: Pairs = []
     args = tuple([wide(value, pairs) for value in args])
     kwargs = {name: wide(value, pairs) for name, value in kwargs.items()}

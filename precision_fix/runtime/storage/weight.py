@@ -19,6 +19,7 @@ from torch.utils._pytree import tree_map
 
 from precision_fix.runtime.patching import Patches
 from precision_fix.runtime.storage.cargo import Cargo, carry, in_float32, plain
+from precision_fix.runtime.storage.halves import HALVES
 from precision_fix.runtime.storage.saving import Pairs, saving_narrow
 
 _BFLOAT16 = torch.bfloat16
@@ -45,6 +46,8 @@ class Weight(Cargo, nn.Parameter):
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = getattr(func, "__name__", "")
+        if HALVES.on and name in ("__get__", "__set__"):
+            HALVES.asked(func, name, args, kwargs or {})
         if name == "__get__":
             with torch._C.DisableTorchFunctionSubclass():
                 return carry(func(*args))
@@ -84,9 +87,14 @@ def hold(parameters: Iterable[Any]) -> None:
 
 def let_go(parameters: Iterable[Any] | None = None) -> None:
     """They are plain parameters again; every weight that there is, where none are named."""
-    for parameter in list(_LIVE.values()) if parameters is None else parameters:
+    for parameter in live() if parameters is None else parameters:
         if type(parameter) is Weight:
             _let_go(parameter)
+
+
+def live() -> list[Any]:
+    """Every weight that there is."""
+    return list(_LIVE.values())
 
 
 def is_narrow(tensor: Any) -> bool:
@@ -122,6 +130,7 @@ def patch_capture(module: ModuleType, patches: Patches) -> None:
         def standin(*args: Any, **kwargs: Any) -> Any:
             _captures.on = True
             let_go()
+            HALVES.let_go()
             return original(*args, **kwargs)
 
         return standin

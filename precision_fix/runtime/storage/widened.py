@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from precision_fix.runtime.storage import buffer
+from precision_fix.runtime.storage.halves import HALVES
 from precision_fix.runtime.storage.leaves import FORMER
 from precision_fix.runtime.storage.saving import Pairs, is_traced, plain_tensors
 from precision_fix.runtime.storage.weight import Weight
@@ -55,6 +56,15 @@ def _wide(tensor: torch.Tensor, pairs: Pairs) -> torch.Tensor:
     return copy
 
 
+def lent_or_wide(module: nn.Module, parameter: Any, pairs: Pairs) -> Any:
+    """What the `forward` of this module gets for one of its own parameters."""
+    if HALVES.on:
+        lent = HALVES.lend(module, parameter)
+        if lent is not None:
+            return lent
+    return wide(parameter, pairs)
+
+
 class _Widen(torch.autograd.Function):
     """The cast whose gradient stays float32."""
 
@@ -79,7 +89,7 @@ def widened(module: _Module, pairs: Pairs, deep: bool = False) -> _Module:
     """`module` with float32 parameters; adds the copies to `pairs`. `deep`: its children too."""
     other: _Module = object.__new__(type(module))
     state = dict(vars(module))
-    parameters = {name: wide(parameter, pairs) for name, parameter in module._parameters.items()}
+    parameters = {name: lent_or_wide(module, each, pairs) for name, each in module._parameters.items()}
     state["_parameters"] = parameters
     for name in state.get(FORMER, ()):
         state[name] = wide(state[name], pairs)

@@ -37,6 +37,7 @@ MESSAGES = [
     ),
     ("ModuleNotFoundError: No module named 'flash_attn'", "flash attention is missing"),
     ("ModuleNotFoundError: No module named 'flash_attn_interface'", "flash attention is missing"),
+    ("NameError: name 'flash_attn_varlen_func' is not defined", "flash attention is missing"),
     (
         (
             "GPUTooOldForTriton: Found Tesla P100-PCIE-16GB which is too old to be supported by the triton GPU "
@@ -125,6 +126,23 @@ def test_what_torch_raises(call: Callable[[], Any], row: str) -> None:
     assert failure is not None and failure.name == row
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "assert FLASH_ATTN_2_AVAILABLE",
+        "flash_attn_func(1)",
+        "flash_attn_3 + 1",
+    ],
+)
+def test_a_reason_that_only_the_line_has(tmp_path: Path, line: str) -> None:
+    """Wan2.1's assertion says nothing at all."""
+    (tmp_path / "program.py").write_text(f"FLASH_ATTN_2_AVAILABLE = flash_attn_func = flash_attn_3 = None\n\n{line}\n")
+    with pytest.raises((AssertionError, TypeError)) as caught:
+        exec(compile((tmp_path / "program.py").read_text(), str(tmp_path / "program.py"), "exec"), {})
+    failure = telling.found(caught.value)
+    assert (failure.name if failure else None) == (None if "+" in line else "flash attention is missing")
+
+
 def test_every_row_is_met_and_says_at_most_three_lines_that_fit() -> None:
     assert {row for _, row in MESSAGES if row} == {failure.name for failure in TABLE}
     for text, row in MESSAGES:
@@ -133,7 +151,18 @@ def test_every_row_is_met_and_says_at_most_three_lines_that_fit() -> None:
                 _error(text), Facts("Tesla T4 (7.5)", "7.5", "precision-fix run main.py", ".", stored)
             )
             assert bool(lines) is bool(row) and len(lines) <= 3
-            assert all(len(line) <= 98 and "{" not in line for line in lines)
+            # The command that installs another torch is one word, and not broken.
+            assert all((len(line) <= 98 or "pip install" in line) and "{" not in line for line in lines)
+
+
+def test_where_torch_has_kernels_for_the_gpu_it_is_an_extension() -> None:
+    error = _error("RuntimeError: CUDA error: no kernel image is available for execution on the device")
+    lacks, has = (
+        telling.explained(error, Facts("Tesla P100 (6.0)", "6.0", has_kernels=has, wheel="run `pip install torch`"))
+        for has in (False, True)
+    )
+    assert "PyTorch: run `pip install torch`" in lacks
+    assert "pip" not in "".join(has) and "TORCH_CUDA_ARCH_LIST=6.0" in has[1]
 
 
 def test_what_it_was_raised_from_is_looked_at_and_a_ring_ends() -> None:

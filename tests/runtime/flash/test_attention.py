@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from precision_fix.runtime.flash import functions, kvcache, varlen
+from precision_fix.runtime.flash import functions, kvcache, raw, varlen
 from precision_fix.runtime.flash.rotary import apply_rotary_emb
 from tests.runtime.flash.reference import attention
 
@@ -234,3 +234,33 @@ def test_long_scores_are_made_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None
 def test_what_does_not_go_together(shapes: tuple[tuple[int, ...], ...]) -> None:
     with pytest.raises(RuntimeError):
         flash_attn_func(*(torch.zeros(shape) for shape in shapes))
+
+
+@settings(max_examples=40, deadline=None)
+@given(_HOW, st.lists(st.tuples(st.integers(1, 5), st.integers(1, 5)), min_size=1, max_size=3), st.booleans())
+def test_inner_functions_give_what_autograd_gives(
+    how: dict[str, Any], lengths: list[tuple[int, int]], biased: bool
+) -> None:
+    """Ring attention calls them by themselves, with the sums of all of its parts."""
+    begins = [torch.tensor([0, *column]).cumsum(0).int() for column in zip(*lengths, strict=True)]
+    totals, longest = [int(each[-1]) for each in begins], [max(column) for column in zip(*lengths, strict=True)]
+    q = _random(0, totals[0], 4, 8).requires_grad_()
+    k, v = (_random(n, totals[1], 2, 8).requires_grad_() for n in (1, 2))
+    slopes = _slopes(3, 4) if biased else None
+    expected = flash_attn_varlen_func(q, k, v, *begins, *longest, alibi_slopes=slopes, **how)
+    upstream = _random(4, *expected.shape)
+    gradients = torch.autograd.grad(expected, (q, k, v), upstream)
+    left, right = how.get("window_size", (-1, -1))
+    given = (0.0, how.get("softmax_scale"), how.get("causal", False), left, right, how.get("softcap", 0.0), slopes)
+    with torch.no_grad():
+        forward: Any = raw._flash_attn_varlen_forward
+        output, lse, _, _ = forward(q, k, v, *begins, *longest, *given)
+        torch.testing.assert_close(output, expected, atol=1e-5, rtol=1e-5)
+        into = [torch.empty_like(each) for each in (q, k, v)]
+        backward: Any = raw._flash_attn_varlen_backward
+        sums = backward(upstream, q, k, v, output, lse, *into, *begins, *longest, *given)
+        torch.testing.assert_close(sums, (upstream * output).sum(-1).T, atol=1e-4, rtol=1e-4)
+    for ours, theirs in zip(into, gradients, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
+    with pytest.raises(NotImplementedError, match="dropout"):
+        backward(upstream, q, k, v, output, lse, *into, *begins, *longest, 0.5, *given[1:])

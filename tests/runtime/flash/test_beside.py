@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from precision_fix.runtime.flash import norms, padding, rotary
+from precision_fix.runtime.flash import losses, norms, padding, rotary
 
 Tensor = torch.Tensor
 
@@ -150,3 +150,33 @@ def test_norm_modules() -> None:
     assert half(x.half(), x, prenorm=True, residual_in_fp32=True)[1].dtype == torch.float32
     dropped = norms.RMSNorm(8, dropout_p=0.5)(torch.ones(100, 8), prenorm=True)[1]
     assert set(dropped.unique().tolist()) == {0.0, 2.0}
+
+
+def test_who_unpacks_four_of_what_is_unpadded_gets_four() -> None:
+    """Until flash-attn 2.7 it was so many, and programs of that time are copied still."""
+    hidden, mask = _random(0, 1, 3, 2), torch.tensor([[1, 1, 0]])
+    tokens, indices, begins, longest = padding.unpad_input(hidden, mask)
+    whole = padding.unpad_input(hidden, mask)
+    assert len(whole) == 5 and longest == 2 and torch.equal(tokens, whole[0]) and torch.equal(indices, whole[1])
+    *_, used = padding.unpad_input(hidden, mask)
+    assert used.tolist() == [2] and begins.tolist() == [0, 2]
+
+
+def test_cross_entropy_and_swiglu() -> None:
+    logits, labels = _random(0, 5, 7).requires_grad_(), torch.tensor([1, -100, 3, 6, 0])
+    expected = functional.cross_entropy(logits, labels, label_smoothing=0.1)
+    torch.testing.assert_close(losses.CrossEntropyLoss(label_smoothing=0.1)(logits, labels), expected)
+    torch.testing.assert_close(
+        losses.CrossEntropyLoss(reduction="sum", logit_scale=2.0)(logits, labels),
+        functional.cross_entropy(2 * logits, labels, reduction="sum"),
+    )
+    both, squares = losses.cross_entropy_loss(logits, labels, lse_square_scale=0.5)
+    assert both[1] == squares[1] == 0
+    torch.testing.assert_close(squares[0], 0.5 * logits[0].logsumexp(-1).square().detach())
+    torch.testing.assert_close(both - squares, functional.cross_entropy(logits, labels, reduction="none"))
+    total, of_squares = losses.CrossEntropyLoss(lse_square_scale=0.5, return_z_loss=True)(logits, labels)
+    torch.testing.assert_close(total, both.sum() / 4)
+    torch.testing.assert_close(of_squares, squares.sum() / 4)
+    x, y = _random(1, 3, 4), _random(2, 3, 4)
+    torch.testing.assert_close(losses.swiglu(x, y), x * torch.sigmoid(x) * y)
+    assert losses.swiglu(x.half(), y.half()).dtype == torch.float16

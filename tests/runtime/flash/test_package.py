@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ import torch
 
 from precision_fix import runtime
 from precision_fix.errors import PrecisionFixError
+from precision_fix.runtime.flash import asked
 from precision_fix.runtime.flash.functions import flash_attn_func
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("flash_attn") is not None, reason="flash-attn is installed")
@@ -30,7 +32,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     with runtime.enabled():
         yield tmp_path
     for name in set(sys.modules) - before:
-        if name.startswith(("flash_attn", "program")):
+        if name.startswith(("flash_attn", "xformers", "program")):
             del sys.modules[name]
 
 
@@ -51,6 +53,14 @@ from flash_attn.layers.rotary import RotaryEmbedding, apply_rotary_emb
 from flash_attn.ops.rms_norm import RMSNorm
 from flash_attn.ops.triton.layer_norm import RMSNorm as Other, rms_norm_fn
 from flash_attn.ops.triton.rotary import apply_rotary
+from flash_attn.ops.activations import swiglu
+from flash_attn.losses.cross_entropy import CrossEntropyLoss
+from flash_attn.modules.mha import flash_attn_kvpacked_func
+from flash_attn.utils.distributed import all_gather
+import xformers.ops
+from xformers.ops.fmha.attn_bias import BlockDiagonalMask
+from xformers.ops import fmha, memory_efficient_attention
+assert fmha.attn_bias.BlockDiagonalMask is BlockDiagonalMask and xformers.__version__
 x = torch.ones(1, 2, 2, 8, dtype=torch.bfloat16)
 output = flash_attn_func(x, x, x, causal=True)
 """
@@ -99,6 +109,22 @@ def test_who_only_says_so_differently_or_catches_anything_has_none(folder: Path,
     assert "flash_attn" in sys.modules
 
 
+@pytest.mark.parametrize(
+    ("text", "there"),
+    [
+        ("try:\n    import flash_attn\nexcept ImportError:\n    flash_attn = None", True),
+        ("import importlib.util\nif importlib.util.find_spec('flash_attn'):\n    import flash_attn", True),
+        ("try:\n    import program_attention\nexcept ImportError:\n    pass", False),
+    ],
+)
+def test_who_catches_it_and_is_known_to_call_it_all_the_same_has_none(folder: Path, text: str, there: bool) -> None:
+    # That of the last is caught by another file, of which nothing is known.
+    known = "program.py" if there else "program_attention.py"
+    asked.note(str(folder / known), calls=True, asks=False)
+    _import(folder, text, program_attention="try:\n    import flash_attn\nexcept OSError:\n    pass\n")
+    assert ("flash_attn" in sys.modules) is there
+
+
 def test_asking_is_answered_as_before_while_it_stands_in(folder: Path) -> None:
     _import(folder, "import flash_attn")
     assert importlib.util.find_spec("flash_attn") is None
@@ -107,7 +133,7 @@ def test_asking_is_answered_as_before_while_it_stands_in(folder: Path) -> None:
         importlib.metadata.version("flash_attn")
 
 
-@pytest.mark.parametrize("line", ["from flash_attn import no_such_function", "import flash_attn.modules.mha"])
+@pytest.mark.parametrize("line", ["from flash_attn import no_such_function", "import flash_attn.models.gpt"])
 def test_what_it_does_not_have_is_said(folder: Path, line: str) -> None:
     with pytest.raises(ImportError, match=r"flash_attn"):
         _import(folder, line)
@@ -136,6 +162,18 @@ def test_where_it_is_installed_its_functions_are_replaced(folder: Path, capfd: p
     assert torch.equal(program.output, torch.ones(1, 2, 2, 8))
     assert not hasattr(sys.modules["flash_attn.flash_attn_interface"], "flash_attn_with_kvcache")
     assert "compute capability 8.0" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("first", "there"), [("import flash_attn", True), ("try:\n    import flash_attn\nexcept ImportError: pass", False)]
+)
+def test_before_torch(tmp_path: Path, first: str, there: bool) -> None:
+    """Sorted imports have it there."""
+    program = tmp_path / "main.py"
+    program.write_text(f"{first}\nimport sys\nprint('flash_attn' in sys.modules)\n")
+    command = [sys.executable, "-m", "precision_fix", "run", "--gpu", "t4", str(program)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str(there)]
 
 
 def test_nothing_is_left_of_it_afterwards(folder: Path) -> None:

@@ -42,6 +42,8 @@ def test_training_is_refused_with_the_reason() -> None:
 
 GRADIENTS = torch.float32 if hasattr(torch.Tensor, "grad_dtype") else BF16
 
+CASTS = set() if hasattr(torch.Tensor, "grad_dtype") else {"aten._to_copy.default", "aten.detach.default"}
+
 
 @pytest.mark.parametrize("mode", ["hand", "runtime"])
 @pytest.mark.parametrize("how", [{"foreach": False}, {"foreach": True}, {}])
@@ -63,7 +65,8 @@ def test_training_that_is_asked_for(monkeypatch: pytest.MonkeyPatch, mode: str, 
         for step in range(3):
             with audit() as seen:
                 torch.autograd.backward(model(tokens).square().sum())
-            assert seen.report().hits == 0, seen.report().text()
+            # Before torch had `grad_dtype`, a gradient was cast to the dtype of its parameter.
+            assert {site.operator for site in seen.report().sites} <= CASTS, seen.report().text()
             torch.autograd.backward(wide(tokens).square().sum())
             for one, other in zip(model.parameters(), wide.parameters(), strict=True):
                 assert one.grad.dtype is GRADIENTS

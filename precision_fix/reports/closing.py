@@ -1,0 +1,139 @@
+"""The last lines of a run, in the order in which a person asks: what changed, what was left, what to start now, what it
+costs, and how to take it back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from precision_fix.model.problem import count, shown
+from precision_fix.model.programs import program_in, usual
+from precision_fix.reports.paste import pasted, taken_back
+from precision_fix.reports.run import Run, by_hand, idle
+
+if TYPE_CHECKING:
+    from precision_fix.engine.starts import Launch
+
+#: A line with its style, and whether it is a command, which stays in one piece.
+Line = tuple[str, str, bool]
+
+_MOST_PROJECTS = 8
+_MOST_PROGRAMS = 3
+
+
+def closing(run: Run) -> Iterator[Line]:
+    """The lines; the first of them says by itself how the run ended."""
+    looked = f"{count(run.scan.looked_at, 'file')} read"
+    failed = f", {len(run.problems):,} not done" if run.problems else ""
+    if not run.needed:
+        yield "green", run.headline, False
+    elif not run.changes:
+        yield "bold red" if run.problems else "yellow" if run.says_something else "green", _nothing(run, looked), False
+    elif run.dry:
+        files = len({finding.path for finding in run.changes})
+        yield (
+            "bold",
+            f"{looked}: {count(len(run.changes), 'place')} in {count(files, 'file')} would change{failed}.",
+            False,
+        )
+        yield from _left(run)
+        yield from _hosts(run)
+    else:
+        done = len(run.written.changed) if run.written else 0
+        told = f"{looked}: {count(len(run.changes), 'place')} found, {count(done, 'file')} changed{failed}."
+        yield "bold red" if failed else "bold green", told, False
+        yield from _left(run)
+        yield from _starts(run)
+        yield from _hosts(run)
+        if run.memory:
+            yield "", f"{run.memory}.", False
+        yield "", taken_back(run.paths), False
+
+
+def _nothing(run: Run, looked: str) -> str:
+    """What is said where nothing changes: no more than is true, since a person believes it before the exit code."""
+    if run.problems:
+        rest = ", nothing to change in the others" if run.scan.looked_at > len(run.problems) else ""
+        return f"{looked}, {len(run.problems):,} not done{rest}."
+    if not run.scan.looked_at:
+        return f"{looked}, no files here that are read."
+    left = [by_hand(len(run.manual))] * bool(run.manual)
+    left += [idle(len(run.unused_keeps))] * bool(run.unused_keeps)
+    if left and run.dry:
+        return f"{looked}, nothing changes by itself: {', '.join(left)}."
+    return f"{looked}, nothing left to change{'; ' * bool(left)}{', '.join(left)}."
+
+
+def _left(run: Run) -> Iterator[Line]:
+    """What was left, in one sentence; the reasons stand above."""
+    parts = [f"{count(len(run.kept), 'place')} on purpose"] * bool(run.kept)
+    parts += [by_hand(len(run.manual))] * bool(run.manual)
+    parts += [idle(len(run.unused_keeps))] * bool(run.unused_keeps)
+    out = sum(each.places for each in run.scan.hidden)
+    parts += [f"{count(out, 'place')} not read"] * bool(out)
+    if parts:
+        yield "", f"Left as they are, for the reasons above: {', '.join(parts)}.", False
+
+
+def _starts(run: Run) -> Iterator[Line]:
+    """How each project that changed is started now."""
+    launches = {launch.tree: launch for launch in run.scan.starts}
+    given = {os.path.realpath(path): (number, os.fspath(path)) for number, path in enumerate(run.paths)}
+    # A file that was named by itself is told of where it is a program.
+    trees = {file.tree for file in run.scan.changed if file.tree in launches or Path(file.tree).is_dir()}
+    named = sorted((*given.get(os.path.realpath(tree), (len(given), tree)), tree) for tree in trees)
+    for _, name, tree in named[:_MOST_PROJECTS]:
+        yield from _start(name, launches.get(tree))
+    if len(trees) > _MOST_PROJECTS:
+        yield "dim", f"And {count(len(trees) - _MOST_PROJECTS, 'project')} more, which start as before.", False
+
+
+def _hosts(run: Run) -> Iterator[Line]:
+    """What other programs that run these files compute in."""
+    from precision_fix.reports import hosts
+
+    for line in hosts.lines(run):
+        yield "", f"{line}.", False
+
+
+def _start(tree: str, launch: Launch | None) -> Iterator[Line]:
+    name = _called(tree)
+    if launch is None or not (launch.started or launch.left):
+        found = program_in([tree])
+        yield "", f"Start {name} as before{f': python {pasted(found)}' if found else '.'}", False
+        return
+    if launch.started:
+        number = len(launch.started)
+        them, it = ("program imports", "it runs") if number == 1 else (f"{number} programs import", "they run")
+        yield "", f"Start {name} as before; its {them} the runtime now, for what is decided while {it}:", False
+        for program in _first(launch.started):
+            yield "", f"    python {pasted(program)}", True
+        if len(launch.started) > _MOST_PROGRAMS:
+            yield "dim", f"    and {count(len(launch.started) - _MOST_PROGRAMS, 'program')} more", False
+    if launch.left:
+        yield from _beside(launch, name)
+
+
+def _beside(launch: Launch, name: str) -> Iterator[Line]:
+    """How to start what no program was seen to reach."""
+    places = "1 place is" if launch.left == 1 else f"{launch.left:,} places are"
+    if launch.is_node_pack:
+        yield "", f"{name} is loaded by another program: start that anew.", False
+    elif launch.program:
+        yield "", f"{name}: {places} decided while the program runs. Start it so, and that is taken care of:", False
+        yield "", f"    precision-fix run {pasted(launch.program)}", True
+    else:
+        where = f"{places} decided while {shown(launch.tree)} is used"
+        yield "", f"{where}: put `import precision_fix.auto` first in the program that uses it.", False
+
+
+def _called(tree: str) -> str:
+    """A project by its name, also where it was named as the current folder."""
+    return shown(Path(os.path.realpath(tree)).name or tree)
+
+
+def _first(programs: list[str]) -> list[str]:
+    """The programs that a person is most likely to mean: those on top, and of the usual names, before others."""
+    return sorted(programs, key=lambda path: (len(Path(path).parts), usual(Path(path).name), path))[:_MOST_PROGRAMS]

@@ -1,0 +1,131 @@
+"""What the host of a changed file computes in on this GPU: nodes run in ComfyUI, model files in a server of models.
+
+Such a host chooses float16 below compute capability 8.0 by itself, and hands that to modules which are float32 now.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from precision_fix.model.problem import shown
+from precision_fix.project.facts import NOTHING, Facts
+from precision_fix.project.imports import look_at
+from precision_fix.reports.paste import pasted
+
+if TYPE_CHECKING:
+    from precision_fix.reports.run import Run
+
+_MOST_FOLDERS_UP = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A program that others' files run in: what it calls them, what tells them, and what it computes in on a GPU of
+    that name and compute capability.
+    """
+
+    name: str
+    noun: str
+    takes: Callable[[Facts], bool]
+    dtype: Callable[[str, tuple[int, int]], str]
+
+
+def _is_node(facts: Facts) -> bool:
+    """`NODE_CLASS_MAPPINGS`, or the function that ComfyUI's second interface asks for. Source: ComfyUI, nodes.py
+    (load_custom_node).
+    """
+    return facts.is_node_pack or "comfy_entrypoint" in facts.functions
+
+
+def _imports(*packages: str) -> Callable[[Facts], bool]:
+    def takes(facts: Facts) -> bool:
+        brought = [*(each.brings for each in facts.imports), *facts.stars]
+        return any(f"{each}.".startswith(f"{package}.") for each in brought for package in packages)
+
+    return takes
+
+
+# Source: ComfyUI, comfy/model_management.py (should_use_fp16): below 7.0 float32 where it can choose, and on some cards
+# of 7.5 whose float16 is broken.
+_BROKEN_HALF = ("1660", "1650", "1630", "T500", "T550", "T600", "MX550", "MX450", "CMP 30HX", "T2000", "T1000", "T1200")
+
+
+def _of_comfyui(gpu: str, capability: tuple[int, int]) -> str:
+    return "float32" if capability < (7, 0) or any(each in gpu for each in _BROKEN_HALF) else "float16"
+
+
+def _of_vllm(_: str, capability: tuple[int, int]) -> str:
+    """Source: vllm/platforms/cuda.py (supported_dtypes)."""
+    return "float16" if capability >= (6, 0) else "float32"
+
+
+def _half(_: str, __: tuple[int, int]) -> str:
+    """Source: sglang/srt/model_executor/model_runner.py, "Use float16 due to lack of bfloat16 support"."""
+    return "float16"
+
+
+HOSTS = (
+    Host("ComfyUI", "nodes for ComfyUI", _is_node, _of_comfyui),
+    Host("vLLM", "a model for vLLM", _imports("vllm.model_executor", "vllm.ModelRegistry"), _of_vllm),
+    Host("SGLang", "a model for SGLang", _imports("sglang.srt"), _half),
+)
+
+
+def lines(run: Run) -> Iterator[str]:
+    """A line for each host of what changes."""
+    gpu = run.decision.gpu if run.decision is not None else None
+    own = run.scan.target.dtype
+    for host, files in _hosted({each.path for each in run.changes if each.path.endswith(".py")}):
+        dtype = host.dtype(gpu.name, gpu.capability) if gpu is not None else "float16"
+        first, more = shown(files[0]), f" and {len(files) - 1} more" if len(files) > 1 else ""
+        verb, here = "holds" if not more else "hold", "this GPU" if gpu is not None else "most GPUs below 8.0"
+        said = f"{first}{more} {verb} {host.noun}, which computes in {dtype} on {here}"
+        meets = f"what it hands to modules in {own} is cast by the runtime alone. {_start(host, files)}"
+        yield f"{said} as well" if dtype == own else f"{said}: {meets}"
+
+
+def _hosted(changed: Iterable[str]) -> Iterator[tuple[Host, list[str]]]:
+    """Each host with what of the changed files runs in it: a pack by its folder, a file that stands alone by itself."""
+    known: dict[str, Facts] = {}
+    found: dict[str, dict[str, None]] = {host.name: {} for host in HOSTS}
+
+    def facts(path: str) -> Facts:
+        if path not in known:
+            known[path] = look_at(path) or NOTHING
+        return known[path]
+
+    for path in sorted(changed):
+        pack = next((each for each in _folders(path) if _is_node(facts(os.path.join(each, _INIT)))), None)  # noqa: PTH118
+        if pack is not None:
+            found["ComfyUI"][pack] = None
+            continue
+        host = next((host for host in HOSTS if host.takes(facts(path))), None)
+        if host is not None:
+            found[host.name][path] = None
+    yield from ((host, [*found[host.name]]) for host in HOSTS if found[host.name])
+
+
+_INIT = "__init__.py"
+
+
+def _folders(path: str) -> list[str]:
+    """The folders around a file that are packages, the outermost first: the top of a pack registers its nodes."""
+    above: list[str] = []
+    for folder in (str(each) for each in Path(path).absolute().parents):
+        if os.path.basename(folder) == "custom_nodes" or len(above) == _MOST_FOLDERS_UP:  # noqa: PTH119
+            break
+        above.insert(0, folder)
+    return [each for each in above if os.path.isfile(os.path.join(each, _INIT))]  # noqa: PTH113, PTH118
+
+
+def _start(host: Host, files: list[str]) -> str:
+    """How the host is started under the runtime."""
+    if host.name != "ComfyUI":
+        return f"Start {host.name} by precision-fix run, in the place of python"
+    tops = (top for path in files for top in Path(path).absolute().parents)
+    main = next((top / "main.py" for top in tops if (top / "custom_nodes").is_dir()), Path("main.py"))
+    return f"Start ComfyUI so: precision-fix run {pasted(main) if main.is_file() else 'main.py'}"

@@ -1,0 +1,63 @@
+"""A stored weight as an operand in float16: its numbers times one power of two, made at each use.
+
+A bfloat16 number has 8 bits, so one scale for the whole weight loses nothing of what is above 2**-32 of its largest
+number. The bfloat16 parameter stays the truth: state dicts, files and `weight.dtype` are storage's.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+
+from precision_fix.runtime.compute.scales import halved, largest, rows_by_norm, scale
+from precision_fix.runtime.storage.storing import storing
+from precision_fix.runtime.swap import dynamo_probe
+
+#: Where a product comes in float16: bounds of the 2-norms of the rows of either side, 2**15 together.
+WEIGHT_NORM, INPUT_NORM = 7, 8
+_compiling = dynamo_probe()
+
+#: The bound of the 1-norm of the weights of a channel of a convolution.
+CHANNEL_NORM = 11
+
+
+class Half(NamedTuple):
+    """`numbers` in float16; times `scale`, float32 of one number or of one for each channel, they are the weight."""
+
+    numbers: torch.Tensor
+    scale: torch.Tensor
+
+
+def half(weight: torch.Tensor) -> Half:
+    """For products that come in float32."""
+    if _compiling():
+        return _half(weight)
+    with storing():  # a cast of a weight is no computation in bfloat16
+        return _half(weight)
+
+
+def _half(weight: torch.Tensor) -> Half:
+    scales = scale(largest(weight, tuple(range(weight.dim()))))
+    return Half(halved(weight, scales), scales.view(()))
+
+
+def half_by_norm(weight: torch.Tensor) -> Half:
+    """For products that come in float16: (..., K, N), each column a row of `rows_by_norm`."""
+    numbers, scales = rows_by_norm(weight.float().mT, WEIGHT_NORM, whole=True)
+    return Half(numbers.mT, scales.view(()))
+
+
+def half_by_channel(weight: torch.Tensor, channel: int) -> Half:
+    """For convolutions, which come in float16: by the 1-norm of what is summed for a channel, a dimension of it."""
+    if _compiling():
+        return _half_by_channel(weight, channel)
+    with storing():
+        return _half_by_channel(weight, channel)
+
+
+def _half_by_channel(weight: torch.Tensor, channel: int) -> Half:
+    dims = tuple(d for d in range(weight.dim()) if d != channel)
+    norms: torch.Tensor = torch.linalg.vector_norm(weight, ord=1, dim=dims, keepdim=True, dtype=torch.float32)
+    scales = scale(norms, CHANNEL_NORM)
+    return Half(halved(weight, scales), scales)

@@ -1,0 +1,31 @@
+"""The script for CUDA devices, run on a CPU at small sizes; and what the roofline counts."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.bench import compute_cuda, compute_roofline
+
+
+def test_the_script_for_a_device_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, value in (("LINEARS", ((32, 48),)), ("ROWS", (1, 5)), ("CONVOLUTIONS", ((1, 4, 6),))):
+        monkeypatch.setattr(compute_cuda, name, value)
+    monkeypatch.setattr(compute_cuda, "ATTENTIONS", ((2, 20, 16),))
+    monkeypatch.setattr(compute_cuda, "ROUNDS", 1)
+    assert compute_cuda.run("cpu") == 0
+    said = capsys.readouterr().out
+    assert said.count("0 not finite") == 4
+    assert said.count("Linear 32->48") == 4
+
+
+def test_a_product_reads_and_writes_what_it_should() -> None:
+    ways = compute_roofline.linear(512, 4096, 2048)
+    kept = {kernel.name: kernel for kernel in ways["keep"]}
+    assert kept["mm"].nbytes == 2 * (512 * 4096 + 2048 * 4096) + 4 * 512 * 2048
+    assert kept["mm"].operations == 2 * 512 * 4096 * 2048
+    assert kept["mm"].half
+    more = sum(kernel.nbytes for kernel in ways["use"]) - sum(kernel.nbytes for kernel in ways["keep"])
+    # The copy: its largest number is looked for (2 bytes), and it is read and written (2 and 2).
+    assert more == pytest.approx(6 * 2048 * 4096, rel=1e-4)
+    assert len(ways["keep"]) <= 9
+    assert [kernel.name for kernel in ways["float32"]] == ["mm"]
