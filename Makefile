@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test lint score promises bench bench-configs bench-growth bench-runtime bench-storage bench-compute bench-plan mutation clones frameworks versions hooks page gpu trust docs examples coverage clean
+.PHONY: demo test lint score promises bench bench-configs bench-growth bench-runtime bench-storage bench-compute bench-plan mutation clones frameworks versions hooks page gpu trust clean
 
 # The two commands of the README. Both install what they need into .venv, and nothing elsewhere.
 
@@ -75,6 +75,9 @@ hooks: $(VENV)/ready
 # The HTML report in Debian's chromium, in light and dark, from 320 to 1920 px.
 page: $(VENV)/ready
 	$(RUN) -m tests.bench.page fixtures/demo/project
+
+# For people, and for those who carry on.
+.PHONY: docs examples coverage
 
 # The pages of docs/ and those that are made, into build/docs; a broken link is an error.
 docs: $(VENV)/ready

@@ -147,7 +147,7 @@ def test_a_notebook_is_valid_and_its_commands_exist(path: Path) -> None:
     book: Any = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     nbformat.validate(book)
     lines = [line for cell in book.cells if cell.cell_type == "code" for line in cell.source.splitlines()]
-    assert [line for line in lines if check_command(line.removeprefix("!").rstrip("\\"))]
+    assert [line for line in lines if check_command(line.removeprefix("!"))]
     assert not any(cell.get("outputs") for cell in book.cells), "saved without what it printed"
 
 
@@ -160,7 +160,7 @@ def test_a_command_that_does_not_exist_is_seen() -> None:
 
 def check_command(line: str) -> bool:
     """Whether a line is a command of ours; then its options are among those that the command has."""
-    words = shlex.split(line.partition(" > ")[0], comments=True)
+    words = shlex.split(line.partition(" > ")[0].rstrip("\\"), comments=True)
     words = [word for word in words if "=" not in word or word.startswith("-")]
     if not words or words[0].rpartition("/")[2] != "precision-fix":
         return False
@@ -173,12 +173,11 @@ def check_command(line: str) -> bool:
 
 def options_of(name: str, words: list[str]) -> Iterator[str]:
     """The options among the words; those behind the program of `run` are its own."""
-    takes = {"--gpu", "--to", "--storage", "--json"}
     waits = False
     for word in words:
         if word.startswith("-") and word != "-":
             yield word
-            waits = word in takes
+            waits = known(name).get(word, False)
         elif name == "run" and not waits:
             return
         else:
@@ -186,12 +185,17 @@ def options_of(name: str, words: list[str]) -> Iterator[str]:
 
 
 @cache
-def known(name: str) -> set[str]:
+def known(name: str) -> dict[str, bool]:
+    """The options of a command, and whether each takes a value."""
     commands._load(name)
     group: Any = typer.main.get_command(commands.app)
-    more = {"--help", "-h", "--install-completion", "--show-completion", "--version"}
-    each = group.commands[name].params
-    return more | {spelling for param in each for spelling in (*param.opts, *param.secondary_opts)}
+    more = ("--help", "-h", "--install-completion", "--show-completion", "--version", "-V")
+    params = group.commands[name].params
+    each = {
+        spelling: not param.is_flag for param in params if param.param_type_name == "option" for spelling in param.opts
+    }
+    off = {spelling: False for param in params for spelling in param.secondary_opts}
+    return dict.fromkeys(more, False) | each | off
 
 
 def test_settings_that_are_shown_are_read() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -58,14 +59,13 @@ def main():
     say("train")
     folder = Path("results/mine/checkpoints")
     folder.mkdir(parents=True)
-    torch.save({"state_dict": {"model.layers.0.attention.wo.lora_A.default.weight": torch.ones(1)}}, folder / "a.ckpt")
+    (folder / "step_200.ckpt").touch()
 
 
 if __name__ == "__main__":
     main()
 """
 )
-_MERGES = _SAYS + "\n\nif __name__ == '__main__':\n    say(' '.join(torch.load('lora.ckpt')))\n"
 
 
 def says(name: str) -> str:
@@ -78,15 +78,13 @@ def clones(port: int) -> dict[str, str]:
     fish = {
         "pyproject.toml": "[project]\nname = 'fish-speech'\n",
         "fish_speech/__init__.py": "",
-        "fish_speech/configs/lora/r_8_alpha_16.yaml": "r: 8\n",
-        "fish_speech/models/text2semantic/llama.py": "def setup_lora(model, config): ...\n",
         "fish_speech/models/text2semantic/inference.py": says("inference"),
         "fish_speech/models/dac/inference.py": says("codec"),
         "fish_speech/train.py": _TRAINS,
         "tools/run_webui.py": _SAYS + serves,
         "tools/vqgan/extract_vq.py": says("extract_vq"),
         "tools/llama/build_dataset.py": says("build_dataset"),
-        "tools/llama/merge_lora.py": _MERGES,
+        "tools/llama/merge_lora.py": says("merge_lora"),
     }
     node = "import sys\n\nsys.path.insert(0, 'custom_nodes/ComfyUI-HunyuanVideoWrapper')\nfrom nodes import say\n"
     comfyui = {"main.py": node + serves, "requirements.txt": "", "custom_nodes/example_node.py.example": ""}
@@ -96,7 +94,6 @@ def clones(port: int) -> dict[str, str]:
 
 #: Libraries that the programs import, as far as they are asked for anything.
 _LIBRARIES = {
-    "peft.py": "class LoraConfig:\n    def __init__(self, **more): ...\n\n\ndef inject_adapter_in_model(*given): ...\n",
     "transformers.py": """\
 import torch
 
@@ -151,9 +148,11 @@ SAYS = {
         "codec torch.float32 torch.float32 2 -i output/codes_0.npy",
         "It runs.",
         "Open https://four-words.trycloudflare.com",
+        "Training a LoRA of rank 8, batch 1, 512 positions",
+        "> storage 8.57 0.14 3.32 12.02 fits",
         "train torch.float32 torch.float32 2 --config-name text2semantic_finetune",
-        "model.layers.0.attention.wo.lora_A torch.bfloat16",
-        "fish-speech/fish_speech/train.py: ",
+        "--lora-weight results/mine/checkpoints/step_200.ckpt",
+        "fish-speech/fish_speech/train.py:",
         "restored",
     ],
     "colab-trainer.ipynb": [
@@ -167,7 +166,7 @@ SAYS = {
     ],
 }
 #: And what a file that it leaves behind says.
-LEAVES = {"kaggle-comfyui.ipynb": ("comfyui.log", "server torch.float32 torch.bfloat16 2 --port ")}
+LEAVES = {"kaggle-comfyui.ipynb": ("comfyui.log", "server torch.float32 torch.float32 2 --port ")}
 
 
 def machine(folder: Path, port: int) -> dict[str, str]:
@@ -234,8 +233,10 @@ def check(name: str) -> str:
         finally:
             os.environ.clear()
             os.environ.update(kept)
+        # The width of a table and where a line is broken are another test's.
+        plain = " ".join(re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", printed).split())
         for said in SAYS[name]:
-            assert said in printed, f"{name} did not say {said!r}:\n{printed}"
+            assert " ".join(said.split()) in plain, f"{name} did not say {said!r}:\n{printed}"
         if name in LEAVES:
             file, said = LEAVES[name]
             left = (work / file).read_text()
