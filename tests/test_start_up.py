@@ -55,6 +55,13 @@ def test_a_run_that_changes_something_imports_libcst_and_one_with_a_config_its_r
     assert "torch" not in loaded
 
 
+def test_a_program_that_needs_no_torch_is_started_without_it(tmp_path: Path) -> None:
+    (tmp_path / "main.py").write_text("import sys\nassert 'torch' not in sys.modules\n")
+    script = "from precision_fix.cli import main\nmain()"
+    loaded = modules_after(script, "run", "--gpu", "t4", str(tmp_path / "main.py"))
+    assert "precision_fix.runtime" in loaded and "torch" not in loaded
+
+
 def test_a_plan_imports_none_of_the_codemod_and_no_torch(tmp_path: Path) -> None:
     (tmp_path / "a.safetensors").write_bytes(b"\2\0\0\0\0\0\0\0{}")
     loaded = modules_after("from precision_fix.cli import main\nmain()", "plan", "--gpu", "t4", str(tmp_path))

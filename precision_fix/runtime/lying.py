@@ -20,7 +20,8 @@ from torch.utils._pytree import tree_leaves, tree_map
 from precision_fix.runtime import tables
 from precision_fix.runtime.patching import Patches, disguise
 from precision_fix.runtime.storage.cargo import Narrow, carry, may_be_sent
-from precision_fix.runtime.storage.storing import as_kind, storing
+from precision_fix.runtime.storage.kinds import as_kind
+from precision_fix.runtime.storage.storing import storing
 from precision_fix.runtime.swap import Swap, caller_module
 
 Function = Callable[..., Any]

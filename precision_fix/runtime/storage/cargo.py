@@ -15,7 +15,8 @@ import torch
 from torch.utils._pytree import tree_map
 
 from precision_fix.runtime.storage.halves import HALVES
-from precision_fix.runtime.storage.storing import STORING, as_kind, storing
+from precision_fix.runtime.storage.kinds import as_kind
+from precision_fix.runtime.storage.storing import STORING, storing
 
 #: Functions that move, copy or look at numbers, or say where and of what kind they are. What they return of
 #: bfloat16 is cargo again.

@@ -20,8 +20,9 @@ from torch.utils._pytree import tree_map
 from precision_fix.runtime.storage import frames
 from precision_fix.runtime.storage.cargo import writes
 from precision_fix.runtime.storage.kept_words import ACCUMULATE, CASTS, JOINS, MEMORY, MOVED, OF_ITSELF, VALUES, WRITES
+from precision_fix.runtime.storage.kinds import as_kind
 from precision_fix.runtime.storage.saving import Pairs, saving_narrow
-from precision_fix.runtime.storage.storing import as_kind, storing
+from precision_fix.runtime.storage.storing import storing
 from precision_fix.runtime.storage.widened import wide
 
 Function = Callable[..., Any]

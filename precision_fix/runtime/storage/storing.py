@@ -7,8 +7,6 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-import torch
-
 
 class _Storing(threading.local):
     def __init__(self) -> None:
@@ -28,13 +26,3 @@ def storing() -> Iterator[None]:
         yield
     finally:
         STORING.depth -= 1
-
-
-def as_kind(tensor: Any, kind: Any) -> Any:
-    """The same memory as a tensor of another class, with its place in a graph. Nothing is computed."""
-    with torch._C.DisableTorchFunctionSubclass():
-        try:
-            return tensor.as_subclass(kind)
-        except RuntimeError:  # before torch 2.6 not under a mode, as the audit is one
-            with torch._C._DisableTorchDispatch():
-                return tensor.as_subclass(kind)
