@@ -17,7 +17,7 @@ from torch.overrides import handle_torch_function, has_torch_function
 
 from precision_fix.runtime.compute import seen
 from precision_fix.runtime.compute.scales import TOP, halved, largest, scale
-from precision_fix.runtime.compute.state import USE, takes
+from precision_fix.runtime.compute.state import USE, no_autocast, takes
 from precision_fix.runtime.swap import dynamo_probe
 
 Function = Callable[..., Any]
@@ -58,7 +58,8 @@ def standing_in(original: Function, computes: Callable[[], bool]) -> Function:
         how = (original, attn_mask, dropout_p, is_causal, more.get("scale"), more.get("enable_gqa", False))
         if _has_gradient(query, key, value):
             return _apply(query, key, value, how)
-        return attend(query, key, value, *how)
+        with no_autocast(query):
+            return attend(query, key, value, *how)
 
     return scaled_dot_product_attention
 
@@ -102,16 +103,20 @@ class _Attention(torch.autograd.Function):
     def forward(ctx: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, how: Any) -> torch.Tensor:
         ctx.save_for_backward(query, key, value)
         ctx.how = how
-        return attend(query, key, value, *how)
+        with no_autocast(query):
+            return attend(query, key, value, *how)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: torch.Tensor) -> Any:
         original, mask, dropout, causal, scaling, grouped = ctx.how
-        given = [each.detach().requires_grad_() for each in ctx.saved_tensors]
-        with torch.enable_grad():
+        again = torch.is_grad_enabled()  # a gradient of the gradient may be asked for
+        with torch.enable_grad(), no_autocast(grad):
+            given = [
+                each.view_as(each) if again and each.requires_grad else each.detach().requires_grad_()
+                for each in ctx.saved_tensors
+            ]
             made = original(*given, mask, dropout, causal, scale=scaling, enable_gqa=grouped)
-        return (*torch.autograd.grad(made, given, grad), None)
+            return (*torch.autograd.grad(made, given, grad, create_graph=again), None)
 
 
 _apply: Any = _Attention.apply
@@ -135,12 +140,21 @@ def attend(
     v16 = halved(value, up)
     scaling = (1 / math.sqrt(query.shape[-1]) if scaling is None else scaling) * 4.0**OFF
     if mask is not None and mask.is_floating_point():
-        mask = torch.where(mask.isneginf(), mask, mask.clamp(-_HALF, _HALF)).half()
+        mask = _masked(mask)
     attention = original if query.is_cuda else emulated
     made = attention(q16, k16, v16, mask, dropout, causal, scale=scaling, **({"enable_gqa": True} if grouped else {}))
     if grouped and up.shape[1] != query.shape[1]:
         up = up.repeat_interleave(query.shape[1] // up.shape[1], 1)
     return made * up
+
+
+def _masked(mask: torch.Tensor) -> torch.Tensor:
+    """In float16. What a softmax adds to a whole row changes nothing, so the largest of a row becomes 0: float16 is
+    finest there, where the weights are.
+    """
+    most = mask.amax(-1, keepdim=True)
+    moved = mask - torch.where(most.isneginf(), 0.0, most)
+    return torch.where(mask.isneginf(), mask, moved.clamp(-_HALF, _HALF)).half()
 
 
 def _shared(query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
@@ -168,7 +182,7 @@ def emulated(
 ) -> torch.Tensor:
     """The kernel on a CPU: scores and softmax in float32 from float16 q and k, weights and output in float16."""
     if enable_gqa:
-        k, v = (each.repeat_interleave(q.shape[-3] // k.shape[-3], -3) for each in (k, v))
+        k, v = (each.repeat_interleave(q.shape[-3] // each.shape[-3], -3) for each in (k, v))
     scores = (q.float() @ k.float().mT) * scale
     if causal:
         future = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).triu(1)

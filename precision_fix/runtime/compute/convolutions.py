@@ -13,7 +13,8 @@ import torch
 
 from precision_fix.runtime.compute import copies
 from precision_fix.runtime.compute.scales import halved, largest, scale
-from precision_fix.runtime.compute.weights import Half, half_by_channel
+from precision_fix.runtime.compute.state import is_batch, no_autocast
+from precision_fix.runtime.compute.weights import Half, half_by_channel, save, saved
 
 #: The power of two that bounds the inputs; with `weights.CHANNEL_NORM` it bounds the result by 2**15.
 INPUT = 4
@@ -102,18 +103,40 @@ class _Convolution(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor, how: How) -> torch.Tensor:
-        ctx.save_for_backward(weight)
+        save(ctx, weight)
         ctx.how, ctx.shape = how, x.shape
         return _scaled(x, weight, None, how)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: torch.Tensor) -> Any:
-        (weight,) = ctx.saved_tensors
-        return _backward(grad, weight, ctx.how, ctx.shape), None, None
+        again = torch.is_grad_enabled() and grad.requires_grad and not is_batch(grad)
+        with no_autocast(grad):
+            return (_apply_back if again else _backward)(grad, saved(ctx), ctx.how, ctx.shape), None, None
+
+
+class _Back(torch.autograd.Function):
+    """The gradient of a convolution, whose own gradient is the convolution."""
+
+    @staticmethod
+    def forward(ctx: Any, grad: torch.Tensor, weight: torch.Tensor, how: How, shape: torch.Size) -> torch.Tensor:
+        save(ctx, weight)
+        ctx.how = how
+        return _backward(grad, weight, how, shape)
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> Any:
+        with no_autocast(grad):
+            grad, weight = grad.float(), saved(ctx)
+            y = (
+                torch.convolution(grad, weight.float(), None, *ctx.how)
+                if is_batch(grad)
+                else _apply(grad, weight, ctx.how)
+            )
+            return y, None, None, None
 
 
 _apply: Any = _Convolution.apply
+_apply_back: Any = _Back.apply
 
 
 def _scaled(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, how: How) -> torch.Tensor:
@@ -149,14 +172,19 @@ def _convolve(x: torch.Tensor, weight: torch.Tensor, how: How) -> torch.Tensor:
 
 def _backward(grad: torch.Tensor, weight: torch.Tensor, how: How, shape: torch.Size) -> torch.Tensor:
     """The gradient of the input: bounded as the result is, with the 1-norms of what is summed for an input channel."""
+    if is_batch(grad):
+        return _input_gradient(grad.float(), weight.float(), how, shape)
     grads, up = _inputs(grad.float())
-    stride, padding, dilation, transposed, more, groups = how
-    weights, by_channel = _weights(weight, 0 if transposed else 1)
+    weights, by_channel = _weights(weight, 0 if how[3] else 1)
     if grads.device.type != "cuda":
         grads, weights = grads.float(), weights.float()
-    blank = grads.new_empty(1).expand(shape)
-    inputs = (grads, blank, weights, None, stride, padding, dilation, transposed, more, groups, [True, False, False])
-    found: torch.Tensor = torch.ops.aten.convolution_backward(*inputs)[0].half()
+    found = _input_gradient(grads, weights, how, shape).half()
     channels = (1, -1) + (1,) * (len(shape) - 2)
-    by_input = by_channel.view(-1).repeat(groups).view(channels)
+    by_input = by_channel.view(-1).repeat(how[5]).view(channels)
     return found * (up * by_input)
+
+
+def _input_gradient(grad: torch.Tensor, weight: torch.Tensor, how: How, shape: torch.Size) -> torch.Tensor:
+    blank = grad.new_empty(1).expand(shape)
+    found: torch.Tensor = torch.ops.aten.convolution_backward(grad, blank, weight, None, *how, [True, False, False])[0]
+    return found

@@ -7,15 +7,17 @@ things see to that.
 - A stored weight is of a class whose every function goes through Python (`storage.weight`). Whatever writes, or gives
   out memory that has a version of its own or none (`.data`, `data_ptr()`, `untyped_storage()`, DLPack), drops the copy
   first. peft merges through `.data`, optimizers and `load_state_dict` write.
-- A copy is made only while the parameter alone holds its memory: as long as what `.data` gave is alive, it is not.
+- A copy is made only while the parameter alone holds its memory: as long as what `.data` gave is alive, it is not; nor
+  in memory that PyTorch did not allocate (numpy, a file, another process): who did can write there.
 
 Where one of the three is missing the float16 numbers are made at each use: under torch.compile (weights are plain
-parameters there), for replicas and views, for tensors of inference mode (no version), in memory that processes share,
-while a CUDA graph is captured, and under torch.distributed, whose collectives write past versions.
+parameters there), for replicas and views, for tensors of inference mode (no version), while a CUDA graph is captured,
+and under torch.distributed, whose collectives write past versions.
 """
 
 from __future__ import annotations
 
+import sys
 import weakref
 from typing import Any
 
@@ -33,8 +35,18 @@ _uses: Any = getattr(torch._C, "_storage_Use_Count", None)
 _modes: Any = getattr(torch._C, "_len_torch_dispatch_stack", lambda: 0)
 #: The kind of copy that products of matrices take.
 MATRIX = -1
-#: Who holds the memory of a parameter that is alone: itself, and the storage object that asks.
-_ALONE = 2
+
+
+def _holders(tensor: torch.Tensor) -> tuple[int, int]:
+    """Who holds the memory of a tensor: tensors and storages, and, of the one object that Python has of a storage, who
+    holds that. This look at it counts too.
+    """
+    storage = tensor.untyped_storage()
+    return _uses(storage._cdata), sys.getrefcount(storage)
+
+
+#: Those of a parameter that is alone.
+_ALONE = (0, 0) if _uses is None else _holders(torch.zeros(1, device="cpu"))
 
 
 class _Copy:
@@ -75,7 +87,7 @@ def prepare(weight: Any, kind: int = MATRIX) -> None:
         return
     del source
     with torch._C.DisableTorchFunctionSubclass():
-        if _uses(weight.untyped_storage()._cdata) > _ALONE or not _fits(weight):
+        if any(found > alone for found, alone in zip(_holders(weight), _ALONE, strict=True)) or not _fits(weight):
             return
     source = plain(weight)
     copy = _Copy(weight, source)
@@ -139,13 +151,15 @@ def _may_keep(weight: Any, source: torch.Tensor) -> bool:
     word = OURS.get(weight) or USE.copy
     if word == USE_ONCE or source.is_inference() or _modes() or not source.is_contiguous():
         return False
-    if _capturing(source) or (source.device.type == "cpu" and _is_shared(source)):
+    if _capturing(source) or _is_anothers(source):
         return False
     return not (torch.distributed.is_available() and torch.distributed.is_initialized())
 
 
-def _is_shared(tensor: Any) -> bool:
-    return bool(tensor.is_shared())
+def _is_anothers(tensor: Any) -> bool:
+    """Whether its memory is shared with other processes, or was given to PyTorch, which cannot resize it then."""
+    shared = tensor.device.type == "cpu" and tensor.is_shared()
+    return bool(shared) or not tensor.untyped_storage().resizable()
 
 
 def _capturing(tensor: torch.Tensor) -> bool:

@@ -24,7 +24,7 @@ class Computing:
         self.model = model
         self._stored = store_in_bfloat16(model)
         self.stored, self.wide, self.left = self._stored.stored, self._stored.wide, self._stored.left
-        self._marked = [module for module in model.modules() if MARK not in module.__dict__]
+        self._marked = list(model.modules())  # some may be out of a file, or copied, with a mark
         for module in self._marked:
             module.__dict__[MARK] = True
         for parameter in model.parameters():

@@ -9,7 +9,8 @@ import torch
 from precision_fix.runtime.compute import copies
 from precision_fix.runtime.compute.multiply import is_wide, multiply
 from precision_fix.runtime.compute.scales import rows, rows_by_norm
-from precision_fix.runtime.compute.weights import INPUT_NORM, Half, half, half_by_norm
+from precision_fix.runtime.compute.state import is_batch, no_autocast
+from precision_fix.runtime.compute.weights import INPUT_NORM, Half, half, half_by_norm, save, saved
 from precision_fix.runtime.swap import dynamo_probe
 
 _compiling = dynamo_probe()
@@ -34,13 +35,14 @@ class _Product(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        ctx.save_for_backward(weight)
+        save(ctx, weight)
         return _scaled(x, weight, None)
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> Any:
-        (weight,) = ctx.saved_tensors
-        return product(grad.float(), weight.mT), None
+        with no_autocast(grad):
+            grad, weight = grad.float(), saved(ctx).mT
+            return (grad @ weight.float() if is_batch(grad) else product(grad, weight)), None
 
 
 _apply: Any = _Product.apply

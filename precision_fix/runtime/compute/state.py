@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from typing import Any
 
@@ -28,6 +29,7 @@ _PLAIN = (torch.Tensor, nn.Parameter)
 _compiling = dynamo_probe()
 _is_traced: Any = torch._C._is_tracing
 _exporting: Any = getattr(torch.compiler, "is_exporting", bool)
+_is_in_old_vmap: Any = getattr(torch._C._functorch, "is_legacy_batchedtensor", lambda _: False)
 _interpreters: Any = getattr(torch._C._functorch, "peek_interpreter_stack", lambda: None)
 
 
@@ -66,6 +68,18 @@ def is_plain() -> bool:
     if _compiling():
         return not _exporting()
     return not _is_traced() and _interpreters() is None and _forward_level() < 0
+
+
+def is_batch(gradient: torch.Tensor) -> bool:
+    """Whether this is a batch of gradients by vmap, old or new (`is_grads_batched`), for which float32 is as good."""
+    return not _compiling() and (not is_plain() or _is_in_old_vmap(gradient))
+
+
+def no_autocast(x: torch.Tensor) -> Any:
+    """The operands are what they should be: a region would cast them."""
+    if torch.is_autocast_enabled(x.device.type):
+        return torch.autocast(x.device.type, enabled=False)
+    return contextlib.nullcontext()
 
 
 def _forward_level() -> int:

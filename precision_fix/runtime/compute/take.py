@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +10,7 @@ import torch
 
 from precision_fix.runtime.compute import convolutions, copies, einsum, seen
 from precision_fix.runtime.compute.products import product
-from precision_fix.runtime.compute.state import is_worth, takes
+from precision_fix.runtime.compute.state import is_worth, no_autocast, takes
 from precision_fix.runtime.storage.cargo import Narrow, plain
 from precision_fix.runtime.swap import dynamo_probe
 
@@ -37,7 +36,7 @@ def taken(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 def linear(input: Any, weight: Any, bias: Any = None) -> Any:
     """torch.nn.functional.linear."""
-    if not isinstance(weight, torch.Tensor) or weight.dim() != 2:
+    if not _is_narrow(weight) or weight.dim() != 2:  # only its bias may be stored
         return NotImplemented
     return _rows("linear", input, weight, bias, turned=True)
 
@@ -70,7 +69,7 @@ def _bmm(input: Any, mat2: Any) -> Any:
     stack, rows, k = input.shape
     if not _goes("bmm", mat2, (stack * rows, k, mat2.shape[-1])):
         return NotImplemented
-    with _no_autocast(input):
+    with no_autocast(input):
         return product(input, plain(mat2))
 
 
@@ -94,7 +93,7 @@ def _grouped(input: Any, mat2: Any, offs: Any = None, bias: Any = None, out_dtyp
         return NotImplemented
     ends = offs.tolist()
     stack = plain(mat2)
-    with _no_autocast(input):
+    with no_autocast(input):
         parts = [
             product(input[start:end], stack[at]) if end > start else input.new_empty(0, stack.shape[2])
             for at, (start, end) in enumerate(zip([0, *ends], ends, strict=False))
@@ -113,9 +112,16 @@ def _einsum(equation: Any, *operands: Any) -> Any:
         equation = ",".join(reversed(left.split(","))) + arrow + out
         x, weight = weight, x
     how = einsum.plan(equation)
-    if how is None or not _is_narrow(weight) or not takes(x):
+    if (
+        how is None
+        or not _is_narrow(weight)
+        or not takes(x)
+        or (x.dim(), weight.dim()) != (len(how.x), len(how.weight))
+    ):
         return NotImplemented
     sizes = {**dict(zip(how.x, x.shape, strict=True)), **dict(zip(how.weight, weight.shape, strict=True))}
+    if any(sizes[letter] != size for letter, size in zip(how.x, x.shape, strict=True)):  # torch expands what is 1
+        return NotImplemented
     batch, rows, columns, summed = (
         [sizes[letter] for letter in letters] for letters in (how.batch, how.rows, how.columns, how.summed)
     )
@@ -124,7 +130,7 @@ def _einsum(equation: Any, *operands: Any) -> Any:
         return NotImplemented
     stacked = x.permute([how.x.index(letter) for letter in how.batch + how.rows + how.summed])
     weights = plain(weight).permute([how.weight.index(letter) for letter in how.batch + how.summed + how.columns])
-    with _no_autocast(x):
+    with no_autocast(x):
         y = product(stacked.reshape(-1, m, k), weights.reshape(-1, k, n))
     letters = how.batch + how.rows + how.columns
     return y.reshape(*batch, *rows, *columns).permute([letters.index(letter) for letter in how.out])
@@ -137,7 +143,7 @@ def _convolution(name: str) -> Callable[..., Any]:
         call = convolutions.call(name, input, weight, *args, **kwargs)
         if call is None or not _goes(name, weight, (call.rows, *call.sizes), kind=call.channel):
             return NotImplemented
-        with _no_autocast(input):
+        with no_autocast(input):
             return call.run(input, plain(weight), _bias(bias))
 
     return convolve
@@ -151,7 +157,7 @@ def _rows(name: str, x: Any, weight: Any, bias: Any = None, *, turned: bool = Fa
     if x.shape[-1] != k or not _goes(name, weight, (x.numel() // k, k, n), bias):
         return NotImplemented
     matrix = plain(weight)
-    with _no_autocast(x):
+    with no_autocast(x):
         y = product(x.reshape(-1, k), matrix.t() if turned else matrix, _bias(bias))
     return y.reshape(*x.shape[:-1], n)
 
@@ -185,13 +191,6 @@ def _bias(bias: Any) -> Any:
 
 def _is_narrow(tensor: Any) -> bool:
     return isinstance(tensor, Narrow) or (isinstance(tensor, torch.Tensor) and tensor.dtype is _BFLOAT16)
-
-
-def _no_autocast(x: torch.Tensor) -> Any:
-    """The operands are what they should be: a region would cast them."""
-    if torch.is_autocast_enabled(x.device.type):
-        return torch.autocast(x.device.type, enabled=False)
-    return contextlib.nullcontext()
 
 
 _CONVOLUTIONS = ("conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d")

@@ -22,7 +22,7 @@ from precision_fix.runtime.swap import dynamo_probe
 #: Functions that give out the memory of a tensor, or an address in it.
 _GIVES = {
     *("data_ptr", "untyped_storage", "storage", "_typed_storage", "share_memory_", "set_", "__dlpack__"),
-    *("__reduce_ex__", "to_dlpack", "_to_dlpack"),
+    *("__reduce_ex__", "to_dlpack", "_to_dlpack", "as_subclass"),
 }
 _WRITES = {"__set__", "copy_", "__setitem__"}
 _compiling = dynamo_probe()
@@ -78,7 +78,13 @@ def _asked(func: Any, name: str, args: Any, kwargs: Any) -> Any:
             copies.changed(args[0])
     elif name in NAMES:
         return _met(name, args, kwargs)
-    elif name in _GIVES or name in _WRITES or writes(name) or _is_operator(func):
+    elif (
+        name in _GIVES
+        or name in _WRITES
+        or writes(name)
+        or _is_operator(func)
+        or _is_of_another_kind(name, args, kwargs)
+    ):
         for tensor in _narrow((args, kwargs)):
             copies.changed(tensor)
     return NotImplemented
@@ -88,6 +94,11 @@ def _met(name: str, args: Any, kwargs: Any) -> Any:
     """A stored weight outside of its module."""
     ours = USE.everywhere or (not _compiling() and any(_is_ours(tensor) for tensor in _narrow((args, kwargs))))
     return taken(name, args, kwargs) if ours else NotImplemented
+
+
+def _is_of_another_kind(name: str, args: Any, kwargs: Any) -> bool:
+    """Whether it looks at the memory as numbers of another dtype: that tensor is of no class of ours."""
+    return name == "view" and any(isinstance(each, torch.dtype) for each in (*args, *kwargs.values()))
 
 
 def _is_operator(func: Any) -> bool:

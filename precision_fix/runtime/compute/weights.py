@@ -6,7 +6,7 @@ number. The bfloat16 parameter stays the truth: state dicts, files and `weight.d
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -27,6 +27,21 @@ class Half(NamedTuple):
 
     numbers: torch.Tensor
     scale: torch.Tensor
+
+
+def save(ctx: Any, weight: torch.Tensor) -> None:
+    """For the backward pass. Autograd takes nothing that was made in inference mode, whose version it cannot check."""
+    if not _compiling() and weight.is_inference():
+        ctx.weight = weight
+    else:
+        ctx.save_for_backward(weight)
+
+
+def saved(ctx: Any) -> torch.Tensor:
+    """What `save` was given."""
+    weight: torch.Tensor
+    (weight,) = ctx.saved_tensors if _compiling() else ctx.saved_tensors or (ctx.weight,)
+    return weight
 
 
 def half(weight: torch.Tensor) -> Half:

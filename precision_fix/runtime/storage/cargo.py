@@ -15,7 +15,7 @@ import torch
 from torch.utils._pytree import tree_map
 
 from precision_fix.runtime.storage.halves import HALVES
-from precision_fix.runtime.storage.kinds import as_kind
+from precision_fix.runtime.storage.kinds import as_kind, as_subclass
 from precision_fix.runtime.storage.storing import STORING, storing
 
 #: Functions that move, copy or look at numbers, or say where and of what kind they are. What they return of
@@ -52,6 +52,12 @@ class Narrow(torch.Tensor):
     def __reduce_ex__(self, proto: Any) -> Any:
         """It pickles as the plain tensor."""
         return plain(self).__reduce_ex__(proto)
+
+    def as_subclass(self, cls: Any) -> Any:
+        """PyTorch asks nobody for this one."""
+        if HALVES.on:
+            HALVES.asked(as_subclass, "as_subclass", (self,), {})
+        return as_subclass(self, cls)
 
     @classmethod
     def _again(cls, tensor: Any) -> Any:

@@ -123,3 +123,34 @@ def test_small_attention_stays_in_float32(monkeypatch: pytest.MonkeyPatch) -> No
     q, k, v = made(2, 3, 17, 16)
     monkeypatch.setattr(state.USE, "least", state.LEAST)
     assert torch.equal(SDPA(q, k, v), ORIGINAL(q, k, v))
+
+
+def test_biases_that_grow_with_the_position() -> None:
+    """ALiBi's: numbers that float16 has in steps of 1, and what differs in a row is all that counts."""
+    q, k, v = made(1, 4, 600, 16)
+    for far in (0.0, -4e3, -3e5):
+        biases = torch.arange(600.0) * torch.tensor([0.5, 0.25, 0.125, 0.06]).view(1, 4, 1, 1) + far
+        assert error(SDPA(q, k, v, biases), ORIGINAL(q.double(), k.double(), v.double(), biases.double())) < 1e-3
+
+
+def test_a_region_of_autocast_reaches_neither_way() -> None:
+    q, k, v = (each.requires_grad_() for each in made(2, 3, 17, 16))
+    found = []
+    for inside in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=inside):
+            y = SDPA(q, k, v)
+            found.append((y, *torch.autograd.grad(y.sum(), (q, k, v))))
+            with torch.no_grad():
+                assert torch.equal(SDPA(q, k, v), y)
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
+
+
+def test_a_gradient_of_a_gradient() -> None:
+    """One tensor is query, key and value: each counts once."""
+    single = made(2, 3, 17, 16)[0]
+    found: list[torch.Tensor] = []
+    for attend, x in ((SDPA, single.requires_grad_()), (ORIGINAL, single.detach().double().requires_grad_())):
+        with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
+            (first,) = torch.autograd.grad(attend(x, x, x).pow(2).sum(), x, create_graph=True)
+            found.extend(torch.autograd.grad(first.pow(2).sum(), x))
+    assert error(found[0], found[1]) < 5e-3

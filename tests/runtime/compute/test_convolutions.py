@@ -97,3 +97,28 @@ def test_infinity_and_nan_stay_in_their_sample() -> None:
 )
 def test_what_is_not_known_stays_in_float32(name: str, kernel: tuple[int, ...], how: dict[str, Any]) -> None:
     assert convolutions.call(name, torch.randn(2, 4, 9), torch.randn(kernel), **how) is None
+
+
+@pytest.mark.parametrize("vectorize", [False, True])
+@pytest.mark.parametrize(("name", "x", "kernel", "how"), CASES)
+def test_a_gradient_of_a_gradient(
+    vectorize: bool, name: str, x: tuple[int, ...], kernel: tuple[int, ...], how: dict[str, Any]
+) -> None:
+    """Batched by vmap as well, where it is float32's."""
+    torch.manual_seed(0)
+    weight, start, along = torch.randn(kernel).bfloat16(), torch.randn(x), torch.randn(x)
+    reference: Any = getattr(F, name)
+    found = []
+    for convolve, dtype in ((run, torch.float32), (reference, torch.float64)):
+        y = start.to(dtype).requires_grad_()
+        made = (
+            convolve(name, y, weight, None, **how) if dtype is torch.float32 else reference(y, weight.double(), **how)
+        )
+        (first,) = torch.autograd.grad(made.pow(3).sum(), y, create_graph=True)
+        ones = torch.stack([along, along]).to(dtype)
+        if vectorize:
+            (second,) = torch.autograd.grad(first, y, ones, is_grads_batched=True)
+        else:
+            (second,) = torch.autograd.grad(first, y, ones[0])
+        found.append(second)
+    assert float((found[0] - found[1]).norm() / found[1].norm()) < 2e-3

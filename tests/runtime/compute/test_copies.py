@@ -7,6 +7,7 @@ import gc
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -19,6 +20,12 @@ from precision_fix.runtime.compute.hand import Computing
 from precision_fix.runtime.storage.weight import hold
 
 F = nn.functional
+
+
+class Own(torch.Tensor):
+    """Of somebody else."""
+
+
 Model = nn.Linear
 Way = Callable[[Model, torch.Tensor], Any]
 
@@ -120,6 +127,14 @@ def by_a_plain_view(model: Model, new: torch.Tensor) -> None:
     view.copy_(new)
 
 
+def by_integers(model: Model, new: torch.Tensor) -> None:
+    model.weight.detach().view(torch.int16).numpy()[:] = new.bfloat16().view(torch.int16).numpy()
+
+
+def by_a_class_of_its_own(model: Model, new: torch.Tensor) -> None:
+    model.weight.as_subclass(Own).data.copy_(new)
+
+
 def by_inference(model: Model, new: torch.Tensor) -> None:
     with torch.inference_mode():
         model.weight.copy_(new)
@@ -141,7 +156,7 @@ def test_whatever_writes(way: str, model: Model) -> None:
     assert right(model, x)
 
 
-@pytest.mark.parametrize("alias", ["data", "dlpack", "state_dict", "storage"])
+@pytest.mark.parametrize("alias", ["data", "dlpack", "state_dict", "storage", "integers", "the storage itself"])
 def test_while_an_alias_lives_nothing_is_kept_that_it_could_change(alias: str, model: Model) -> None:
     compute_in_float16(model, force=True)
     x = torch.randn(5, 16)
@@ -154,17 +169,24 @@ def test_while_an_alias_lives_nothing_is_kept_that_it_could_change(alias: str, m
         "dlpack": lambda: shared(model.weight.detach()),
         "state_dict": lambda: model.state_dict()["weight"],
         "storage": lambda: blank.set_(weight.untyped_storage(), 0, (24, 16)),
+        "integers": lambda: weight.detach().view(torch.int16).numpy(),
+        "the storage itself": lambda: weight.untyped_storage(),
     }
     held = ways[alias]()
     for factor in (2.0, 0.25):
         assert right(model, x)
-        with torch.no_grad():
-            held.mul_(factor)
+        if alias == "integers":
+            held[:] += int(factor) * 128
+        elif alias == "the storage itself":
+            held.copy_((torch.randn(24, 16).bfloat16() * factor).untyped_storage())
+        else:
+            with torch.no_grad():
+                held.mul_(factor)
         assert right(model, x)
     held = blank = None
     gc.collect()
     assert right(model, x)
-    assert copies.kept()
+    assert bool(copies.kept()) is (alias != "integers")  # what numpy once saw is never resized again
 
 
 STEPS = (*WAYS, "call", "call in inference mode", "hold data", "write what is held", "let go", "copy the model", "cast")
@@ -242,6 +264,17 @@ def test_what_may_be_written_unseen_is_copied_at_each_use(model: Model) -> None:
     weight: Any = model.weight
     weight.share_memory_()
     assert right(model, torch.randn(5, 16))
+    assert copies.kept() == 0
+
+
+def test_memory_that_somebody_gave_to_torch_may_be_written_unseen(model: Model) -> None:
+    compute_in_float16(model, force=True)
+    given = np.zeros((24, 16), np.int16)
+    model.weight.data = torch.from_numpy(given).view(torch.bfloat16)
+    x = torch.randn(5, 16)
+    for _ in range(2):
+        given[:] = torch.randn(24, 16).bfloat16().view(torch.int16).numpy()
+        assert right(model, x)
     assert copies.kept() == 0
 
 

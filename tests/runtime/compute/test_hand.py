@@ -16,6 +16,7 @@ from precision_fix.errors import PrecisionFixError
 from precision_fix.gpu import ComputeCapability, Gpu, named
 from precision_fix.gpu.tensor_cores import why_not
 from precision_fix.runtime.compute import compute_in_float16, copies, seen
+from precision_fix.runtime.compute.state import MARK
 from tests.runtime.storage.models import BF16, LEFT, Every, dtypes, outputs, rounded
 
 F = nn.functional
@@ -217,6 +218,52 @@ def test_a_region_of_autocast_does_not_reach_in() -> None:
     linear = model.qkv(x)
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(model.qkv(x), linear)
+
+
+def test_a_region_of_autocast_does_not_reach_gradients() -> None:
+    model = nn.Sequential(nn.Conv1d(4, 8, 3), nn.Linear(7, 5)).requires_grad_(False)
+    compute_in_float16(model, force=True)
+    x = torch.randn(2, 4, 9, requires_grad=True)
+    expected = torch.autograd.grad(model(x).sum(), x)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(torch.autograd.grad(model(x).sum(), x)[0], expected[0])
+
+
+def test_weights_that_were_made_in_inference_mode_give_gradients_to_inputs() -> None:
+    layers = nn.Conv1d(4, 8, 3, bias=False), nn.Linear(7, 5, bias=False)
+    model = nn.Sequential(*layers).requires_grad_(False)
+    compute_in_float16(model, force=True)
+    with torch.inference_mode():
+        for layer in layers:
+            layer.weight = nn.Parameter(torch.randn(layer.weight.shape).bfloat16(), requires_grad=False)
+    x = torch.randn(2, 4, 9, requires_grad=True)
+    model(x).sum().backward()
+    wide = [layer.weight.detach().clone().double() for layer in layers]
+    again = x.detach().double().requires_grad_()
+    (expected,) = torch.autograd.grad(F.linear(F.conv1d(again, wide[0]), wide[1]).sum(), again)
+    assert x.grad is not None
+    assert error(x.grad, expected) < 1e-3
+
+
+@pytest.mark.parametrize("how", ["jacobian", "batched"])
+def test_a_batch_of_gradients_is_float32s(how: str) -> None:
+    model = nn.Sequential(nn.Conv1d(4, 8, 3), nn.Flatten(), nn.Linear(56, 3)).requires_grad_(False)
+    compute_in_float16(model, force=True)
+    x = torch.randn(1, 4, 9, requires_grad=True)
+    if how == "jacobian":
+        found: Any = torch.autograd.functional.jacobian(model, x, vectorize=True)  # type: ignore[no-untyped-call]
+    else:
+        (found,) = torch.autograd.grad(model(x), x, torch.eye(3).unsqueeze(1), is_grads_batched=True)
+    rows = [torch.autograd.grad(model(x)[0, at], x)[0] for at in range(3)]
+    assert error(found.view(3, -1), torch.stack(rows).view(3, -1).double()) < 1e-3
+
+
+def test_a_model_out_of_a_file_is_as_it_was_after_restore() -> None:
+    model = Block().requires_grad_(False)
+    compute_in_float16(model, force=True)
+    again = pickle.loads(pickle.dumps(model))
+    compute_in_float16(again, force=True).restore()
+    assert not any(MARK in vars(part) for part in again.modules())
 
 
 def test_without_a_gpu_it_says_so() -> None:

@@ -145,3 +145,33 @@ def test_which_sizes_are_worth_it(rows: int, k: int, n: int, worth: bool, monkey
 )
 def test_equations_that_are_no_product(equation: str) -> None:
     assert einsum.plan(equation) is None
+
+
+@pytest.mark.parametrize(
+    ("equation", "left", "right"),
+    [
+        ("bi,io->bo", (8, 1), (8, 5)),
+        ("bhi,hio->bho", (3, 2, 8), (1, 8, 5)),
+        ("bhi,hio->bho", (3, 1, 8), (2, 8, 5)),
+    ],
+)
+def test_an_equation_that_expands_a_dimension(equation: str, left: tuple[int, ...], right: tuple[int, ...]) -> None:
+    table = Table(*right).requires_grad_(False)
+    compute_in_float16(table, force=True)
+    seen.clear()
+    x = torch.randn(left)
+    expected = torch.einsum(equation, x, table.weight.detach().clone().float())
+    assert torch.allclose(torch.einsum(equation, x, table.weight), expected, atol=1e-5)
+    assert not seen.RAN
+
+
+def test_a_layer_whose_weight_was_replaced_trains_it() -> None:
+    """Only its bias is stored then."""
+    layer = nn.Linear(16, 24).requires_grad_(False)
+    compute_in_float16(layer, force=True)
+    layer.weight = nn.Parameter(torch.randn(24, 16))
+    x = torch.randn(5, 16, requires_grad=True)
+    layer(x).sum().backward()
+    assert layer.weight.grad is not None
+    assert torch.allclose(layer.weight.grad, x.detach().sum(0).expand(24, 16), atol=1e-5)
+    assert layer(x.detach()).requires_grad
