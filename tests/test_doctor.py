@@ -50,6 +50,17 @@ def test_a_gpu_with_bfloat16_and_a_clean_project(tmp_path: Path) -> None:
     assert "nothing here meets a limit of this GPU" in lines[-1] and code == 0
 
 
+def test_what_could_not_be_read_is_not_called_fit(tmp_path: Path) -> None:
+    plant(tmp_path, {"one/a.py": b"x = = bfloat16\n", "two/a.py": b"x = = bfloat16\n", "two/b.py": b"x = 1\n"})
+    (tmp_path / "empty").mkdir()
+    said = {name: _page("--gpu", "t4", name, cwd=tmp_path) for name in ("empty", "one", "two")}
+    assert {name: (code, lines[-1].split(maxsplit=1)) for name, (code, lines) in said.items()} == {
+        "empty": (0, ["-", "no files here that are read"]),
+        "one": (1, ["X", "1 file not read"]),
+        "two": (1, ["X", "1 file not read; the others meet no limit of this GPU"]),
+    }
+
+
 def test_the_machine_alone_and_as_json(tmp_path: Path) -> None:
     plant(tmp_path, PROJECT)
     _, lines = _page(cwd=tmp_path)

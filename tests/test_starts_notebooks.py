@@ -78,6 +78,12 @@ def test_one_that_imports_what_loads_gets_it_and_no_other(tmp_path: Path) -> Non
     assert all(each.action is not Action.MANUAL for each in found.findings)
 
 
+def test_no_shell_starts_a_notebook(tmp_path: Path) -> None:
+    tree(tmp_path, {"a b.ipynb": notebook(MODEL), "main.py": LOAD + "if __name__ == '__main__':\n    load('a')\n"})
+    told = command("--gpu", "t4", ".", cwd=tmp_path).stdout.decode().splitlines()
+    assert "    'a b.ipynb', in a new kernel" in told and "    python main.py" in told
+
+
 @pytest.mark.parametrize("line", ["import precision_fix.auto\n", "%load_ext precision_fix\n"])
 def test_one_that_starts_it_by_itself_is_left(tmp_path: Path, line: str) -> None:
     found = scanned(tree(tmp_path, {"a.ipynb": notebook(line + MODEL)}))

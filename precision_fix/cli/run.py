@@ -64,6 +64,7 @@ def run(
     ] = None,
 ) -> None:
     """Run a program and its children in float32 where the GPU has no bfloat16; edits of its modules stay in memory."""
+    from precision_fix.model.problem import shown
     from precision_fix.runtime import gate
     from precision_fix.runtime.launch import run_program
 
@@ -72,6 +73,9 @@ def run(
         wanted = gate.asked(gpu=gpu, to=to, storage=storage, compute=compute, copy=copy, options=True)
     except PrecisionFixError as error:
         raise PrecisionFixError(f"{error}; the program was not started") from None
+    if not module and program[0].lower().endswith(".ipynb"):
+        instead = "`%load_ext precision_fix` in its first cell does the same there"
+        raise PrecisionFixError(f"run: {shown(program[0])} is a notebook: {instead}; the program was not started")
     given = (
         ("PRECISION_FIX_GPU", gpu, wanted.gpu),
         ("PRECISION_FIX_TO", to, wanted.target),

@@ -54,13 +54,13 @@ def closing(run: Run) -> Iterator[Line]:
 
 def _nothing(run: Run, looked: str) -> str:
     """What is said where nothing changes: no more than is true, since a person believes it before the exit code."""
-    if run.problems:
-        rest = ", nothing to change in the others" if run.scan.looked_at > len(run.problems) else ""
-        return f"{looked}, {len(run.problems):,} not done{rest}."
-    if not run.scan.looked_at:
-        return f"{looked}, no files here that are read."
     left = [by_hand(len(run.manual))] * bool(run.manual)
     left += [idle(len(run.unused_keeps))] * bool(run.unused_keeps)
+    if run.problems:
+        rest = ", nothing to change in the others" if run.scan.looked_at > len(run.problems) else ""
+        return f"{looked}, {len(run.problems):,} not done{rest}{'; ' * bool(left)}{', '.join(left)}."
+    if not run.scan.looked_at:
+        return f"{looked}, no files here that are read."
     if left and run.dry:
         return f"{looked}, nothing changes by itself: {', '.join(left)}."
     return f"{looked}, nothing left to change{'; ' * bool(left)}{', '.join(left)}."
@@ -109,7 +109,9 @@ def _start(tree: str, launch: Launch | None) -> Iterator[Line]:
         them, it = ("program imports", "it runs") if number == 1 else (f"{number} programs import", "they run")
         yield "", f"Start {name} as before; its {them} the runtime now, for what is decided while {it}:", False
         for program in _first(launch.started):
-            yield "", f"    python {pasted(program)}", True
+            # Nothing but a kernel starts a notebook, and one that has run already has loaded what it loads.
+            notebook = program.lower().endswith(".ipynb")
+            yield "", f"    {pasted(program)}, in a new kernel" if notebook else f"    python {pasted(program)}", True
         if len(launch.started) > _MOST_PROGRAMS:
             yield "dim", f"    and {count(len(launch.started) - _MOST_PROGRAMS, 'program')} more", False
     if launch.left:
