@@ -149,7 +149,7 @@ def _clean(found: Scan) -> tuple[str, str, str]:
     """What is said where no limit was met: no more than was looked at."""
     if found.problems:
         others = "; the others meet no limit of this GPU" if found.looked_at > len(found.problems) else ""
-        return "bad", "", f"{_number(len(found.problems), 'file')} not read{others}"
+        return "bad", "", f"{len(found.problems):,} not read{others}"
     if not found.looked_at:
         return "none", "", "no files here that are read"
     return "good", "", "nothing here meets a limit of this GPU"

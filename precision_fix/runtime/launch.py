@@ -101,10 +101,6 @@ def _check_writable(file: Path) -> None:
 
 def _program(name: str) -> str:
     """The file to run: `name` itself, or the script that a shell would find."""
-    from precision_fix.model.problem import shown
-
-    if Path(name).is_dir() and not (Path(name) / "__main__.py").is_file():
-        raise PrecisionFixError(f"run: {shown(name)} is a folder without a __main__.py: name the program in it")
     if Path(name).exists():
         return name
     found = shutil.which(name) if os.sep not in name else None
