@@ -80,7 +80,7 @@ def test_no_program_that_the_settings_of_git_name_is_run(
     mark = tmp_path_factory.mktemp("mark") / "mark"
     git(tracked, "config", "core.fsmonitor", str(leaves_a_mark(tracked / "program", mark)))
     result = command("--gpu", "t4", "--check", ".", cwd=tracked)
-    assert b"sat/b.py: 1 place" in result.stdout
+    assert b"sat/b.py:2:10: PF101" in result.stdout
     assert not mark.exists()
 
 
@@ -89,7 +89,7 @@ def test_git_itself_is_not_run(tracked: Path, tmp_path_factory: pytest.TempPathF
     other = tmp_path_factory.mktemp("other")
     leaves_a_mark(other / "git", other / "mark")
     result = command("--gpu", "t4", "--check", ".", cwd=tracked, env=environment(PATH=f"{other}:{os.environ['PATH']}"))
-    assert b"sat/b.py: 1 place" in result.stdout
+    assert b"sat/b.py:2:10: PF101" in result.stdout
     assert not (other / "mark").exists()
 
 

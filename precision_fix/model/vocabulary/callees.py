@@ -107,7 +107,7 @@ GUESSES = (
     _BUILTINS
     | _are(Role.KERNEL, _OPERATORS)
     | _are(Role.KERNEL, "get_ptr varlen_attn _flash_attention_forward")
-    | _are(Role.NEVER, f"{_AMPERE} {_FLOAT8}")
+    | _are(Role.NEVER, f"{_AMPERE} {_FLOAT8} {_FLOAT8_PUBLIC}")
     | _are(Role.BYTES, f"{_READERS} _rebuild_tensor _rebuild_tensor_v2 from_buffer view_dtype memmap fromfile")
     | _are(Role.TEXT, "warn warn_once print_rank_0")
     | _are(Role.TEST, "startswith endswith")

@@ -76,5 +76,6 @@ def _modules(target: torch.dtype) -> bool:
 
 def _bytes(target: torch.dtype) -> bool:
     read: Any = torch.zeros(2, dtype=torch.uint8, device="cpu").view(torch.bfloat16)
-    product = read @ torch.ones(1, dtype=target, device="cpu")
-    return product.dtype is target and read.to("cpu").dtype is target
+    # They are computed with in float32, whatever the rest becomes.
+    product = read @ torch.ones(1, dtype=torch.float32, device="cpu")
+    return product.dtype is torch.float32 and read.to("cpu").dtype is target
