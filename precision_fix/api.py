@@ -5,6 +5,7 @@ Each takes one path, several, or lists of them, and raises PrecisionFixError in 
 
 from __future__ import annotations
 
+import numbers
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -23,7 +24,7 @@ from precision_fix.engine.settings import Chosen, Project, Settings
 from precision_fix.engine.settings_file import option_codes
 from precision_fix.engine.undo import UndoResult as _Undone
 from precision_fix.engine.undo import undo as _undo
-from precision_fix.errors import PrecisionFixError
+from precision_fix.errors import PrecisionFixError, check_kind
 from precision_fix.gpu import detect as _detect
 from precision_fix.gpu.model import Detection
 from precision_fix.model.named import Pathish, check
@@ -224,8 +225,13 @@ def plan(
 
     with _asked():
         wanted = _listed(paths)
+        check_kind(str, "a string", gpu=gpu, train=train, image=image)
+        sizes = {"gpus": gpus, "batch": batch, "length": length, "frames": frames, "rank": rank}
+        check_kind(numbers.Integral, "a whole number", **sizes)
+        check_kind(numbers.Real, "a number", memory=memory)
         width, height = pixels(image) if image else (None, None)
-        use = Use(train, batch, length, width, height, frames, rank, tuple(targets), optimizer_bits, checkpointing)
+        named = tuple(name for each in _words("targets", targets) for name in each.split(","))
+        use = Use(train, batch, length, width, height, frames, rank, named, optimizer_bits, checkpointing)
         projects = [path for path in wanted if is_project(path)]
         return make_plan(wanted, gpu=gpu, gpus=gpus, memory=memory, use=use, build=build, **_commands_of(projects))
 
@@ -245,7 +251,10 @@ def _listed(paths: Iterable[Paths], *, there: bool = True) -> list[str]:
     found: list[str] = []
     for each in paths:
         single = isinstance(each, (str, bytes, os.PathLike))
-        found += [os.fsdecode(each)] if single else map(os.fsdecode, each)  # type: ignore[arg-type]
+        try:
+            found += [os.fsdecode(each)] if single else map(os.fsdecode, each)  # type: ignore[arg-type]
+        except TypeError:
+            raise PrecisionFixError(f"a path is a string or a Path, or several in a list, not {each!r}"[:200]) from None
     if not found:
         raise PrecisionFixError("no path was given: name a file or a directory")
     # pathlib takes "" for the current directory.
@@ -261,13 +270,23 @@ def _project(
     select: Codes | None = None,
     ignore: Codes | None = None,
 ) -> Project:
+    check_kind(str, "a string", to=to, gpu=gpu)
     chosen = {
-        name: option_codes(f"--{name}", [codes] if isinstance(codes, str) else [*codes])
+        name: option_codes(f"--{name}", _words(name, codes))
         for name, codes in (("select", select), ("ignore", ignore))
         if codes is not None
     }
     options = Settings(to=to, gpu=gpu, select=chosen.get("select"), ignore=chosen.get("ignore", ()))
     return Project(options, isolated=isolated)
+
+
+def _words(name: str, given: Codes) -> list[str]:
+    """The strings of an argument that takes one or several."""
+    words = [*given] if isinstance(given, Iterable) and not isinstance(given, (str, bytes)) else [given]
+    wrong = [each for each in words if not isinstance(each, str)]
+    if wrong:
+        raise PrecisionFixError(f"{name} takes strings, not {type(wrong[0]).__name__}")
+    return words
 
 
 def _scan_for(paths: Sequence[str], project: Project) -> Scan:

@@ -101,6 +101,21 @@ WRONG: dict[str, Callable[[Path], Any]] = {
     'gpus=9: no GPU is visible here: name them with gpu=, as gpu="t4x2"': lambda path: precision_fix.plan(path, gpus=9),  # type: ignore[operator]
     "to='int8' is none of float32, float16": lambda _: precision_fix.install(to="int8"),
     "nothing to undo": precision_fix.undo,
+    # Of another kind: what a person writes in the place of "7.5", or hands on as it came.
+    "gpu takes a string, not float": lambda path: precision_fix.patch(path, gpu=7.5),  # type: ignore[arg-type]
+    "to takes a string, not int": lambda path: precision_fix.scan(path, to=16),  # type: ignore[arg-type]
+    "select takes strings, not int": lambda path: precision_fix.scan(path, select=[101]),  # type: ignore[list-item]
+    "ignore takes strings, not bytes": lambda path: precision_fix.scan(path, ignore=b"PF1"),  # type: ignore[arg-type]
+    "length takes a whole number, not str": lambda path: precision_fix.plan(path, length="512"),  # type: ignore[operator]
+    "batch takes a whole number, not bool": lambda path: precision_fix.plan(path, batch=True),  # type: ignore[operator]
+    "memory takes a number, not str": lambda path: precision_fix.plan(path, gpu="t4", memory="16"),  # type: ignore[operator]
+    "image takes a string, not tuple": lambda path: precision_fix.plan(path, image=(64, 64)),  # type: ignore[operator]
+    'targets="up_proj": choose from q': lambda path: precision_fix.plan(path, targets="q,up_proj"),  # type: ignore[operator]
+    "storage takes a string, not bool": lambda _: precision_fix.install(storage=True),  # type: ignore[arg-type]
+    "a path is a string or a Path, or several in a list, not None": lambda _: precision_fix.scan(None),  # type: ignore[arg-type]
+    "or several in a list, not [['a.py']]": lambda _: precision_fix.patch([["a.py"]]),  # type: ignore[list-item]
+    "embedded null byte; nothing was done": lambda _: precision_fix.undo("a\0b"),
+    "ile name too long; nothing was done": lambda _: precision_fix.undo("a" * 5000),
 }
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
+from precision_fix.model.programs import program_in
 from tests.tools import command, environment, modules_after, plant
 
 PROJECT = {
@@ -48,6 +50,27 @@ def test_a_gpu_with_bfloat16_and_a_clean_project(tmp_path: Path) -> None:
     (tmp_path / "clean" / "main.py").write_text("import torch\nx = torch.zeros(1)\n")
     code, lines = _page("--gpu", "t4", "clean", cwd=tmp_path)
     assert "nothing here meets a limit of this GPU" in lines[-1] and code == 0
+
+
+def test_what_could_not_be_read_is_not_called_fit(tmp_path: Path) -> None:
+    plant(tmp_path, {"one/a.py": b"x = = bfloat16\n", "two/a.py": b"x = = bfloat16\n", "two/b.py": b"x = 1\n"})
+    (tmp_path / "empty").mkdir()
+    said = {name: _page("--gpu", "t4", name, cwd=tmp_path) for name in ("empty", "one", "two")}
+    assert {name: (code, lines[-1].split(maxsplit=1)) for name, (code, lines) in said.items()} == {
+        "empty": (0, ["-", "no files here that are read"]),
+        "one": (1, ["X", "1 not read"]),
+        "two": (1, ["X", "1 not read; the others meet no limit of this GPU"]),
+    }
+
+
+def test_the_program_of_a_folder_that_cannot_be_read_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(path: str | os.PathLike[str], **_: object) -> os.stat_result:
+        raise PermissionError(13, "Permission denied", os.fspath(path))
+
+    monkeypatch.setattr(os, "stat", refused)
+    found = program_in(["locked"])
+    monkeypatch.undo()
+    assert found is None
 
 
 def test_the_machine_alone_and_as_json(tmp_path: Path) -> None:

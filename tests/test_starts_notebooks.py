@@ -78,6 +78,32 @@ def test_one_that_imports_what_loads_gets_it_and_no_other(tmp_path: Path) -> Non
     assert all(each.action is not Action.MANUAL for each in found.findings)
 
 
+def test_no_shell_starts_a_notebook(tmp_path: Path) -> None:
+    tree(tmp_path, {"a b.ipynb": notebook(MODEL), "main.py": LOAD + "if __name__ == '__main__':\n    load('a')\n"})
+    told = command("--gpu", "t4", ".", cwd=tmp_path).stdout.decode().splitlines()
+    assert "    'a b.ipynb', in a new kernel" in told and "    python main.py" in told
+
+
+def test_a_patch_to_float16_is_started_in_float16(tmp_path: Path) -> None:
+    main = "import loading\n\nif __name__ == '__main__':\n    loading.load('a')\n"
+    tree(tmp_path / "one", {"a.ipynb": notebook(MODEL), "loading.py": LOAD + CAST, "main.py": main})
+    tree(tmp_path / "two", {"loading.py": LOAD + CAST})
+    told = command("--gpu", "t4", "--to", "float16", "one", "two", cwd=tmp_path).stdout.decode().splitlines()
+    assert {line for line in told if "FIX_TO" in line or "--to" in line} == {
+        "    one/a.ipynb, in a new kernel that begins with %env PRECISION_FIX_TO=float16",
+        "    PRECISION_FIX_TO=float16 python one/main.py",
+        "    precision-fix run --to float16 two/loading.py",
+    }
+
+
+def test_what_files_bring_is_told_in_their_order(tmp_path: Path) -> None:
+    load = "import torch\n\ndef load(a):\n    b = torch.load(a)\n    c = torch.load(a)\n    return b, c\n"
+    main = "import loading\nif __name__ == '__main__':\n    loading.load('a')\n"
+    found = scanned(tree(tmp_path, {"loading.py": load, "cast.py": CAST, "main.py": main}))
+    places = [each.line for each in found.findings if each.path.endswith("loading.py")]
+    assert places == sorted(places) and len(places) == 2
+
+
 @pytest.mark.parametrize("line", ["import precision_fix.auto\n", "%load_ext precision_fix\n"])
 def test_one_that_starts_it_by_itself_is_left(tmp_path: Path, line: str) -> None:
     found = scanned(tree(tmp_path, {"a.ipynb": notebook(line + MODEL)}))

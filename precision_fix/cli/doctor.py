@@ -35,7 +35,7 @@ _FEW = 3
 @app.command("doctor", epilog=_EPILOG, context_settings=HELP)
 def doctor(
     paths: Annotated[
-        list[str] | None, typer.Argument(help="A project; without one, the machine alone.", show_default=False)
+        list[str] | None, typer.Argument(help="A project; without one, the machine alone.", metavar="[PATH...]")
     ] = None,
     gpu: Annotated[
         str | None, typer.Option("--gpu", help="Answer for this GPU: t4, p100, v100, 7.5.", metavar="NAME")
@@ -127,7 +127,7 @@ def _page(
         return
     yield "bold", f"{where}: {_number(found.looked_at, 'file')} read"
     if not met:
-        yield from _told("good", "", "nothing here meets a limit of this GPU", (), width)
+        yield from _told(*_clean(found), (), width)
     for limit in met:
         yield from _told("bad" if limit.left else "limit", limit.name, _says(limit), (), width)
         for line in _files(limit, paths):
@@ -143,6 +143,16 @@ def _page(
         elif is_so:
             yield "", f"  # {why}:"
             yield "bold", f"  {command}"
+
+
+def _clean(found: Scan) -> tuple[str, str, str]:
+    """What is said where no limit was met: no more than was looked at."""
+    if found.problems:
+        others = "; the others meet no limit of this GPU" if found.looked_at > len(found.problems) else ""
+        return "bad", "", f"{len(found.problems):,} not read{others}"
+    if not found.looked_at:
+        return "none", "", "no files here that are read"
+    return "good", "", "nothing here meets a limit of this GPU"
 
 
 def _says(limit: Limit) -> str:

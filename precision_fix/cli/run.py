@@ -72,6 +72,8 @@ def run(
         wanted = gate.asked(gpu=gpu, to=to, storage=storage, compute=compute, copy=copy, options=True)
     except PrecisionFixError as error:
         raise PrecisionFixError(f"{error}; the program was not started") from None
+    if not module:
+        _check(program[0])
     given = (
         ("PRECISION_FIX_GPU", gpu, wanted.gpu),
         ("PRECISION_FIX_TO", to, wanted.target),
@@ -94,3 +96,15 @@ def run(
     streams.give_back()
     safe_path.as_given()
     raise typer.Exit(run_program(program, module=module, audit=audit, fail=fail, json_path=json))
+
+
+def _check(program: str) -> None:
+    """Raises PrecisionFixError for what Python would begin to read as a program, and is none."""
+    from precision_fix.model.problem import shown
+
+    if program.lower().endswith(".ipynb"):
+        instead = "`%load_ext precision_fix` in its first cell does the same there"
+        raise PrecisionFixError(f"run: {shown(program)} is a notebook: {instead}")
+    # A folder that cannot be read has none either, and `Path.is_file` would raise.
+    if os.path.isdir(program) and not os.path.isfile(os.path.join(program, "__main__.py")):  # noqa: PTH112, PTH113, PTH118
+        raise PrecisionFixError(f"run: {shown(program)} is a folder without a __main__.py: name the program in it")

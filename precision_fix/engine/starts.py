@@ -150,7 +150,7 @@ class _Tree:
             with contextlib.suppress(OSError):
                 most = _most_of(found.path)
                 data = door.read(found.path, most, follow=found.explicit) if self._with_text else b""
-                self._file(found, data).findings = [*findings]
+                self._file(found, data).findings = sorted(findings, key=lambda each: (each.line, each.column))
 
     def _file(self, found: Found, data: bytes) -> FileScan:
         from precision_fix.engine.scan import FileScan

@@ -31,6 +31,7 @@ from precision_fix.engine.lock import lock
 from precision_fix.engine.record import Entry, Record, digest
 from precision_fix.engine.stamp import existing_key
 from precision_fix.errors import PrecisionFixError
+from precision_fix.model.named import check_names
 from precision_fix.model.problem import Problem, shown
 
 
@@ -54,6 +55,7 @@ def undo(path: Path, *, timeout: float = 60.0, on_wait: Callable[[str], None] | 
     Raises NothingToUndo when no journal knows of a file there, PrecisionFixError when one that may is not believed or
     of a newer version, or another run does not end; journals that were dealt with before that stay done.
     """
+    check_names([path])
     real = Path(os.path.realpath(path))
     result = UndoResult()
     key = existing_key()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable, Iterator
 
@@ -24,6 +25,21 @@ def missing(paths: Iterable[Pathish]) -> Iterator[tuple[str, str]]:
 def check(paths: Iterable[Pathish]) -> None:
     """Raises PrecisionFixError where one of the paths is not there; it names all that are not."""
     wrong = list(missing(paths))
+    if wrong:
+        raise PrecisionFixError(f"{told(wrong)}; nothing was done")
+
+
+def check_names(paths: Iterable[Pathish]) -> None:
+    """Raises PrecisionFixError where one of the paths can be no file's, whether it is there or gone by now."""
+    wrong: list[tuple[str, str]] = []
+    for each in paths:
+        path = os.fspath(each)
+        try:
+            os.lstat(path)
+        except OSError as error:
+            wrong += [(path, reason(error))] * (error.errno == errno.ENAMETOOLONG)
+        except ValueError as error:
+            wrong.append((path, str(error)))
     if wrong:
         raise PrecisionFixError(f"{told(wrong)}; nothing was done")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -28,4 +29,5 @@ def usual(name: str) -> int:
 def program_in(projects: Iterable[Path | str]) -> Path | None:
     """The first usual entry point in the first of these directories that has one."""
     found = (Path(project) / name for project in projects for name in _NAMES)
-    return next((path for path in found if path.is_file()), None)
+    # `Path.is_file` raises where a folder cannot be read.
+    return next((path for path in found if os.path.isfile(path)), None)  # noqa: PTH113

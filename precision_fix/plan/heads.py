@@ -24,7 +24,7 @@ def opened(path: str) -> Iterator[tuple[BinaryIO, int]]:
     try:
         # Before it is opened: that of a pipe would wait for a writer.
         if not stat.S_ISREG(Path(path).stat().st_mode):
-            raise Unreadable("is not a regular file")
+            raise Unreadable("is no regular file")
         with open(path, "rb") as file:
             yield file, os.fstat(file.fileno()).st_size
     except OSError as error:

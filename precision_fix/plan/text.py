@@ -46,10 +46,11 @@ class Bars:
     def legend(self, working: Working | None = None) -> str:
         if working is not None:
             mine = "gradients and states" if working.use.train else "caches"
-            names = ("weights", mine, "activations", "left", "does not fit")
+            names = ("weights", mine, "activations", "left", "at the end: does not fit")
             return ", ".join(f"{sign} {name}" for sign, name in zip(self.signs, names, strict=True))
         marks = (f"{self._full} weights", f"{self._copy} the cast copy of a layer", f"{self._rest} for activations")
-        return ", ".join((*marks, f"{self._over} does not fit"))
+        # In front of a row `>` marks the one to take.
+        return ", ".join((*marks, f"{self._over} at the end: does not fit"))
 
     def _one(self, card: Card, width: int) -> str:
         if card.left < 0:

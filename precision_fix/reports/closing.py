@@ -54,13 +54,13 @@ def closing(run: Run) -> Iterator[Line]:
 
 def _nothing(run: Run, looked: str) -> str:
     """What is said where nothing changes: no more than is true, since a person believes it before the exit code."""
-    if run.problems:
-        rest = ", nothing to change in the others" if run.scan.looked_at > len(run.problems) else ""
-        return f"{looked}, {len(run.problems):,} not done{rest}."
-    if not run.scan.looked_at:
-        return f"{looked}, no files here that are read."
     left = [by_hand(len(run.manual))] * bool(run.manual)
     left += [idle(len(run.unused_keeps))] * bool(run.unused_keeps)
+    if run.problems:
+        rest = ", nothing to change in the others" if run.scan.looked_at > len(run.problems) else ""
+        return f"{looked}, {len(run.problems):,} not done{rest}{'; ' * bool(left)}{', '.join(left)}."
+    if not run.scan.looked_at:
+        return f"{looked}, no files here that are read."
     if left and run.dry:
         return f"{looked}, nothing changes by itself: {', '.join(left)}."
     return f"{looked}, nothing left to change{'; ' * bool(left)}{', '.join(left)}."
@@ -85,7 +85,7 @@ def _starts(run: Run) -> Iterator[Line]:
     trees = {file.tree for file in run.scan.changed if file.tree in launches or Path(file.tree).is_dir()}
     named = sorted((*given.get(os.path.realpath(tree), (len(given), tree)), tree) for tree in trees)
     for _, name, tree in named[:_MOST_PROJECTS]:
-        yield from _start(name, launches.get(tree))
+        yield from _start(name, launches.get(tree), run.scan.target.dtype)
     if len(trees) > _MOST_PROJECTS:
         yield "dim", f"And {count(len(trees) - _MOST_PROJECTS, 'project')} more, which start as before.", False
 
@@ -98,7 +98,7 @@ def _hosts(run: Run) -> Iterator[Line]:
         yield "", f"{line}.", False
 
 
-def _start(tree: str, launch: Launch | None) -> Iterator[Line]:
+def _start(tree: str, launch: Launch | None, dtype: str) -> Iterator[Line]:
     name = _called(tree)
     if launch is None or not (launch.started or launch.left):
         found = program_in([tree])
@@ -107,23 +107,34 @@ def _start(tree: str, launch: Launch | None) -> Iterator[Line]:
     if launch.started:
         number = len(launch.started)
         them, it = ("program imports", "it runs") if number == 1 else (f"{number} programs import", "they run")
-        yield "", f"Start {name} as before; its {them} the runtime now, for what is decided while {it}:", False
+        how = "as before" if dtype == "float32" else "so"
+        yield "", f"Start {name} {how}; its {them} the runtime now, for what is decided while {it}:", False
         for program in _first(launch.started):
-            yield "", f"    python {pasted(program)}", True
+            yield "", f"    {_started(program, dtype)}", True
         if len(launch.started) > _MOST_PROGRAMS:
             yield "dim", f"    and {count(len(launch.started) - _MOST_PROGRAMS, 'program')} more", False
     if launch.left:
-        yield from _beside(launch, name)
+        yield from _beside(launch, name, dtype)
 
 
-def _beside(launch: Launch, name: str) -> Iterator[Line]:
+def _started(program: str, dtype: str) -> str:
+    """How a program is started that imports the runtime, whose own answer to bfloat16 is float32."""
+    told = "" if dtype == "float32" else f"PRECISION_FIX_TO={dtype}"
+    if program.lower().endswith(".ipynb"):
+        # Nothing but a kernel starts a notebook, and one that has run already has loaded what it loads.
+        return f"{pasted(program)}, in a new kernel{f' that begins with %env {told}' if told else ''}"
+    return f"{told} python {pasted(program)}".lstrip()
+
+
+def _beside(launch: Launch, name: str, dtype: str) -> Iterator[Line]:
     """How to start what no program was seen to reach."""
     places = "1 place is" if launch.left == 1 else f"{launch.left:,} places are"
     if launch.is_node_pack:
         yield "", f"{name} is loaded by another program: start that anew.", False
     elif launch.program:
         yield "", f"{name}: {places} decided while the program runs. Start it so, and that is taken care of:", False
-        yield "", f"    precision-fix run {pasted(launch.program)}", True
+        to = "" if dtype == "float32" else f"--to {dtype} "
+        yield "", f"    precision-fix run {to}{pasted(launch.program)}", True
     else:
         where = f"{places} decided while {shown(launch.tree)} is used"
         yield "", f"{where}: put `import precision_fix.auto` first in the program that uses it.", False

@@ -63,7 +63,7 @@ class _Report:
     def _carets(self) -> Carets:
         from precision_fix.reports.caret import Carets
 
-        return Carets(self.width and self.width - 8)
+        return Carets(self.width and self.width - 10)
 
     def _add(self, line: str = "", style: str = "", *, wraps: bool = True) -> None:
         # Names, and what is quoted from files, may hold anything.

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from precision_fix.dtypes import dtype_named
-from precision_fix.errors import PrecisionFixError
+from precision_fix.errors import PrecisionFixError, check_kind
 from precision_fix.runtime.compute.words import COMPUTES, COPIES, check
 
 MODES = ("off", "auto", "force")
@@ -119,6 +119,7 @@ def asked(
     is one too, and so are two words that contradict each other.
     """
     environ = os.environ if environ is None else environ
+    check_kind(str, "a string", mode=mode, gpu=gpu, to=to, storage=storage, compute=compute, compute_copy=copy)
     mode = _one_of(_named("mode", mode, options), mode, environ, MODES, "auto")
     target = _one_of(_named("to", to, options), to, environ, TARGETS, "float32")
     storage = _one_of(_named("storage", storage, options), storage, environ, STORAGES, "")

@@ -135,7 +135,7 @@ def read(file: str) -> Notebook:
     version = document.get("nbformat", 4)
     if version not in (3, 4):
         raise Unparsable(
-            f"is a notebook of format {version}, which is not read: jupyter nbconvert --to notebook converts"
+            f"is a notebook of format {version!r}, which is not read: jupyter nbconvert --to notebook converts"
         )
     sheets = document.get("worksheets") if version == 3 else None
     found = [document] if sheets is None else sheets

@@ -245,8 +245,8 @@ def test_what_is_not_there_or_no_file(tmp_path: Path) -> None:
     found = plan(tmp_path / "gone.safetensors", tmp_path, "nul\0byte", "/dev/null")
     lines = told(found.problems)
     assert lines[str(tmp_path / "gone.safetensors")] == "no such file or directory"
-    assert lines[str(tmp_path / "pipe.safetensors")] == "is not a regular file"
-    assert lines["/dev/null"] == "is not a regular file"
+    assert lines[str(tmp_path / "pipe.safetensors")] == "is no regular file"
+    assert lines["/dev/null"] == "is no regular file"
     assert lines[str(tmp_path / "empty.pt")] == "is empty"
     assert all(str(problem).isprintable() for problem in found.problems)
     assert len(lines) == 6

@@ -34,6 +34,11 @@ def test_a_file_that_failed_is_not_called_done(tmp_path: Path, files: dict[str, 
     assert "nothing left to change" not in run.headline + render(run) and "1 file failed" in run.headline
 
 
+def test_what_needs_a_hand_is_told_beside_what_failed(tmp_path: Path) -> None:
+    told = render(run_on(tmp_path, {"a.py": BROKEN, "b.py": NEEDED}))
+    assert told.endswith("2 files read, 1 not done, nothing to change in the others; 1 place needs a hand.\n")
+
+
 @pytest.mark.parametrize("program", ["", "train.py"])
 def test_the_line_to_start_it_has_the_name_of_the_program(tmp_path: Path, program: str) -> None:
     told = render(run_on(tmp_path, {"a.py": LONGER, **({program: CAST} if program else {})}, dry=False))
@@ -66,6 +71,12 @@ def test_each_project_is_started_by_its_name_in_the_order_in_which_they_were_nam
 def test_on_a_terminal_no_line_of_words_is_wider(tmp_path: Path, width: int) -> None:
     run = run_on(tmp_path, {**TREE, "longer.py": LONGER}, verbose=True)
     told = lines(run, width=width)
+    cut = lines(
+        run_on(tmp_path, {"cut.py": f"def f({'a, ' * 30}b=torch.bfloat16, {'c=0, ' * 30}):\n    pass\n"}, verbose=True),
+        width=width,
+    )
+    assert any(line.startswith("    ...") and line.endswith("...") for _, line in cut)
+    told += cut
     wide = [line for _, line in told if len(line) > width and str(tmp_path) not in line]
     assert not wide and "".join(line.split(": ")[-1] for _, line in told)
 

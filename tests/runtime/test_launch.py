@@ -15,6 +15,7 @@ import pytest
 from precision_fix.errors import PrecisionFixError
 from precision_fix.runtime.launch import run_program
 from tests.runtime.since import since
+from tests.tools import command
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -111,6 +112,16 @@ def test_what_is_not_there() -> None:
     for argv, module in ((["no_such_file.py"], False), (["no.such.module"], True), ([], False)):
         with pytest.raises(PrecisionFixError):
             run_program(argv, module=module)
+
+
+def test_a_notebook_and_a_folder_are_no_program(tmp_path: Path) -> None:
+    (tmp_path / "a.ipynb").write_text('{"cells": [], "execution_count": null}')
+    (tmp_path / "__main__.py").write_text("print('started')")
+    (tmp_path / "folder").mkdir()
+    for program, says in (("a.ipynb", "%load_ext precision_fix"), ("folder", "name the program in it")):
+        done = command("run", "--gpu", "t4", program, cwd=tmp_path)
+        assert done.returncode == 2 and says in done.stderr.decode() and len(done.stderr.splitlines()) == 1
+    assert command("run", "--gpu", "t4", ".", cwd=tmp_path).stdout == b"started\n"
 
 
 DTYPE = "import torch\nprint(torch.empty(1, dtype=torch.bfloat16).dtype)\n"

@@ -399,6 +399,7 @@ def test_cells_of_another_language_are_left() -> None:
         ('{"worksheets": [1], "nbformat": 3}', "is no notebook: it has no list of cells"),
         ('{"cells": [{"cell_type": "code", "source": [1]}]}', "the source of cell 1 is no text"),
         ('{"cells": [{"cell_type": "code", "source": {"a": 1}}]}', "the source of cell 1 is no text"),
+        ('{"cells": [], "nbformat": "4"}', "is a notebook of format '4', which is not read: "),
         ('{"cells": [], "nbformat": 5}', "is a notebook of format 5, which is not read: "),
         ('{"cells": [], "a": ' + "1" * 5_000 + "}", "cannot be read: "),
         ('{"cells": [{"outputs": ' + "[" * 100_000, "is nested too deeply for a notebook"),
