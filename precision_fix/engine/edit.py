@@ -6,7 +6,6 @@ given only the text of the expressions that change, and `sources.python` lets no
 
 from __future__ import annotations
 
-import ast
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable
@@ -15,14 +14,13 @@ from dataclasses import fields
 import libcst as cst
 from libcst.metadata import MetadataWrapper, PositionProvider
 
-from precision_fix.model import newlines
-from precision_fix.model.columns import Columns
+from precision_fix.engine.lines import Lines
 from precision_fix.model.edit import CallOn, Edit, ImportAlso, LetPass, Rename, Replace, Respell, SetArgument, Splice
 
 
 def splices(code: str, edits: Iterable[Edit]) -> list[Splice]:
     """What all edits come to in the text. Raises ValueError where an expression is not found again, or not parsed."""
-    lines = _Lines(code)
+    lines = Lines(code)
     known: dict[object, str] = {}
     try:
         return [
@@ -33,31 +31,7 @@ def splices(code: str, edits: Iterable[Edit]) -> list[Splice]:
         raise ValueError(str(error)) from error
 
 
-class _Lines:
-    """Offsets in a text, from the lines and UTF-8 columns of `ast`."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.starts = [*newlines.starts(text), len(text)]
-        self.is_ascii = text.isascii()
-        self._columns: dict[int, Columns] = {}
-
-    def offset(self, line: int, column: int) -> int:
-        start = self.starts[line - 1]
-        if self.is_ascii:
-            return start + column
-        if line not in self._columns:
-            self._columns[line] = Columns(self.text[start : self.starts[line]])
-        return start + self._columns[line].character(column)
-
-    def span(self, node: ast.AST) -> tuple[int, int]:
-        return (
-            self.offset(node.lineno, node.col_offset),  # type: ignore[attr-defined]
-            self.offset(node.end_lineno, node.end_col_offset),  # type: ignore[attr-defined]
-        )
-
-
-def _regions(edits: list[Edit], lines: _Lines) -> dict[tuple[int, int], list[Edit]]:
+def _regions(edits: list[Edit], lines: Lines) -> dict[tuple[int, int], list[Edit]]:
     """Edits by the outermost expression that one of them names: those within it are made together with it."""
     placed = [(lines.span(edit.node), edit) for edit in edits]
     spans = sorted({span for span, _ in placed}, key=lambda span: (span[0], -span[1]))
@@ -71,7 +45,7 @@ def _regions(edits: list[Edit], lines: _Lines) -> dict[tuple[int, int], list[Edi
     return groups
 
 
-def _rewrite(source: str, start: int, edits: list[Edit], lines: _Lines, known: dict[object, str]) -> str:
+def _rewrite(source: str, start: int, edits: list[Edit], lines: Lines, known: dict[object, str]) -> str:
     """Parse one expression (or import statement), make its edits, and give back its text.
 
     libcst takes a millisecond for the shortest: what is written and edited alike many times is made once.
@@ -84,14 +58,14 @@ def _rewrite(source: str, start: int, edits: list[Edit], lines: _Lines, known: d
     return known[alike]
 
 
-def _by_place(edit: Edit, start: int, lines: _Lines) -> tuple[object, ...]:
+def _by_place(edit: Edit, start: int, lines: Lines) -> tuple[object, ...]:
     """An edit by what it does, and where in its region."""
     first, last = lines.span(edit.node)
     done = [getattr(edit, each.name) for each in fields(edit) if each.name != "node"]
     return type(edit), first - start, last - start, *done
 
 
-def _rewritten(source: str, start: int, edits: list[Edit], lines: _Lines) -> str:
+def _rewritten(source: str, start: int, edits: list[Edit], lines: Lines) -> str:
     # Brackets let an expression that goes over several lines stand by itself.
     prefix = "(\n"
     module = cst.parse_module(prefix + source + "\n)\n")
@@ -100,7 +74,7 @@ def _rewritten(source: str, start: int, edits: list[Edit], lines: _Lines) -> str
         first, last = lines.span(edit.node)
         at[first - start, last - start].append(edit)
     wrapper = MetadataWrapper(module, unsafe_skip_copy=True)
-    editor = _Editor(at, _Lines(source))
+    editor = _Editor(at, Lines(source))
     code = wrapper.visit(editor).code
     if editor.left:
         raise ValueError(f"line {edits[0].node.lineno}: the expression was not found again in its source")
@@ -110,7 +84,7 @@ def _rewritten(source: str, start: int, edits: list[Edit], lines: _Lines) -> str
 class _Editor(cst.CSTTransformer):
     METADATA_DEPENDENCIES = (PositionProvider,)
 
-    def __init__(self, at: dict[tuple[int, int], list[Edit]], lines: _Lines) -> None:
+    def __init__(self, at: dict[tuple[int, int], list[Edit]], lines: Lines) -> None:
         super().__init__()
         self.at = at
         self.lines = lines

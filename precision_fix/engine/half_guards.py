@@ -5,8 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from precision_fix.model import newlines
-from precision_fix.model.columns import Columns
+from precision_fix.engine.lines import Lines
 from precision_fix.model.edit import Splice, spliced
 from precision_fix.sources.python import parse
 
@@ -18,14 +17,14 @@ def opened(text: str, dtype: str) -> str:
 
     `assert x.dtype in [torch.float16, torch.bfloat16]` and `if x.dtype not in halves: raise ...`.
     """
-    tree, offsets = parse(text), _Offsets(text)
+    tree, lines = parse(text), Lines(text)
     splices: list[Splice] = []
     for node in ast.walk(tree):
         for compare in _guards(node):
             halves = _halves(tree, compare.comparators[0])
             if halves is not None:
-                start, end = offsets.span(compare.comparators[0])
-                other = f"{text[slice(*offsets.span(halves.value))]}.{dtype}"
+                start, end = lines.span(compare.comparators[0])
+                other = f"{text[slice(*lines.span(halves.value))]}.{dtype}"
                 splices.append(Splice(start, end, f"(*{text[start:end]}, {other})"))
     return spliced(text, splices) if splices else text
 
@@ -66,19 +65,3 @@ def _halves(tree: ast.Module, members: ast.expr) -> ast.Attribute | None:
 
 def _names(target: ast.expr, name: str) -> bool:
     return isinstance(target, ast.Name) and target.id == name
-
-
-class _Offsets:
-    """Where nodes are in a text."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-        self._starts = [*newlines.starts(text), len(text)]
-
-    def span(self, node: ast.expr) -> tuple[int, int]:
-        assert node.end_lineno is not None and node.end_col_offset is not None
-        return self._offset(node.lineno, node.col_offset), self._offset(node.end_lineno, node.end_col_offset)
-
-    def _offset(self, line: int, column: int) -> int:
-        start = self._starts[line - 1]
-        return start + Columns(self._text[start : self._starts[line]]).character(column)

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from precision_fix.plan.ledger import Held, Ledger
 from precision_fix.plan.use import Use
 
-_ADAPTER_WIDTH = 4
 #: Of bitsandbytes' 8 bit states: a byte, and four for each block of 256.
 EIGHT_BIT = 1 + 4 / 256
 

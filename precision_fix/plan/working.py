@@ -14,6 +14,7 @@ from precision_fix.plan.dtypes import Kind
 from precision_fix.plan.fit import MIB, Verdict
 from precision_fix.plan.known import Dial, Known
 from precision_fix.plan.operators import EIGHT_BIT, Mode
+from precision_fix.plan.speed import gains
 from precision_fix.plan.split import layers, spread
 from precision_fix.plan.use import Use
 
@@ -29,8 +30,6 @@ MODES = (UNPATCHED, PATCHED, COMPUTE, STORAGE, CACHES)
 _DOUBT, _LEAST = 25, 256 * MIB
 _WIDTHS = {2: "bfloat16", 4: "float32"}
 _MOST_UNITS = 1 << 24
-#: Of a block of LLaMA-7B with copies made at each use, 512 positions, to kept ones, 2,048: `make bench-compute`.
-_SPEEDS = {"Tesla T4": "4.0 to 6.8", "Tesla V100": "2.9 to 4.9"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +148,11 @@ class Maker:
         at = known.at(use)
         rows = tuple(self._row(known, at, mode, tensors, source, weights) for mode in self._modes())
         best = self._best(rows)
-        gain = gains(self.gpus) if any(row.mode is COMPUTE and not row.refused for row in rows) else ""
+        gain = (
+            f"{COMPUTE.label}: {gains(self.gpus)}"
+            if any(row.mode is COMPUTE and not row.refused for row in rows)
+            else ""
+        )
         draft = Working(known, at, source, rows, (), best, gain)
         settings = tuple(self._settings(known, at, draft.advised or rows[-1], tensors, rows, file))
         return replace(draft, settings=settings)
@@ -270,14 +273,3 @@ def largest(fits: Callable[[int], bool]) -> int:
         else:
             high = middle
     return low
-
-
-def gains(gpus: Sequence[Gpu]) -> str:
-    """The speed and the error of float16 compute on these GPUs, in words."""
-    speeds = [_SPEEDS[gpu.name] for gpu in gpus if gpu.name in _SPEEDS]
-    speed = f"{speeds[0]} times as fast as float32" if speeds else "several times as fast as float32"
-    return (
-        f"{COMPUTE.label}: predicted, not measured, {speed} on 512 positions and more, slower on a few; its error is a "
-        "sixth of native bfloat16's or less on the models of `make bench-compute`; with --compute-copy use it takes "
-        "the memory of storage"
-    )

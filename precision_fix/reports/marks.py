@@ -14,7 +14,6 @@ from precision_fix.reports.run import Run
 
 # Of a longer line, the words are known by their digest.
 _MOST_WORDS = 1_000
-_Place = tuple[str, int, int, str]
 
 
 class Marks:

@@ -8,7 +8,6 @@ import collections
 SMALL = "too small to be faster"
 TRAINED = "its weight asks for a gradient"
 SHAPE = "a shape or an argument that is not known"
-RECORDED = "under torch.func, forward-mode gradients, torch.jit.trace or torch.export"
 
 RAN: collections.Counter[str] = collections.Counter()
 STAYED: collections.Counter[tuple[str, str]] = collections.Counter()

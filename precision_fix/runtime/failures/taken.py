@@ -62,18 +62,22 @@ def taken(error: BaseException) -> Taken:
         import torch
 
         on_gpu = torch.cuda.is_available()
+
+        def counts(tensor: Any) -> bool:
+            return tensor.is_cuda or not on_gpu
+
         modules, optimizers, others = _alive(torch)
         for each in _parameters(modules):
-            if each.is_cuda or not on_gpu:
+            if counts(each):
                 found.add("weights", each)
                 if each.grad is not None:
                     found.add("gradients", each.grad)
         for state in (state for each in optimizers for state in each.state.values()):
             for value in state.values() if isinstance(state, dict) else ():
-                if isinstance(value, torch.Tensor) and (value.is_cuda or not on_gpu):
+                if isinstance(value, torch.Tensor) and counts(value):
                     found.add("states", value)
         for name, tensor in (*_caches_of(modules, torch), *_caches_in(others, torch)):
-            size = found.add("caches", tensor) if tensor.is_cuda or not on_gpu else 0
+            size = found.add("caches", tensor) if counts(tensor) else 0
             if size > found.largest[1]:
                 found.largest = (name, size, tuple(tensor.shape))
         seen = found.weights + found.gradients + found.states + found.caches
