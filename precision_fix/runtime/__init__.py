@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -105,15 +105,18 @@ def install(
     copy: str | None = None,
 ) -> Status:
     """Decide, say so on stderr, and where it is so decided, replace. Twice is once: the second call changes
-    nothing.
+    nothing, and says so where it asks for something else.
 
     What is not given comes from the environment (see `precision_fix.runtime.gate`).
     Raises PrecisionFixError on a value that is not known, and where torch is not installed.
     """
     with _LOCK:
-        if _state.swap is not None:
-            return status()
         told = (mode, gpu, to, None, storage, compute, copy)
+        if _state.swap is not None:
+            # Forced, or a storage that is named alone would be decided for a machine without a GPU.
+            asked = gate.decide(mode or "force", *told[1:])
+            _keep(asked, {"active": mode, "gpu": gpu, "target": to, "storage": storage, "compute": compute})
+            return status()
         decision = gate.decide(*told) if any(told) or _early is None else _early
         if decision.active:
             _replace(decision)
@@ -121,6 +124,13 @@ def install(
             _state.decision = decision
         gate.say(_state.decision.line, quiet)
         return status()
+
+
+def _keep(asked: gate.Decision, told: Mapping[str, str | None]) -> None:
+    """Say that what is in force stays, where what was `told`, by the field of the decision, would be another one."""
+    kept = _state.decision
+    if any(word and getattr(asked, field) != getattr(kept, field) for field, word in told.items()):
+        gate.say_wrong(f"in force already, and stays: {kept.line}; to change it, precision_fix.uninstall() first")
 
 
 def uninstall() -> None:

@@ -217,6 +217,25 @@ def test_install_twice_and_uninstall_twice() -> None:
     assert torch.empty(1, dtype=torch.bfloat16).dtype == torch.bfloat16
 
 
+def test_a_second_install_that_asks_for_something_else_is_told_what_stays(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime.install(gpu="t4", quiet=True)
+    try:
+        runtime.install(gpu="t4")
+        runtime.install(mode="force")
+        assert "stays" not in capsys.readouterr().err
+        asked: list[dict[str, str]] = [{"gpu": "a100"}, {"mode": "off"}, {"to": "float16"}, {"storage": "bfloat16"}]
+        for each in asked:
+            monkeypatch.setenv("PRECISION_FIX_WRONG", "")
+            assert runtime.install(**each).active
+            told = capsys.readouterr().err
+            assert "in force already, and stays: " in told, each
+            assert told.count("\n") == 1
+    finally:
+        runtime.uninstall()
+
+
 def test_what_a_version_lacks_is_skipped_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(torch, "hash_tensor", raising=False)
     monkeypatch.delattr(torch._utils, "_rebuild_parameter_with_state")
