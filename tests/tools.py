@@ -17,8 +17,10 @@ from precision_fix.project.index import Project
 from precision_fix.sources import Source, format_of
 from precision_fix.sources.analysis import Analysis
 from precision_fix.tops import top_of
+from tests.launcher import REPOSITORY as REPOSITORY
+from tests.launcher import environment as environment
+from tests.launcher import launch, needs_a_start
 
-REPOSITORY = Path(__file__).resolve().parents[1]
 NOBODY = 65534
 
 
@@ -94,19 +96,20 @@ def let_others_in(path: Path) -> None:
         directory.chmod(directory.stat().st_mode | 0o055)
 
 
-def environment(**more: str) -> dict[str, str]:
-    """An environment in which this checkout is what `import precision_fix` finds."""
-    return {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONDONTWRITEBYTECODE": "1", **more}
-
-
 def command(
     *arguments: object, cwd: Path | None = None, env: dict[str, str] | None = None, timeout: float = 60
 ) -> subprocess.CompletedProcess[bytes]:
     """Run `python -m precision_fix` with these arguments; stdout and stderr as bytes."""
+    env = env or environment()
+    words = [_plain(argument) for argument in arguments]
+    # A program that is run wants an interpreter of its own.
+    if "run" not in words and not needs_a_start(env):
+        ran = launch(*words, cwd=cwd or Path.cwd(), env=env, timeout=timeout)
+        return subprocess.CompletedProcess(words, ran.code, ran.out, ran.err)
     return subprocess.run(
-        [sys.executable, "-m", "precision_fix", *map(_plain, arguments)],
+        [sys.executable, "-m", "precision_fix", *words],
         cwd=cwd,
-        env=env or environment(),
+        env=env,
         capture_output=True,
         timeout=timeout,
         check=False,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -225,7 +226,7 @@ def test_a_second_install_that_asks_for_something_else_is_told_what_stays(
         runtime.install(gpu="t4")
         runtime.install(mode="force")
         assert "stays" not in capsys.readouterr().err
-        asked: list[dict[str, str]] = [{"gpu": "a100"}, {"mode": "off"}, {"to": "float16"}, {"storage": "bfloat16"}]
+        asked: list[dict[str, Any]] = [{"gpu": "a100"}, {"mode": "off"}, {"to": "float16"}, {"storage": "bfloat16"}]
         for each in asked:
             monkeypatch.setenv("PRECISION_FIX_WRONG", "")
             assert runtime.install(**each).active

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,9 +16,9 @@ from precision_fix.model.finding import Action, Finding
 from precision_fix.model.problem import Problem, as_json, as_line
 from precision_fix.reports import github, gitlab, html, junit, markdown, sarif, table, text
 from precision_fix.reports import json as json_report
+from tests.launcher import Ran, environment, launch
 from tests.reports.runs import run_of
 from tests.test_cli import on_a_terminal
-from tests.trust.launcher import Launcher
 
 FORMATS = {
     "text": text,
@@ -84,10 +83,9 @@ HELD = (
 CHANGED = HELD.replace("bfloat16", "float32")
 
 
-@pytest.fixture(scope="module")
-def launcher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
-    with Launcher(tmp_path_factory.mktemp("logs")) as made:
-        yield made
+def run(*argv: object, cwd: Path, out: str = "open", err: str = "open", **more: str) -> Ran:
+    env = environment(CUDA_VISIBLE_DEVICES="", **more)
+    return launch(*argv, cwd=cwd, env=env, out=out, err=err, stdin=False)
 
 
 @pytest.fixture
@@ -111,25 +109,25 @@ def here(tmp_path: Path) -> Path:
     ],
     ids=" ".join,
 )
-def test_no_run_says_a_command(launcher: Launcher, here: Path, arguments: list[str]) -> None:
+def test_no_run_says_a_command(here: Path, arguments: list[str]) -> None:
     named = ["--gpu", "t4"] if arguments[0] != "undo" else []
     if not named:
-        launcher.run("P", "--gpu", "t4", cwd=here)
+        run("P", "--gpu", "t4", cwd=here)
         for file in (here / "P").glob("*c*.py"):
             file.write_text("edited")
-    ran = launcher.run(*arguments, *named, cwd=here, GITHUB_ACTIONS="true")
+    ran = run(*arguments, *named, cwd=here, GITHUB_ACTIONS="true")
     log = ran.out.decode() + ran.err.decode()
     assert ran.code in (0, 1, 2) and log and "internal error" not in log
     assert obeyed(log, "::(error|warning|notice) " if "github" in arguments else "") == []
     assert control(log) == set()
 
 
-def test_github_does_not_listen_while_a_diff_is_shown_that_holds_commands(launcher: Launcher, here: Path) -> None:
+def test_github_does_not_listen_while_a_diff_is_shown_that_holds_commands(here: Path) -> None:
     subprocess.run(["git", "init", "-q", "."], cwd=here, check=True)
-    plain = launcher.run("--diff", "P", "--gpu", "t4", cwd=here)
-    ran = launcher.run("--diff", "P", "--gpu", "t4", cwd=here, GITHUB_ACTIONS="true")
+    plain = run("--diff", "P", "--gpu", "t4", cwd=here)
+    ran = run("--diff", "P", "--gpu", "t4", cwd=here, GITHUB_ACTIONS="true")
     assert ran == plain, "a file is no log"
-    ran = launcher.run("--diff", "P", "--gpu", "t4", cwd=here, out="pipe", GITHUB_ACTIONS="true")
+    ran = run("--diff", "P", "--gpu", "t4", cwd=here, out="pipe", GITHUB_ACTIONS="true")
     listening, token = True, ""
     for line in ran.out.decode().split("\n"):
         if listening and (stopped := re.fullmatch("::stop-commands::([0-9a-f]{32})", line)):
@@ -144,11 +142,11 @@ def test_github_does_not_listen_while_a_diff_is_shown_that_holds_commands(launch
     assert (here / "P" / "a.py").read_text() == CHANGED and (here / "P" / "::error::b.py").read_text() == CHANGED
 
 
-def test_where_a_build_server_cannot_be_told_the_diff_goes_to_a_file(launcher: Launcher, here: Path) -> None:
-    ran = launcher.run("--diff", "P/a.py", "--gpu", "t4", cwd=here, out="pipe", TF_BUILD="True")
+def test_where_a_build_server_cannot_be_told_the_diff_goes_to_a_file(here: Path) -> None:
+    ran = run("--diff", "P/a.py", "--gpu", "t4", cwd=here, out="pipe", TF_BUILD="True")
     assert (ran.code, ran.out) == (2, b"")
     assert b"a.py holds what Azure Pipelines takes for a command: send the diff to a file" in ran.err
-    assert launcher.run("--diff", "P/a.py", "--gpu", "t4", cwd=here, TF_BUILD="True").out.startswith(b"diff --git")
+    assert run("--diff", "P/a.py", "--gpu", "t4", cwd=here, TF_BUILD="True").out.startswith(b"diff --git")
 
 
 def test_a_terminal_gets_no_control_characters_of_a_file(here: Path) -> None:
