@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -24,27 +24,40 @@ from threading import Thread
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
-_SERVER = r"""
-import atexit, contextlib, gc, io, json, os, signal, socket, sys, threading
+#: The fixture `python` of the runtime's tests: runs a program's text, with arguments and, by name, variables.
+Python = Callable[..., "subprocess.CompletedProcess[str]"]
+
+#: The command line: what a run imports on its way is imported once.
+_COMMAND = """
+import contextlib, importlib, io, pathlib, pkgutil, tempfile
+import precision_fix.cli, precision_fix.gpu, precision_fix.plan, precision_fix.reports, typer
 from precision_fix.__main__ import main
-from precision_fix.cli.app import COMMANDS, _load
 from precision_fix.rules import rules
-for name in COMMANDS:
-    _load(name)
 rules()
-# What a run imports on its way is imported once, here.
-import importlib, pathlib, pkgutil, tempfile
-import precision_fix
 with tempfile.TemporaryDirectory() as warm:
-    pathlib.Path(warm, "a.py").write_text("import torch\nx = y.to(torch.bfloat16)\n")
+    pathlib.Path(warm, "a.py").write_text("import torch\\nx = y.to(torch.bfloat16)\\n")
     precision_fix.patch(warm, gpu="t4")
     precision_fix.undo(warm)
-import precision_fix.cli, precision_fix.gpu, precision_fix.plan, precision_fix.reports, typer
 for package in (precision_fix.cli, precision_fix.gpu, precision_fix.plan, precision_fix.reports):
     for found in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
         importlib.import_module(found.name)
 with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
     typer.main.get_command(precision_fix.cli.app.app)(["rule", "PF101"])
+"""
+
+#: A program that imports torch before anything else, from there on.
+_AFTER_TORCH = """
+import torch
+def main():
+    import runpy
+    sys.argv = sys.argv[1:]
+    sys.path[0] = os.path.dirname(sys.argv[0])
+    runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+_SERVER = r"""
+import atexit, gc, io, json, os, signal, socket, sys, threading
+exec(sys.argv[2])
 gc.freeze()
 
 def stream(number, errors):
@@ -132,14 +145,14 @@ class Ran:
 
 
 class Launcher:
-    """A process that forks; it ends with this one. Not for two threads at once."""
+    """A process that forks after it was prepared; it ends with this one. Not for two threads at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, prepare: str) -> None:
         # Each message is one packet: jobs, and the file descriptors with them.
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 21)
         with theirs:
-            arguments = [sys.executable, "-c", _SERVER, str(theirs.fileno())]
+            arguments = [sys.executable, "-c", _SERVER, str(theirs.fileno()), prepare]
             self._server = subprocess.Popen(arguments, pass_fds=[theirs.fileno()], env=environment())
         atexit.register(self._end)
 
@@ -221,8 +234,8 @@ def _hex(word: object) -> str:
 
 
 @cache
-def _shared() -> Launcher:
-    return Launcher()
+def _shared(prepare: str) -> Launcher:
+    return Launcher(prepare)
 
 
 def launch(
@@ -234,8 +247,13 @@ def launch(
     stdin: bool = True,
     timeout: float = 60,
 ) -> Ran:
-    """A run in a child of the process that all tests of this one share."""
-    return _shared().run(*argv, cwd=cwd, env=env, out=out, err=err, stdin=stdin, timeout=timeout)
+    """A run of the command line in a child of the process that all tests of this one share."""
+    return _shared(_COMMAND).run(*argv, cwd=cwd, env=env, out=out, err=err, stdin=stdin, timeout=timeout)
+
+
+def launch_after_torch(program: Path, *argv: object, cwd: Path, env: Mapping[str, str], timeout: float = 120) -> Ran:
+    """A run of a program whose first line imports torch, in a child of a process that has done just that."""
+    return _shared(_AFTER_TORCH).run(program, *argv, cwd=cwd, env=env, timeout=timeout)
 
 
 def needs_a_start(env: Mapping[str, str]) -> bool:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from precision_fix import runtime
-
-Python = Callable[..., "subprocess.CompletedProcess[str]"]
+from tests.launcher import REPOSITORY, Python, launch_after_torch, needs_a_start
 
 
 @pytest.fixture
@@ -31,7 +30,10 @@ def python(tmp_path: Path) -> Python:
         path = tmp_path / "program.py"
         path.write_text(text)
         kept = {name: value for name, value in os.environ.items() if not name.startswith("PRECISION_FIX")}
-        root = str(Path(__file__).parents[2])
+        env = {**kept, "PYTHONPATH": str(REPOSITORY), "PYTHONDONTWRITEBYTECODE": "1", **environ}
+        if text.lstrip().startswith("import torch\n") and not needs_a_start(env):
+            ran = launch_after_torch(path, *argv, cwd=tmp_path, env=env)
+            return subprocess.CompletedProcess([str(path), *argv], ran.code, ran.out.decode(), ran.err.decode())
         return subprocess.run(
             [sys.executable, str(path), *argv],
             capture_output=True,
@@ -39,7 +41,7 @@ def python(tmp_path: Path) -> Python:
             timeout=120,
             check=False,
             cwd=tmp_path,
-            env={**kept, "PYTHONPATH": root, **environ},
+            env=env,
         )
 
     return run

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,9 +15,9 @@ import precision_fix.audit
 from precision_fix import runtime
 from precision_fix.audit import audit
 from precision_fix.runtime.audit import Audit, Site
+from tests.launcher import Python
 from tests.runtime.since import since
 
-Python = Callable[..., "subprocess.CompletedProcess[str]"]
 BF16 = torch.bfloat16
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable
 from typing import Any
 
@@ -12,8 +11,7 @@ import torch
 from precision_fix import gpu, runtime
 from precision_fix.errors import PrecisionFixError
 from precision_fix.runtime import gate
-
-Python = Callable[..., "subprocess.CompletedProcess[str]"]
+from tests.launcher import Python
 
 PROGRAM = """
 import precision_fix.auto

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import re
-import subprocess
-from collections.abc import Callable
 
 import pytest
 
 from precision_fix.runtime.oldest import OLDEST
-from tests.tools import REPOSITORY
-
-Python = Callable[..., "subprocess.CompletedProcess[str]"]
+from tests.launcher import REPOSITORY, Python
 
 PROGRAM = """
 import torch

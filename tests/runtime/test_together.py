@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.tools import command
+
 pytest.importorskip("torch")
 
 PROGRAM = """\
@@ -39,10 +41,9 @@ print(model(computed).dtype, torch.bfloat16 != torch.float32)
 """
 
 
-def run(*words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "precision_fix", *map(str, words)], cwd=cwd, capture_output=True, text=True, check=False
-    )
+def run(*words: str | Path, cwd: Path) -> tuple[int, str, str]:
+    done = command(*words, cwd=cwd)
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 
 def test_together(tmp_path: Path) -> None:
@@ -52,9 +53,9 @@ def test_together(tmp_path: Path) -> None:
     state = {"linear.weight": torch.ones(4, 4), "linear.bias": torch.ones(4)}
     torch.save({name: value.bfloat16() for name, value in state.items()}, tmp_path / "model.pt")
 
-    patched = run("--gpu", "t4", ".", cwd=tmp_path)
-    assert patched.returncode == 0, patched.stderr
-    assert "    precision-fix run main.py" in patched.stdout.splitlines()
+    code, told, problems = run("--gpu", "t4", ".", cwd=tmp_path)
+    assert code == 0, problems
+    assert "    precision-fix run main.py" in told.splitlines()
     text = (tmp_path / "main.py").read_text()
     assert "x.to(torch.float32)" in text and "assign=True" in text and "getattr(torch, DTYPE)" in text
 
@@ -62,11 +63,11 @@ def test_together(tmp_path: Path) -> None:
     alone = subprocess.run([sys.executable, "main.py", "model.pt"], cwd=tmp_path, capture_output=True, text=True)
     assert alone.returncode == 1 and "BFloat16" in alone.stderr
 
-    both = run("run", "--gpu", "t4", "--audit", "--fail", "main.py", "model.pt", cwd=tmp_path)
-    assert both.returncode == 0, both.stderr
-    assert both.stdout == "torch.float32 True\n"
+    code, told, problems = run("run", "--gpu", "t4", "--audit", "--fail", "main.py", "model.pt", cwd=tmp_path)
+    assert code == 0, problems
+    assert told == "torch.float32 True\n"
 
 
 def test_no_hint_where_the_edits_are_enough(tmp_path: Path) -> None:
     (tmp_path / "main.py").write_text("import torch\nx = torch.ones(2).to(torch.bfloat16)\n")
-    assert "while the program runs" not in run("--gpu", "t4", ".", cwd=tmp_path).stdout
+    assert "while the program runs" not in run("--gpu", "t4", ".", cwd=tmp_path)[1]

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Callable
-
 import pytest
 import torch
 
 from precision_fix import runtime
+from tests.launcher import Python
 
-Python = Callable[..., "subprocess.CompletedProcess[str]"]
-
-QUIETLY = {"PRECISION_FIX_QUIET": "1", "PYTHONWARNINGS": "ignore"}
+QUIETLY = {"PRECISION_FIX_QUIET": "1"}
 
 #: Changes of torch's internals, and what does not hold then.
 RENAMED = {
@@ -50,7 +46,9 @@ RENAMED = {
 }
 
 PROGRAM = """
-import torch, torch.utils.checkpoint, torch.utils._device
+import torch
+import torch.utils.checkpoint, torch.utils._device, warnings
+warnings.simplefilter("ignore")
 {change}
 import precision_fix.auto
 from precision_fix import runtime

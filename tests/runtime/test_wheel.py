@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Callable
-
 import pytest
 import torch
 
 from precision_fix.runtime import gate
-
-Python = Callable[..., "subprocess.CompletedProcess[str]"]
+from tests.launcher import Python
 
 CU128 = "sm_75 sm_80 sm_86 sm_90 sm_100 sm_120"
 CU126 = "sm_50 sm_60 sm_70 sm_75 sm_80 sm_86 sm_90"

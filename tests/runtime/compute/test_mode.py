@@ -17,8 +17,7 @@ from precision_fix.errors import PrecisionFixError
 from precision_fix.runtime import gate
 from precision_fix.runtime.audit import audit
 from precision_fix.runtime.compute import seen
-
-Python = Callable[..., "subprocess.CompletedProcess[str]"]
+from tests.launcher import Python
 
 PROGRAM = """
 import precision_fix.auto

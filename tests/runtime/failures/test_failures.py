@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,8 +13,7 @@ import torch
 from precision_fix import runtime
 from precision_fix.runtime.failures import telling
 from precision_fix.runtime.failures.table import TABLE, Facts
-
-Python = Callable[..., "subprocess.CompletedProcess[str]"]
+from tests.launcher import Python
 
 #: Messages and the row that each belongs to. What PyTorch itself raises on a CPU is raised below.
 MESSAGES = [

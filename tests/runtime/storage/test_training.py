@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +16,8 @@ from precision_fix.errors import PrecisionFixError
 from precision_fix.runtime.audit import audit
 from precision_fix.runtime.storage import store_in_bfloat16
 from precision_fix.runtime.storage.storing import storing
+from tests.launcher import Python
 from tests.runtime.storage.models import BF16, rounded
-from tests.tools import environment
 
 
 def test_training_is_refused_with_the_reason() -> None:
@@ -93,8 +91,8 @@ def test_training_that_is_asked_for(monkeypatch: pytest.MonkeyPatch, mode: str, 
 
 
 _REPLICA = """
-import sys
 import torch
+import sys
 from torch import distributed, nn
 from precision_fix.runtime.storage import store_in_bfloat16
 store, first = sys.argv[1:]
@@ -112,13 +110,13 @@ distributed.destroy_process_group()
 
 
 @pytest.mark.parametrize("first", ["optimizer", "replica"])
-def test_training_in_distributed_data_parallel(tmp_path: Path, first: str) -> None:
+def test_training_in_distributed_data_parallel(tmp_path: Path, first: str, python: Python) -> None:
     """Its gradients are gathered in the parameters' dtype; the states are float32 all the same.
 
     In a process of its own: after many other tests gloo once waited for ever.
     """
-    program = [sys.executable, "-c", _REPLICA, str(tmp_path / "store"), first]
-    subprocess.run(program, env=environment(), check=True, timeout=120)
+    done = python(_REPLICA, str(tmp_path / "store"), first)
+    assert done.returncode == 0, done.stderr
 
 
 def test_copies_in_the_middle_of_training_and_the_end_of_it() -> None:
