@@ -201,3 +201,10 @@ def test_the_command_line() -> None:
     assert result.stdout.startswith(b"a.py:2:15: torch.bfloat16\n  PF101 rewrites it: chooses a precision\n")
     result = command("rule", "PF101", "--why", "a.py:2")
     assert (result.returncode, result.stderr) == (2, b"precision-fix: rule CODE and --why: choose one of them\n")
+
+
+def test_it_is_read_in_a_narrow_terminal() -> None:
+    text = "import torch\nx = y.to(torch.bfloat16) @ some_long_name.of_another(torch.bfloat16)\n"
+    told = list(lines(why(text, "train.py:2:10"), 50))
+    assert max(map(len, told)) <= 50
+    assert "    PF101  rewrite  chooses a precision" in told, "columns stay columns"

@@ -59,12 +59,16 @@ def rule(
         say(f"{code} stands for these; one of them is explained by: precision-fix rule {several[0]}")
         return
     found = by_code(code)
-    print(f"{found.code}: {found.title}\n\n{textwrap.fill(found.why, min(columns(sys.stdout) or _WIDTH, _WIDTH))}")
+    print(f"{found.code}: {found.title}\n\n{textwrap.fill(found.why, _width())}")
     shown = example(found.code)
     print(f"\nBefore:\n\n{textwrap.indent(shown.before.strip(), '    ')}")
     same = shown.before == shown.after
     print("\nIt stays as it is." if same else f"\nAfter:\n\n{textwrap.indent(shown.after.strip(), '    ')}")
     print(f"\nIts page: {rule_page(found.code)}")
+
+
+def _width() -> int:
+    return min(columns(sys.stdout) or _WIDTH, _WIDTH)
 
 
 def _explain(where: str, to: str | None) -> None:
@@ -76,4 +80,4 @@ def _explain(where: str, to: str | None) -> None:
     line = line_named(where)
     project = Project(Settings(to=to))
     target = target_named(project.for_run(Path(line.path)).to or "float32")
-    emit(sys.stdout, [("", each) for each in lines(explain(line, target, project))])
+    emit(sys.stdout, [("", each) for each in lines(explain(line, target, project), _width())])
