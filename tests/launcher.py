@@ -17,7 +17,6 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from select import select
 from threading import Thread
@@ -154,6 +153,7 @@ class Launcher:
         with theirs:
             arguments = [sys.executable, "-c", _SERVER, str(theirs.fileno()), prepare]
             self._server = subprocess.Popen(arguments, pass_fds=[theirs.fileno()], env=environment())
+        self.pid = self._server.pid
         atexit.register(self._end)
 
     def _end(self) -> None:
@@ -233,9 +233,16 @@ def _hex(word: object) -> str:
     return os.fsencode(word if isinstance(word, (str, bytes, os.PathLike)) else str(word)).hex()
 
 
-@cache
+_launchers: dict[str, Launcher] = {}
+
+
 def _shared(prepare: str) -> Launcher:
-    return Launcher(prepare)
+    return _launchers.get(prepare) or _launchers.setdefault(prepare, Launcher(prepare))
+
+
+def servers() -> set[int]:
+    """The processes that are forked from, by their numbers."""
+    return {each.pid for each in _launchers.values()}
 
 
 def launch(

@@ -114,7 +114,7 @@ WRONG: dict[str, Callable[[Path], Any]] = {
     "storage takes a string, not bool": lambda _: precision_fix.install(storage=True),  # type: ignore[arg-type]
     "a path is a string or a Path, or several in a list, not None": lambda _: precision_fix.scan(None),  # type: ignore[arg-type]
     "or several in a list, not [['a.py']]": lambda _: precision_fix.patch([["a.py"]]),  # type: ignore[list-item]
-    "embedded null byte; nothing was done": lambda _: precision_fix.undo("a\0b"),
+    "no path can hold a null byte; nothing was done": lambda _: precision_fix.undo("a\0b"),
     "ile name too long; nothing was done": lambda _: precision_fix.undo("a" * 5000),
 }
 

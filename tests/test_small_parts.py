@@ -30,7 +30,7 @@ def test_lines_that_tell_no_build_server_anything() -> None:
 def test_paths_that_a_person_names(tmp_path: Path) -> None:
     there, gone = str(tmp_path), str(tmp_path / "gone")
     assert list(named.missing([there, gone])) == [(gone, "no such file or directory")]
-    assert [why for _, why in named.missing(["a\0b"])] == ["embedded null byte"]
+    assert [why for _, why in named.missing(["a\0b"])] == ["no path can hold a null byte"]
     named.check([there])
     with pytest.raises(PrecisionFixError, match=r"gone: no such file or directory; ' ': no such.*; nothing was done"):
         named.check([gone, there, " "])

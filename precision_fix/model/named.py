@@ -19,7 +19,7 @@ def missing(paths: Iterable[Pathish]) -> Iterator[tuple[str, str]]:
         try:
             os.stat(path)  # noqa: PTH116 - pathlib takes "" for the current directory
         except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-            yield path, reason(error) if isinstance(error, OSError) else str(error)
+            yield path, reason(error)
 
 
 def check(paths: Iterable[Pathish]) -> None:
@@ -39,7 +39,7 @@ def check_names(paths: Iterable[Pathish]) -> None:
         except OSError as error:
             wrong += [(path, reason(error))] * (error.errno == errno.ENAMETOOLONG)
         except ValueError as error:
-            wrong.append((path, str(error)))
+            wrong.append((path, reason(error)))
     if wrong:
         raise PrecisionFixError(f"{told(wrong)}; nothing was done")
 

@@ -58,7 +58,12 @@ class Problem:
         return f"{shown(self.path)}: {self.message}"
 
 
-def reason(error: OSError) -> str:
-    """What the system said, in lower case and without the number and the path: "permission denied"."""
+def reason(error: OSError | ValueError) -> str:
+    """What the system said, in lower case and without the number and the path: "permission denied".
+
+    A ValueError is what Python raises of a path with a null byte, in words that differ between its versions.
+    """
+    if isinstance(error, ValueError):
+        return "no path can hold a null byte"
     text = error.strerror or type(error).__name__
     return text[:1].lower() + text[1:]

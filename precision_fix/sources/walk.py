@@ -111,8 +111,7 @@ def _named(paths: Sequence[Path], problems: list[Problem]) -> dict[str, tuple[st
             real = os.path.realpath(path, strict=True)
             mode = os.stat(real).st_mode
         except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-            text = reason(error) if isinstance(error, OSError) else str(error)
-            problems.append(Problem(path, text))
+            problems.append(Problem(path, reason(error)))
         else:
             named.setdefault(real, (path, mode))
     return named

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from precision_fix.engine import pool, worker
+from tests import launcher
 from tests.tools import environment, plant
 from tests.trust.workers import lost, work
 
@@ -43,8 +44,9 @@ def done(items: list[str], workers: int = 2) -> list[str]:
 
 
 def children() -> list[int]:
-    """The processes that this one has started, ended ones too."""
-    return [int(pid) for pid in Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()]
+    """The processes that this one has started, ended ones too, but for those that other tests fork from."""
+    found = map(int, Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split())
+    return [pid for pid in found if pid not in launcher.servers()]
 
 
 PLAIN = [f"plain {number}" for number in range(200)]
