@@ -48,13 +48,18 @@ class Edited:
 
 def answer(asked: Mapping[str, Any]) -> None:
     """Say on stdout, in one line, what becomes of the files below `asked["top"]`, or of `asked["text"]`."""
-    target, stores = TARGETS[asked["to"]], asked["stores"]
     if "text" in asked:
-        found: dict[str, Any] = {"text": edited_text(asked["text"], target, stores=stores)}
+        text = edited_text(asked["text"], TARGETS[asked["to"]], stores=asked["stores"])
+        found: dict[str, Any] = {"text": text}
     else:
-        files = edited(Path(asked["top"]), target, stores=stores)
-        found = {"edited": [[each.path, each.before, each.after, each.real, each.marks] for each in files]}
+        found = {"edited": rows(asked["top"], asked["to"], stores=asked["stores"])}
     sys.stdout.write(f"{ANSWER}{json.dumps(found)}\n")
+
+
+def rows(top: str, to: str, *, stores: bool) -> list[list[Any]]:
+    """What becomes of the files below a folder, in plain values: the fields of `Edited`, in their order."""
+    files = edited(Path(top), TARGETS[to], stores=stores)
+    return [[each.path, each.before, each.after, each.real, each.marks] for each in files]
 
 
 def edited(top: Path, target: Target, *, stores: bool = False) -> Iterator[Edited]:
@@ -62,12 +67,7 @@ def edited(top: Path, target: Target, *, stores: bool = False) -> Iterator[Edite
 
     With `stores` only guards do, which let both dtypes pass: what the program wants in bfloat16 must be seen.
     """
-    inner = _in_memory(target, stores=stores)
-    found = _scanned([top], inner)
-    # What git ignores is told on disk, with the command that reads it: nodes of ComfyUI that came as an archive. Here a
-    # module is only asked for if the program imports it.
-    ignored = [Path(path) for each in found.hidden if each.places and not each.by for path in each.paths]
-    for file in [*found.files, *(_scanned(ignored, inner).files if ignored else ())]:
+    for file in _scanned(top, _in_memory(target, stores=stores)).files:
         if file.problem is not None:
             continue
         before = decode(file.before, coding=True).text
@@ -83,10 +83,19 @@ def edited(top: Path, target: Target, *, stores: bool = False) -> Iterator[Edite
             yield Edited(file.path, digest, after if after != before else "", real, marks)
 
 
-def _scanned(paths: list[Path], target: Target) -> Scan:
-    project = Project(Settings())
+def _scanned(top: Path, target: Target) -> Scan:
+    # What git ignores is told on disk, with the command that reads it: nodes of ComfyUI that came as an archive. Here a
+    # module is only asked for if the program imports it.
     return scan(
-        paths, target, with_text=True, project=project, suffixes=(".py",), prefixes=(), starts=False, recalls=True
+        [top],
+        target,
+        with_text=True,
+        project=Project(Settings()),
+        suffixes=(".py",),
+        prefixes=(),
+        starts=False,
+        recalls=True,
+        ignored=True,
     )
 
 
