@@ -30,7 +30,13 @@ def test_after_a_patch_one_line_says_it(tmp_path: Path) -> None:
 
 
 def test_a_notebook_is_told_its_own_way(tmp_path: Path) -> None:
-    cell = {"cell_type": "code", "metadata": {}, "source": CAST, "outputs": [], "execution_count": None}
+    cell: dict[str, object] = {
+        "cell_type": "code",
+        "metadata": {},
+        "source": CAST,
+        "outputs": [],
+        "execution_count": None,
+    }
     kinds = {"nbformat": 4, "nbformat_minor": 5, "metadata": {"kernelspec": {"language": "python"}}}
     (tmp_path / "a.ipynb").write_text(json.dumps({"cells": [cell], **kinds}))
     (said,) = patched(".", cwd=tmp_path)
