@@ -10,12 +10,13 @@ import hashlib
 import json
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
+from precision_fix.engine.asked_guards import may_be_met, met
 from precision_fix.engine.half_guards import opened
 from precision_fix.engine.scan import FileScan, Scan, scan, scan_text
 from precision_fix.engine.settings import Project, Settings
@@ -56,25 +57,35 @@ def answer(asked: Mapping[str, Any]) -> None:
     sys.stdout.write(f"{ANSWER}{json.dumps(found)}\n")
 
 
-def rows(top: str, to: str, *, stores: bool) -> list[list[Any]]:
-    """What becomes of the files below a folder, in plain values: the fields of `Edited`, in their order."""
-    files = edited(Path(top), TARGETS[to], stores=stores)
+def rows(top: str, to: str, *, stores: bool, stays: Callable[[str], None] = lambda path: None) -> list[list[Any]]:
+    """What becomes of the files below a folder, in plain values: the fields of `Edited`, in their order. `stays` is
+    told of files that are none of these, as soon as that is known.
+    """
+    files = edited(Path(top), TARGETS[to], stores=stores, stays=stays)
     return [[each.path, each.before, each.after, each.real, each.marks] for each in files]
 
 
-def edited(top: Path, target: Target, *, stores: bool = False) -> Iterator[Edited]:
+def edited(
+    top: Path, target: Target, *, stores: bool = False, stays: Callable[[str], None] = lambda path: None
+) -> Iterator[Edited]:
     """The files below a folder that change, by the rules, the groups and the settings of a patch of all of it.
 
     With `stores` only guards do, which let both dtypes pass: what the program wants in bfloat16 must be seen.
     """
-    for file in _scanned(top, _in_memory(target, stores=stores)).files:
+
+    def judged(path: str, file: FileScan | None) -> None:
+        # What a group leaves becomes less, and never more.
+        if file is None or not (_changes(file) or may_be_met(file.before)):
+            stays(path)
+
+    for file in _scanned(top, _in_memory(target, stores=stores), judged).files:
         if file.problem is not None:
             continue
         before = decode(file.before, coding=True).text
         after = _after(file, before)
         real = _statements(before, [each.line for each in file.findings if each.code == _ROUNDS])
         needs = [each.action for each in file.findings if each.code == _NEEDS]
-        after = opened(after, target.dtype) if needs else after
+        after = met(opened(after, target.dtype) if needs else after, target.dtype)
         marks = [CALLS] if Action.MANUAL in needs else []
         if any(each.code == _ASKS and each.action is Action.REWRITE for each in file.findings):
             marks.append(ASKS)
@@ -83,7 +94,11 @@ def edited(top: Path, target: Target, *, stores: bool = False) -> Iterator[Edite
             yield Edited(file.path, digest, after if after != before else "", real, marks)
 
 
-def _scanned(top: Path, target: Target) -> Scan:
+def _changes(file: FileScan) -> bool:
+    return file.changes or any(each.code in (_ROUNDS, _NEEDS, _ASKS) for each in file.findings)
+
+
+def _scanned(top: Path, target: Target, judged: Callable[[str, FileScan | None], None]) -> Scan:
     # What git ignores is told on disk, with the command that reads it: nodes of ComfyUI that came as an archive. Here a
     # module is only asked for if the program imports it.
     return scan(
@@ -96,6 +111,7 @@ def _scanned(top: Path, target: Target) -> Scan:
         starts=False,
         recalls=True,
         ignored=True,
+        judged=judged,
     )
 
 

@@ -69,6 +69,7 @@ def scan(
     starts: bool = True,
     recalls: bool = False,
     ignored: bool = False,
+    judged: Callable[[str, FileScan | None], None] = lambda path, scan: None,
 ) -> Scan:
     """Scan files and directories. Nothing is written; what cannot be read or parsed is among the problems.
 
@@ -76,7 +77,8 @@ def scan(
     how many; `project` has the settings, without which every rule counts in every file. With `recalls` what the last
     run found counts where nothing has changed, and this one is kept for the next. In directories the files are looked
     at whose names end in `suffixes` or begin with `prefixes`. `starts` has programs import the runtime that need it.
-    With `ignored` what git ignores counts as everything else does.
+    With `ignored` what git ignores counts as everything else does. `judged` is told of each file that speaks of
+    bfloat16, as it is judged: what moves with others may yet be left.
     """
     result, left_out = Scan(target), LeftOut()
     forget()
@@ -100,7 +102,7 @@ def scan(
     done = 0
     recall = Recall([repr(target), *map(str, paths)]) if recalls else None
     with without_collector():
-        for chunk, files in rounds.run([item_of(each) for each in found], target, with_text, recall):
+        for chunk, files in rounds.run([item_of(each) for each in found], target, with_text, recall, judged):
             done += chunk
             if progress is not None:
                 progress(done, len(found))

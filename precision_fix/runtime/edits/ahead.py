@@ -27,7 +27,8 @@ if os.fork():
 from precision_fix.runtime.edits import ahead
 ahead.end_with(asked["alive"])
 from precision_fix.engine.in_memory import rows
-ahead.put(asked["key"], asked["top"], lambda: rows(asked["top"], asked["to"], stores=asked["stores"]))
+top, to, stores = asked["top"], asked["to"], asked["stores"]
+ahead.put(asked["key"], top, lambda stays: rows(top, to, stores=stores, stays=stays))
 """
 #: The ends of pipes that close when this process ends, and are closed by nobody before.
 _alive: list[int] = []
@@ -68,8 +69,17 @@ def end_with(alive: int) -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
-def put(key: str, top: str, rows: Callable[[], Iterable[Row]]) -> None:
-    """Put what becomes of a project on its shelf."""
+def put(key: str, top: str, rows: Callable[[Callable[[str], None]], Iterable[Row]]) -> None:
+    """Put what becomes of a project on its shelf; what stays as it is, as soon as that is known."""
     files = prints.look(top)  # before anything is read
-    if files is not None:
-        Shelf(key).keep(*made_of(top, files, rows()))
+    if files is None:
+        return
+    shelf = Shelf(key)
+
+    def stays(path: str) -> None:
+        file = os.path.relpath(path, top).replace(os.sep, "/")
+        if file in files:
+            with contextlib.suppress(OSError):
+                shelf.note(file, files[file])
+
+    shelf.keep(*made_of(top, files, rows(stays)))

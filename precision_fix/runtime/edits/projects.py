@@ -86,6 +86,7 @@ class _Project:
         self._files = prints.look(top)
         self._made: Made | None = None
         self._read = 0
+        self._is_made_ahead = False
         self._lead = os.path.join(top, "")  # noqa: PTH118
 
     def ahead(self) -> None:
@@ -93,8 +94,11 @@ class _Project:
         kept = self.shelf.load()
         if kept is not None and kept.files == self._files:
             self._made = kept
-        elif self._files is not None and (lock := self.shelf.lock(0)) is not None:
+            return
+        self._is_made_ahead = self._files is not None
+        if self._is_made_ahead and (lock := self.shelf.lock(0)) is not None:
             try:
+                self.shelf.clear()
                 ahead.make(lock, key=self._key, top=self.top, to=self._target, stores=self._stores)
             finally:
                 os.close(lock)
@@ -115,6 +119,10 @@ class _Project:
         what is to be known of it for flash-attn.
         """
         name = os.path.relpath(path, self.top).replace(os.sep, "/")
+        if self._made is None and self._is_made_ahead:
+            if self.shelf.stays(name, prints.of(path)):
+                return "", [], []
+            self._is_made_ahead = False
         made = self._made or self._up_to_date()
         if made.files.get(name) != prints.of(path) and self._read < _MOST_READ:
             # It was written since, or has only now been put there.

@@ -25,6 +25,8 @@ from precision_fix.runtime.edits.prints import Prints
 _MOST_BYTES = 64 << 20
 _PATIENCE = 300.0
 _TICK = 0.01
+#: Lines of what stays as it is, as long as the rest is being made.
+_STAYS = "stays"
 
 
 @dataclass(slots=True)
@@ -156,6 +158,36 @@ class Shelf:
                 time.sleep(_TICK)
             else:
                 return descriptor
+
+    # While it is being made.
+
+    def clear(self) -> None:
+        """Nothing is known yet of what is being made: for who has the lock. Raises OSError."""
+        caches.put(self._at(_STAYS), b"")
+
+    def note(self, file: str, print_: list[int]) -> None:
+        """Say that a file stays as it is, in this state, before all is made. Raises OSError."""
+        line = json.dumps([file, print_]).encode() + b"\n"
+        descriptor = os.open(self._at(_STAYS), os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW)
+        try:
+            os.write(descriptor, line)
+        finally:
+            os.close(descriptor)
+
+    def stays(self, file: str, print_: list[int] | None) -> bool:
+        """Wait for those who make it, until they say that a file stays in this state, or until they are done."""
+        line = json.dumps([file, print_]).encode()
+        until = time.monotonic() + _PATIENCE
+        while self._folder and time.monotonic() < until:
+            with contextlib.suppress(OSError):
+                if line in door.read(self._at(_STAYS), _MOST_BYTES).split(b"\n"):
+                    return True
+            free = self.lock(0)
+            if free is not None:
+                os.close(free)
+                return False
+            time.sleep(_TICK)
+        return False
 
     def _at(self, name: str) -> str:
         return os.path.join(self._folder, name)
