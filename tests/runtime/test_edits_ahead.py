@@ -12,7 +12,7 @@ import pytest
 
 from precision_fix.runtime import edits, gate
 from precision_fix.runtime.edits import ahead, helper, prints
-from precision_fix.runtime.edits.shelf import Shelf, made_of
+from precision_fix.runtime.edits.shelf import Row, Shelf, made_of
 from tests.runtime.test_edits import project, python
 
 pytest.importorskip("fcntl")
@@ -129,3 +129,21 @@ time.sleep(60)
         os.close(end)
         os.close(alive)
         assert other.wait(30) == 1
+
+
+def test_another_thread_knows_nothing_of_a_file_while_it_is_made(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a place to keep anything in, the first module that asks has all of it made; the others come meanwhile."""
+    known: list[bool] = []
+    original = helper.edited
+
+    def edited(top: str, to: str, *, stores: bool) -> list[Row]:
+        assert edits._projects is not None
+        known.append(edits._projects.is_untouched(str(kept / "cast.py")))
+        return original(top, to, stores=stores)
+
+    monkeypatch.setattr(helper, "edited", edited)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(kept / "main.py"))
+    start(kept)
+    assert edits.code_of(str(kept / "words.py"), "words") is None
+    assert edits.code_of(str(kept / "cast.py"), "cast") is not None
+    assert known == [False]

@@ -147,7 +147,11 @@ class _Project:
 
     def _made_anew(self, files: prints.Prints) -> Made:
         self._read += 1
-        self._made = Made(files)  # what fails once is not tried for each module
-        made, texts = made_of(self.top, files, helper.edited(self.top, self._target, stores=self._stores))
+        try:
+            rows = helper.edited(self.top, self._target, stores=self._stores)
+        except PrecisionFixError:
+            self._made = Made(files)  # what fails once is not tried for each module
+            raise
+        made, texts = made_of(self.top, files, rows)
         self.shelf.keep(made, texts)
         return made
