@@ -69,6 +69,12 @@ def test_the_other_process_makes_what_a_module_finds(kept: Path, monkeypatch: py
     assert edits.problems() == []
 
 
+def test_of_a_notebook_nothing_is_read_ahead(kept: Path) -> None:
+    code = "import precision_fix.auto; from precision_fix.runtime import edits; print(edits._decide, edits._projects)"
+    done = python("-c", code.replace("edits._decide", "edits._decide is None"), cwd=kept)
+    assert done.stdout == "False None\n", done.stderr
+
+
 def test_what_stays_is_not_read_again_until_it_changes(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     start(kept)
     assert edits.code_of(str(kept / "cast.py"), "cast") is not None

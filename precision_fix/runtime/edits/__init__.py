@@ -106,8 +106,12 @@ def problems() -> list[str]:
 
 
 def look_ahead() -> None:
-    """Take what is kept of the program's project, or have another process begin to make it. Never raises."""
-    if _decide is None or _state.busy:
+    """Take what is kept of the program's project, or have another process begin to make it. Never raises.
+
+    Of a notebook, and of `python -c`, nobody knows before it imports a module where its project lies, if it has one.
+    """
+    is_a_file = bool(_folder) or hasattr(sys.modules.get("__main__"), "__file__")
+    if _decide is None or _state.busy or not is_a_file:
         return
     _state.busy = True
     # Whatever is wrong is told when a module asks.
