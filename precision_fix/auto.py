@@ -9,8 +9,9 @@ run from its start, as edited. PRECISION_FIX=off turns it all off, PRECISION_FIX
 
 from __future__ import annotations
 
-from precision_fix.runtime import arm
+from precision_fix.runtime import arm, edits
 from precision_fix.runtime.edits.main import take_over
 
 arm()
+edits.look_ahead()
 take_over()

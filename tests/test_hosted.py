@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_starts import CAST, tree
+from tests.test_starts import CAST, LOAD, tree
 from tests.tools import command
 
 COMFY = "which computes in float16 on this GPU: what it hands to modules in float32 is cast by the runtime alone. "
@@ -31,6 +31,33 @@ def test_nodes_of_comfyui(tmp_path: Path, pack: dict[str, str]) -> None:
     )
     assert hosts(host / "custom_nodes" / "Pack", "t4", "--check") == [said]
     assert hosts(host, "t4") == [said]
+
+
+def test_a_host_that_imports_the_runtime_is_started_as_before(tmp_path: Path) -> None:
+    """Its start is said once, in one way: with the line, and where that was left away without it."""
+    files = {"main.py": "import nodes\nif __name__ == '__main__':\n    nodes.start()\n", "nodes.py": LOAD + CAST}
+    for name, words in (("lined", ()), ("bare", ("--ignore", "PF701"))):
+        host = tree(tmp_path / name, {**files, **{f"custom_nodes/Pack/{name}": NODES[name] for name in NODES}})
+        lines = [
+            line
+            for line in command("--gpu", "t4", *words, ".", cwd=host).stdout.decode().splitlines()
+            if "Start " in line or "main.py" in line
+        ]
+        starts = [line for line in lines if "precision-fix run" in line and "--storage" not in line]
+        if words:
+            assert starts and not any("as before" in line for line in lines)
+            continue
+        assert not starts and any("as before" in line for line in lines)
+        assert any(line.endswith(f"cast by the runtime alone, which {host}/main.py imports.") for line in lines)
+        # The pack that is named by itself knows the program that was patched before.
+        (host / "custom_nodes/Pack/more.py").write_text(CAST)
+        (said,) = hosts(host / "custom_nodes/Pack", "t4")
+        assert said.endswith(f"which {host}/main.py imports")
+
+
+def test_a_pack_is_not_started_as_before_where_its_host_is_not(tmp_path: Path) -> None:
+    said = command("--gpu", "t4", ".", cwd=tree(tmp_path, NODES)).stdout.decode()
+    assert "Start ComfyUI so: precision-fix run main.py\n" in said and "as before" not in said
 
 
 def test_a_file_of_nodes_and_a_host_that_is_not_there(tmp_path: Path) -> None:

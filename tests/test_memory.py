@@ -25,8 +25,24 @@ def test_after_a_patch_one_line_says_it(tmp_path: Path) -> None:
     (tmp_path / "main.py").write_text(CAST)
     (said,) = patched(".", cwd=tmp_path)
     assert said.startswith("float32 takes twice the memory of bfloat16; half of it: precision-fix undo ., then ")
-    assert said.endswith(" then precision-fix run --storage bfloat16 main.py.")
+    assert said.endswith(" then precision-fix run --storage bfloat16 main.py")
     assert patched(".", cwd=tmp_path) == [], "nothing was left to change"
+
+
+def test_a_notebook_is_told_its_own_way(tmp_path: Path) -> None:
+    cell: dict[str, object] = {
+        "cell_type": "code",
+        "metadata": {},
+        "source": CAST,
+        "outputs": [],
+        "execution_count": None,
+    }
+    kinds = {"nbformat": 4, "nbformat_minor": 5, "metadata": {"kernelspec": {"language": "python"}}}
+    (tmp_path / "a.ipynb").write_text(json.dumps({"cells": [cell], **kinds}))
+    (said,) = patched(".", cwd=tmp_path)
+    assert said.endswith(
+        "then as the first lines of the notebook: %env PRECISION_FIX_STORAGE=bfloat16 and %load_ext precision_fix"
+    )
 
 
 def test_the_checkpoints_below_are_counted(tmp_path: Path) -> None:

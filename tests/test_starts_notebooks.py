@@ -90,10 +90,25 @@ def test_a_patch_to_float16_is_started_in_float16(tmp_path: Path) -> None:
     tree(tmp_path / "two", {"loading.py": LOAD + CAST})
     told = command("--gpu", "t4", "--to", "float16", "one", "two", cwd=tmp_path).stdout.decode().splitlines()
     assert {line for line in told if "FIX_TO" in line or "--to" in line} == {
-        "    one/a.ipynb, in a new kernel that begins with %env PRECISION_FIX_TO=float16",
-        "    PRECISION_FIX_TO=float16 python one/main.py",
         "    precision-fix run --to float16 two/loading.py",
     }
+    assert {"    one/a.ipynb, in a new kernel", "    python one/main.py"} <= {*told}
+    said = '    __import__("os").environ.setdefault("PRECISION_FIX_TO", "float16")\n'
+    assert said in (tmp_path / "one/main.py").read_text()
+    assert said in "".join(json.loads((tmp_path / "one/a.ipynb").read_text())["cells"][0]["source"])
+
+
+def test_one_that_imports_the_runtime_without_a_word_is_told_it(tmp_path: Path) -> None:
+    main = "import precision_fix.auto\nimport loading\n\nif __name__ == '__main__':\n    loading.load('a')\n"
+    tree(
+        tmp_path,
+        {"a.ipynb": notebook("import precision_fix.auto\n", MODEL), "loading.py": LOAD + CAST, "main.py": main},
+    )
+    told = command("--gpu", "t4", "--to", "float16", ".", cwd=tmp_path).stdout.decode().splitlines()
+    assert {
+        "    a.ipynb, in a new kernel that begins with %env PRECISION_FIX_TO=float16",
+        "    PRECISION_FIX_TO=float16 python main.py",
+    } <= {*told}
 
 
 def test_what_files_bring_is_told_in_their_order(tmp_path: Path) -> None:

@@ -19,17 +19,27 @@ def line(run: Run) -> str:
     """One line after a patch; "" where it made nothing larger."""
     if run.scan.target.dtype != "float32" or not any(each.code.startswith(_HOLDING) for each in run.changes):
         return ""
+    return (
+        f"float32 takes twice the memory of bfloat16{_figures(run)}; half of it: {undone(run.paths)}, then {_half(run)}"
+    )
+
+
+def _half(run: Run) -> str:
+    """What keeps the weights in bfloat16, as a command at the end of the line."""
     start = "precision-fix run --storage bfloat16"
     program = _program(run)
-    command = f"{start} {pasted(program)}" if program else f"{start} in the place of python"
-    instead = f"half of it: {undone(run.paths)}, then {command}"
-    return f"float32 takes twice the memory of bfloat16{_figures(run)}; {instead}"
+    if not program and any(each.path.lower().endswith(".ipynb") for each in run.changes):
+        # No command starts a notebook; the kernel reads what is set before the runtime is there.
+        return "as the first lines of the notebook: %env PRECISION_FIX_STORAGE=bfloat16 and %load_ext precision_fix"
+    return f"{start} {pasted(program)}" if program else f"{start} in the place of python"
 
 
 def _program(run: Run) -> str:
     from precision_fix.model.programs import program_in
 
-    found = next((launch.program for launch in run.scan.starts if launch.program and not launch.is_node_pack), "")
+    launches = [each for each in run.scan.starts if not each.is_node_pack]
+    programs = (each.program for each in launches if each.program and not each.program.lower().endswith(".ipynb"))
+    found = next(programs, "")
     return found or str(program_in(run.paths) or "")
 
 

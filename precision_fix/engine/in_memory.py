@@ -10,12 +10,13 @@ import hashlib
 import json
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
+from precision_fix.engine.asked_guards import may_be_met, met
 from precision_fix.engine.half_guards import opened
 from precision_fix.engine.scan import FileScan, Scan, scan, scan_text
 from precision_fix.engine.settings import Project, Settings
@@ -48,33 +49,43 @@ class Edited:
 
 def answer(asked: Mapping[str, Any]) -> None:
     """Say on stdout, in one line, what becomes of the files below `asked["top"]`, or of `asked["text"]`."""
-    target, stores = TARGETS[asked["to"]], asked["stores"]
     if "text" in asked:
-        found: dict[str, Any] = {"text": edited_text(asked["text"], target, stores=stores)}
+        text = edited_text(asked["text"], TARGETS[asked["to"]], stores=asked["stores"])
+        found: dict[str, Any] = {"text": text}
     else:
-        files = edited(Path(asked["top"]), target, stores=stores)
-        found = {"edited": [[each.path, each.before, each.after, each.real, each.marks] for each in files]}
+        found = {"edited": rows(asked["top"], asked["to"], stores=asked["stores"])}
     sys.stdout.write(f"{ANSWER}{json.dumps(found)}\n")
 
 
-def edited(top: Path, target: Target, *, stores: bool = False) -> Iterator[Edited]:
+def rows(top: str, to: str, *, stores: bool, stays: Callable[[str], None] = lambda path: None) -> list[list[Any]]:
+    """What becomes of the files below a folder, in plain values: the fields of `Edited`, in their order. `stays` is
+    told of files that are none of these, as soon as that is known.
+    """
+    files = edited(Path(top), TARGETS[to], stores=stores, stays=stays)
+    return [[each.path, each.before, each.after, each.real, each.marks] for each in files]
+
+
+def edited(
+    top: Path, target: Target, *, stores: bool = False, stays: Callable[[str], None] = lambda path: None
+) -> Iterator[Edited]:
     """The files below a folder that change, by the rules, the groups and the settings of a patch of all of it.
 
     With `stores` only guards do, which let both dtypes pass: what the program wants in bfloat16 must be seen.
     """
-    inner = _in_memory(target, stores=stores)
-    found = _scanned([top], inner)
-    # What git ignores is told on disk, with the command that reads it: nodes of ComfyUI that came as an archive. Here a
-    # module is only asked for if the program imports it.
-    ignored = [Path(path) for each in found.hidden if each.places and not each.by for path in each.paths]
-    for file in [*found.files, *(_scanned(ignored, inner).files if ignored else ())]:
+
+    def judged(path: str, file: FileScan | None) -> None:
+        # What a group leaves becomes less, and never more.
+        if file is None or not (_changes(file) or may_be_met(file.before)):
+            stays(path)
+
+    for file in _scanned(top, _in_memory(target, stores=stores), judged).files:
         if file.problem is not None:
             continue
         before = decode(file.before, coding=True).text
         after = _after(file, before)
         real = _statements(before, [each.line for each in file.findings if each.code == _ROUNDS])
         needs = [each.action for each in file.findings if each.code == _NEEDS]
-        after = opened(after, target.dtype) if needs else after
+        after = met(opened(after, target.dtype) if needs else after, target.dtype)
         marks = [CALLS] if Action.MANUAL in needs else []
         if any(each.code == _ASKS and each.action is Action.REWRITE for each in file.findings):
             marks.append(ASKS)
@@ -83,10 +94,24 @@ def edited(top: Path, target: Target, *, stores: bool = False) -> Iterator[Edite
             yield Edited(file.path, digest, after if after != before else "", real, marks)
 
 
-def _scanned(paths: list[Path], target: Target) -> Scan:
-    project = Project(Settings())
+def _changes(file: FileScan) -> bool:
+    return file.changes or any(each.code in (_ROUNDS, _NEEDS, _ASKS) for each in file.findings)
+
+
+def _scanned(top: Path, target: Target, judged: Callable[[str, FileScan | None], None]) -> Scan:
+    # What git ignores is told on disk, with the command that reads it: nodes of ComfyUI that came as an archive. Here a
+    # module is only asked for if the program imports it.
     return scan(
-        paths, target, with_text=True, project=project, suffixes=(".py",), prefixes=(), starts=False, recalls=True
+        [top],
+        target,
+        with_text=True,
+        project=Project(Settings()),
+        suffixes=(".py",),
+        prefixes=(),
+        starts=False,
+        recalls=True,
+        ignored=True,
+        judged=judged,
     )
 
 

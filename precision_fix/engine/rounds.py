@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -38,9 +38,13 @@ class _Judged(NamedTuple):
 
 
 def run(
-    items: Sequence[Item], target: Target, with_text: bool, recall: Recall | None
+    items: Sequence[Item],
+    target: Target,
+    with_text: bool,
+    recall: Recall | None,
+    judged: Callable[[str, FileScan | None], None] = lambda path, scan: None,
 ) -> Iterator[tuple[int, list[FileScan]]]:
-    """Scan files: how many were done, and what was found in them, as it comes."""
+    """Scan files: how many were done, and what was found in them, as it comes; `judged` is told of each that speaks."""
     looks: list[_Look] = []
     for count, some in spread(items, partial(_look, hashing=recall is not None), _unseen, _WORTH_A_POOL):
         looks += some
@@ -51,6 +55,8 @@ def run(
         surroundings.know(recall.known_facts)
         recall.see({os.path.abspath(each.item[0]): each.digest for each in looks}, below.python)  # noqa: PTH100
         known = {item[0]: found for item in kept if (found := recall.of(item, with_text=with_text)) is not None}
+        for path, (scan,) in known.items():
+            judged(path, scan)
         yield len(known), [found for (found,) in known.values() if found is not None]
         kept = [item for item in kept if item[0] not in known]
     workers = workers_for(len(kept), _WORTH_A_POOL_TO_JUDGE)
@@ -58,11 +64,12 @@ def run(
         below.look()
     one = partial(_judge, target=target, with_text=with_text, tracing=recall is not None)
     chunk = max(1, min(CHUNK, len(kept) // (8 * workers)))
-    for count, judged in spread(kept, one, _lost, _WORTH_A_POOL_TO_JUDGE, chunk):
-        if recall is not None:
-            for each in judged:
+    for count, some_judged in spread(kept, one, _lost, _WORTH_A_POOL_TO_JUDGE, chunk):
+        for each in some_judged:
+            judged(each.item[0], each.scan)
+            if recall is not None:
                 recall.take(*each, has_text=with_text)
-        yield count, [each.scan for each in judged if each.scan is not None]
+        yield count, [each.scan for each in some_judged if each.scan is not None]
 
 
 def bring(items: Sequence[Item], target: Target, recall: Recall | None) -> dict[str, tuple[Finding, ...]]:

@@ -68,6 +68,8 @@ def scan(
     prefixes: tuple[str, ...] = PREFIXES,
     starts: bool = True,
     recalls: bool = False,
+    ignored: bool = False,
+    judged: Callable[[str, FileScan | None], None] = lambda path, scan: None,
 ) -> Scan:
     """Scan files and directories. Nothing is written; what cannot be read or parsed is among the problems.
 
@@ -75,6 +77,8 @@ def scan(
     how many; `project` has the settings, without which every rule counts in every file. With `recalls` what the last
     run found counts where nothing has changed, and this one is kept for the next. In directories the files are looked
     at whose names end in `suffixes` or begin with `prefixes`. `starts` has programs import the runtime that need it.
+    With `ignored` what git ignores counts as everything else does. `judged` is told of each file that speaks of
+    bfloat16, as it is judged: what moves with others may yet be left.
     """
     result, left_out = Scan(target), LeftOut()
     forget()
@@ -91,12 +95,14 @@ def scan(
             asides=left_out.asides,
         )
     )
+    if ignored:
+        found = [*_unheeding(found), *_aside(left_out, project, found)]
     result.looked_at = len(found)
     by_path = {each.path: each for each in found}
     done = 0
     recall = Recall([repr(target), *map(str, paths)]) if recalls else None
     with without_collector():
-        for chunk, files in rounds.run([item_of(each) for each in found], target, with_text, recall):
+        for chunk, files in rounds.run([item_of(each) for each in found], target, with_text, recall, judged):
             done += chunk
             if progress is not None:
                 progress(done, len(found))
@@ -112,10 +118,25 @@ def scan(
             programs.add(result, by_path, recall, with_text=with_text)
     if recall is not None:
         recall.keep(surroundings.facts())
-    result.hidden = left_out.told()
+    result.hidden = left_out.told() if not ignored else []
     result.files.sort(key=lambda file: file.path)
     result.problems += [file.problem for file in result.files if file.problem is not None]
     return result
+
+
+def _unheeding(found: Sequence[Found]) -> Iterator[Found]:
+    """What was found, with no word of .gitignore against it."""
+    yield from (Found(each.path, each.root, each.explicit, scope=each.scope) for each in found)
+
+
+def _aside(left_out: LeftOut, project: Project | None, found: Sequence[Found]) -> Iterator[Found]:
+    """What lies in folders that git ignores, as a part of the tree around them."""
+    tree = found[0].root if found else ""
+    for path in (path for each in left_out.asides if not each.by for path in each.files):
+        folder = os.path.dirname(os.path.realpath(path))  # noqa: PTH120
+        yield Found(
+            path, tree or folder, explicit=False, scope=project.closest(folder) if project is not None else None
+        )
 
 
 def scan_text(name: str, data: bytes, target: Target, project: Project) -> Scan:

@@ -38,7 +38,8 @@ _MOST_OF_A_NOTEBOOK = 32 << 20
 
 @dataclass(slots=True)
 class Launch:
-    """How the programs of one tree are started: `started` import the runtime now; `left` places are nobody's.
+    """How the programs of one tree are started: `started` import the runtime now; `left` places are nobody's. Of the
+    started those are `untold` that did so before, and do not say what bfloat16 becomes.
 
     `program` is the file to start by `precision-fix run` for these, "" where none is known; those of a node pack are
     started by its host.
@@ -46,6 +47,7 @@ class Launch:
 
     tree: str
     started: list[str] = field(default_factory=list)
+    untold: set[str] = field(default_factory=set)
     left: int = 0
     program: str = ""
     is_node_pack: bool = False
@@ -113,7 +115,7 @@ class _Tree:
     def _begin(self, launch: Launch, found: Found, reached: set[str], places: dict[str, list[Finding]]) -> None:
         """Have a program that reaches some of these places start the runtime."""
         those = [path for path in sorted(places) if os.path.realpath(path) in reached]
-        if those and self._start(found, [each for path in those for each in places[path]]):
+        if those and self._start(launch, found, [each for path in those for each in places[path]]):
             launch.started.append(found.path)
             for path in those:
                 self._see_to(self._files[path], found.path, places[path])
@@ -122,11 +124,9 @@ class _Tree:
         """What a notebook does; None for a file that is none, or cannot be read."""
         if not NOTEBOOK.takes(found.path) or found.ignored():
             return None
-        from precision_fix.sources.notebook_start import Program
-
         try:
             data = door.read(found.path, _most_of(found.path), follow=found.explicit)
-            return Program(found.path, decode(data, coding=False).text)
+            return _notebook(found.path, decode(data, coding=False).text)
         except (OSError, Undecodable, Unparsable):
             return None  # said where it is judged
 
@@ -165,19 +165,22 @@ class _Tree:
     def _tree_of(found: Found) -> str:
         return found.path if found.explicit else found.root
 
-    def _start(self, found: Found, places: list[Finding]) -> bool:
+    def _start(self, launch: Launch, found: Found, places: list[Finding]) -> bool:
         """Have a program import the runtime; whether it does now, or did before."""
+        dtype = self._scan.target.dtype
         try:
             data = door.read(found.path, _most_of(found.path), follow=found.explicit)
             source = decode(data, coding=PYTHON.takes(found.path))
             if _has_line(found.path, source.text):
+                if not _asks_for(found.path, source.text, dtype):
+                    launch.untold.add(found.path)
                 return True
             known = self._files.get(found.path)
             if known is not None and known.problem is not None:
                 return False
             edited = known.after if known is not None else b""
             text = decode(edited, coding=PYTHON.takes(found.path)).text if edited else source.text
-            started = _started(found.path, text, places)
+            started = _started(found.path, text, places, dtype)
         except (OSError, Undecodable, Unparsable):
             return False
         if started is None or not _selection(found).takes(started.finding.code):
@@ -200,19 +203,24 @@ def _most_of(path: str) -> int:
 
 
 def _has_line(path: str, text: str) -> bool:
+    """Whether a program starts the runtime by itself. Raises Unparsable for a notebook that is none."""
+    return start_line.is_there(text) if PYTHON.takes(path) else _notebook(path, text).has_line
+
+
+def _asks_for(path: str, text: str, dtype: str) -> bool:
+    return start_line.asks_for(text, dtype) if PYTHON.takes(path) else _notebook(path, text).asks_for(dtype)
+
+
+def _started(path: str, text: str, places: list[Finding], dtype: str) -> start_line.Started | None:
     if PYTHON.takes(path):
-        return start_line.is_there(text)
+        return start_line.start(path, text, places, dtype)
+    return _notebook(path, text).start(places, dtype)
+
+
+def _notebook(path: str, text: str) -> Notebook:
     from precision_fix.sources.notebook_start import Program
 
-    return Program(path, text).has_line
-
-
-def _started(path: str, text: str, places: list[Finding]) -> start_line.Started | None:
-    if PYTHON.takes(path):
-        return start_line.start(path, text, places)
-    from precision_fix.sources.notebook_start import Program
-
-    return Program(path, text).start(places)
+    return Program(path, text)
 
 
 def _selection(found: Found) -> Selection:

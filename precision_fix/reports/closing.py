@@ -4,7 +4,7 @@ costs, and how to take it back."""
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from precision_fix.reports.run import Run, by_hand, idle
 
 if TYPE_CHECKING:
     from precision_fix.engine.starts import Launch
+    from precision_fix.reports.hosts import Meeting
 
 #: A line with its style, and whether it is a command, which stays in one piece.
 Line = tuple[str, str, bool]
@@ -39,16 +40,17 @@ def closing(run: Run) -> Iterator[Line]:
             False,
         )
         yield from _left(run)
-        yield from _hosts(run)
+        yield from _hosts(_meetings(run))
     else:
         done = len(run.written.changed) if run.written else 0
         told = f"{looked}: {count(len(run.changes), 'place')} found, {count(done, 'file')} changed{failed}."
         yield "bold red" if failed else "bold green", told, False
         yield from _left(run)
-        yield from _starts(run)
-        yield from _hosts(run)
+        meetings = _meetings(run)
+        yield from _starts(run, meetings)
+        yield from _hosts(meetings)
         if run.memory:
-            yield "", f"{run.memory}.", False
+            yield "", run.memory, False
         yield "", taken_back(run.paths), False
 
 
@@ -77,40 +79,47 @@ def _left(run: Run) -> Iterator[Line]:
         yield "", f"Left as they are, for the reasons above: {', '.join(parts)}.", False
 
 
-def _starts(run: Run) -> Iterator[Line]:
+def _starts(run: Run, meetings: Sequence[Meeting]) -> Iterator[Line]:
     """How each project that changed is started now."""
     launches = {launch.tree: launch for launch in run.scan.starts}
     given = {os.path.realpath(path): (number, os.fspath(path)) for number, path in enumerate(run.paths)}
     # A file that was named by itself is told of where it is a program.
     trees = {file.tree for file in run.scan.changed if file.tree in launches or Path(file.tree).is_dir()}
+    # How the host of a project is started is said where it is told of.
+    hosted = [os.path.realpath(file) for each in meetings if each.so for file in each.files]
     named = sorted((*given.get(os.path.realpath(tree), (len(given), tree)), tree) for tree in trees)
     for _, name, tree in named[:_MOST_PROJECTS]:
-        yield from _start(name, launches.get(tree), run.scan.target.dtype)
+        launch = launches.get(tree)
+        if launch is not None and (launch.started or launch.left):
+            yield from _launched(name, launch, run.scan.target.dtype)
+        elif not any(f"{file}{os.sep}".startswith(f"{os.path.realpath(tree)}{os.sep}") for file in hosted):
+            found = program_in([name])
+            yield "", f"Start {_called(name)} as before{f': python {pasted(found)}' if found else '.'}", False
     if len(trees) > _MOST_PROJECTS:
         yield "dim", f"And {count(len(trees) - _MOST_PROJECTS, 'project')} more, which start as before.", False
 
 
-def _hosts(run: Run) -> Iterator[Line]:
-    """What other programs that run these files compute in."""
+def _meetings(run: Run) -> list[Meeting]:
     from precision_fix.reports import hosts
 
-    for line in hosts.lines(run):
-        yield "", f"{line}.", False
+    return hosts.meetings(run)
 
 
-def _start(tree: str, launch: Launch | None, dtype: str) -> Iterator[Line]:
+def _hosts(meetings: Sequence[Meeting]) -> Iterator[Line]:
+    """What other programs that run these files compute in."""
+    for each in meetings:
+        yield "", each.line, False
+
+
+def _launched(tree: str, launch: Launch, dtype: str) -> Iterator[Line]:
     name = _called(tree)
-    if launch is None or not (launch.started or launch.left):
-        found = program_in([tree])
-        yield "", f"Start {name} as before{f': python {pasted(found)}' if found else '.'}", False
-        return
     if launch.started:
         number = len(launch.started)
         them, it = ("program imports", "it runs") if number == 1 else (f"{number} programs import", "they run")
-        how = "as before" if dtype == "float32" else "so"
+        how = "so" if launch.untold and dtype != "float32" else "as before"
         yield "", f"Start {name} {how}; its {them} the runtime now, for what is decided while {it}:", False
         for program in _first(launch.started):
-            yield "", f"    {_started(program, dtype)}", True
+            yield "", f"    {_started(program, dtype if program in launch.untold else 'float32')}", True
         if len(launch.started) > _MOST_PROGRAMS:
             yield "dim", f"    and {count(len(launch.started) - _MOST_PROGRAMS, 'program')} more", False
     if launch.left:
@@ -118,7 +127,7 @@ def _start(tree: str, launch: Launch | None, dtype: str) -> Iterator[Line]:
 
 
 def _started(program: str, dtype: str) -> str:
-    """How a program is started that imports the runtime, whose own answer to bfloat16 is float32."""
+    """How a program is started that imports the runtime, and is to be told what bfloat16 becomes."""
     told = "" if dtype == "float32" else f"PRECISION_FIX_TO={dtype}"
     if program.lower().endswith(".ipynb"):
         # Nothing but a kernel starts a notebook, and one that has run already has loaded what it loads.

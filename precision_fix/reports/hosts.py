@@ -11,15 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from precision_fix import door
 from precision_fix.model.problem import shown
 from precision_fix.project.facts import NOTHING, Facts
 from precision_fix.project.imports import look_at
 from precision_fix.reports.paste import pasted
+from precision_fix.sources.start_line import is_there
 
 if TYPE_CHECKING:
     from precision_fix.reports.run import Run
 
 _MOST_FOLDERS_UP = 12
+_MOST_OF_A_PROGRAM = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +78,46 @@ HOSTS = (
 )
 
 
-def lines(run: Run) -> Iterator[str]:
-    """A line for each host of what changes."""
+@dataclass(frozen=True, slots=True)
+class Meeting:
+    """What is said of a host and of the `files` that run in it. `so` is how to start it for them, "" where it may be
+    started as ever; that ends in a command if it is `pasted`.
+    """
+
+    files: tuple[str, ...]
+    said: str
+    so: str = ""
+    pasted: bool = False
+
+    @property
+    def line(self) -> str:
+        """All of it, as one line. A command at its end gets no full stop, which would be copied with it."""
+        return f"{self.said}.{' ' * bool(self.so)}{self.so}{'.' * bool(self.so and not self.pasted)}"
+
+
+def meetings(run: Run) -> list[Meeting]:
+    """What is to be said of each host of what changes."""
     gpu = run.decision.gpu if run.decision is not None else None
     own = run.scan.target.dtype
+    found = []
     for host, files in _hosted({each.path for each in run.changes if each.path.endswith(".py")}):
         dtype = host.dtype(gpu.name, gpu.capability) if gpu is not None else "float16"
         first, more = shown(files[0]), f" and {len(files) - 1} more" if len(files) > 1 else ""
         verb, here = "holds" if not more else "hold", "this GPU" if gpu is not None else "most GPUs below 8.0"
         said = f"{first}{more} {verb} {host.noun}, which computes in {dtype} on {here}"
-        meets = f"what it hands to modules in {own} is cast by the runtime alone. {_start(host, files)}"
-        yield f"{said} as well" if dtype == own else f"{said}: {meets}"
+        if dtype == own:
+            found.append(Meeting(tuple(files), f"{said} as well"))
+            continue
+        said = f"{said}: what it hands to modules in {own} is cast by the runtime alone"
+        main = _main_of_comfyui(files) if host.name == "ComfyUI" else None
+        if main is not None and _starts_the_runtime(main, run):
+            found.append(Meeting(tuple(files), f"{said}, which {pasted(main)} imports"))
+        elif host.name == "ComfyUI":
+            command = f"precision-fix run {pasted(main) if main is not None else 'main.py'}"
+            found.append(Meeting(tuple(files), said, f"Start ComfyUI so: {command}", pasted=True))
+        else:
+            found.append(Meeting(tuple(files), said, f"Start {host.name} by precision-fix run, in the place of python"))
+    return found
 
 
 def _hosted(changed: Iterable[str]) -> Iterator[tuple[Host, list[str]]]:
@@ -122,10 +154,19 @@ def _folders(path: str) -> list[str]:
     return [each for each in above if os.path.isfile(os.path.join(each, _INIT))]  # noqa: PTH113, PTH118
 
 
-def _start(host: Host, files: list[str]) -> str:
-    """How the host is started under the runtime."""
-    if host.name != "ComfyUI":
-        return f"Start {host.name} by precision-fix run, in the place of python"
+def _main_of_comfyui(files: list[str]) -> Path | None:
+    """The program of the ComfyUI that these files lie in, if they lie in one."""
     tops = (top for path in files for top in Path(path).absolute().parents)
-    main = next((top / "main.py" for top in tops if (top / "custom_nodes").is_dir()), Path("main.py"))
-    return f"Start ComfyUI so: precision-fix run {pasted(main) if main.is_file() else 'main.py'}"
+    main = next((top / "main.py" for top in tops if (top / "custom_nodes").is_dir()), None)
+    return main if main is not None and main.is_file() else None
+
+
+def _starts_the_runtime(program: Path, run: Run) -> bool:
+    """Whether a program imports the runtime: by this run, or since an earlier one."""
+    now = {os.path.realpath(path) for launch in run.scan.starts for path in launch.started}
+    if os.path.realpath(program) in now:
+        return True
+    try:
+        return is_there(door.read(str(program), _MOST_OF_A_PROGRAM, follow=True).decode("utf-8", "replace"))
+    except OSError:
+        return False

@@ -35,8 +35,12 @@ def _to(original: Function, swap: Swap) -> Function:
     bfloat16, target = swap.source, swap.target
 
     def to(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if not kwargs and len(args) == 1 and args[0] is target:
+            result = original(self, target)
+            if result is self:
+                return from_source(self, swap) if seen.any else self
         # The dtype stands first, after the device, or by keyword (torch.Tensor.to, PyTorch's documentation).
-        if (
+        elif (
             (args and (args[0] is bfloat16 or (len(args) > 1 and args[1] is bfloat16)))
             or (kwargs and kwargs.get("dtype") is bfloat16)
         ) and swap.applies():
@@ -44,12 +48,13 @@ def _to(original: Function, swap: Swap) -> Function:
                 kwargs["dtype"] = target
             result = original(self, *[target if a is bfloat16 else a for a in args], **kwargs)
             return to_source(self, swap) if result is self else result
-        result = original(self, *args, **kwargs)
-        if result is self:
-            if (args and args[0] is target) or (kwargs and kwargs.get("dtype") is target):
-                return from_source(self, swap) if seen.any else self
-            if self.dtype is not bfloat16:
-                return self
+        else:
+            result = original(self, *args, **kwargs)
+            if result is self:
+                if (args and args[0] is target) or (kwargs and kwargs.get("dtype") is target):
+                    return from_source(self, swap) if seen.any else self
+                if self.dtype is not bfloat16:
+                    return self
         # A subclass's __torch_function__ may return anything.
         if getattr(result, "dtype", None) is bfloat16 and swap.applies() and not _leaves(self, result):
             return original(result, target)

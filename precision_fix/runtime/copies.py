@@ -68,7 +68,14 @@ def patch(patches: Patches, swap: Swap) -> None:
 
 def from_source(tensor: Any, swap: Swap) -> Any:
     """What the caller of a stand-in gets of a cast to the target that changed nothing."""
-    if swap.stores or not swap.active or swap.compiling() or not was_asked(tensor) or not _is_others(3):
+    # Asked at each `.to(torch.float32)`, and nearly always answered here: no call of ours stands in these lines.
+    if swap.compiling() or type(tensor) not in _PLAIN:
+        return tensor
+    try:
+        storage = tensor.untyped_storage()
+    except (NotImplementedError, RuntimeError):
+        return tensor
+    if not hasattr(storage, _MARK) or swap.stores or not swap.active or not _is_others(3):
         return tensor
     # A module casts a weight to the dtype of its input, which was no cast; nobody changes it meanwhile.
     return tensor if _in_a_module(sys._getframe(2)) else tensor.clone()

@@ -72,6 +72,7 @@ def run_program(
     if os.environ.get(_TORCH_AUTOLOAD) == "0":
         del os.environ[_TORCH_AUTOLOAD]
     arm()
+    edits.look_ahead()
     if edits.is_wanted(os.environ):
         child.follow()
     if seen is not None:

@@ -36,6 +36,10 @@ class Program:
         """All of it, with as many lines and characters as the cells have."""
         return "".join(f"{text}\n" for _, text in self._cells)
 
+    def asks_for(self, dtype: str) -> bool:
+        """As `start_line.asks_for`."""
+        return start_line.asks_for(self.python, dtype)
+
     @property
     def has_line(self) -> bool:
         """Whether it starts the runtime by itself."""
@@ -59,7 +63,7 @@ class Program:
         number, line = (int(each) for each in found.groups()) if found else (0, 0)
         return any(cell.number == number and newlines.split(text)[line - 1].strip(" 0;") for cell, text in self._cells)
 
-    def start(self, places: Sequence[Finding]) -> start_line.Started | None:
+    def start(self, places: Sequence[Finding], dtype: str) -> start_line.Started | None:
         """Ask the rules about its first cell of Python. Magics and commands stay in front: they may install what is
         imported. None where there is no such cell, or a rule has nothing to say.
         """
@@ -76,7 +80,7 @@ class Program:
                 finding = self._in_cell(said, cell, offset)
                 if not start_line.is_done(finding):
                     return start_line.Started(finding)
-                lines = start_line.lines("\n")
+                lines = start_line.lines(dtype, "\n")
                 return start_line.Started(finding, (cell.splice(Splice(offset, offset, lines)),))
         return None
 

@@ -81,7 +81,7 @@ def analyse(
     if around is ALONE and not blocks:
         from precision_fix.sources import start_line
 
-        start_line.alone(analysis, path, text, selection)
+        start_line.alone(analysis, path, text, selection, target.dtype)
     if around is ALONE:
         module.release()
     return analysis

@@ -20,12 +20,9 @@ from precision_fix.rules import rules_of
 from precision_fix.sources.analysis import Analysis
 from precision_fix.sources.python import parse
 
-_LINES = (
-    "try:",
-    "    import precision_fix.auto  # what no edit reaches becomes float32 while this runs",
-    "except ImportError:",
-    '    __import__("sys").stderr.write("precision-fix is not installed: what is loaded in bfloat16 stays so\\n")',
-)
+_MISSING = '__import__("sys").stderr.write("precision-fix is not installed: what is loaded in bfloat16 stays so\\n")'
+#: What bfloat16 becomes where nobody says otherwise (`runtime.gate`).
+_DEFAULT = "float32"
 _TOKEN = "import precision_fix.auto"
 _IS_THERE = re.compile(
     r"^[ \t]*(?:import[ \t]+precision_fix\.auto|from[ \t]+precision_fix[ \t]+import[ \t]+auto)\b", re.M
@@ -37,6 +34,11 @@ def is_there(text: str) -> bool:
     return _IS_THERE.search(text) is not None
 
 
+def asks_for(text: str, dtype: str) -> bool:
+    """Whether a program that starts the runtime has it make this of bfloat16, where nobody says otherwise."""
+    return dtype == _DEFAULT or _told(dtype) in text
+
+
 @dataclass(frozen=True, slots=True)
 class Started:
     """What a rule says of the start of a program, and what it does to the text."""
@@ -45,7 +47,7 @@ class Started:
     splices: tuple[Splice, ...] = ()
 
 
-def start(path: str, text: str, places: Sequence[Finding]) -> Started | None:
+def start(path: str, text: str, places: Sequence[Finding], dtype: str) -> Started | None:
     """Ask the rules about the start of a program, of which these places are decided as it runs. Raises Unparsable."""
     offset = _room(text)
     finding = asked(path, places, has_room=offset is not None)
@@ -56,7 +58,7 @@ def start(path: str, text: str, places: Sequence[Finding]) -> Started | None:
     end = "\r\n" if "\r\n" in text else "\n"
     before = end if offset and not text[:offset].endswith(("\n", "\r")) else ""
     finding = replace(finding, line=newlines.count(text, 0, offset) + 1)
-    return Started(finding, (Splice(offset, offset, before + lines(end)),))
+    return Started(finding, (Splice(offset, offset, before + lines(dtype, end)),))
 
 
 def asked(path: str, places: Sequence[Finding], *, has_room: bool) -> Finding | None:
@@ -76,18 +78,24 @@ def is_done(finding: Finding) -> bool:
     return finding.action is Action.REWRITE
 
 
-def lines(end: str) -> str:
-    """What is put in, each line with this end."""
-    return "".join(f"{line}{end}" for line in _LINES)
+def lines(dtype: str, end: str) -> str:
+    """What is put in, each line with this end. bfloat16 becomes `dtype` there as in the edits beside it."""
+    put = ["try:", f"    {_told(dtype)}"][: 1 if dtype == _DEFAULT else 2]
+    put += [f"    {_TOKEN}  # what no edit reaches becomes {dtype} while this runs"]
+    return "".join(f"{line}{end}" for line in (*put, "except ImportError:", f"    {_MISSING}"))
 
 
-def alone(analysis: Analysis, path: str, text: str, selection: Selection) -> None:
+def _told(dtype: str) -> str:
+    return f'__import__("os").environ.setdefault("PRECISION_FIX_TO", "{dtype}")'
+
+
+def alone(analysis: Analysis, path: str, text: str, selection: Selection, dtype: str) -> None:
     """Have a text that stands for a whole program start the runtime, where it needs that. Raises Unparsable."""
     places = analysis.while_it_runs
     if not places or not is_started(text.encode()):
         return
     if not is_there(text):
-        started = start(path, text, places)
+        started = start(path, text, places, dtype)
         if started is None or not selection.takes(started.finding.code):
             return
         analysis.findings.insert(0, started.finding)

@@ -7,12 +7,15 @@ import linecache
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from precision_fix import caches
+from precision_fix.engine.asked_guards import met
 from precision_fix.engine.in_memory import edited_text, leveled
 from precision_fix.model.target import FLOAT32
 from precision_fix.runtime import edits, gate
@@ -256,6 +259,43 @@ def test_a_guard_in_a_form_that_cannot_take_both_moves_as_on_disk() -> None:
     text = "import torch\nx = y.to(torch.bfloat16)\nself.assertEqual(x.dtype, torch.bfloat16)\n"
     assert edited_text(text, FLOAT32) == text.replace("bfloat16", "float32")
     assert edited_text(text, FLOAT32, stores=True) == text
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (
+            "assert x.dtype == c.d",
+            "assert (x.dtype == c.d or th.bfloat16 in [x.dtype, c.d] and th.float32 in [x.dtype, c.d])",
+        ),
+        (
+            "assert a and d is x.dtype, 1",
+            "assert a and (d is x.dtype or th.bfloat16 in [d, x.dtype] and th.float32 in [d, x.dtype]), 1",
+        ),
+        ("assert x.dtype == th.float16", ""),
+        ("assert x.dtype == y().dtype", ""),
+        ("assert x.dtype == 'a'", ""),
+        ("assert x.dtype == c.d or z", ""),
+        ("assert x.shape == c.d", ""),
+        ("assert x.dtype != c.d", ""),
+    ],
+)
+def test_an_assertion_of_two_dtypes_lets_one_stand_for_the_other(before: str, after: str) -> None:
+    """`th` is torch there; where it has no name, nothing is done."""
+    assert met(f"import torch as th\n{before}\n", "float32") == f"import torch as th\n{after or before}\n"
+    assert met(f"{before}\n", "float32") == f"{before}\n"
+
+
+def test_torchscript_takes_such_an_assertion() -> None:
+    text = "import torch\ndef f(x: torch.Tensor, y: torch.Tensor):\n    assert x.dtype == y.dtype\n    return 1\n"
+    names: dict[str, Any] = {"__name__": "met"}
+    done = met(text, "float32")
+    linecache.cache["<met>"] = (len(done), None, done.splitlines(keepends=True), "<met>")
+    exec(compile(done, "<met>", "exec"), names)
+    scripted = torch.jit.script(names["f"])
+    assert scripted(torch.ones(1), torch.ones(1, dtype=torch.bfloat16)) == 1
+    with pytest.raises(torch.jit.Error, match="AssertionError"):
+        scripted(torch.ones(1), torch.ones(1, dtype=torch.float64))
 
 
 def test_what_takes_nothing_else_keeps_its_guard() -> None:

@@ -8,6 +8,7 @@ project read, once, in another process (`helper`, `engine.in_memory`), and what 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -104,6 +105,23 @@ def problems() -> list[str]:
     return list(_problems)
 
 
+def look_ahead() -> None:
+    """Take what is kept of the program's project, or have another process begin to make it. Never raises.
+
+    Of a notebook, and of `python -c`, nobody knows before it imports a module where its project lies, if it has one.
+    """
+    is_a_file = bool(_folder) or hasattr(sys.modules.get("__main__"), "__file__")
+    if _decide is None or _state.busy or not is_a_file:
+        return
+    _state.busy = True
+    # Whatever is wrong is told when a module asks.
+    with contextlib.suppress(Exception):
+        projects = _of_program()
+        if projects is not None:
+            projects.ahead()
+    _state.busy = False
+
+
 def code_of(path: str, module: str, data: bytes | None = None) -> CodeType | None:
     """The code of a file as edited; None where it stays as it is. Never raises.
 
@@ -124,19 +142,25 @@ def code_of(path: str, module: str, data: bytes | None = None) -> CodeType | Non
 
 
 def _code_of(path: str, module: str, data: bytes | None) -> CodeType | None:
-    global _projects
     if data is None:
-        from precision_fix.runtime.edits.where import is_library
+        from precision_fix.runtime.edits.where import REMOTE, is_library
 
         if not path.endswith(".py") or is_library(path):
+            return None
+        if _projects is not None and not module.startswith(REMOTE) and _projects.is_untouched(path):
             return None
         try:
             with open(path, "rb") as file:
                 data = file.read()
         except OSError:
             return None
-    if not speaks(data):
-        return None
+    projects = _of_program() if speaks(data) else None
+    return projects.code_of(path, module, data) if projects is not None else None
+
+
+def _of_program() -> Projects | None:
+    """The projects of this program; None where nothing is edited."""
+    global _projects
     if _projects is None:
         decision = _active()
         if decision is None:
@@ -145,7 +169,7 @@ def _code_of(path: str, module: str, data: bytes | None) -> CodeType | None:
         from precision_fix.runtime.edits.where import Where, folder_of_program
 
         _projects = Projects(Where(_folder or folder_of_program()), decision)
-    return _projects.code_of(path, module, data)
+    return _projects
 
 
 def _active() -> Decision | None:

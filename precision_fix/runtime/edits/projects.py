@@ -12,8 +12,8 @@ from precision_fix import caches
 from precision_fix.caches import digest
 from precision_fix.errors import PrecisionFixError
 from precision_fix.runtime import swap
-from precision_fix.runtime.edits import helper, hooks, prints
-from precision_fix.runtime.edits.shelf import Made, Shelf
+from precision_fix.runtime.edits import ahead, helper, hooks, prints
+from precision_fix.runtime.edits.shelf import Made, Shelf, made_of
 
 if TYPE_CHECKING:
     from precision_fix.runtime.edits.where import Where
@@ -55,6 +55,15 @@ class Projects:
             self.given.add(path)
             return code
 
+    def ahead(self) -> None:
+        """Have the program's own project read before a module of it asks."""
+        with self._lock:
+            self._project(self._where.top).ahead()
+
+    def is_untouched(self, path: str) -> bool:
+        """Whether a file of a project that was read is known to stay as it is, without a look at what it holds."""
+        return any(project.is_untouched(path) for project in [*self._known.values()])
+
     def _project(self, top: str) -> _Project:
         if top not in self._known:
             project = _Project(top, self._target, stores=self._stores)
@@ -72,10 +81,35 @@ class _Project:
         self._target = target
         self._stores = stores
         state = digest("\n".join(sorted(caches.of_package())).encode())
-        self.shelf = Shelf("\n".join((top, target, str(stores), state)))
+        self._key = "\n".join((top, target, str(stores), state))
+        self.shelf = Shelf(self._key)
         self._files = prints.look(top)
         self._made: Made | None = None
         self._read = 0
+        self._is_made_ahead = False
+        self._lead = os.path.join(top, "")  # noqa: PTH118
+
+    def ahead(self) -> None:
+        """Take what is kept; where that is of another state, have another process begin to make it."""
+        kept = self.shelf.load()
+        if kept is not None and kept.files == self._files:
+            self._made = kept
+            return
+        self._is_made_ahead = self._files is not None
+        if self._is_made_ahead and (lock := self.shelf.lock(0)) is not None:
+            try:
+                self.shelf.clear()
+                ahead.make(lock, key=self._key, top=self.top, to=self._target, stores=self._stores)
+            finally:
+                os.close(lock)
+
+    def is_untouched(self, path: str) -> bool:
+        """Whether a file is known to stay as it is, from its size and its time."""
+        if self._made is None or not path.startswith(self._lead):
+            return False
+        name = path[len(self._lead) :].replace(os.sep, "/")
+        print_ = self._made.files.get(name)
+        return print_ is not None and name not in self._made.edited and prints.of(path) == print_
 
     def is_too_large(self) -> bool:
         return self._files is None
@@ -85,6 +119,10 @@ class _Project:
         what is to be known of it for flash-attn.
         """
         name = os.path.relpath(path, self.top).replace(os.sep, "/")
+        if self._made is None and self._is_made_ahead:
+            if self.shelf.stays(name, prints.of(path)):
+                return "", [], []
+            self._is_made_ahead = False
         made = self._made or self._up_to_date()
         if made.files.get(name) != prints.of(path) and self._read < _MOST_READ:
             # It was written since, or has only now been put there.
@@ -109,21 +147,11 @@ class _Project:
 
     def _made_anew(self, files: prints.Prints) -> Made:
         self._read += 1
-        self._made = Made(files)  # what fails once is not tried for each module
-        texts: dict[str, str] = {}
-        edited: dict[str, list[str]] = {}
-        real: dict[str, list[int]] = {}
-        marks: dict[str, list[str]] = {}
-        for path, before, after, lines, marked in helper.edited(self.top, self._target, stores=self._stores):
-            name = digest(after.encode("utf-8", "surrogatepass")) if after else ""
-            if name:
-                texts[name] = after
-            file = os.path.relpath(path, self.top).replace(os.sep, "/")
-            edited[file] = [before, name]
-            if lines:
-                real[file] = lines
-            if marked:
-                marks[file] = marked
-        made = Made(files, edited, real, marks)
+        try:
+            rows = helper.edited(self.top, self._target, stores=self._stores)
+        except PrecisionFixError:
+            self._made = Made(files)  # what fails once is not tried for each module
+            raise
+        made, texts = made_of(self.top, files, rows)
         self.shelf.keep(made, texts)
         return made

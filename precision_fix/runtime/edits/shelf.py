@@ -13,7 +13,7 @@ import marshal
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from types import CodeType
 
@@ -24,7 +24,9 @@ from precision_fix.runtime.edits.prints import Prints
 
 _MOST_BYTES = 64 << 20
 _PATIENCE = 300.0
-_TICK = 0.05
+_TICK = 0.01
+#: Lines of what stays as it is, as long as the rest is being made.
+_STAYS = "stays"
 
 
 @dataclass(slots=True)
@@ -39,6 +41,27 @@ class Made:
     real: dict[str, list[int]] = field(default_factory=dict)
     #: What is to be known of a file for flash-attn.
     marks: dict[str, list[str]] = field(default_factory=dict)
+
+
+#: Of a file that changes: its path, the digest of its bytes, the text to run instead, "" for its own, the lines that
+#: are to get the real bfloat16, and what is to be known of it for flash-attn.
+Row = tuple[str, str, str, list[int], list[str]]
+
+
+def made_of(top: str, files: Prints, rows: Iterable[Row]) -> tuple[Made, dict[str, str]]:
+    """What was made of the project below a folder, and the edited texts by their digests."""
+    made, texts = Made(files), dict[str, str]()
+    for path, before, after, lines, marks in rows:
+        name = digest(after.encode("utf-8", "surrogatepass")) if after else ""
+        if name:
+            texts[name] = after
+        file = os.path.relpath(path, top).replace(os.sep, "/")
+        made.edited[file] = [before, name]
+        if lines:
+            made.real[file] = lines
+        if marks:
+            made.marks[file] = marks
+    return made, texts
 
 
 class Shelf:
@@ -103,14 +126,17 @@ class Shelf:
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
         """Let the other processes of one start wait for the first: it reads the project for all."""
-        descriptor = self._lock()
+        descriptor = self.lock(_PATIENCE)
         try:
             yield
         finally:
             if descriptor is not None:
                 os.close(descriptor)
 
-    def _lock(self) -> int | None:
+    def lock(self, patience: float) -> int | None:
+        """A descriptor that keeps others waiting as long as it is open, in whichever process; None where there is no
+        such thing here, or others have it for longer than `patience` seconds.
+        """
         try:
             import fcntl
         except ImportError:  # Windows: each reads it by itself
@@ -121,15 +147,47 @@ class Shelf:
             descriptor = os.open(self._at("lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError:
             return None
-        until = time.monotonic() + _PATIENCE
-        while time.monotonic() < until:
+        until = time.monotonic() + patience
+        while True:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
+                if time.monotonic() >= until:
+                    os.close(descriptor)
+                    return None
                 time.sleep(_TICK)
             else:
-                break
-        return descriptor
+                return descriptor
+
+    # While it is being made.
+
+    def clear(self) -> None:
+        """Nothing is known yet of what is being made: for who has the lock. Raises OSError."""
+        caches.put(self._at(_STAYS), b"")
+
+    def note(self, file: str, print_: list[int]) -> None:
+        """Say that a file stays as it is, in this state, before all is made. Raises OSError."""
+        line = json.dumps([file, print_]).encode() + b"\n"
+        descriptor = os.open(self._at(_STAYS), os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW)
+        try:
+            os.write(descriptor, line)
+        finally:
+            os.close(descriptor)
+
+    def stays(self, file: str, print_: list[int] | None) -> bool:
+        """Wait for those who make it, until they say that a file stays in this state, or until they are done."""
+        line = json.dumps([file, print_]).encode()
+        until = time.monotonic() + _PATIENCE
+        while self._folder and time.monotonic() < until:
+            with contextlib.suppress(OSError):
+                if line in door.read(self._at(_STAYS), _MOST_BYTES).split(b"\n"):
+                    return True
+            free = self.lock(0)
+            if free is not None:
+                os.close(free)
+                return False
+            time.sleep(_TICK)
+        return False
 
     def _at(self, name: str) -> str:
         return os.path.join(self._folder, name)

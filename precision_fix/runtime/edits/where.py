@@ -19,10 +19,11 @@ from precision_fix.tops import top_of
 _STANDARD = os.path.join(os.path.dirname(os.__file__), "")
 #: This package, where it is run from a checkout: editing what edits goes round in a ring.
 _OURS = os.path.join(__file__.removesuffix(os.path.join("runtime", "edits", "where.py")), "")
+_LIBRARIES = (_STANDARD, _OURS)
 _PACKAGES = ("site-packages", "dist-packages")
 #: What comes with a checkpoint's repository, copied to a folder of the user's. Sources: transformers
 #: (utils/hub.py, TRANSFORMERS_DYNAMIC_MODULE_NAME), diffusers (utils/constants.py, DIFFUSERS_DYNAMIC_MODULE_NAME).
-_REMOTE = ("transformers_modules.", "diffusers_modules.")
+REMOTE = ("transformers_modules.", "diffusers_modules.")
 
 
 class Where:
@@ -40,7 +41,7 @@ class Where:
     def project_of(self, path: str, module: str) -> str | None:
         """The folder of the project of a module's file, both free of links; None for a package."""
         real = os.path.realpath(path)
-        if module.startswith(_REMOTE):
+        if module.startswith(REMOTE):
             return os.path.dirname(real)
         if _is_below(real, self.top) and not _is_package(real, self.top):
             return self.top
@@ -53,7 +54,8 @@ class Where:
 
 def is_library(path: str) -> bool:
     """Whether a file is seen to be a package's by its path alone, as nearly all are."""
-    return any(each in path for each in _PACKAGES) or path.startswith((_STANDARD, _OURS))
+    # Asked of every module there is.
+    return "site-packages" in path or "dist-packages" in path or path.startswith(_LIBRARIES)
 
 
 def folder_of_program() -> str:

@@ -1,4 +1,6 @@
-"""Which tensors met in two dtypes: their names, where the program has them, or a module's names of its weights."""
+"""Which tensors met in two dtypes: their names, where the program has them, or a module's names of its weights. And
+which name on a line is bfloat16 itself.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,7 @@ from types import FrameType, TracebackType
 from typing import Any
 
 _DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
+_COMPARED = r"(?:[!=]=|\bis(?: not)?|\bin) *{0}\b|\b{0} *(?:[!=]=|is\b)"
 #: So many frames are gone up to: torch's own functions and modules lie between the operator and the program.
 _HIGHEST = 8
 
@@ -27,6 +30,17 @@ def dtypes_met(error: BaseException) -> str:
     except Exception:
         return ""
     return ", ".join(f"`{name}` is {dtype}" for dtype, name in list(seen.items())[:2]) if len(seen) > 1 else ""
+
+
+def asked_for(frame: FrameType, text: str) -> str:
+    """What a line compares with that is torch.bfloat16 itself, by its name there; "" where there is none."""
+    import torch
+
+    for dotted in dict.fromkeys(_DOTTED.findall(text)):
+        name, value = _looked_up(dotted, frame)
+        if value is torch.bfloat16 and name == dotted and re.search(_COMPARED.format(re.escape(name)), text):
+            return name
+    return ""
 
 
 def _frames(trace: TracebackType | None) -> list[tuple[FrameType, int]]:

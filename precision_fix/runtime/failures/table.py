@@ -135,6 +135,20 @@ TABLE = (
         source="torch: aten/src/ATen/native/cuda/Blas.cpp, _scaled_mm",
     ),
     _row(
+        "a guard asks for the bfloat16 of a config",
+        r"AssertionError.*, where \S+ is torch\.bfloat16$",
+        "This asks for bfloat16, as a word of a config or a command has it; tensors are float32 here.",
+        "precision-fix {folder}   # edits configs and launch lines as well: then start it as before",
+        source="Python: assert; a config's dtype by getattr(torch, word)",
+    ),
+    _row(
+        "bf16 in the program and in its config",
+        r"mismatch TrainingArguments values.*ds bf16\.",
+        "bf16 was turned off in the program; its DeepSpeed config, a file, is not edited in memory.",
+        "precision-fix {folder}   # turns it off in both: then start it as before",
+        source="transformers: integrations/deepspeed.py, trainer_config_finalize",
+    ),
+    _row(
         "two dtypes meet",
         r"(?:(?:to|must) have the same dtype|expected scalar type|should be the same).*(?:BFloat16|Half)"
         r"|(?:Input type .*|expected scalar type )(?:BFloat16|Half).*(?:should be the same|but found)",

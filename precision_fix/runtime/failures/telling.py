@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from precision_fix.runtime.gate import is_set, tell
@@ -56,7 +56,18 @@ def _line_of(error: BaseException) -> str:
     while trace.tb_next is not None:
         trace = trace.tb_next
     frame = trace.tb_frame
-    return f" in: {linecache.getline(frame.f_code.co_filename, trace.tb_lineno, frame.f_globals).strip()}"
+    line = linecache.getline(frame.f_code.co_filename, trace.tb_lineno, frame.f_globals).strip()
+    return f" in: {line}{_asked_for(error, frame, line)}"
+
+
+def _asked_for(error: BaseException, frame: FrameType, line: str) -> str:
+    """What a guard names that is bfloat16: no edit of Python reaches the dtype that a config's word has become."""
+    if not isinstance(error, AssertionError) or "dtype" not in line or "torch" not in sys.modules:
+        return ""
+    from precision_fix.runtime.failures.met import asked_for
+
+    name = asked_for(frame, line)
+    return f", where {name} is torch.bfloat16" if name else ""
 
 
 def explained(error: BaseException, facts: Facts) -> list[str]:

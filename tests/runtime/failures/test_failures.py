@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -87,6 +88,17 @@ MESSAGES = [
         "out of memory",
     ),
     ("RuntimeError: \"erfinv\" not implemented for 'BFloat16'", "no such operator in bfloat16"),
+    (
+        (
+            "ValueError: Please correct the following DeepSpeed config values that mismatch TrainingArguments values:\n"
+            "- ds bf16.enabled=True vs hf bf16|bf16_full_eval=False\nThe easiest method is to set these to 'auto'."
+        ),
+        "bf16 in the program and in its config",
+    ),
+    (
+        "AssertionError:  in: assert x.dtype == config.dtype, where config.dtype is torch.bfloat16",
+        "a guard asks for the bfloat16 of a config",
+    ),
     ("RuntimeError: CUDA error: device-side assert triggered", None),
     ("ValueError: bf16 files are not read", None),
     ("FileNotFoundError: [Errno 2] No such file or directory: 'flash_attn.txt'", None),
@@ -144,6 +156,31 @@ def test_a_reason_that_only_the_line_has(tmp_path: Path, line: str) -> None:
         exec(compile((tmp_path / "program.py").read_text(), str(tmp_path / "program.py"), "exec"), {})
     failure = telling.found(caught.value)
     assert (failure.name if failure else None) == (None if "+" in line else "flash attention is missing")
+
+
+@pytest.mark.parametrize(
+    ("line", "asks"),
+    [
+        ("assert x.dtype == config.dtype", True),
+        ("assert wanted == x.dtype, 'not as the config says'", True),
+        ("assert x.dtype == other.dtype", False),
+        ("assert config.dtype and x.ndim == 3", False),
+    ],
+)
+def test_a_guard_that_a_config_decides(tmp_path: Path, line: str, asks: bool) -> None:
+    """Neither side names bfloat16, and a config on disk stays what it is: no edit in memory reaches it."""
+    program = tmp_path / "program.py"
+    program.write_text(f"{line}\n")
+    names = {
+        "x": torch.ones(2),
+        "other": torch.ones(2).double(),
+        "config": SimpleNamespace(dtype=_B),
+        "wanted": _B,
+    }
+    with pytest.raises(AssertionError) as caught:
+        exec(compile(program.read_text(), str(program), "exec"), names)
+    failure = telling.found(caught.value)
+    assert (failure is not None and failure.name == "a guard asks for the bfloat16 of a config") is asks
 
 
 def test_every_row_is_met_and_says_at_most_three_lines_that_fit() -> None:
