@@ -310,8 +310,8 @@ def remembered(ask: Callable[Concatenate[Module, _P], _R]) -> Callable[Concatena
     """A question to a module whose answer is kept with it: many sites ask the same of what stands around them all."""
 
     def answer(module: Module, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
-        key = (ask, args, tuple(kwargs.items()))
-        return module.around.trace.remember(module.memory, key, lambda: ask(module, *args, **kwargs))
+        key = (ask, args, tuple(kwargs.items())) if kwargs else (ask, args)
+        return module.around.trace.remember(module.memory, key, ask, module, *args, **kwargs)
 
     return answer
 

@@ -23,8 +23,11 @@ from precision_fix.project.names import is_test, stem_of
 from precision_fix.project.readings import aliases, asks_for, items, reads_of, unbound, unexplained
 from precision_fix.sources.text import Undecodable, decode
 
-# Modules that are kept parsed between two files.
-_MOST_KEPT = 200
+# Nodes of syntax trees that are kept between two files, of some 500 bytes each with what hangs on them; where there are
+# more, only the last so many stay.
+_MOST_NODES = 240_000
+_NODES_LEFT = 180_000
+_LOOKS_EACH = 4
 _MOST_KEPT_BYTES = 32 << 20
 _MOST_ALIKE = 2
 _MOST_HOLDERS = 64
@@ -45,6 +48,10 @@ class Project:
         self._texts: dict[str, bytes] = {}
         self._kept = 0
         self._whole: set[str] = set()
+        # Modules that were given to others, which may name them in what they remember.
+        self._lent: set[str] = set()
+        self._judged = ""
+        self._files = 0
         self._asked: set[tuple[str, str]] = set()
         self.trace = Trace()
         self._known_tables: dict[tuple[()], Any] = {}
@@ -87,16 +94,35 @@ class Project:
 
     def begin(self) -> None:
         """Between two files: of what was parsed for the others, what was not asked for lately is let go."""
-        if len(self._modules) > _MOST_KEPT:
-            self._forget([*self._modules][: -_MOST_KEPT // 2])
+        if self._judged and self._judged not in self._lent and self._is_test(self._judged):
+            self._forget([self._judged])  # nobody will ask for it
+        self._judged = ""
+        self._files += 1
+        if self._files % _LOOKS_EACH == 0:
+            self._let_go_of_some()
         self.trace.begin()
 
+    def _let_go_of_some(self) -> None:
+        sizes = {path: len(module.names.parents) if module else 0 for path, module in self._modules.items()}
+        left = sum(sizes.values())
+        if left > _MOST_NODES:
+            going = []
+            for path, size in sizes.items():
+                if left <= _NODES_LEFT:
+                    break
+                left -= size
+                going.append(path)
+            self._forget(going)
+
     def _forget(self, paths: Iterable[str]) -> None:
+        paths = [path for path in paths if path in self._modules]
         for path in paths:
             module = self._modules.pop(path)
             if module is not None:
                 module.release()
-        self._unlearn()
+        if not self._lent.isdisjoint(paths):
+            self._lent.difference_update(paths)
+            self._unlearn()
 
     def _unlearn(self) -> None:
         """What is known of the modules that stay may name one that has gone."""
@@ -117,7 +143,7 @@ class Project:
 
     def own(self, path: str, text: str, hits: Iterable[int]) -> Module:
         """The module of a file that is judged, with the blocks at these places. Raises NotApart."""
-        real = os.path.abspath(path)  # noqa: PTH100
+        real = self._judged = os.path.abspath(path)  # noqa: PTH100
         known = self._modules.get(real)
         if known is not None and known.text == text:
             known.path = path
@@ -140,6 +166,7 @@ class Project:
 
     def _load(self, path: str) -> Module | None:
         self.trace.note(path)
+        self._lent.add(path)
         module = self._modules.pop(path) if path in self._modules else self._read(path)
         self._modules[path] = module  # last: what was not asked for lately comes first
         return module

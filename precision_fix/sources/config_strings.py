@@ -25,6 +25,7 @@ _NAMED = re.compile(r"[\w.-]*\.(?:ya?ml|json|toml|ini|cfg|env)\b")
 _READS = {"yaml": ".yaml", "toml": ".toml", "tomllib": ".toml", "OmegaConf": ".yaml", "json": ".json"}
 _LOADS = frozenset({"load", "loads", "load_all", "safe_load", "safe_load_all", "full_load", "create"})
 _WRITES = frozenset({"write", "write_text", "writestr"})
+_CALLED = re.compile(rf"\.[\s\\]*(?:{'|'.join(sorted(_LOADS | _WRITES))})\b")
 # What stands before the text of a config, and how one begins.
 BEGINS = re.compile(r"(?:[=(,:\[]|\breturn)\s*[rR]?$")
 CONFIG = re.compile(r"\s*(?:#[^\n]*\n\s*)*(?:\{\s*\"|---|\[[\w.]+\]\s*\n|[\w.-]+[ \t]*(?::(?:\s|$)|=[ \t]*\S))")
@@ -87,6 +88,9 @@ def _read(module: Module, node: ast.Constant, value: str) -> Analysis | None:
 @remembered
 def _name_of(module: Module, node: ast.expr) -> str:
     """What the file is called that a text is written into, or one that is read as it is."""
+    # To see who reads a text of many examples, all of a class is parsed: not where none of these is called at all.
+    if _CALLED.search(module.text) is None:
+        return ""
     for each in (node, *_held_by(module, node)):
         call = module.parent(each)
         if isinstance(call, ast.keyword):
