@@ -133,7 +133,17 @@ def test_long_strings() -> None:
     plain = 'x = 1\n"""a\n"""\ny = """b\n"""\n'
     assert long_strings(plain) == [6, 11, 19, 24]
     assert long_strings('"""a\n"""') == [0, 5]
-    for other in ('# """\n"""a"""\n', '\'"""\'\n', '"" """a"""', '\\"""a"""', plain + '"""', plain + "'''"):
+    assert long_strings('"""A."""\n' + plain) == [0, 5, 15, 20, 28, 33], "one that begins and ends on a line"
+    assert long_strings('"""it\'s # 1"""') == [0, 11], "what stands in it is no quote"
+    for other in (
+        '# """\n"""a"""\n',
+        '\'"""\'\n',
+        '"" """a"""',
+        '\\"""a"""',
+        '"""a\\"""',
+        plain + '"""',
+        plain + "'''",
+    ):
         assert long_strings(other) == [], other
 
 

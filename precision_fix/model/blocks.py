@@ -27,6 +27,8 @@ _METHOD = re.compile(r"\n    [^\s)\]}#]")
 _DEFINES = ("def ", "class ", "async ", "@")
 _METHOD_DEFINES = ("def ", "async ", "@")
 _METHOD_INDENT = 4
+# What may begin a comment or a string on a line.
+_PLAIN = frozenset("#'\"\\")
 
 
 class NotApart(Exception):
@@ -57,14 +59,20 @@ def _is_word(character: str) -> bool:
 def long_strings(text: str) -> list[int]:
     """Where strings in triple double quotes begin and end, by turns; nothing where that is not plain to see.
 
-    Examples in docstrings are most of what a library says of bfloat16. Quotes are counted, not parsed: where some
-    stand in a comment or another string, or are of the other kind, the count could be off, and all is looked at.
+    Examples in docstrings are most of what a library says of bfloat16. Quotes are counted, not parsed: where one that
+    begins may stand in a comment or another string, or some are of the other kind, the count could be off, and all is
+    looked at.
     """
     marks: list[int] = []
     position = text.find('"""')
     while position >= 0:
-        before = text[newlines.start_of(text, position) : position]
-        if "#" in before or "'" in before or '"' in before or "\\" in before:
+        if len(marks) % 2:
+            is_plain = text[position - 1] != "\\"
+        else:
+            behind = marks[-1] + 3 if marks else 0
+            before = text[newlines.start_of(text, position, behind) : position]
+            is_plain = _PLAIN.isdisjoint(before)
+        if not is_plain:
             return []
         marks.append(position)
         position = text.find('"""', position + 3)
