@@ -147,6 +147,15 @@ def test_long_strings() -> None:
         assert long_strings(other) == [], other
 
 
+def test_a_class_in_a_string_is_none() -> None:
+    """A cell that writes a program is a string over many lines at the margin, and its classes have no methods."""
+    text = 'SAID = """\nclass A:\n    def one(self):\n        pass\n    def two(self):\n        pass\n"""\ntwo = 2\n'
+    blocks = Blocks(text)
+    module = Module("a.py", text, parsed(blocks.take([text.index("one")])), FLOAT32, blocks)
+    with pytest.raises(NotApart, match="a.py"):
+        module.ensure("two")
+
+
 def test_lines() -> None:
     text = "a\r\nb\rc\nd\x0ce\u2028f\n"
     assert newlines.split(text) == ["a", "b", "c", "d\x0ce\u2028f", ""]

@@ -85,12 +85,13 @@ class Module:
             return
         positions = [*positions]
         for block, around in self._blocks.missing(positions):
+            holder = around.node if around is not None else self.tree
+            if holder is None:
+                raise NotApart(self.path)  # what looks like a class stands in a string
             try:
                 statements = self._blocks.parse(block, around, positions)
             except NotApart:
                 raise NotApart(self.path) from None
-            holder = around.node if around is not None else self.tree
-            assert holder is not None, "a class is parsed before its methods are"
             grow(self.names, statements, holder)
             # What was answered before these statements were seen may be another answer now.
             self.memory.clear()
