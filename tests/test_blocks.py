@@ -152,7 +152,7 @@ def test_a_class_in_a_string_is_none() -> None:
     text = 'SAID = """\nclass A:\n    def one(self):\n        pass\n    def two(self):\n        pass\n"""\ntwo = 2\n'
     blocks = Blocks(text)
     module = Module("a.py", text, parsed(blocks.take([text.index("one")])), FLOAT32, blocks)
-    with pytest.raises(NotApart, match="a.py"):
+    with pytest.raises(NotApart, match=r"a\.py"):
         module.ensure("two")
 
 
