@@ -26,8 +26,8 @@ from precision_fix.sources.text import Undecodable, decode
 
 # Bytes of modules that are kept parsed between two files, about; where there are more, the last so many stay. A node of
 # a syntax tree takes 340 in Python 3.11, and what is known of it some more; a text is kept with its lines.
-_MOST_KEPT = 64 << 20
-_LEFT = 44 << 20
+_MOST_KEPT = 84 << 20
+_LEFT = 68 << 20
 _OF_A_NODE = 400
 _OF_A_CHARACTER = 3
 _LOOKS_EACH = 4
