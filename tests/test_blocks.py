@@ -133,8 +133,27 @@ def test_long_strings() -> None:
     plain = 'x = 1\n"""a\n"""\ny = """b\n"""\n'
     assert long_strings(plain) == [6, 11, 19, 24]
     assert long_strings('"""a\n"""') == [0, 5]
-    for other in ('# """\n"""a"""\n', '\'"""\'\n', '"" """a"""', '\\"""a"""', plain + '"""', plain + "'''"):
+    assert long_strings('"""A."""\n' + plain) == [0, 5, 15, 20, 28, 33], "one that begins and ends on a line"
+    assert long_strings('"""it\'s # 1"""') == [0, 11], "what stands in it is no quote"
+    for other in (
+        '# """\n"""a"""\n',
+        '\'"""\'\n',
+        '"" """a"""',
+        '\\"""a"""',
+        '"""a\\"""',
+        plain + '"""',
+        plain + "'''",
+    ):
         assert long_strings(other) == [], other
+
+
+def test_a_class_in_a_string_is_none() -> None:
+    """A cell that writes a program is a string over many lines at the margin, and its classes have no methods."""
+    text = 'SAID = """\nclass A:\n    def one(self):\n        pass\n    def two(self):\n        pass\n"""\ntwo = 2\n'
+    blocks = Blocks(text)
+    module = Module("a.py", text, parsed(blocks.take([text.index("one")])), FLOAT32, blocks)
+    with pytest.raises(NotApart, match=r"a\.py"):
+        module.ensure("two")
 
 
 def test_lines() -> None:

@@ -37,6 +37,12 @@ def test_the_jobs_come_when_they_are_asked_for() -> None:
     assert not loaded & {"torch", "libcst", "typer", "rich"}
 
 
+def test_the_version_is_told_without_what_makes_dataclasses() -> None:
+    loaded = modules_after("import sys\nfrom precision_fix.cli import main\nmain()", "--version")
+    assert "precision_fix.cli.streams" in loaded
+    assert not loaded & {"dataclasses", "inspect", "ast", "argparse", "precision_fix.cli.job"}
+
+
 def test_a_check_of_python_imports_neither_libcst_nor_rich_nor_what_configs_need(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("import torch\nx = y.to(torch.bfloat16)\n")
     script = "from precision_fix.cli import main\nmain()"

@@ -12,6 +12,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from typing import Generic, TypeVar
 
 from precision_fix.engine.spread import CHUNK as CHUNK
@@ -46,25 +47,30 @@ class _Pool(Generic[T, R]):
     ) -> None:
         self._one = one
         self._lost = lost
-        self._left = deque(items[i : i + chunk] for i in range(0, len(items), chunk))
-        self._jobs = len(self._left)
+        jobs = [items[i : i + chunk] for i in range(0, len(items), chunk)]
+        self._jobs = len(jobs)
+        # Each worker has a stretch of its own: what lies side by side asks for the same files around it.
+        size = -(-len(jobs) // max(1, workers))
+        self._left = [deque(jobs[i * size : (i + 1) * size]) for i in range(max(1, workers))]
         self._done: queue.SimpleQueue[tuple[int, list[R]] | BaseException] = queue.SimpleQueue()
         self._closed = threading.Event()
         self._workers: list[Worker] = []
         self._lock = threading.Lock()
         self._alone = threading.Lock()
+        self._taking = threading.Lock()
         # A fork among threads may find their locks taken for ever.
         forks = sys.platform == "linux" and threading.active_count() == 1
         for _ in range(workers):
             with contextlib.suppress(CannotStart):
                 self._workers.append(forked(self._workers) if forks else started())
         self._threads = [
-            threading.Thread(target=self._keep_busy, args=(worker,), daemon=True) for worker in self._workers
+            threading.Thread(target=self._keep_busy, args=(worker, own), daemon=True)
+            for worker, own in zip(self._workers, self._left, strict=False)
         ]
 
     def results(self) -> Iterator[tuple[int, list[R]]]:
         if not self._threads:
-            for items in self._left:
+            for items in chain.from_iterable(self._left):
                 yield len(items), self._here(items)
             return
         for thread in self._threads:
@@ -87,13 +93,20 @@ class _Pool(Generic[T, R]):
         for worker in self._workers:
             worker.reap()
 
-    def _keep_busy(self, worker: Worker) -> None:
+    def _next(self, own: deque[Sequence[T]]) -> Sequence[T] | None:
+        """The next job of a worker: the first that is left of its stretch, then the last of the longest."""
+        with self._taking:
+            if own:
+                return own.popleft()
+            longest = max(self._left, key=len)
+            return longest.pop() if longest else None
+
+    def _keep_busy(self, worker: Worker, own: deque[Sequence[T]]) -> None:
         """Give a worker, and those that come after it, jobs as long as there are some."""
         try:
             while not self._closed.is_set():
-                try:
-                    items = self._left.popleft()
-                except IndexError:
+                items = self._next(own)
+                if items is None:
                     return
                 try:
                     if worker.lost:

@@ -115,10 +115,11 @@ def _bring(item: Item, target: Target) -> tuple[Item, tuple[Finding, ...]]:
     path, explicit, choice, _ = item
     try:
         data = door.read(path, PYTHON.limit, follow=explicit)
-        text = decode(data, coding=True).text if brought.may_bring(data) else ""
+        needles = brought.needles_in(data)
+        text = decode(data, coding=True).text if needles else ""
     except (OSError, Undecodable):
         return item, ()
-    return item, tuple(brought.findings(path, text, target, choice.of(path)))
+    return item, tuple(brought.findings(path, text, target, choice.of(path), needles))
 
 
 def _brings_nothing(item: Item, _: str) -> tuple[Item, tuple[Finding, ...]]:

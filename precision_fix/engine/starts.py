@@ -11,6 +11,7 @@ import contextlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING
 
 from precision_fix import door
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 _EVERYTHING = Choice()
 _MOST_OF_A_NOTEBOOK = 32 << 20
+_real_folder = cache(os.path.realpath)
 
 
 @dataclass(slots=True)
@@ -56,6 +58,7 @@ class Launch:
 def add(scan: Scan, found: dict[str, Found], recall: Recall | None, *, with_text: bool) -> None:
     """Add to a scan what the starts of its programs need; `found` are the files that were looked at, by path."""
     trees: dict[str, list[Found]] = {}
+    _real_folder.cache_clear()
     for each in found.values():
         trees.setdefault(each.path if each.explicit else each.root, []).append(each)
     for files in trees.values():
@@ -95,7 +98,7 @@ class _Tree:
         if not places:
             return
         root = self._found[0].root
-        real = {os.path.realpath(each.path): each for each in python}
+        real = {_real(each): each for each in python}
         others = [os.path.realpath(each.path) for each in self._found if LAUNCH.takes(each.path)]
         scripts = [*others, *readmes(root)]
         entries = Entries(root, real, scripts, imports_of(root))
@@ -195,6 +198,14 @@ class _Tree:
     def _see_to(file: FileScan, by: str, places: list[Finding]) -> None:
         shown = "this file" if by == file.path else by
         file.findings = [start_line.seen_to(e, shown) if e in places else e for e in file.findings]
+
+
+def _real(found: Found) -> str:
+    """`os.path.realpath`, which asks for each folder above again. What was found below a folder is no link itself."""
+    if found.explicit:
+        return os.path.realpath(found.path)
+    folder, name = os.path.split(found.path)
+    return os.path.join(_real_folder(folder), name)  # noqa: PTH118
 
 
 def _most_of(path: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from precision_fix.model.blocks import long_strings, occurrences
 from precision_fix.model.module import Module
@@ -35,9 +35,9 @@ FILES = frozenset(
 )
 
 
-def calls(text: str) -> set[int]:
-    """Where a text may bring something, outside of its documentation."""
-    found = {place for place in occurrences(text, NEEDLES) if _may_bring(text, place)}
+def calls(text: str, needles: Collection[str] = NEEDLES) -> set[int]:
+    """Where a text may bring something, outside of its documentation; it holds none but these of the needles."""
+    found = {place for place in occurrences(text, needles) if _may_bring(text, place)}
     hidden = long_strings(text) if found else []
     return {place for place in found if not bisect_right(hidden, place) % 2}
 

@@ -103,6 +103,7 @@ def _by_name(module: Module, function: _Function) -> dict[str, ast.arg]:
     return {each.arg: each for each in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)}
 
 
+@remembered
 def functions_of(module: Module, func: ast.expr) -> list[Found]:
     """The definitions that may be called: all that a name is given to in its scope, in each class of a family."""
     found = [*_named(module, func, _MOST_NAMES)]
@@ -172,7 +173,8 @@ def _methods(module: Module, func: ast.Attribute) -> Iterator[Found]:
     """`self.load(...)`, in the class and its family; `thing.load(...)`, where it shows what the thing is."""
     if is_own(func):
         cls = class_around(module, func)
-        homes = module.around.family(module, cls, func.attr) if cls is not None else ()
+        # Of half a library's classes those matter in whose files a function of that name is defined.
+        homes = module.around.family(module, cls, f"def {func.attr}") if cls is not None else ()
         for home, each in homes:
             yield from _methods_of(home, each, func.attr)
         local = module.definition(func.attr)

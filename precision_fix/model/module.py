@@ -85,12 +85,13 @@ class Module:
             return
         positions = [*positions]
         for block, around in self._blocks.missing(positions):
+            holder = around.node if around is not None else self.tree
+            if holder is None:
+                raise NotApart(self.path)  # what looks like a class stands in a string
             try:
                 statements = self._blocks.parse(block, around, positions)
             except NotApart:
                 raise NotApart(self.path) from None
-            holder = around.node if around is not None else self.tree
-            assert holder is not None, "a class is parsed before its methods are"
             grow(self.names, statements, holder)
             # What was answered before these statements were seen may be another answer now.
             self.memory.clear()
@@ -310,8 +311,8 @@ def remembered(ask: Callable[Concatenate[Module, _P], _R]) -> Callable[Concatena
     """A question to a module whose answer is kept with it: many sites ask the same of what stands around them all."""
 
     def answer(module: Module, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
-        key = (ask, args, tuple(kwargs.items()))
-        return module.around.trace.remember(module.memory, key, lambda: ask(module, *args, **kwargs))
+        key = (ask, args, tuple(kwargs.items())) if kwargs else (ask, args)
+        return module.around.trace.remember(module.memory, key, ask, module, *args, **kwargs)
 
     return answer
 

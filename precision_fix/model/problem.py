@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 # Control characters, those that end a line or turn the direction of what follows them, and lone surrogates; and what
 # build servers take for a command wherever it stands in a line: `##[group]` (GitHub), `##vso[task]` (Azure Pipelines),
@@ -47,8 +47,7 @@ def count(number: int, thing: str) -> str:
     return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """A path as the user would write it, and one line: what is wrong and, where it helps, what to do."""
 
     path: str

@@ -26,6 +26,9 @@ class Sort(Enum):
     DTYPE = "torch.dtype"
     OTHER = ""
 
+    # There is one of each, and that of Enum asks for its name.
+    __hash__ = object.__hash__
+
 
 @remembered
 def rebound(module: Module, reader: ast.Name, sort: Sort) -> Stretch | None:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, MutableMapping
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from precision_fix import door
 
+_P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 #: Rests on what all Python files of the project import and define.
@@ -45,7 +46,14 @@ class Trace:
         if self._heard:
             self._mine.append(ground)
 
-    def remember(self, known: MutableMapping[Any, Any], key: Hashable, make: Callable[[], _R]) -> _R:
+    def remember(
+        self,
+        known: MutableMapping[Any, Any],
+        key: Hashable,
+        make: Callable[_P, _R],
+        *args: _P.args,
+        **kwargs: _P.kwargs,
+    ) -> _R:
         """What is known under a key, or made now, with all that it rests on."""
         found = known.get(key)
         if found is not None:
@@ -56,7 +64,7 @@ class Trace:
         above, self._mine = self._mine, []
         mine = self._mine
         try:
-            answer = make()
+            answer = make(*args, **kwargs)
         finally:
             self._mine = above
             if mine:

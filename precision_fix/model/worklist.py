@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import TypeVar
 
 from precision_fix.model.fate import Fate
@@ -32,18 +31,21 @@ class TooMuch(Exception):
     """The values of a file go more ways than are followed."""
 
 
-@dataclass(slots=True)
 class Ways:
     """What a step leads to: expressions that hold the value next, ends, functions that it goes into and comes out of.
 
     It hangs on the expression and on how that holds the value alone, so that it is found out once for all that come by.
     """
 
-    held: dict[Held, None] = field(default_factory=dict)
-    ends: list[tuple[End, bool]] = field(default_factory=list)
-    entered: list[tuple[ast.AST, ast.Call, Module]] = field(default_factory=list)
-    left: list[tuple[ast.AST, Held]] = field(default_factory=list)
-    looks: int = 0
+    # A dataclass takes twice as long to make, and there are tens of thousands.
+    __slots__ = ("ends", "entered", "held", "left", "looks")
+
+    def __init__(self) -> None:
+        self.held: dict[Held, None] = {}
+        self.ends: list[tuple[End, bool]] = []
+        self.entered: list[tuple[ast.AST, ast.Call, Module]] = []
+        self.left: list[tuple[ast.AST, Held]] = []
+        self.looks = 0
 
 
 class Worklist:
@@ -57,7 +59,8 @@ class Worklist:
         self._sort = Sort.WORD if is_word else Sort.DTYPE if is_dtype else Sort.OTHER
         self.tensors = tensors
         self.ways = Ways()
-        self._pending: deque[Held] = deque()
+        # What is held, whatever made it, and what did.
+        self._pending: deque[tuple[Held, ast.AST | None]] = deque()
         self._seen: set[Held] = set()
         self._most = _MOST_STEPS_OF_TENSORS if tensors else _MOST_STEPS
         self._looks = 0
@@ -71,15 +74,15 @@ class Worklist:
     def run(self, start: Iterable[Held], payer: Module | None = None) -> list[End]:
         """The ends of all ways from here. `payer` is the file for whose sake it is asked. Raises TooMuch."""
         self._take(self.ways, None)
-        self._pending += start
+        self._pending += ((held._replace(origin=_ITS_OWN), held.origin) for held in start)
         steps = 0
         while self._pending:
             steps += 1
-            held = self._pending.popleft()
+            held, origin = self._pending.popleft()
             if steps > self._most or self._looks > _MOST_LOOKS:
                 self._ends[End(Fate.LOST, held.node, held.module)] = None
                 break
-            self._take(self._ways(held), held.origin)
+            self._take(self._ways(held), origin)
         if payer is not None:
             payer.followed += steps + self._looks
             if payer.followed > _MOST_OF_A_FILE:
@@ -87,9 +90,8 @@ class Worklist:
         return [*self._ends]
 
     def _ways(self, held: Held) -> Ways:
-        alike = held._replace(origin=_ITS_OWN) if held.origin is not _ITS_OWN else held
-        key = (Ways, alike, self.is_word, self._sort, self.tensors)
-        return held.module.around.trace.remember(held.module.memory, key, lambda: self._found(alike))
+        key = (Ways, held, self.is_word, self._sort, self.tensors)
+        return held.module.around.trace.remember(held.module.memory, key, self._found, held)
 
     def _found(self, held: Held) -> Ways:
         self.ways = Ways()
@@ -114,10 +116,11 @@ class Worklist:
 
     def _go_on(self, held: Held, origin: ast.AST | None) -> None:
         # Ways that meet go on as one.
-        alike = held if held.origin is _ITS_OWN else held._replace(origin=_ITS_OWN)
-        if alike not in self._seen and len(self._seen) <= self._most:
-            self._seen.add(alike)
-            self._pending.append(held if held.origin is not _ITS_OWN else held._replace(origin=origin))
+        if held.origin is not _ITS_OWN:
+            held, origin = held._replace(origin=_ITS_OWN), held.origin
+        if held not in self._seen and len(self._seen) <= self._most:
+            self._seen.add(held)
+            self._pending.append((held, origin))
 
     def looking(self, found: Iterable[_Seen]) -> Iterator[_Seen]:
         """One after the other, as long as there is somebody to follow what is found."""

@@ -18,14 +18,19 @@ from precision_fix.model.target import Target
 from precision_fix.model.trace import FACTS, HOLDS, Trace
 from precision_fix.project.imports import MOST_BYTES, Imports, look_through
 from precision_fix.project.launched import Programs
-from precision_fix.project.links import Links, Member, Origin, asks_another
+from precision_fix.project.links import Links, Member, Origin
 from precision_fix.project.names import is_test, stem_of
 from precision_fix.project.readings import aliases, asks_for, items, reads_of, unbound, unexplained
+from precision_fix.project.texts import Texts
 from precision_fix.sources.text import Undecodable, decode
 
-# Modules that are kept parsed between two files.
-_MOST_KEPT = 200
-_MOST_KEPT_BYTES = 32 << 20
+# Bytes of modules that are kept parsed between two files, about; where there are more, the last so many stay. A node of
+# a syntax tree takes 340 in Python 3.11, and what is known of it some more; a text is kept with its lines.
+_MOST_KEPT = 84 << 20
+_LEFT = 68 << 20
+_OF_A_NODE = 400
+_OF_A_CHARACTER = 3
+_LOOKS_EACH = 4
 _MOST_ALIKE = 2
 _MOST_HOLDERS = 64
 
@@ -42,9 +47,12 @@ class Project:
         self._imports: Imports | None = None
         self._modules: dict[str, Module | None] = {}
         self._tests: dict[str, bool] = {}
-        self._texts: dict[str, bytes] = {}
-        self._kept = 0
+        self._texts = Texts()
         self._whole: set[str] = set()
+        # Modules that were given to others, which may name them in what they remember.
+        self._lent: set[str] = set()
+        self._judged = ""
+        self._files = 0
         self._asked: set[tuple[str, str]] = set()
         self.trace = Trace()
         self._known_tables: dict[tuple[()], Any] = {}
@@ -87,16 +95,35 @@ class Project:
 
     def begin(self) -> None:
         """Between two files: of what was parsed for the others, what was not asked for lately is let go."""
-        if len(self._modules) > _MOST_KEPT:
-            self._forget([*self._modules][: -_MOST_KEPT // 2])
+        if self._judged and self._judged not in self._lent and self._is_test(self._judged):
+            self._forget([self._judged])  # nobody will ask for it
+        self._judged = ""
+        self._files += 1
+        if self._files % _LOOKS_EACH == 0:
+            self._let_go_of_some()
         self.trace.begin()
 
+    def _let_go_of_some(self) -> None:
+        sizes = {path: _size(module) if module else 0 for path, module in self._modules.items()}
+        left = sum(sizes.values())
+        if left > _MOST_KEPT:
+            going = []
+            for path, size in sizes.items():
+                if left <= _LEFT:
+                    break
+                left -= size
+                going.append(path)
+            self._forget(going)
+
     def _forget(self, paths: Iterable[str]) -> None:
+        paths = [path for path in paths if path in self._modules]
         for path in paths:
             module = self._modules.pop(path)
             if module is not None:
                 module.release()
-        self._unlearn()
+        if not self._lent.isdisjoint(paths):
+            self._lent.difference_update(paths)
+            self._unlearn()
 
     def _unlearn(self) -> None:
         """What is known of the modules that stay may name one that has gone."""
@@ -117,7 +144,7 @@ class Project:
 
     def own(self, path: str, text: str, hits: Iterable[int]) -> Module:
         """The module of a file that is judged, with the blocks at these places. Raises NotApart."""
-        real = os.path.abspath(path)  # noqa: PTH100
+        real = self._judged = os.path.abspath(path)  # noqa: PTH100
         known = self._modules.get(real)
         if known is not None and known.text == text:
             known.path = path
@@ -140,6 +167,7 @@ class Project:
 
     def _load(self, path: str) -> Module | None:
         self.trace.note(path)
+        self._lent.add(path)
         module = self._modules.pop(path) if path in self._modules else self._read(path)
         self._modules[path] = module  # last: what was not asked for lately comes first
         return module
@@ -258,19 +286,11 @@ class Project:
         known = self._modules.get(path)
         if known is not None:
             return word in known.text
-        return word.encode() in self._bytes(path)
+        return self._texts.hold(path, word)
 
-    def _bytes(self, path: str) -> bytes:
-        if path not in self._texts:
-            if self._kept > _MOST_KEPT_BYTES:
-                self._texts.clear()
-                self._kept = 0
-            try:
-                self._texts[path] = door.start(path, MOST_BYTES)
-            except OSError:
-                self._texts[path] = b""
-            self._kept += len(self._texts[path])
-        return self._texts[path]
+    def _asks_another(self, path: str, word: str) -> bool:
+        self.trace.note(path)
+        return self._texts.ask_another(path, word)
 
     # Classes.
 
@@ -313,11 +333,9 @@ class Project:
     def _find_holders(self, member: Member, word: str) -> Iterator[str]:
         family = self._links.family(member)
         yield from (path for path, _ in family if self._may_see(member.path, path) and self._holds(path, word))
-        for user in (user for each in family for user in self._links.users(*each)):
-            if self._may_see(member.path, user):
-                self.trace.note(user)
-                if asks_another(self._bytes(user), word):
-                    yield user
+        for user in dict.fromkeys(user for each in family for user in self._links.users(*each)):
+            if self._may_see(member.path, user) and self._asks_another(user, word):
+                yield user
 
     # Keys of configs and of tables.
 
@@ -343,7 +361,7 @@ class Project:
         return self._mentions[name]
 
     def _mentions_it(self, path: str, name: str) -> bool:
-        return not self._is_test(path) and asks_for(self._bytes(path), name)
+        return not self._is_test(path) and asks_for(self._texts.of(path), name)
 
     def keyed(self, name: str, within: Collection[str] | None = None) -> Iterator[tuple[Module, ast.expr]]:
         """Where the program reads a setting of this name: `config["name"]`, `.get("name")`, `config.name`."""
@@ -359,3 +377,7 @@ class Project:
                     yield module, reader
             yield from ((module, each) for each in items(module, name))
             yield from ((module, each) for each in unexplained(module, name))
+
+
+def _size(module: Module) -> int:
+    return len(module.names.parents) * _OF_A_NODE + len(module.text) * _OF_A_CHARACTER

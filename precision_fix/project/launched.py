@@ -19,8 +19,9 @@ from precision_fix.project.imports import MOST_BYTES, Imports
 from precision_fix.project.names import Names
 
 # What is written as the name of an option, a field or a parameter, and where there may be one at all.
-_OPTION = re.compile(rb"[\"']--?([A-Za-z][\w-]*)|[(,\n][ \t]*([A-Za-z_]\w*)[ \t]*:")
-_DECLARES = (b"add_argument", b"option", b"Option", b"dataclass")
+_OPTION = re.compile(rb"[\"']--?([A-Za-z][\w-]*)")
+_FIELD = re.compile(rb"[(,\n][ \t]*([A-Za-z_]\w*)[ \t]*:")
+_DECLARES = (b"add_argument", b"dataclass", b"option(", b"Option(", b"option (", b"Option (")
 # These read a dataclass field that is a bool as `--bf16`, `--bf16 True` or `--bf16 False`
 # (transformers: hf_argparser.py, _parse_dataclass_field; trl: scripts/utils.py, TrlParser).
 _HF_PARSERS = (b"HfArgumentParser", b"TrlParser", b"H4ArgumentParser", b"ArgumentParserPlus")
@@ -144,4 +145,6 @@ class Programs:
 
 
 def _named(data: bytes) -> frozenset[str]:
-    return frozenset(plain((dashed or bare).decode()) for dashed, bare in _OPTION.findall(data))
+    # Two patterns that begin with one character each are several times as fast as both in one.
+    found = {*_OPTION.findall(data), *_FIELD.findall(data)}
+    return frozenset(plain(each.decode()) for each in found)

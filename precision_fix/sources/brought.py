@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cache
 
 from precision_fix.model.blocks import Blocks, NotApart, parsed
@@ -18,17 +18,19 @@ from precision_fix.model.target import Target
 from precision_fix.rules import rules_of
 from precision_fix.sources.comments import Keeps
 
-_BYTES = tuple(each.encode() for each in NEEDLES)
+_BYTES = tuple((each, each.encode()) for each in NEEDLES)
 
 
-def may_bring(data: bytes) -> bool:
-    """Whether a file may bring anything, from its bytes."""
-    return any(each in data for each in _BYTES)
+def needles_in(data: bytes) -> list[str]:
+    """By which of its bytes a file may bring anything; none where it does not."""
+    return [needle for needle, spelt in _BYTES if spelt in data]
 
 
-def findings(path: str, text: str, target: Target, selection: Selection) -> Iterator[Finding]:
+def findings(
+    path: str, text: str, target: Target, selection: Selection, needles: Collection[str] = NEEDLES
+) -> Iterator[Finding]:
     """What the rules say of the calls of a text that bring something; of a text that does not parse, nothing."""
-    hits = calls(text)
+    hits = calls(text, needles)
     if not hits:
         return
     try:

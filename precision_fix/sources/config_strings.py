@@ -25,9 +25,7 @@ _NAMED = re.compile(r"[\w.-]*\.(?:ya?ml|json|toml|ini|cfg|env)\b")
 _READS = {"yaml": ".yaml", "toml": ".toml", "tomllib": ".toml", "OmegaConf": ".yaml", "json": ".json"}
 _LOADS = frozenset({"load", "loads", "load_all", "safe_load", "safe_load_all", "full_load", "create"})
 _WRITES = frozenset({"write", "write_text", "writestr"})
-# What stands before the text of a config, and how one begins.
-BEGINS = re.compile(r"(?:[=(,:\[]|\breturn)\s*[rR]?$")
-CONFIG = re.compile(r"\s*(?:#[^\n]*\n\s*)*(?:\{\s*\"|---|\[[\w.]+\]\s*\n|[\w.-]+[ \t]*(?::(?:\s|$)|=[ \t]*\S))")
+_CALLED = re.compile(rf"\.[\s\\]*(?:({'|'.join(sorted(_WRITES))})|{'|'.join(sorted(_LOADS))})\b")
 
 
 def raw_of(module: Module, node: ast.Constant, value: str) -> tuple[int, str] | None:
@@ -36,6 +34,12 @@ def raw_of(module: Module, node: ast.Constant, value: str) -> tuple[int, str] | 
         return None
     match = _PLAIN.fullmatch(module.source(node))
     return (match.start(3), value) if match and match[3] == value else None
+
+
+def handles_configs(text: str) -> bool:
+    """Whether a Python text may write a file, or read a config, at all."""
+    reads = any(each in text for each in _READS)
+    return any(found[1] or reads for found in _CALLED.finditer(text))
 
 
 def is_config(module: Module, node: ast.Constant, value: str) -> bool:
@@ -87,6 +91,9 @@ def _read(module: Module, node: ast.Constant, value: str) -> Analysis | None:
 @remembered
 def _name_of(module: Module, node: ast.expr) -> str:
     """What the file is called that a text is written into, or one that is read as it is."""
+    # To see who reads a text of many examples, all of a class is parsed: not where none of these is called at all.
+    if not handles_configs(module.text):
+        return ""
     for each in (node, *_held_by(module, node)):
         call = module.parent(each)
         if isinstance(call, ast.keyword):

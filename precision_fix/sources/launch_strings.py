@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 # A command begins with what starts programs, perhaps behind variables that are set for it.
 _STARTERS = "|".join(re.escape(each) for library in LIBRARIES for each in library.targets if each[-1] != ".")
-_COMMAND = re.compile(
+#: How a launch line begins.
+COMMAND = re.compile(
     rf"\s*(?:[A-Za-z_]\w*=\S*\s+)*(?:\S*/)?(?:python[\d.]*|{_STARTERS}|torchrun|swift|srun|bash|sh|nohup|uv|poetry|"
     r"mpirun|horovodrun|ray|\{?sys\.executable\}?|[\w./-]+\.(?:py|sh))\s"
 )
@@ -73,7 +74,7 @@ def launch_lines(module: Module) -> Iterator[Answer]:
         if isinstance(above, ast.JoinedStr):
             if above.values[0] is node:
                 yield from _formatted(module, above, value)
-        elif _COMMAND.match(value) and not _is_shown(module, node):
+        elif COMMAND.match(value) and not _is_shown(module, node):
             yield from _within(module, node, value)
         elif not isinstance(above, ast.Expr) and is_config(module, node, value):
             yield from config(module, node, value)
@@ -130,13 +131,7 @@ _F_STRING = re.compile(r"([fF][rR]?|[rR][fF])(\"\"\"|'''|\"|')(.*)\2", re.DOTALL
 def _formatted(module: Module, node: ast.JoinedStr, first: str) -> Iterator[Answer]:
     """`f"accelerate launch --mixed_precision bf16 {script}"`: what stands in braces is a word like any other."""
     match = _F_STRING.fullmatch(module.source(node))
-    if (
-        not _COMMAND.match(first)
-        or match is None
-        or "\\" in match[3]
-        or match[2] in match[3]
-        or _is_shown(module, node)
-    ):
+    if not COMMAND.match(first) or match is None or "\\" in match[3] or match[2] in match[3] or _is_shown(module, node):
         return
     head = match[1] + match[2]
     yield from _answers(

@@ -33,8 +33,8 @@ from precision_fix.model.worklist import TooMuch
 from precision_fix.rules import rules_of
 from precision_fix.sources.analysis import Analysis, Left, Stretch, Unparsable
 from precision_fix.sources.comments import Keeps
-from precision_fix.sources.config_strings import BEGINS, CONFIG, Answer
-from precision_fix.sources.launch_strings import launch_lines
+from precision_fix.sources.config_strings import Answer, handles_configs
+from precision_fix.sources.launch_strings import COMMAND, launch_lines
 from precision_fix.sources.positions import Positions
 
 # How many files around one may turn out not to parse apart before it is judged by itself.
@@ -237,8 +237,7 @@ def _mentions(text: str) -> Iterator[int]:
     start, end, is_comment = 0, 0, False
     for position in sorted(occurrences(text, BFLOAT16)):
         marks = bisect_right(hidden, position)
-        # A long string may be a config.
-        if marks % 2 and not _may_be_config(text, hidden[marks - 1]):
+        if marks % 2 and not _may_tell(text, hidden[marks - 1], hidden[marks]):
             continue
         if position >= end:
             # Where the next line begins; the words of one long line ask this once.
@@ -261,10 +260,31 @@ _WHOLE = frozenset(part for word in _SPELT for part in _TOKEN.findall(word))
 _SET = re.compile(r"\s*[=:\"'\].]")
 
 
-def _may_be_config(text: str, quotes: int) -> bool:
-    """Whether a long string begins as a config does, and is given to something."""
-    before = text[newlines.start_of(text, quotes) : quotes]
-    return CONFIG.match(text, quotes + 3) is not None and BEGINS.search(before) is not None
+# What goes on with a statement: a string behind it is none of its own, and in documentation nothing is told.
+_GOES_ON = frozenset("([{,=+-*/%|&^<>@.\\:")
+_HEADS = ("def ", "class ", "async ", ")")
+_MOST_BETWEEN = 400
+
+
+def _may_tell(text: str, quotes: int, end: int) -> bool:
+    """Whether a long string may be a config or a launch line, or a word: none of them is documentation."""
+    start = newlines.start_of(text, quotes)
+    before = text[start:quotes]
+    if not before.strip(" \trR") and _is_statement(text, start):
+        return False
+    content = text[quotes + 3 : end]
+    is_short = "\n" not in content
+    if is_short or before[-1:] in "fF" or content.lstrip()[:1] == "{" or COMMAND.match(content) is not None:
+        return True
+    return handles_configs(text)
+
+
+def _is_statement(text: str, start: int) -> bool:
+    """Whether what begins a line at this offset is a statement, as far as the code above it tells."""
+    above = text[max(0, start - _MOST_BETWEEN) : start].rstrip()
+    if above.endswith(":"):
+        return above[newlines.start_of(above, len(above)) :].lstrip().startswith(_HEADS)
+    return bool(above) and above[-1] not in _GOES_ON
 
 
 def _may_be_site(token: re.Match[str], text: str) -> bool:

@@ -52,6 +52,15 @@ def children() -> list[int]:
 PLAIN = [f"plain {number}" for number in range(200)]
 
 
+def test_neighbours_go_to_one_worker() -> None:
+    """They ask for the same files around them; a worker that is done takes from the end of the longest stretch."""
+    these = pool._Pool([f"plain {number}" for number in range(7)], work, lost, 2, 1)
+    first, second = these._left
+    taken = [these._next(own) for own in (first, second, second, second, second, first, second, first, first)]
+    these.close()
+    assert [each and each[0][6:] for each in taken] == ["0", "4", "5", "6", "3", "1", "2", None, None]
+
+
 def test_all_are_done(kind: str) -> None:
     assert done([*PLAIN, "nothing"]) == sorted(f"done {item}" for item in PLAIN)
     assert done([]) == []

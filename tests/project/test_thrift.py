@@ -1,0 +1,168 @@
+"""What a run leaves unread, what it keeps of what it has read, and what it lets go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from precision_fix import door
+from precision_fix.model.blocks import Blocks
+from precision_fix.model.target import FLOAT32
+from precision_fix.project import index, texts
+from precision_fix.project.index import Project
+from precision_fix.project.texts import Texts
+from precision_fix.sources import python
+from precision_fix.sources.python import analyse
+from tests.tools import rewritten
+
+EXAMPLE = '>>> pipe = Pipeline.from_pretrained("a", torch_dtype=torch.bfloat16)'
+DOCUMENTED = f'''\
+import torch
+
+EXAMPLE = """
+    Examples:
+        {EXAMPLE}
+"""
+
+class Pipeline:
+    """Of one line."""
+
+    def run(self, x):
+        r"""
+        {EXAMPLE}
+        """
+        return x
+
+def told(x):
+    # a comment
+    y = x
+    """
+    {EXAMPLE}
+    """
+    return y
+'''
+SAID = '''\
+import json, os, subprocess
+class Runner:
+    """Of one line."""
+    def run(self, path):
+        {}
+'''
+TOLD = {
+    'os.system("""python t.py --bf16 True\n""")': 'os.system("""python t.py --bf16 False\n""")',
+    'os.system(f"""python t.py --bf16 True {path}\n""")': 'os.system(f"""python t.py --bf16 False {path}\n""")',
+    'run(\n            """python t.py --bf16 True\n""")': 'run(\n            """python t.py --bf16 False\n""")',
+    'json.loads("""\n{"bf16": {"enabled": true}}\n""")': 'json.loads("""\n{"bf16": {"enabled": false}}\n""")',
+    'open("a.yaml", "w").write("""\nfsdp: 1\nmixed_precision: bf16\n""")': (
+        'open("a.yaml", "w").write("""\nfsdp: 1\nmixed_precision: "no"\n""")'
+    ),
+}
+
+
+@pytest.fixture
+def cut(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The texts that were cut into blocks."""
+    seen: list[str] = []
+
+    class Cut(Blocks):
+        def __init__(self, text: str) -> None:
+            seen.append(text)
+            super().__init__(text)
+
+    for module in (index, python):
+        monkeypatch.setattr(module, "Blocks", Cut)
+    return seen
+
+
+def test_examples_in_documentation_are_not_parsed(cut: list[str]) -> None:
+    assert analyse("a.py", DOCUMENTED, FLOAT32).findings == [] and cut == []
+    assert analyse("a.py", f"{DOCUMENTED}a = torch.bfloat16\n", FLOAT32).findings != [] and cut != []
+
+
+@pytest.mark.parametrize("before", TOLD)
+def test_what_a_long_string_tells_is_found_beside_documentation(before: str) -> None:
+    assert rewritten(SAID.format(before)) == SAID.format(TOLD[before])
+
+
+FAMILY = {
+    "base.py": "import torch\nclass Base:\n    def load(self, kind):\n        assert kind == torch.bfloat16\n"
+    "    def start(self):\n        self.load(torch.bfloat16)\n",
+    "one.py": "from base import Base\nclass One(Base):\n    def other(self):\n        return self.load(None)\n",
+    "two.py": "from base import Base\nclass Two(Base):\n    async def load(self, kind):\n        return kind\n",
+}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    for name, text in FAMILY.items():
+        (tmp_path / name).write_text(text)
+    return Project(tmp_path, FLOAT32)
+
+
+def test_of_a_family_those_are_read_that_define_a_method(project: Project, cut: list[str]) -> None:
+    found = analyse(str(Path(project.top) / "base.py"), FAMILY["base.py"], FLOAT32, around=project).findings
+    assert found != [] and FAMILY["two.py"] in cut and FAMILY["one.py"] not in cut
+
+
+def begun(project: Project, name: str) -> None:
+    project.begin()
+    path = Path(project.top) / name
+    project.own(str(path), path.read_text(), ())
+
+
+def kept(project: Project) -> set[str]:
+    return {Path(path).name for path in project._modules}
+
+
+def test_a_test_that_nobody_asks_for_is_let_go_at_once(tmp_path: Path) -> None:
+    for name in ("test_a.py", "test_b.py", "a.py"):
+        (tmp_path / name).write_text("def f(): pass\n")
+    project = Project(tmp_path, FLOAT32)
+    begun(project, "test_a.py")
+    begun(project, "test_b.py")
+    assert kept(project) == {"test_b.py"}
+    project._load(str(tmp_path / "test_b.py"))
+    begun(project, "a.py")
+    assert kept(project) == {"test_b.py", "a.py"}, "another may name what was lent to it"
+    project.begin()
+    assert kept(project) == {"test_b.py", "a.py"}
+
+
+def test_what_is_remembered_goes_with_what_it_may_name(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index, "_LOOKS_EACH", 1)
+    begun(project, "one.py")
+    begun(project, "base.py")
+    own = project._modules[str(Path(project.top) / "base.py")]
+    assert own is not None
+    own.memory["known"] = 1
+    for most, knows in ((10**9, True), (0, False)):
+        project._load(str(Path(project.top) / "two.py"))
+        monkeypatch.setattr(index, "_MOST_KEPT", most)
+        monkeypatch.setattr(index, "_LEFT", index._size(own))
+        project._load(own.real)
+        project.begin()
+        assert bool(own.memory) is knows
+    assert kept(project) == {"base.py"}, "the last that was asked for"
+
+
+def test_a_file_is_asked_once_however_many_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(texts, "_MOST_KEPT", 8)
+    read: list[str] = []
+    start = door.start
+
+    def listening(path: str, most: int) -> bytes:
+        read.append(path)
+        return start(path, most)
+
+    monkeypatch.setattr(door, "start", listening)
+    paths = [str(tmp_path / name) for name in "abc"]
+    for path in paths:
+        Path(path).write_text(f"x.{path[-1]}word = self.word")
+    known = Texts()
+    for _ in range(2):
+        assert [known.hold(path, "aword") for path in paths] == [True, False, False]
+        assert [known.ask_another(path, "word") for path in paths] == [False, False, False]
+        assert [known.ask_another(path, "bword") for path in paths] == [False, True, False]
+    assert read == [*paths, *paths[1:], *paths[1:]], "the first is kept, and no answer is asked for again"
+    assert not known.hold(str(tmp_path / "none"), "x")
