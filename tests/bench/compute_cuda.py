@@ -17,7 +17,7 @@ import torch
 from precision_fix.errors import PrecisionFixError
 from precision_fix.runtime.compute import attention, convolutions, copies, products
 from precision_fix.runtime.compute.scales import rows
-from precision_fix.runtime.compute.weights import Half, half
+from precision_fix.runtime.compute.weights import half
 from tests.runtime.compute.made import bound
 
 F = torch.nn.functional
@@ -81,9 +81,9 @@ def exact(device: str) -> int:
     x, weight = torch.randn(64, 4096, device=device), torch.randn(512, 4096, device=device).bfloat16()
     x[:, :2] *= 1e6
     found = products.product(x, weight.t())
-    x16, scales = rows(x)
-    numbers, scale = half(weight)
-    reference = (x16.double() @ numbers.double().t()) * scales * scale
+    operand = half(weight.t())
+    x16, scales = rows(x, operand.least)
+    reference = (x16.double() @ operand.numbers.double()) * scales * operand.scale
     added = x.abs().double() @ weight.abs().double().t()
     sums = float(((found - reference).abs() / added).max())
     outside = int(((found.double() - x.double() @ weight.double().t()).abs() > bound(x, weight)).sum())
@@ -93,8 +93,8 @@ def exact(device: str) -> int:
 
 def linears(device: str, k: int, n: int) -> None:
     weight = torch.randn(n, k, device=device).bfloat16()
-    single, plain, made = weight.float(), weight.half(), half(weight)
-    turned = Half(made.numbers.t(), made.scale)
+    single, plain, made = weight.float(), weight.half(), half(weight, both_ways=True)
+    turned = made._replace(numbers=made.numbers.t())
     for count in ROWS:
         x = torch.randn(count, k, device=device)
         times = milliseconds(partial(F.linear, x, single)), milliseconds(partial(F.linear, x.half(), plain))

@@ -19,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from precision_fix.runtime.compute import attention, convolutions, copies, multiply, products
-from precision_fix.runtime.compute.weights import Half, half, half_by_channel
+from precision_fix.runtime.compute.weights import half, half_by_channel
 
 F = torch.nn.functional
 START = 5e-6
@@ -141,8 +141,8 @@ WAYS = ("float32", "storage", "float16", "keep", "use")
 def linear(rows: int, k: int, n: int) -> Ways:
     x, weight = blank(rows, k), blank(n, k)
     stored, plain = weight.bfloat16(), weight.half()
-    copy = half(stored)
-    with mock.patch.object(copies, "of", lambda _: Half(copy.numbers.t(), copy.scale)):
+    copy = half(stored, both_ways=True)
+    with mock.patch.object(copies, "of", lambda _: copy._replace(numbers=copy.numbers.t())):
         keep = counted(lambda: products.product(x, stored.t()))
     return {
         "float32": counted(lambda: F.linear(x, weight)),

@@ -50,6 +50,6 @@ def bound(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     ones_a, ones_w = a.sum(-1, keepdim=True), w.sum(-1, keepdim=True).mT
     rounding = (2.0**-11 + k * 2.0**-23) * (a @ w.mT)
     small = 2.0**-38 * (a.amax(-1, keepdim=True) * ones_w + w.amax() * ones_a)
-    least = (ones_a + ones_w) * 2.0 ** (-63 - 24) + 2.0**-126 * k
+    least = (ones_a + ones_w) * 2.0 ** (-126 - 24) + 2.0**-135 * k
     total: torch.Tensor = rounding + small + least
     return total

@@ -26,6 +26,6 @@ def test_a_product_reads_and_writes_what_it_should() -> None:
     assert kept["mm"].half
     more = sum(kernel.nbytes for kernel in ways["use"]) - sum(kernel.nbytes for kernel in ways["keep"])
     # The copy: its largest number is looked for (2 bytes), and it is read and written (2 and 2).
-    assert more == pytest.approx(6 * 2048 * 4096, rel=1e-4)
+    assert more == pytest.approx(6 * 2048 * 4096, rel=1e-3)
     assert len(ways["keep"]) <= 9
     assert [kernel.name for kernel in ways["float32"]] == ["mm"]
