@@ -16,7 +16,7 @@ from torch import nn
 
 from precision_fix.runtime import imports, tables
 from precision_fix.runtime.patching import MISSING, Patches, with_globals_of
-from precision_fix.runtime.storage import buffer, computed, libraries, optimizers, reads, weight
+from precision_fix.runtime.storage import buffer, computed, libraries, optimizers, reads, swapped, weight
 from precision_fix.runtime.storage.halves import HALVES
 from precision_fix.runtime.storage.leaves import (
     GRAPHED,
@@ -77,6 +77,7 @@ def acquire() -> None:
             optimizers.patch(USE.patches, lambda: USE.trainable if USE.everywhere else None)
             computed.patch(USE.patches, is_ours, may_train)
             tables.patch(USE.patches)
+            swapped.patch(USE.patches)
             stand_in(nn.TransformerEncoderLayer)
             imports.when_imported(libraries.PEFT, _peft)
             for name in weight.CAPTURES:
