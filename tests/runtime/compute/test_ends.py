@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 from precision_fix.runtime.compute import attention, compute_in_float16, convolutions, copies, multiply, state
+from precision_fix.runtime.compute.measure import bound
 from precision_fix.runtime.compute.products import product
 from precision_fix.runtime.compute.weights import half
-from tests.runtime.compute.made import SEEDS, bound, operands
+from tests.runtime.compute.made import SEEDS, operands
 
 F = nn.functional
 LOST = (math.inf, -math.inf, math.nan)

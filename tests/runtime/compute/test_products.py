@@ -9,8 +9,9 @@ import torch
 from hypothesis import given, settings
 
 from precision_fix.runtime.compute import multiply, scales
+from precision_fix.runtime.compute.measure import bound
 from precision_fix.runtime.compute.products import product
-from tests.runtime.compute.made import SEEDS, bound, operands
+from tests.runtime.compute.made import SEEDS, operands
 
 NARROW = pytest.mark.parametrize("wide", [True, False], ids=["float32 out", "float16 out"])
 
