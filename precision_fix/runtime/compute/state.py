@@ -67,7 +67,7 @@ def takes(x: Any) -> bool:
 
 def is_plain() -> bool:
     """Whether nothing records or transforms operators, for which float32 is as good: jit.trace, export, torch.func."""
-    if _compiling():
+    if _compiling() or _exporting():  # in torch 2.13 export captures without dynamo
         return not _exporting()
     return not _is_traced() and _interpreters() is None and _forward_level() < 0
 
