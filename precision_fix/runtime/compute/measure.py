@@ -7,6 +7,7 @@ run on a CPU alone, at small sizes, for its arithmetic (tests/runtime/compute).
 
 from __future__ import annotations
 
+import math
 import statistics
 import sys
 import time
@@ -28,6 +29,8 @@ F = nn.functional
 ROUNDS, CALLS = 7, 10
 LINEARS = ((1024, 1024), (4096, 4096), (8192, 8192), (4096, 11008))
 ROWS = (1, 77, 512, 4096)
+#: Channels and side of what a transform makes most of.
+WORST = 128
 #: Batch, channels, side.
 CONVOLUTIONS = ((2, 320, 128), (2, 640, 64), (2, 1280, 32), (1, 128, 512))
 #: Heads, tokens, width.
@@ -114,7 +117,7 @@ def run(device: str = "cuda") -> int:
         print(f"{'milliseconds':36}{'float32':>9}{'float16':>9}{'this':>9}")
         for k, n in LINEARS:
             linears(device, k, n)
-        broken += sum(convolved(device, *shape) for shape in CONVOLUTIONS)
+        broken += sum(convolved(device, *shape) for shape in CONVOLUTIONS) + transformed(device)
         broken += sum(attended(device, *shape) for shape in ATTENTIONS)
     return int(broken > 0)
 
@@ -203,6 +206,22 @@ def convolved(device: str, batch: int, channels: int, side: int) -> int:
         x[:, :2] *= size
         found, reference = call.run(x, weight, None), F.conv2d(x, weight.float(), padding=1)
         lost += tell(size, found, reference)
+    return lost
+
+
+def transformed(device: str) -> int:
+    """How many numbers are not finite of what Winograd's algorithms make most of: signs that repeat after 1, 2 and 4
+    positions, at the bound of the result.
+    """
+    lost = 0
+    for period in (1, 2, 4):
+        signs = torch.cos(torch.arange(WORST, device=device) * 2 * math.pi / period).round()
+        x = (signs.view(-1, 1) * signs).expand(1, WORST, WORST, WORST).contiguous()
+        weight = torch.ones(WORST, WORST, 3, 3, device=device).bfloat16()
+        call = convolutions.call("conv2d", x, weight, padding=1)
+        assert call is not None
+        lost += int((~call.run(x, weight, None).isfinite()).sum())
+    print(f"    signs that repeat: {lost} not finite")
     return lost
 
 

@@ -13,12 +13,13 @@ def test_the_script_for_a_device_runs(monkeypatch: pytest.MonkeyPatch, capsys: p
         monkeypatch.setattr(measure, name, value)
     monkeypatch.setattr(measure, "ATTENTIONS", ((2, 20, 16),))
     monkeypatch.setattr(measure, "ROUNDS", 1)
+    monkeypatch.setattr(measure, "WORST", 8)
     monkeypatch.setattr(measure, "CALLS", 1)
     monkeypatch.setattr(measure, "BLOCKS", (("a block", 5, measure.Sizes(32, 48, 2, 16)),))
     assert measure.run("cpu") == 0
     said = capsys.readouterr().out
     assert said.count("a block, 5 tokens") == 1
-    assert said.count("0 not finite") == 4
+    assert said.count("0 not finite") == 5
     assert said.count("Linear 32->48") == 4
 
 
