@@ -4,6 +4,7 @@
     python -m tests.bench.compute gradients     # of LoRA, by the size of the loss; needs peft
     python -m tests.bench.compute products      # thousands of products, convolutions and attentions: --count 20000
     python -m tests.bench.compute roofline      # bytes, launches and predicted times; needs nothing
+    python -m tests.bench.compute hosts --comfyui PATH --fish-speech PATH      # the same of their own model classes
     python -m tests.bench.compute cuda          # times and finiteness on the CUDA device that is there
 
 On a CPU float16 products are emulated: exact products of float16 numbers, sums in float32.
@@ -15,7 +16,8 @@ import argparse
 import contextlib
 import copy
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -72,11 +74,11 @@ def largest(model: Any, case: models.Case) -> float:
     return max(seen)
 
 
-def table(names: list[str]) -> int:
+def table(cases: Sequence[models.Case], names: list[str]) -> int:
     """The errors; 1 where this is above half of native bfloat16's."""
     print(f"{'rms error against float64':27}{'outliers':>9}" + "".join(f"{name:>18}" for name in COLUMNS))
     over = 0
-    for case in models.CASES:
+    for case in cases:
         if names and not any(case.name.lower().startswith(name.lower()) for name in names):
             continue
         for size in case.sizes:
@@ -155,12 +157,20 @@ def gradients() -> int:
 def main() -> int:
     """The exit code is 1 where a promise is broken."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("models", "gradients", "products", "roofline", "cuda"))
+    parser.add_argument("what", choices=("models", "gradients", "products", "roofline", "hosts", "cuda"))
     parser.add_argument("names", nargs="*", help="of models: how their names begin")
     parser.add_argument("--count", type=int, default=20000)
+    parser.add_argument("--comfyui", type=Path, help="of hosts: a checkout of ComfyUI")
+    parser.add_argument("--fish-speech", type=Path, help="of hosts: a checkout of fish-speech")
     given = parser.parse_args()
     if given.what == "models":
-        return table(given.names)
+        return table(models.CASES, given.names)
+    if given.what == "hosts":
+        from tests.bench.compute_hosts import cases
+
+        if given.comfyui is None and given.fish_speech is None:
+            parser.error("hosts wants --comfyui PATH, --fish-speech PATH, or both")
+        return table(cases(given.comfyui, given.fish_speech), given.names)
     if given.what == "gradients":
         return gradients()
     if given.what == "products":
@@ -171,7 +181,7 @@ def main() -> int:
         from tests.bench.compute_roofline import run as roofline
 
         return roofline()
-    from tests.bench.compute_cuda import run as cuda
+    from precision_fix.runtime.compute.measure import main as cuda
 
     return cuda()
 

@@ -12,7 +12,7 @@ import importlib.util
 import math
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,11 @@ def result(model: Any, case: Case, dtype: torch.dtype) -> torch.Tensor:
     }
     with torch.no_grad():
         found = getattr(model, case.method)(**given)
-    first = found if isinstance(found, torch.Tensor) else found[0]
+    if isinstance(found, torch.Tensor):
+        return found.double()
+    if not isinstance(found, Sequence | Mapping):  # fish-speech's is a plain class
+        return torch.cat([each.double().flatten() for each in vars(found).values()])
+    first: torch.Tensor = found[0]
     return first.double()
 
 

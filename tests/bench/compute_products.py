@@ -7,8 +7,9 @@ import random
 import torch
 
 from precision_fix.runtime.compute import attention, convolutions, multiply, state
+from precision_fix.runtime.compute.measure import bound
 from precision_fix.runtime.compute.products import product
-from tests.runtime.compute.made import bound, numbers, operands
+from tests.runtime.compute.made import numbers, operands
 
 F = torch.nn.functional
 

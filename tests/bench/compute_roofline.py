@@ -19,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from precision_fix.runtime.compute import attention, convolutions, copies, multiply, products
-from precision_fix.runtime.compute.weights import Half, half, half_by_channel
+from precision_fix.runtime.compute.weights import half, half_by_channel
 
 F = torch.nn.functional
 START = 5e-6
@@ -88,9 +88,9 @@ def _bytes(tensor: torch.Tensor) -> int:
 
 
 def _operations(name: str, args: Any, wrote: list[torch.Tensor]) -> float:
-    if name in ("mm", "addmm"):
+    if name in ("mm", "addmm", "bmm"):
         a, b = [each for each in args if isinstance(each, torch.Tensor)][-2:]
-        return float(2 * a.shape[0] * a.shape[1] * b.shape[1])
+        return float(2 * a.numel() * b.shape[-1])
     if name == "convolution":
         return float(2 * wrote[0].numel() * args[1][0].numel())
     return 0.0
@@ -105,7 +105,7 @@ def _as_on_cuda() -> Iterator[None]:
     """Tensors without memory, multiplied as on a CUDA device."""
 
     def multiplied(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        mm: Any = torch.mm
+        mm: Any = torch.mm if a.dim() == 2 else torch.bmm
         made: torch.Tensor = mm(a, b, out_dtype=torch.float32)
         return made
 
@@ -141,8 +141,8 @@ WAYS = ("float32", "storage", "float16", "keep", "use")
 def linear(rows: int, k: int, n: int) -> Ways:
     x, weight = blank(rows, k), blank(n, k)
     stored, plain = weight.bfloat16(), weight.half()
-    copy = half(stored)
-    with mock.patch.object(copies, "of", lambda _: Half(copy.numbers.t(), copy.scale)):
+    copy = half(stored, both_ways=True)
+    with mock.patch.object(copies, "of", lambda _: copy._replace(numbers=copy.numbers.t())):
         keep = counted(lambda: products.product(x, stored.t()))
     return {
         "float32": counted(lambda: F.linear(x, weight)),
@@ -179,6 +179,16 @@ def attended(heads: int, length: int, width: int) -> Ways:
     return {"float32": [single], "storage": [single], "float16": [plain], "keep": [*ours, plain], "use": [*ours, plain]}
 
 
+def eager(heads: int, length: int, width: int) -> Ways:
+    """The two products of attention as a program writes them: float16 that nothing offers, as it would be."""
+    q, weights = blank(heads, length, width), blank(heads, length, length)
+    single = counted(lambda: (torch.bmm(q, q.mT), torch.bmm(weights, q)))
+    q16, weights16 = q.half(), weights.half()
+    plain = counted(lambda: (torch.bmm(q16, q16.mT), torch.bmm(weights16, q16)))
+    ours = counted(lambda: (products.product(q, q.mT), products.product(weights, q)))
+    return {"float32": single, "storage": single, "float16": plain, "keep": ours, "use": ours}
+
+
 def block(rows: int, d: int, inner: int, heads: int, width: int, groups: int, gated: bool = True) -> Ways:
     """A transformer's block: its products, attention, and what runs between them in 4 or in 2 bytes a number."""
     shapes = [(d, (heads + 2 * groups) * width), (heads * width, d), (d, inner * (2 if gated else 1)), (inner, d)]
@@ -203,6 +213,9 @@ CASES: dict[str, Callable[[], Ways]] = {
     "conv 3x3, 128 at 1024x1024, VAE": lambda: convolution(1, 128, 1024, 128),
     "attention 16x64, 1,024 tokens": lambda: attended(16, 1024, 64),
     "attention 16x64, 16,384 tokens": lambda: attended(16, 16384, 64),
+    "eager attention's products 16x64, 1,024": lambda: eager(16, 1024, 64),
+    "eager attention's products 16x64, 4,096": lambda: eager(16, 4096, 64),
+    "eager attention's products 8x128, 4,096": lambda: eager(8, 4096, 128),
     **{
         f"LLaMA-7B block, {rows} tokens": (lambda rows=rows: block(rows, 4096, 11008, 32, 128, 32))  # type: ignore[misc]
         for rows in (1, 77, 512, 2048)
@@ -218,15 +231,15 @@ def run() -> int:
     """Print the counts once, and the ratios for each GPU."""
     ways = {name: case() for name, case in CASES.items()}
     print("Counted: kernels, and MiB that they read and write")
-    print(f"{'':34}" + "".join(f"{way:>17}" for way in WAYS))
+    print(f"{'':40}" + "".join(f"{way:>17}" for way in WAYS))
     for name, found in ways.items():
         cells = [f"{len(each)}, {sum(k.nbytes for k in each) / 2**20:.0f}" for each in found.values()]
-        print(f"{name:34}" + "".join(f"{cell:>17}" for cell in cells))
+        print(f"{name:40}" + "".join(f"{cell:>17}" for cell in cells))
     for card in CARDS:
         print(f"\nPredicted, not measured: {card.name}, times as fast as float32 (its ms)")
-        print(f"{'':34}{'float32 ms':>12}" + "".join(f"{way:>10}" for way in WAYS[1:]))
+        print(f"{'':40}{'float32 ms':>12}" + "".join(f"{way:>10}" for way in WAYS[1:]))
         for name, found in ways.items():
             seconds = {way: sum(kernel.seconds(card) for kernel in found[way]) for way in WAYS}
             ratios = "".join(f"{seconds['float32'] / seconds[way]:>10.2f}" for way in WAYS[1:])
-            print(f"{name:34}{seconds['float32'] * 1e3:>12.3f}{ratios}")
+            print(f"{name:40}{seconds['float32'] * 1e3:>12.3f}{ratios}")
     return 0

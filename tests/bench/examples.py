@@ -138,6 +138,7 @@ _PROGRAMS = {
 SAYS = {
     "kaggle-comfyui.ipynb": [
         "Tesla T4",
+        "precision-fix: no CUDA device is there to measure on",
         "custom_nodes/ComfyUI-HunyuanVideoWrapper/nodes.py: 1 place",
         "It runs.",
         "Open https://four-words.trycloudflare.com",

@@ -32,6 +32,8 @@ _HALF = 65504.0
 #: What a magnitude that is not finite is taken for: what is finite beside it stays what it is.
 _ORDINARY = 2.0**12
 _LEAST, _MOST = 2.0**-60, 2.0**60
+#: float32 has steps of 64 there, in which scores below 32 are lost.
+_BLIND = -(2.0**29)
 #: Queries from which there is anything for a tensor core to do.
 _FEW = 16
 _compiling = dynamo_probe()
@@ -136,11 +138,12 @@ def attend(
     """The attention of float32 q, k and v (batch, heads, length, width), without gradients."""
     shared = _shared(query, key)
     q16, k16 = halved(query, shared * 2.0**OFF), halved(key, 2.0**OFF / shared)
-    up = scale(largest(value, -2), TOP)
+    up = scale(_ordinary(largest(value, -2)), TOP)
     v16 = halved(value, up)
     scaling = (1 / math.sqrt(query.shape[-1]) if scaling is None else scaling) * 4.0**OFF
     if mask is not None and mask.is_floating_point():
-        mask = _masked(mask)
+        mask, sees = _masked(mask)
+        q16 = q16 * sees
     attention = original if query.is_cuda else emulated
     made = attention(q16, k16, v16, mask, dropout, causal, scale=scaling, **({"enable_gqa": True} if grouped else {}))
     if grouped and up.shape[1] != query.shape[1]:
@@ -148,25 +151,27 @@ def attend(
     return made * up
 
 
-def _masked(mask: torch.Tensor) -> torch.Tensor:
-    """In float16. What a softmax adds to a whole row changes nothing, so the largest of a row becomes 0: float16 is
-    finest there, where the weights are.
+def _masked(mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """In float16, and 1 for the rows that see anything. What a softmax adds to a whole row changes nothing, so the
+    largest of a row becomes 0: float16 is finest there, where the weights are.
+
+    Where that largest is beyond `_BLIND` float32 drops the scores that it is added to, and all keys weigh the same.
     """
     most = mask.amax(-1, keepdim=True)
     moved = mask - torch.where(most.isneginf(), 0.0, most)
-    return torch.where(mask.isneginf(), mask, moved.clamp(-_HALF, _HALF)).half()
+    return torch.where(mask.isneginf(), mask, moved.clamp(-_HALF, _HALF)).half(), (most > _BLIND).half()
 
 
 def _shared(query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
     """By channel, the power of two s with which query / s and key * s are about equally large."""
     alike = query.shape[:2] == key.shape[:2]
     dims = (-2,) if alike else (0, 1, 2)
-    q, k = (_ordinary(largest(each, dims)) for each in (query, key))
+    q, k = (_ordinary(largest(each, dims)).clamp(_LEAST, _MOST) for each in (query, key))
     return scale((q / k).sqrt(), 0)
 
 
 def _ordinary(magnitude: torch.Tensor) -> torch.Tensor:
-    return torch.where(magnitude.isfinite(), magnitude, _ORDINARY).clamp(_LEAST, _MOST)
+    return magnitude.nan_to_num(_ORDINARY, _ORDINARY)
 
 
 def emulated(

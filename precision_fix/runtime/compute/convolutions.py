@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 
 from precision_fix.runtime.compute import copies
-from precision_fix.runtime.compute.scales import halved, largest, scale
+from precision_fix.runtime.compute.scales import halved, largest, of_finite, scale
 from precision_fix.runtime.compute.state import is_batch, no_autocast
 from precision_fix.runtime.compute.weights import Half, half_by_channel, save, saved
 
@@ -140,17 +140,19 @@ _apply_back: Any = _Back.apply
 
 
 def _scaled(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, how: How) -> torch.Tensor:
-    inputs, up = _inputs(x)
-    weights, by_channel = _weights(weight, 1 if how[3] else 0)
+    inputs, up = _inputs(x, how[5])
+    weights, by_channel, _ = _weights(weight, 1 if how[3] else 0)
     y = _convolve(inputs, weights, how)
     channels = (1, -1) + (1,) * (x.dim() - 2)
     both = up * by_channel.view(channels)
     return y * both if bias is None else torch.addcmul(bias.view(channels[1:]), y.float(), both)
 
 
-def _inputs(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Each sample by its own power of two."""
-    up = scale(largest(x, tuple(range(1, x.dim()))), INPUT)
+def _inputs(x: torch.Tensor, groups: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Each sample by its own power of two, of the positions that are finite: what sees another is not."""
+    by_group = x.reshape(x.shape[0], groups, -1, *x.shape[2:])
+    by_position = of_finite(largest(by_group, 2))
+    up = scale(by_position.amax(tuple(range(1, x.dim() + 1))), INPUT).view(-1, *[1] * (x.dim() - 1))
     return halved(x, up), up
 
 
@@ -174,8 +176,8 @@ def _backward(grad: torch.Tensor, weight: torch.Tensor, how: How, shape: torch.S
     """The gradient of the input: bounded as the result is, with the 1-norms of what is summed for an input channel."""
     if is_batch(grad):
         return _input_gradient(grad.float(), weight.float(), how, shape)
-    grads, up = _inputs(grad.float())
-    weights, by_channel = _weights(weight, 0 if how[3] else 1)
+    grads, up = _inputs(grad.float(), how[5])
+    weights, by_channel, _ = _weights(weight, 0 if how[3] else 1)
     if grads.device.type != "cuda":
         grads, weights = grads.float(), weights.float()
     found = _input_gradient(grads, weights, how, shape).half()

@@ -98,7 +98,7 @@ def prepare(weight: Any, kind: int = MATRIX) -> None:
 def _made(source: torch.Tensor, kind: int) -> Half:
     with torch.inference_mode(False), torch.no_grad():
         source = source.detach()
-        return half(source) if kind == MATRIX else half_by_channel(source, kind)
+        return half(source, both_ways=True) if kind == MATRIX else half_by_channel(source, kind)
 
 
 def of(weight: torch.Tensor, kind: int = MATRIX) -> Half | None:
@@ -116,8 +116,8 @@ def of(weight: torch.Tensor, kind: int = MATRIX) -> Half | None:
     if found is None or kind != MATRIX:
         return found
     size, stride = weight.size(), weight.stride()
-    numbers, scale = found
-    return Half(numbers.as_strided(size, stride, weight.storage_offset() - held.offset), scale)
+    numbers = found.numbers.as_strided(size, stride, weight.storage_offset() - held.offset)
+    return found._replace(numbers=numbers)
 
 
 def changed(tensor: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import uuid
 
 import torch
 from torch import nn
@@ -11,7 +12,7 @@ from precision_fix.errors import PrecisionFixError
 from precision_fix.gpu import ComputeCapability, Gpu
 from precision_fix.gpu.tensor_cores import why_not
 from precision_fix.runtime.compute import copies, seen, use
-from precision_fix.runtime.compute.state import AUTO, COPIES, MARK, OURS
+from precision_fix.runtime.compute.state import AUTO, COPIES, MARK, OPEN, OURS
 from precision_fix.runtime.storage import store_in_bfloat16
 
 
@@ -25,8 +26,10 @@ class Computing:
         self._stored = store_in_bfloat16(model)
         self.stored, self.wide, self.left = self._stored.stored, self._stored.wide, self._stored.left
         self._marked = list(model.modules())  # some may be out of a file, or copied, with a mark
+        self._mark = uuid.uuid4().hex  # another process may have loaded a model with one
+        OPEN.add(self._mark)
         for module in self._marked:
-            module.__dict__[MARK] = True
+            module.__dict__[MARK] = self._mark
         for parameter in model.parameters():
             if parameter.dtype is torch.bfloat16:
                 OURS[parameter] = copy
@@ -43,6 +46,7 @@ class Computing:
         if not self._open:
             return
         self._open = False
+        OPEN.discard(self._mark)
         use.release()
         for parameter in self.model.parameters():
             if OURS.pop(parameter, None) is not None:

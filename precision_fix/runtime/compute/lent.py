@@ -42,9 +42,14 @@ def lend(module: nn.Module, parameter: Any) -> Any:
         return None
     if torch.is_grad_enabled() and parameter.requires_grad:
         return None
+    source = plain(parameter).detach()
+    if type(source) is not torch.Tensor:  # a mode has made it its own: FakeTensorMode
+        return None
     if USE.least <= 0 or parameter.numel() >= LEAST_READ:
+        del source  # who holds the memory is counted
         copies.prepare(parameter, _kind(module))
-    return _of(plain(parameter).detach())
+        source = plain(parameter).detach()
+    return _of(source)
 
 
 def _kind(module: nn.Module) -> int:

@@ -51,8 +51,8 @@ _apply: Any = _Product.apply
 def _scaled(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
     wide = is_wide(x.device)
     if wide:
-        x16, scales = rows(x)
         operand = copies.of(weight) or half(weight)
+        x16, scales = rows(x, operand.least)
     else:
         x16, scales = rows_by_norm(x, INPUT_NORM)
         operand = half_by_norm(weight)

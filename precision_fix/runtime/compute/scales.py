@@ -16,11 +16,10 @@ from precision_fix.runtime.swap import dynamo_probe
 
 #: The largest number of a scaled operand is below 2**TOP, where the product is given in float32.
 TOP = 15
-#: No scale is below 2**LOW: two of them make a normal float32.
-LOW = -63
+#: No scale is below 2**LOW, the smallest normal float32.
+LOW = -126
 _EXPONENT = 0x7F800000
 _BITS = 23
-_LARGEST = 254
 _compiling = dynamo_probe()
 
 
@@ -30,14 +29,31 @@ def largest(x: torch.Tensor, dims: int | tuple[int, ...]) -> torch.Tensor:
     return found.float()
 
 
-def scale(magnitude: torch.Tensor, top: int = TOP) -> torch.Tensor:
+def scale(magnitude: torch.Tensor, top: int = TOP, least: torch.Tensor | None = None) -> torch.Tensor:
     """For each of these numbers, which are not negative, the power of two s with number / s in [2**(top-1), 2**top).
 
-    At least 2**LOW, also for zero. For infinity and NaN the largest: what is finite vanishes beside them, as in a sum.
+    At least 2**LOW, also for zero, and at least as `least` has it (`beside`). For infinity and NaN one of the largest:
+    what is finite vanishes beside them, as in a sum.
     """
-    least = LOW + top + 126
-    exponents = magnitude.view(torch.int32).bitwise_and(_EXPONENT).clamp(least << _BITS, _LARGEST << _BITS)
+    exponents = magnitude.view(torch.int32).bitwise_and(_EXPONENT)
+    low: Any = top << _BITS if least is None else least
+    exponents = exponents.clamp(low) if top > 1 else exponents.clamp(low, (253 + top) << _BITS)
     return (exponents - ((top - 1) << _BITS)).view(torch.float32)
+
+
+def beside(scales: torch.Tensor) -> torch.Tensor:
+    """What `scale` is to take as `least`, under TOP, for the other operand: the product of both scales is a normal
+    float32 then. What is lost by it is below the smallest of these.
+    """
+    exponents = ((128 + TOP - 1) << _BITS) - scales.view(torch.int32)
+    return exponents.clamp(TOP << _BITS)
+
+
+def of_finite(magnitude: torch.Tensor) -> torch.Tensor:
+    """These, but 0 for those that are not finite: what is added up with infinity or NaN is lost however it is scaled,
+    so it decides nothing.
+    """
+    return magnitude.nan_to_num(0.0, 0.0, 0.0)
 
 
 def halved(x: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
@@ -50,19 +66,21 @@ def halved(x: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
     return made
 
 
-def rows(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def rows(x: torch.Tensor, least: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
     """float32 as float16 rows (along the last dimension) just under 2**TOP, and their scales: x = x16 * scales."""
-    scales = scale(largest(x, -1))
+    scales = scale(largest(x, -1), TOP, least)
     return halved(x, scales), scales
 
 
 def rows_by_norm(x: torch.Tensor, top: int, *, whole: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
-    """The same with each row's 2-norm below 2**top; with `whole`, one scale of which that holds for all rows.
+    """The same with each row's 2-norm below 2**top; with `whole`, one scale of which that holds for all finite rows.
 
     By Cauchy and Schwarz no product of two such rows, and no part of its sum, is above the product of their bounds.
     """
-    first = scale(largest(x, -1), 0)
-    inner = x / first
-    norms = first * torch.linalg.vector_norm(inner, dim=-1, keepdim=True)
-    scales = scale(norms.amax(dim=tuple(range(norms.dim())), keepdim=True) if whole else norms, top)
+    most = largest(x, -1)
+    first = scale(most, 0)
+    norms = first * torch.linalg.vector_norm(x / first, dim=-1, keepdim=True)
+    if whole:
+        norms = torch.where(most.isfinite(), norms, 0.0).amax(dim=tuple(range(norms.dim())), keepdim=True)
+    scales = scale(norms, top)
     return halved(x, scales), scales

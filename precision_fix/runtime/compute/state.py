@@ -12,7 +12,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from precision_fix.runtime.swap import dynamo_probe
 
-#: On a module that computes in float16 by hand. Plain, so that it pickles.
+#: On a module that computes in float16 by hand, and on its copies: which handle undoes that. Plain, so that it pickles.
 MARK = "_computes_in_float16"
 #: Multiplications from which a product is in float16: below, launching its kernels takes longer than it saves (a copy
 #: at each use, 42 TFLOP/s against 4.3, 5 microseconds a launch: T4).
@@ -47,13 +47,15 @@ class _Use:
 
 
 USE = _Use()
+#: The handles that are open.
+OPEN: set[str] = set()
 #: Stored parameters of models that were named: what is done with their copies.
 OURS: Any = WeakIdKeyDictionary()
 
 
 def computes(module: nn.Module) -> bool:
     """Whether the products of this module are in float16."""
-    return bool(USE.users) and (USE.everywhere or MARK in module.__dict__)
+    return bool(USE.users) and (USE.everywhere or module.__dict__.get(MARK) in OPEN)
 
 
 def takes(x: Any) -> bool:
@@ -65,7 +67,7 @@ def takes(x: Any) -> bool:
 
 def is_plain() -> bool:
     """Whether nothing records or transforms operators, for which float32 is as good: jit.trace, export, torch.func."""
-    if _compiling():
+    if _compiling() or _exporting():  # in torch 2.13 export captures without dynamo
         return not _exporting()
     return not _is_traced() and _interpreters() is None and _forward_level() < 0
 

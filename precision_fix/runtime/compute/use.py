@@ -11,7 +11,7 @@ from torch._ops import OpOverload, OpOverloadPacket
 from precision_fix.runtime import tables
 from precision_fix.runtime.compute import attention, copies, seen
 from precision_fix.runtime.compute.lent import Lent, lend
-from precision_fix.runtime.compute.state import MARK, OURS, USE, computes
+from precision_fix.runtime.compute.state import OURS, USE, computes
 from precision_fix.runtime.compute.take import NAMES, taken
 from precision_fix.runtime.patching import Patches
 from precision_fix.runtime.storage import frames
@@ -39,6 +39,7 @@ def acquire(*, emulates: bool = False) -> None:
         seen.clear()
         HALVES.computes, HALVES.lend, HALVES.taken = computes, lend, taken
         HALVES.met, HALVES.asked, HALVES.let_go = _met, _asked, copies.clear
+        HALVES.forget, HALVES.know = _forget, _know
         HALVES.on = True
         functional: Any = torch.nn.functional
         _patches.wrap(
@@ -63,11 +64,21 @@ def everywhere(on: bool) -> None:
     USE.everywhere = on
 
 
+def _forget(parameter: Any) -> Any:
+    copies.changed(parameter)
+    return OURS.pop(parameter, None)
+
+
+def _know(parameter: Any, word: Any) -> None:
+    if word is not None:
+        OURS[parameter] = word
+
+
 def _is_inside() -> bool:
     """Whether a module that computes in float16 is running."""
     if USE.everywhere:
         return True
-    return not _compiling() and any(MARK in module.__dict__ for module in frames.modules())
+    return not _compiling() and any(computes(module) for module in frames.modules())
 
 
 def _asked(func: Any, name: str, args: Any, kwargs: Any) -> Any:

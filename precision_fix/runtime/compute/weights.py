@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from precision_fix.runtime.compute.scales import halved, largest, rows_by_norm, scale
+from precision_fix.runtime.compute.scales import beside, halved, largest, of_finite, rows_by_norm, scale
 from precision_fix.runtime.storage.storing import storing
 from precision_fix.runtime.swap import dynamo_probe
 
@@ -23,10 +23,13 @@ CHANNEL_NORM = 11
 
 
 class Half(NamedTuple):
-    """`numbers` in float16; times `scale`, float32 of one number or of one for each channel, they are the weight."""
+    """`numbers` in float16; times `scale`, float32 of one number or of one for each channel, they are the weight.
+    `least`: what the scales of rows keep to that are multiplied with it in float32 (`scales.beside`).
+    """
 
     numbers: torch.Tensor
     scale: torch.Tensor
+    least: torch.Tensor | None = None
 
 
 def save(ctx: Any, weight: torch.Tensor) -> None:
@@ -44,17 +47,29 @@ def saved(ctx: Any) -> torch.Tensor:
     return weight
 
 
-def half(weight: torch.Tensor) -> Half:
-    """For products that come in float32."""
+def half(weight: torch.Tensor, *, both_ways: bool = False) -> Half:
+    """For products that come in float32: (..., K, N), scaled by the columns that are finite. Of the others no result
+    is. `both_ways`: for products with its transpose too, by every finite number, in one more pass.
+    """
     if _compiling():
-        return _half(weight)
+        return _half(weight, both_ways)
     with storing():  # a cast of a weight is no computation in bfloat16
-        return _half(weight)
+        return _half(weight, both_ways)
 
 
-def _half(weight: torch.Tensor) -> Half:
-    scales = scale(largest(weight, tuple(range(weight.dim()))))
-    return Half(halved(weight, scales), scales.view(()))
+def _half(weight: torch.Tensor, both_ways: bool) -> Half:
+    most = (
+        largest(of_finite(weight), _all(weight))
+        if both_ways
+        else of_finite(largest(weight, -2)).amax(_all(weight), True)
+    )
+    scales = scale(most)
+    one = scales.view(())
+    return Half(halved(weight, scales), one, beside(one))
+
+
+def _all(tensor: torch.Tensor) -> tuple[int, ...]:
+    return tuple(range(tensor.dim()))
 
 
 def half_by_norm(weight: torch.Tensor) -> Half:
@@ -72,7 +87,7 @@ def half_by_channel(weight: torch.Tensor, channel: int) -> Half:
 
 
 def _half_by_channel(weight: torch.Tensor, channel: int) -> Half:
-    dims = tuple(d for d in range(weight.dim()) if d != channel)
-    norms: torch.Tensor = torch.linalg.vector_norm(weight, ord=1, dim=dims, keepdim=True, dtype=torch.float32)
-    scales = scale(norms, CHANNEL_NORM)
+    # What one position of an input meets, by its channels: of these sums, those that are finite.
+    norms: torch.Tensor = torch.linalg.vector_norm(weight, ord=1, dim=1 - channel, keepdim=True, dtype=torch.float32)
+    scales = scale(of_finite(norms).sum(tuple(range(2, weight.dim())), keepdim=True), CHANNEL_NORM)
     return Half(halved(weight, scales), scales)

@@ -16,7 +16,7 @@ from torch import nn
 
 from precision_fix.runtime import imports, tables
 from precision_fix.runtime.patching import MISSING, Patches, with_globals_of
-from precision_fix.runtime.storage import buffer, computed, libraries, optimizers, reads, weight
+from precision_fix.runtime.storage import buffer, computed, libraries, optimizers, reads, swapped, weight
 from precision_fix.runtime.storage.halves import HALVES
 from precision_fix.runtime.storage.leaves import (
     GRAPHED,
@@ -77,6 +77,7 @@ def acquire() -> None:
             optimizers.patch(USE.patches, lambda: USE.trainable if USE.everywhere else None)
             computed.patch(USE.patches, is_ours, may_train)
             tables.patch(USE.patches)
+            swapped.patch(USE.patches)
             stand_in(nn.TransformerEncoderLayer)
             imports.when_imported(libraries.PEFT, _peft)
             for name in weight.CAPTURES:
@@ -262,11 +263,26 @@ def _conv_forward(original: Function) -> Function:
     def forward(self: Any, input: Any) -> Any:
         if not is_stored(self) or not is_ours(self):
             return original(self, input)
+        input = wide_inputs(input)
+        if _compiling() and HALVES.on and HALVES.computes(self):  # which captures nothing that is lent
+            done = _convolved(self, input)
+            if done is not NotImplemented:
+                return done
         pairs: Pairs = []
         weights = lent_or_wide(self, self.weight, pairs), wide(self.bias, pairs)
-        return saving_narrow(pairs, self._conv_forward, (wide_inputs(input), *weights), {})
+        return saving_narrow(pairs, self._conv_forward, (input, *weights), {})
 
     return forward
+
+
+def _convolved(module: Any, input: Any) -> Any:
+    """In float16, where the module calls the function of torch with what it holds; otherwise NotImplemented."""
+    name = f"conv{len(module.kernel_size)}d"
+    own = getattr(nn, f"Conv{len(module.kernel_size)}d")
+    if type(module)._conv_forward is not own._conv_forward or module.padding_mode != "zeros":
+        return NotImplemented
+    how = module.stride, module.padding, module.dilation, module.groups
+    return HALVES.taken(name, (input, module.weight, module.bias, *how), {})
 
 
 def _embedding_forward(original: Function) -> Function:

@@ -24,7 +24,8 @@ class _Halves:
     float32 copy, or None. `taken(name, args, kwargs)`: the result of a function of torch that meets a stored weight of
     such a module, or NotImplemented; `met(...)`: the same outside of a module. `asked(func, name, args, kwargs)`: the
     same for a function that was called on a narrow tensor, where what is written, or may be, is noted. `let_go()`:
-    stored weights are plain parameters from now on.
+    stored weights are plain parameters from now on. `forget(parameter)`: nothing watches it any more; what `know` is
+    told of it with later.
     """
 
     def __init__(self) -> None:
@@ -35,6 +36,8 @@ class _Halves:
         self.met: Callable[[str, Any, Any], Any] = _nothing
         self.asked: Callable[[Any, str, Any, Any], Any] = _nothing
         self.let_go: Callable[[], object] = bool
+        self.forget: Callable[[Any], Any] = _no
+        self.know: Callable[[Any, Any], object] = _no
 
 
 HALVES = _Halves()

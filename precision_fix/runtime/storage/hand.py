@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import torch
@@ -11,9 +12,11 @@ from precision_fix.errors import PrecisionFixError
 from precision_fix.runtime.patching import Patches
 from precision_fix.runtime.storage import forwards, outside, reports
 from precision_fix.runtime.storage.leaves import storable
-from precision_fix.runtime.storage.optimizers import HELD, set_grad_dtype
+from precision_fix.runtime.storage.optimizers import HELD, Terms, set_grad_dtype
 from precision_fix.runtime.storage.storing import storing
 from precision_fix.runtime.storage.weight import let_go
+
+_numbers = itertools.count()
 
 
 class Stored:
@@ -25,10 +28,12 @@ class Stored:
         self.model = model
         self.left: tuple[str, ...] = ()
         self.stored = self.wide = 0
-        self._before: list[tuple[Any, torch.dtype]] = []
+        self._before: list[tuple[nn.Module, str, torch.dtype]] = []
+        self._were: dict[int, torch.dtype] = {}
         self._marked: list[nn.Module] = []
         self._patches = Patches()
         self._open = True
+        self._number = next(_numbers)
         self._store(trainable)
 
     def _store(self, trainable: bool) -> None:
@@ -37,56 +42,65 @@ class Stored:
             for module in self.model.modules():
                 names = storable(module)
                 for name, parameter in module._parameters.items():
-                    self._put(parameter, torch.bfloat16 if name in names else torch.float32)
+                    self._put(module, name, parameter, torch.bfloat16 if name in names else torch.float32)
             left = {id(p) for m in self.model.modules() for n, p in m._parameters.items() if n not in storable(m)}
             for module in self.model.modules():
                 for name, buffer in module._buffers.items():
                     if buffer is not None and buffer.dtype is torch.bfloat16:
                         module._buffers[name] = buffer.float()
-                        self._before.append(((module, name), torch.bfloat16))
+                        self._before.append((module, name, torch.bfloat16))
                 if forwards.MARK not in module.__dict__:
                     module.__dict__[forwards.MARK] = trainable
                     self._marked.append(module)
                 forwards.settle_one(module, self._patches)
         for parameter in self.model.parameters():
             if parameter.dtype is torch.bfloat16:
-                HELD[parameter] = trainable
+                HELD[parameter] = Terms(trainable, self._were.pop(id(parameter), torch.bfloat16), self._number)
         dtypes = [parameter.dtype for parameter in self.model.parameters()]
         self.stored, self.wide = dtypes.count(torch.bfloat16), dtypes.count(torch.float32)
         self.left = tuple(name for name, p in self.model.named_parameters() if id(p) in left)
 
-    def _put(self, parameter: Any, dtype: torch.dtype) -> None:
+    def _put(self, module: nn.Module, name: str, parameter: Any, dtype: torch.dtype) -> None:
         """In place, so that tied parameters stay tied and an optimizer's stay its own."""
         if parameter is not None and parameter.dtype is not dtype and parameter.dtype in _TWO:
-            self._before.append((parameter, parameter.dtype))
+            self._before.append((module, name, parameter.dtype))
+            self._were[id(parameter)] = parameter.dtype
             parameter.data = parameter.data.to(dtype)
 
     def restore(self) -> None:
         """The model as it was: its classes run their own `forward` (as soon as no other model is stored), its
-        parameters and buffers have their dtypes again, and it may be trained. Numbers that storing rounded stay
-        rounded; nothing kept the float32 ones. Twice is once.
+        parameters and buffers have their dtypes again, those of copies of it too, and it may be trained. Numbers that
+        storing rounded stay rounded; nothing kept the float32 ones. Twice is once.
         """
         if not self._open:
             return
         self._open = False
         self._patches.restore()
-        let_go(self.model.parameters())
+        held = [(parameter, terms) for parameter, terms in HELD.items() if terms.handle == self._number]
+        let_go([*self.model.parameters(), *(parameter for parameter, _ in held)])
         with storing(), torch.no_grad():
             for module in self._marked:
                 module.__dict__.pop(forwards.MARK, None)
-            for held, dtype in reversed(self._before):
-                if isinstance(held, tuple):
-                    module, name = held
-                    module._buffers[name] = module._buffers[name].to(dtype)
-                elif held.dtype in _TWO:
-                    held.data = held.data.to(dtype)
-        for parameter in self.model.parameters():
-            if HELD.pop(parameter, False):
+            for parameter, terms in held:
+                _cast(parameter, terms.before)
+            for module, name, dtype in reversed(self._before):  # what was put there since, and what is float32
+                if (buffer := module._buffers.get(name)) is not None:
+                    module._buffers[name] = buffer.to(dtype)
+                else:
+                    _cast(module._parameters.get(name), dtype)
+        for parameter, terms in held:
+            del HELD[parameter]
+            if terms.trainable:
                 set_grad_dtype(parameter, parameter.dtype)
         forwards.release()
 
 
 _TWO = (torch.float32, torch.bfloat16)
+
+
+def _cast(parameter: Any, dtype: torch.dtype) -> None:
+    if parameter is not None and parameter.dtype is not dtype and parameter.dtype in _TWO:
+        parameter.data = parameter.data.to(dtype)
 
 
 def store_in_bfloat16(model: nn.Module, *, trainable: bool = False) -> Stored:

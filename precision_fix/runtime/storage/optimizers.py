@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch.optim import optimizer as optim
@@ -23,7 +23,16 @@ from precision_fix.runtime.storage.storing import storing
 
 Function = Callable[..., Any]
 
-#: Parameters that were stored by hand, and copies of them: whether they may be trained.
+
+class Terms(NamedTuple):
+    """How a parameter is stored by hand: whether it may be trained, the dtype that it had, which handle undoes it."""
+
+    trainable: bool
+    before: torch.dtype
+    handle: int
+
+
+#: Parameters that were stored by hand, and copies of them.
 HELD: Any = WeakIdKeyDictionary()
 #: Optimizer -> its weights while it steps: each with its bfloat16 memory.
 _STEPPING: Any = weakref.WeakKeyDictionary()
@@ -47,8 +56,8 @@ def patch(patches: Patches, everywhere: Callable[[], bool | None]) -> None:
 
     def may_train(parameter: torch.Tensor) -> bool | None:
         """None: it is none of ours."""
-        held: bool | None = HELD.get(parameter)
-        return everywhere() if held is None else held
+        held: Terms | None = HELD.get(parameter)
+        return everywhere() if held is None else held.trainable
 
     def adding(original: Function) -> Function:
         def add_param_group(self: Any, param_group: Any) -> Any:

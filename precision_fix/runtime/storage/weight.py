@@ -8,6 +8,7 @@ its module computes in bfloat16.
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections.abc import Iterable
 from types import ModuleType
@@ -23,6 +24,8 @@ from precision_fix.runtime.storage.halves import HALVES
 from precision_fix.runtime.storage.saving import Pairs, saving_narrow
 
 _BFLOAT16 = torch.bfloat16
+#: What makes a parameter of a tensor.
+_PARAMETER = nn.Parameter.__new__.__code__
 
 #: Every one that there is, by its id: a tensor compares by its numbers.
 _LIVE: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
@@ -38,6 +41,14 @@ class Weight(Cargo, nn.Parameter):
         made = nn.Parameter(plain(data), requires_grad)
         hold((made,))
         return made
+
+    def detach(self) -> Any:
+        """As any tensor has it, but for `nn.Parameter(weight)`, which insists on the class that it was given."""
+        return Weight(self, False) if sys._getframe(1).f_code is _PARAMETER else super().detach()
+
+    def module_load(self, other: Any, assign: bool = False) -> Any:
+        """What `load_state_dict` puts in its place where modules swap (`swapped`)."""
+        return other.detach() if assign else self.copy_(other).detach()
 
     def __reduce_ex__(self, proto: Any) -> Any:
         """It pickles as the parameter."""

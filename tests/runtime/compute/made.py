@@ -1,4 +1,4 @@
-"""Operands that are made to hurt, and the bound of the error of their product."""
+"""Operands that are made to hurt."""
 
 from __future__ import annotations
 
@@ -41,15 +41,3 @@ def operands(seed: int, stack: tuple[int, ...] = ()) -> tuple[torch.Tensor, torc
         weight[..., 0, :] = 0
     over = float(x.abs().max()) * float(weight.abs().max()) / 2.0**126
     return (x / over if over > 1 else x), weight
-
-
-def bound(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """What a product in float16 may be off by: its rounding, float32 sums, and what is below their ranges."""
-    a, w = x.double().abs(), weight.double().abs()
-    k = x.shape[-1]
-    ones_a, ones_w = a.sum(-1, keepdim=True), w.sum(-1, keepdim=True).mT
-    rounding = (2.0**-11 + k * 2.0**-23) * (a @ w.mT)
-    small = 2.0**-38 * (a.amax(-1, keepdim=True) * ones_w + w.amax() * ones_a)
-    least = (ones_a + ones_w) * 2.0 ** (-63 - 24) + 2.0**-126 * k
-    total: torch.Tensor = rounding + small + least
-    return total

@@ -61,3 +61,34 @@ def test_what_was_kept_goes_when_something_captures_and_the_weight_may_change_af
         wide = nn.functional.linear(x, model.weight.detach().float(), model.bias.detach().float())
         assert error(call(x), wide.double()) < 1e-3
     assert copies.kept() == 0
+
+
+CONVOLUTIONS = (nn.Conv1d(4, 8, 3), nn.Conv2d(4, 8, 3, padding=1, stride=2), nn.Conv3d(4, 8, 2, groups=2))
+
+
+@pytest.mark.parametrize("conv", CONVOLUTIONS, ids=lambda each: type(each).__name__)
+@pytest.mark.parametrize("grad", [False, True], ids=["no gradients", "gradients"])
+def test_a_convolution_is_in_float16_too(conv: Any, grad: bool) -> None:
+    model = nn.Sequential(conv).requires_grad_(False)
+    wide = rounded(model).double()
+    handle = compute_in_float16(model, force=True)
+    x = torch.randn(2, 4, *[6] * (conv.weight.dim() - 2), requires_grad=grad)
+    compiled: Any = torch.compile(model, backend="aot_eager", fullgraph=True)
+    found, reference = compiled(x), wide(x.double())
+    assert 0 < error(found.detach(), reference.detach()) < 1e-3
+    assert error(found.detach(), reference.detach()) > 5e-6  # float32's is 1e-7
+    if grad:
+        (mine,), (its,) = torch.autograd.grad(found.sum(), x), torch.autograd.grad(reference.sum(), x)
+        assert 0 < error(mine, its.double()) < 1e-3
+    handle.restore()
+
+
+def test_what_export_captures_is_float32s() -> None:
+    """With or without dynamo, which torch 2.13 leaves out."""
+    model = nn.Sequential(nn.Conv1d(4, 8, 3), nn.Flatten(), nn.Linear(32, 8)).requires_grad_(False)
+    wide = rounded(model)
+    compute_in_float16(model, force=True)
+    x = torch.randn(2, 4, 6)
+    for strict in (False, True):
+        exported: Any = torch.export.export(model, (x,), strict=strict).module()
+        assert torch.allclose(exported(x), wide(x), atol=1e-6)

@@ -9,8 +9,9 @@ import torch
 from hypothesis import given, settings
 
 from precision_fix.runtime.compute import multiply, scales
+from precision_fix.runtime.compute.measure import bound
 from precision_fix.runtime.compute.products import product
-from tests.runtime.compute.made import SEEDS, bound, operands
+from tests.runtime.compute.made import SEEDS, operands
 
 NARROW = pytest.mark.parametrize("wide", [True, False], ids=["float32 out", "float16 out"])
 
@@ -122,3 +123,31 @@ def test_a_gradient_of_a_gradient() -> None:
     wide = weight.double()
     expected = 2 * (torch.ones(16, 32).double() @ wide.mT @ wide)
     assert float((second - expected).norm() / expected.norm()) < 2e-3
+
+
+def test_products_come_in_float16_where_float32_would_raise_on_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    device, matmul, on = torch.device("cuda"), torch.backends.cuda.matmul, [False]
+    monkeypatch.setattr(torch.cuda.tunable, "is_enabled", lambda: on[0])
+    assert multiply.is_wide(device)
+    on[0] = True
+    assert not multiply.is_wide(device)
+    on[0] = False
+    monkeypatch.setattr(multiply, "_matmul", type("", (), {"allow_fp16_accumulation": True}))
+    assert not multiply.is_wide(device)
+    monkeypatch.setattr(multiply, "_matmul", matmul)
+    monkeypatch.setattr(multiply, "_HAS_WIDE", False)
+    assert not multiply.is_wide(device)
+
+
+@NARROW
+def test_either_result_has_half_of_bfloat16s_error(wide: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(multiply.Emulated, "wide", wide)
+    torch.manual_seed(0)
+    for outlier in (1.0, 1e4, 1e6):
+        x, weight = torch.randn(64, 1024), torch.randn(128, 1024) / 32
+        x[:, :2] *= outlier
+        weight[:, :2] /= outlier
+        x, weight = x.bfloat16().float(), weight.bfloat16()
+        reference = x.double() @ weight.double().mT
+        mine, its = product(x, weight.mT), x.bfloat16() @ weight.mT
+        assert float((mine - reference).norm()) < float((its - reference).norm()) / 2
