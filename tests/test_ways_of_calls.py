@@ -69,6 +69,36 @@ WAYS = {
         x.to(_same(HERE))  # chooses?
         y.to(_same(other))
         """,
+    "back into the same function": """
+        def _same(kind):
+            return kind
+        x.to(_same(_same(HERE)))  # chooses?
+        y.to(_same(other))
+        """,
+    "into a function again, by way of another": """
+        from b import same
+        def _either(kind, other):
+            return same(kind or other)
+        first = _either(HERE, None)
+        x.to(_either(None, first))  # chooses?
+        y.to(same(first))  # chooses?
+        == b.py
+        def same(kind):
+            return kind
+        """,
+    "into a function again, in a container": """
+        def _all(kinds):
+            return kinds
+        for kind in _all(_all([HERE])):
+            x.to(kind)  # chooses?
+        """,
+    "into a function that calls itself": """
+        def _down(kind, depth):
+            if depth:
+                return _down(kind, depth - 1)
+            return kind
+        x.to(_down(HERE, 2))  # chooses?
+        """,
     "a lambda": """
         kind = lambda: HERE
         x.to(kind())  # chooses?
@@ -366,6 +396,13 @@ TENSORS = {
         def f(x):
             return x.view(torch.int16)  # bits
         f(torch.zeros(2, dtype=TENSOR))  # chooses
+        """,
+    "into a function again": """
+        def _same(x):
+            return x
+        once = _same(x.to(TENSOR))  # chooses?
+        _same(once).view(torch.int16)  # bits
+        _same(other).view(torch.int16)
         """,
     "each of some": """
         for y in x.to(TENSOR):  # chooses?
