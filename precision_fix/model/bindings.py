@@ -106,7 +106,7 @@ class Bindings(Worklist):
         """`config.dtype = ...`: what is written in the same way in this file."""
         base = unparsed(self.module, target.value)
         self.module.ensure("." + target.attr)
-        for reader in self.looking(self.module.names.attributes.get(target.attr, ())):
+        for reader in self.looking(self.module.names.attributes_of(target.attr)):
             if isinstance(reader.ctx, ast.Load) and unparsed(self.module, reader.value) == base:
                 self.same(reader, shape)
         if isinstance(target.value, ast.Name) and shape is Shape.VALUE and not self.held.tensor:
@@ -121,7 +121,7 @@ class Bindings(Worklist):
         kin = module.around.kin(module, cls)
         for each in self._all(module.around.holders(module, cls, attr), cls):
             each.ensure("." + attr)
-            for reader in self.looking(self._asking(each, each.names.attributes.get(attr, ()), shape)):
+            for reader in self.looking(self._asking(each, each.names.attributes_of(attr), shape)):
                 if isinstance(reader.ctx, ast.Load) and _may_read(each, reader, kin, each is module):
                     self.same(reader, shape, module=each)
 
@@ -159,7 +159,7 @@ class Bindings(Worklist):
     ) -> Iterator[tuple[Module, ast.Call]]:
         module, name = self.module, function.name
         module.ensure(name)
-        for call in [*module.names.calls.get(name, ())]:
+        for call in [*module.names.calls_of(name)]:
             yield module, call
         if cls is None:
             yield from _called_under_another_name(module, function)
@@ -173,7 +173,7 @@ class Bindings(Worklist):
         others = module.around.holders(module, cls, name) if name not in COMMON else (home for home, _ in family)
         for other in _once(others, module):
             other.ensure(name)
-            for call in [*other.names.calls.get(name, ())]:
+            for call in [*other.names.calls_of(name)]:
                 if isinstance(call.func, ast.Attribute) and _may_read(other, call.func, kin, False):
                     yield other, call
 
