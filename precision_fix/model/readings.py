@@ -94,5 +94,6 @@ def _value_of(module: Module, name: ast.Name) -> ast.expr | None:
     bindings = module.bindings(name)
     dotted = module.imported(bindings[0]) if len(bindings) == 1 else None
     if dotted is not None:
-        return module.around.value(module, dotted)
+        found = module.around.bound(module, dotted)
+        return found[1] if found is not None else None
     return module.assigned_value(bindings[0]) if len(bindings) == 1 else None
