@@ -338,6 +338,37 @@ WORDS = {
         getattr(torch, kind)  # chooses
         x.to(kind)
         """,
+    "a word that is written in another way": """
+        kind = WORD
+        if kind.lower().strip() == "bf16": pass  # compared
+        if kind.upper() == "BF16": pass  # unknown
+        for each in kind.split(","): pass  # unknown
+        table[kind.removeprefix("torch.")]  # key
+        getattr(torch, kind.replace("bf", "bfloat"))  # chooses
+        """,
+    "a word of the environment": """
+        import os
+        os.environ["KIND"] = WORD  # stored
+        os.environ["OTHER"] = "bf16"
+        == b.py
+        import os
+        from os import getenv, environ
+        if os.environ.get("KIND", "").lower() == "bf16": pass  # compared
+        if getenv("KIND") == "bf16": pass  # compared
+        if environ["KIND"] == "bf16": pass  # compared
+        if os.environ["OTHER"] == "bf16": pass
+        if settings["KIND"] == "bf16": pass
+        """,
+    "a word in a field that tensors have as well": """
+        class A:
+            dtype: str = WORD
+        def f(x, y, config):
+            x = x.cuda()
+            use(x.dtype)
+            use(y.dtype)  # chooses?
+            if config.dtype == "bf16": pass  # compared
+            y.numel
+        """,
     "a word that a guard refuses": """
         def f(kind: Literal["bf16", "fp16"]):  # refused
             return use(kind)

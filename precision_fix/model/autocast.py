@@ -11,7 +11,6 @@ from precision_fix.model.module import Module, remembered
 from precision_fix.model.short import handles_short
 from precision_fix.model.site import Site
 
-OTHER_DEVICES = frozenset({"xpu", "mps", "hpu", "npu", "xla", "ipu", "mtia", "musa", "mlu"})
 # So many names are gone through to what a call opens.
 _MOST_NAMES = 4
 

@@ -18,6 +18,8 @@ from precision_fix.model.worklist import Worklist
 _Found = TypeVar("_Found")
 _Reader = TypeVar("_Reader", bound=ast.expr)
 _PROPERTIES = frozenset({"property", "cached_property", "lazy", "lru_property", "lazyproperty"})
+_ENVIRONMENT = "os.environ"
+_ASK_ENVIRONMENT = (_ENVIRONMENT, f"{_ENVIRONMENT}.get", f"{_ENVIRONMENT}.pop", "os.getenv")
 
 
 class Bindings(Worklist):
@@ -59,6 +61,16 @@ class Bindings(Worklist):
             for reader in self.looking(self.module.readers(target.value)):
                 if reader is not target.value and may_follow(self.module, target, reader):
                     self.same(reader, Shape.MAP, key)
+        if isinstance(key, str) and self.module.resolve(target.value) == _ENVIRONMENT:
+            self.environment(key)
+
+    def environment(self, name: str) -> None:
+        """`os.environ["KIND"] = ...`: whoever asks the environment for it, in whatever file."""
+        for module, reader in self.looking(self.module.around.keyed(name)):
+            asked = reader.func if isinstance(reader, ast.Call) else getattr(reader, "value", None)
+            resolved = module.resolve(asked) if asked is not None else None
+            if resolved in _ASK_ENVIRONMENT:
+                self.same(reader, Shape.VALUE, module=module)
 
     def name(self, target: ast.Name, shape: Shape) -> None:
         module = self.module

@@ -8,7 +8,8 @@ from pathlib import PurePath
 
 from precision_fix.model.module import Function, Module, remembered
 from precision_fix.model.syntax import called
-from precision_fix.model.vocabulary.callees import AMPERE_PACKAGES, GUESSES, KERNEL_PACKAGES, Role
+from precision_fix.model.vocabulary.attention import STOOD_IN
+from precision_fix.model.vocabulary.callees import AMPERE_PACKAGES, FLOAT8_PRODUCTS, GUESSES, KERNEL_PACKAGES, Role
 
 # Compiled extension modules by their usual names: `_C`, `_custom_ops`, `moe_cuda`.
 _EXTENSION = re.compile(r"^_C$|^_?custom_ops$|_(?:cuda|ext)$")
@@ -78,6 +79,19 @@ def _leaves(branch: ast.If) -> bool:
 def _calls(module: Module, node: ast.AST) -> bool:
     calls = (each for each in ast.walk(node) if isinstance(each, ast.Call))
     return any(needs_ampere(module.resolve(call.func), called(call)) for call in calls)
+
+
+def stood_in(module: Module, node: ast.AST) -> bool:
+    """Whether what a node goes to is a function of flash-attn, in whose place the runtime has another."""
+    function = module.function(node)
+    return function is not None and _calls_stood_in(module, function)
+
+
+@remembered
+def _calls_stood_in(module: Module, function: Function) -> bool:
+    calls = (each for each in ast.walk(function) if isinstance(each, ast.Call))
+    names = [module.resolve(call.func) or "" for call in calls if needs_ampere(module.resolve(call.func), called(call))]
+    return any(name.rpartition(".")[0] in STOOD_IN for name in names) and not FLOAT8_PRODUCTS.intersection(names)
 
 
 def near_kernel(module: Module, node: ast.AST) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from precision_fix.model.autocast import (
-    OTHER_DEVICES,
     autocast_call,
     device_of,
     may_hold_short_weights,
@@ -14,6 +13,7 @@ from precision_fix.model.finding import Verdict, keep, manual
 from precision_fix.model.held import End
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
+from precision_fix.model.vocabulary.precision import OTHER_DEVICES
 
 
 class RULE(Rule):

@@ -216,3 +216,18 @@ def test_a_function_with_a_way_around_the_product_is_moved(way: str) -> None:
 @pytest.mark.parametrize("way", NO_WAYS_AROUND)
 def test_a_function_without_one_does_not_run_here(way: str) -> None:
     check_reported(HOW.format(NO_WAYS_AROUND[way]), code="PF902")
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stood_in"),
+    [
+        ("flash_attn.flash_attn_func(q, q, q)", True),
+        ("flash_attn.flash_attn_interface.flash_attn_varlen_func(q, q, q)", True),
+        ("flash_attn_interface.flash_attn_func(q, q, q)", False),
+        ("torch._scaled_mm(q, flash_attn.flash_attn_func(q, q, q))", False),
+    ],
+)
+def test_what_the_runtime_has_another_for_needs_no_hand(kernel: str, stood_in: bool) -> None:
+    text = "import torch, flash_attn, flash_attn_interface\ndef f(q, kind=torch.bfloat16):\n    q = q.to(kind)\n"
+    text += f"    return {kernel}\n"
+    assert [each.runtime for each in findings(text) if each.code == "PF902"] == [stood_in]
