@@ -435,6 +435,9 @@ TENSORS = {
         _same(once).view(torch.int16)  # bits
         _same(other).view(torch.int16)
         """,
+    "a tensor in keywords that are spread": """
+        somebody(**{"x": x.to(TENSOR)})  # chooses?
+        """,
     "each of some": """
         for y in x.to(TENSOR):  # chooses?
             y.view(torch.int16)  # bits

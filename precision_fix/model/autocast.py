@@ -115,15 +115,6 @@ def cannot_say(module: Module, call: ast.Call) -> bool:
     return region is not None and len(region.before()) > place
 
 
-def is_off(module: Module, call: ast.Call) -> bool:
-    """Whether the call already says enabled=False."""
-    position = enabled_position(module, call)
-    values = [k.value for k in call.keywords if k.arg == "enabled"]
-    if position is not None:
-        values.append(call.args[position])
-    return any(isinstance(value, ast.Constant) and value.value is False for value in values)
-
-
 def turned_on_again(module: Module, call: ast.Call) -> list[tuple[Module, ast.Call]]:
     """The calls of a `functools.partial` of a region that say themselves whether it is on, by keyword."""
     if not _is_partial(module, call):

@@ -26,7 +26,7 @@ def common_word(word: str, ends: Iterable[End], target: Target) -> str | None:
     None where one of them does not, or where not all are seen.
     """
     ends = [*ends]
-    if not ends or not {end.fate for end in ends} <= _SEEN or any(end.fate is Fate.REFUSED for end in ends):
+    if not {end.fate for end in ends} <= _SEEN or any(end.fate is Fate.REFUSED for end in ends):
         return None
     maps = [set(_words(end)) for end in ends if end.fate is Fate.KEY]
     tested = {word for end in ends if end.fate in _TESTED for word in _words(end)}

@@ -6,7 +6,6 @@ from precision_fix.model.autocast import (
     autocast_call,
     cannot_say,
     enabled_position,
-    is_off,
     may_hold_short_weights,
     takes_kwargs,
     turned_on_again,
@@ -36,7 +35,7 @@ class RULE(Rule):
         target, edits = site.module.target, site.retarget()
         if edits is None:
             return None
-        if target.dtype != "float32" or takes_kwargs(call) or is_off(site.module, call):
+        if target.dtype != "float32" or takes_kwargs(call):
             # **kwargs may hold enabled= already; float16 is what autocast on these GPUs is made for.
             return rewrite("an autocast region in bfloat16", *edits)
         if may_hold_short_weights(site, call):
