@@ -66,23 +66,6 @@ def test_the_program_that_reaches_a_place_gets_the_line_and_no_other(tmp_path: P
     assert "precision-fix run" not in told(tmp_path, found)
 
 
-def test_a_script_without_a_main_block_is_started_as_well(tmp_path: Path) -> None:
-    """Where its work stands at its margin, and nothing imports it."""
-    at_margin = "from transformers import AutoModel\n\nmodel = AutoModel.from_pretrained('a')\n"
-    files = {
-        "cast.py": CAST,
-        "examples/one.py": at_margin,
-        "examples/imported.py": at_margin,
-        "examples/user.py": "from imported import model\n",
-        "package/__init__.py": "",
-        "package/one_more.py": at_margin,
-        "examples/in_function.py": LOAD,
-        "tests/test_it.py": at_margin,
-    }
-    found = scanned(tree(tmp_path, files))
-    assert started(found) == ["examples/one.py"]
-
-
 def test_what_is_found_is_the_same_without_the_text(tmp_path: Path) -> None:
     folder = tree(tmp_path, {"cast.py": CAST, "loading.py": LOAD, "main.py": MAIN})
     assert [*scanned(folder, with_text=False).findings] == [*scanned(folder).findings]

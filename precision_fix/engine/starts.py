@@ -106,8 +106,6 @@ class _Tree:
             own = [place for place in places.get(each.path, ()) if code.runs(place)]
             those = {**places, each.path: own} if own else {path: places[path] for path in places if path != each.path}
             self._begin(launch, each, entries.reached_by(os.path.realpath(each.path), text), those)
-        if not entries.is_node_pack:
-            self._begin_scripts(launch, real, entries)
         launch.left = sum(map(len, self.places().values()))
         launch.program = self._program(programs, real)
         self._scan.starts.append(launch)
@@ -119,20 +117,6 @@ class _Tree:
             launch.started.append(found.path)
             for path in those:
                 self._see_to(self._files[path], found.path, places[path])
-
-    def _begin_scripts(self, launch: Launch, real: dict[str, Found], entries: Entries) -> None:
-        """Have a script start the runtime that nobody imports, where a place stands at its margin: examples do their
-        work there.
-        """
-        for path, places in self.places().items():
-            where = os.path.realpath(path)
-            found = real.get(where)
-            if found is None or found.ignored() or not entries.is_alone(where):
-                continue
-            with contextlib.suppress(OSError, Undecodable):
-                lines = decode(door.read(path, _most_of(path), follow=found.explicit), coding=True).text.splitlines()
-                if any(not lines[each.line - 1][:1].isspace() for each in places if each.line <= len(lines)):
-                    self._begin(launch, found, {where}, {path: places})
 
     def _notebook(self, found: Found) -> Notebook | None:
         """What a notebook does; None for a file that is none, or cannot be read."""

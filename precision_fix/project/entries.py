@@ -70,19 +70,6 @@ class Entries:
         self._edges[path] = self._imported_by(path, facts_of(code))
         return self.reached(path)
 
-    def is_alone(self, path: str) -> bool:
-        """Whether a file is in no package, is no test, and has a name that no file imports."""
-        stem = os.path.basename(path).removesuffix(".py")
-        in_package = os.path.join(os.path.dirname(path), "__init__.py") in self._files
-        return not in_package and stem not in self._brought and not is_test(os.path.relpath(path, self._top))
-
-    @cached_property
-    def _brought(self) -> set[str]:
-        """The parts of all names that are imported."""
-        looked_at = (facts for facts in self._imports.files.values() if facts is not None)
-        brought = {name for facts in looked_at for name in (*(each.brings for each in facts.imports), *facts.stars)}
-        return {part for name in brought for part in name.split(".")}
-
     def _imported(self, path: str) -> tuple[str, ...]:
         if path not in self._edges:
             self._edges[path] = self._imported_by(path, self._imports.files.get(path))
