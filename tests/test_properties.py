@@ -177,8 +177,37 @@ def _is_python(text: str) -> bool:
     return True
 
 
+# The method of an earlier line is parsed later: which of the two guards is named hangs on the text alone.
+_TWO_GUARDS = """\
+import torch
+HALF = (torch.float16, torch.bfloat16)
+def g(self):
+    return x.to(torch.bfloat16)
+class A:
+    def f(x):
+        DTYPE = torch.bfloat16
+        x = self.g(DTYPE)
+        assert x.dtype in HALF
+    def h(x):
+        x = self.g(DTYPE)
+        assert x.dtype in HALF
+"""
+_TWO_OF_ONE_NAME = """\
+import torch
+HALF = (torch.float16, torch.bfloat16)
+def f(x):
+    assert x.dtype in HALF
+def f(x):
+    assert x.dtype in HALF
+class A:
+    x = f(x.to(torch.bfloat16))
+"""
+
+
 @settings(max_examples=250, deadline=None)
 @given(tangled)
+@example(_TWO_GUARDS)
+@example(_TWO_OF_ONE_NAME)
 def test_tangled_modules(text: str) -> None:
     """The blocks hide nothing, the result parses, and a second run finds nothing left to rewrite."""
     if not _is_python(text):

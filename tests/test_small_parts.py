@@ -12,6 +12,7 @@ from precision_fix.model.edit import Splice, spliced
 from precision_fix.model.finding import BY_COMMENT, Action, Finding
 from precision_fix.model.marks import Marks
 from precision_fix.model.problem import Problem, as_json, as_line, count, no_command, reason, shown
+from precision_fix.model.setting import Document, Form, Setting
 from precision_fix.model.target import FLOAT16, FLOAT32
 
 
@@ -94,3 +95,8 @@ def test_kept_by_a_comment() -> None:
     kept = Finding("a", 1, 1, "PF101", Action.KEEP, reason=BY_COMMENT)
     assert kept.by_comment and not Finding("a", 1, 1, "PF101", Action.KEEP, reason="x").by_comment
     assert not Finding("a", 1, 1, "PF101", Action.MANUAL, reason=BY_COMMENT).by_comment
+
+
+@pytest.mark.parametrize(("keys", "name"), [(("a", "b", 0), "b"), (("a", 1, 2), "a"), (("-a-b",), "-a-b"), ((0,), "")])
+def test_the_name_of_a_setting_is_its_last_key_that_is_one(keys: tuple[str | int, ...], name: str) -> None:
+    assert Setting(Form.KEY, keys, "bf16", Document("a.yaml"), FLOAT32).shown == name

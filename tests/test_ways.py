@@ -305,3 +305,27 @@ def test_an_object_is_asked_for_one_thing_in_many_places(tmp_path: Path) -> None
         tmp_path,
         "\n".join(["class Config: pass", "def make(config):", *others, "    x.to(config.kind)  # chooses?", *made]),
     )
+
+
+COMMON = (
+    "dtype device weight bias data shape precision config args model type name value forward get to run load build"
+    " dtypes torch_dtype cfg options state"
+)
+
+
+@pytest.mark.parametrize("name", [*COMMON.split(), "kind_of_layer"])
+def test_a_common_name_is_asked_of_what_shows_its_class(tmp_path: Path, name: str) -> None:
+    """In another file; another name is taken to be the one that is meant."""
+    guessed = "" if name in COMMON.split() else "  # chooses?"
+    check(
+        tmp_path,
+        f"""
+        class A:
+            {name} = HERE
+        == b.py
+        from a import A
+        def f(a: A, b):
+            use(a.{name})  # chooses?
+            use(b.{name}){guessed}
+        """,
+    )

@@ -69,6 +69,36 @@ WAYS = {
         x.to(_same(HERE))  # chooses?
         y.to(_same(other))
         """,
+    "back into the same function": """
+        def _same(kind):
+            return kind
+        x.to(_same(_same(HERE)))  # chooses?
+        y.to(_same(other))
+        """,
+    "into a function again, by way of another": """
+        from b import same
+        def _either(kind, other):
+            return same(kind or other)
+        first = _either(HERE, None)
+        x.to(_either(None, first))  # chooses?
+        y.to(same(first))  # chooses?
+        == b.py
+        def same(kind):
+            return kind
+        """,
+    "into a function again, in a container": """
+        def _all(kinds):
+            return kinds
+        for kind in _all(_all([HERE])):
+            x.to(kind)  # chooses?
+        """,
+    "into a function that calls itself": """
+        def _down(kind, depth):
+            if depth:
+                return _down(kind, depth - 1)
+            return kind
+        x.to(_down(HERE, 2))  # chooses?
+        """,
     "a lambda": """
         kind = lambda: HERE
         x.to(kind())  # chooses?
@@ -308,6 +338,37 @@ WORDS = {
         getattr(torch, kind)  # chooses
         x.to(kind)
         """,
+    "a word that is written in another way": """
+        kind = WORD
+        if kind.lower().strip() == "bf16": pass  # compared
+        if kind.upper() == "BF16": pass  # unknown
+        for each in kind.split(","): pass  # unknown
+        table[kind.removeprefix("torch.")]  # key
+        getattr(torch, kind.replace("bf", "bfloat"))  # chooses
+        """,
+    "a word of the environment": """
+        import os
+        os.environ["KIND"] = WORD  # stored
+        os.environ["OTHER"] = "bf16"
+        == b.py
+        import os
+        from os import getenv, environ
+        if os.environ.get("KIND", "").lower() == "bf16": pass  # compared
+        if getenv("KIND") == "bf16": pass  # compared
+        if environ["KIND"] == "bf16": pass  # compared
+        if os.environ["OTHER"] == "bf16": pass
+        if settings["KIND"] == "bf16": pass
+        """,
+    "a word in a field that tensors have as well": """
+        class A:
+            dtype: str = WORD
+        def f(x, y, config):
+            x = x.cuda()
+            use(x.dtype)
+            use(y.dtype)  # chooses?
+            if config.dtype == "bf16": pass  # compared
+            y.numel
+        """,
     "a word that a guard refuses": """
         def f(kind: Literal["bf16", "fp16"]):  # refused
             return use(kind)
@@ -366,6 +427,16 @@ TENSORS = {
         def f(x):
             return x.view(torch.int16)  # bits
         f(torch.zeros(2, dtype=TENSOR))  # chooses
+        """,
+    "into a function again": """
+        def _same(x):
+            return x
+        once = _same(x.to(TENSOR))  # chooses?
+        _same(once).view(torch.int16)  # bits
+        _same(other).view(torch.int16)
+        """,
+    "a tensor in keywords that are spread": """
+        somebody(**{"x": x.to(TENSOR)})  # chooses?
         """,
     "each of some": """
         for y in x.to(TENSOR):  # chooses?

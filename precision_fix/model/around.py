@@ -61,8 +61,8 @@ class Around(Protocol):
     def named(self, module: Module, name: str) -> Sequence[tuple[Module, ast.FunctionDef | ast.AsyncFunctionDef]]:
         """The functions and methods of a name, where they are so few that a call by it means one of them: a guess."""
 
-    def value(self, module: Module, dotted: str) -> ast.expr | None:
-        """What another file assigns to a name, where it does so once."""
+    def bound(self, module: Module, dotted: str) -> tuple[Module, ast.expr] | None:
+        """What another file assigns to a name, where it does so once, and that file."""
 
     def family(self, module: Module, cls: ast.ClassDef, word: str) -> Iterable[tuple[Module, ast.ClassDef]]:
         """A class with those of its bases and of what is derived from it in whose files a word stands."""
@@ -127,7 +127,7 @@ class _Alone:
     def named(self, module: Module, name: str) -> Sequence[tuple[Module, ast.FunctionDef | ast.AsyncFunctionDef]]:
         return ()
 
-    def value(self, module: Module, dotted: str) -> ast.expr | None:
+    def bound(self, module: Module, dotted: str) -> tuple[Module, ast.expr] | None:
         return None
 
     def family(self, module: Module, cls: ast.ClassDef, word: str) -> Iterable[tuple[Module, ast.ClassDef]]:

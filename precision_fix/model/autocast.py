@@ -4,13 +4,31 @@ from __future__ import annotations
 
 import ast
 import re
+from typing import NamedTuple
 
 from precision_fix.model.context import under_short_weights
 from precision_fix.model.module import Module, remembered
 from precision_fix.model.short import handles_short
 from precision_fix.model.site import Site
 
-OTHER_DEVICES = frozenset({"xpu", "mps", "hpu", "npu", "xla", "ipu", "mtia", "musa", "mlu"})
+# So many names are gone through to what a call opens.
+_MOST_NAMES = 4
+
+
+class Region(NamedTuple):
+    """What a call opens, through aliases and `functools.partial`, in whatever file these are.
+
+    `given` are the arguments of the partials, in their order; `shift` are so many at the front of the call that are
+    none of the region's.
+    """
+
+    name: str
+    given: tuple[ast.Call, ...] = ()
+    shift: int = 0
+
+    def before(self) -> list[ast.expr]:
+        """The positional arguments that partials have given."""
+        return [each for partial in self.given for each in partial.args[1:]]
 
 
 def autocast_call(site: Site) -> ast.Call | None:
@@ -19,23 +37,58 @@ def autocast_call(site: Site) -> ast.Call | None:
     call = site.module.parent(above) if isinstance(above, ast.keyword) else above
     if not isinstance(call, ast.Call) or call.func is site.node:
         return None
-    return call if _is_autocast(site.module, _callee(site.module, call)) else None
+    return call if region_of(site.module, call) is not None else None
 
 
-def _callee(module: Module, call: ast.Call) -> ast.expr:
-    """What is called in the end, through functools.partial."""
-    is_partial = module.resolve(call.func) in ("functools.partial", "partial")
-    return call.args[0] if is_partial and call.args else call.func
+@remembered
+def region_of(module: Module, call: ast.Call) -> Region | None:
+    """The region that a call opens, or makes a partial of."""
+    if _is_partial(module, call):
+        inner = _opened(module, call.args[0])
+        return inner._replace(shift=1) if inner is not None else None
+    return _opened(module, call.func)
 
 
-def _is_autocast(module: Module, func: ast.expr) -> bool:
+def _is_partial(module: Module, call: ast.Call) -> bool:
+    return module.resolve(call.func) in ("functools.partial", "partial") and bool(call.args)
+
+
+def _opened(module: Module, func: ast.expr, depth: int = 0) -> Region | None:
     name = module.resolve(func)
-    return name is not None and name.startswith("torch.") and name.endswith("autocast")
+    if name is not None and name.startswith("torch."):
+        return Region(name) if name.endswith("autocast") else None
+    if depth > _MOST_NAMES:
+        return None
+    if isinstance(func, ast.Call) and _is_partial(module, func):
+        inner = _opened(module, func.args[0], depth + 1)
+        return inner._replace(given=(*inner.given, func)) if inner is not None else None
+    home, value = _bound(module, func)
+    return _opened(home, value, depth + 1) if value is not None else None
 
 
-def device_of(call: ast.Call) -> str | None:
+def _bound(module: Module, func: ast.expr) -> tuple[Module, ast.expr | None]:
+    """What a name or an attribute was set to once, here or in the file that it comes from."""
+    dotted = module.resolve(func)
+    bindings = module.bindings(func) if isinstance(func, ast.Name) else []
+    if isinstance(func, ast.Attribute) and dotted is None:
+        written = ast.unparse(func)
+        module.ensure("." + func.attr)
+        bindings = [
+            each
+            for each in module.names.attributes_of(func.attr)
+            if isinstance(each.ctx, ast.Store) and ast.unparse(each) == written
+        ]
+    elif dotted is not None and "." in dotted:
+        return module.around.bound(module, dotted) or (module, None)
+    return module, module.assigned_value(bindings[0]) if len(bindings) == 1 else None
+
+
+def device_of(module: Module, call: ast.Call) -> str | None:
     """The device type, where it is written out."""
-    candidates = [*(k.value for k in call.keywords if k.arg == "device_type"), *call.args[:1]]
+    region = region_of(module, call)
+    shift, given = (region.shift, region.given) if region is not None else (0, ())
+    candidates = [k.value for each in (call, *given) for k in each.keywords if k.arg == "device_type"]
+    candidates += [*(region.before() if region is not None else ()), *call.args[shift:]][:1]
     return next((c.value for c in candidates if isinstance(c, ast.Constant) and isinstance(c.value, str)), None)
 
 
@@ -48,34 +101,38 @@ def enabled_position(module: Module, call: ast.Call) -> int | None:
 
     torch.autocast(device_type, dtype, enabled, cache_enabled); torch.cuda.amp.autocast(enabled, dtype, cache_enabled).
     """
-    name = module.resolve(_callee(module, call)) or ""
-    index = 0 if ".cuda." in name or ".cpu." in name else 2
-    index += _callee(module, call) is not call.func
-    return index if len(call.args) > index else None
+    region = region_of(module, call)
+    if region is None:
+        return None
+    index = (0 if ".cuda." in region.name or ".cpu." in region.name else 2) - len(region.before()) + region.shift
+    return index if len(call.args) > index >= region.shift else None
 
 
-def is_off(module: Module, call: ast.Call) -> bool:
-    """Whether the call already says enabled=False."""
-    position = enabled_position(module, call)
-    values = [k.value for k in call.keywords if k.arg == "enabled"]
-    if position is not None:
-        values.append(call.args[position])
-    return any(isinstance(value, ast.Constant) and value.value is False for value in values)
+def cannot_say(module: Module, call: ast.Call) -> bool:
+    """Whether a call has no place for `enabled`: a partial gave that already, by its position."""
+    region = region_of(module, call)
+    place = 0 if region is not None and (".cuda." in region.name or ".cpu." in region.name) else 2
+    return region is not None and len(region.before()) > place
 
 
-def turned_on_again(module: Module, call: ast.Call) -> list[ast.Call]:
+def turned_on_again(module: Module, call: ast.Call) -> list[tuple[Module, ast.Call]]:
     """The calls of a `functools.partial` of a region that say themselves whether it is on, by keyword."""
-    if _callee(module, call) is call.func:
+    if not _is_partial(module, call):
         return []
     above = module.parent(call)
     target = above.targets[0] if isinstance(above, ast.Assign) else None
-    readers: list[ast.expr] = [*module.readers(target)] if isinstance(target, ast.Name) else []
+    readers: list[tuple[Module, ast.expr]] = []
+    if isinstance(target, ast.Name):
+        readers += [(module, each) for each in module.readers(target)]
+        if module.scope_of(target) is module.names.root:
+            readers += module.around.readers(module, target.id)
     if isinstance(target, ast.Attribute):
         module.ensure("." + target.attr)
         written = ast.unparse(target)
-        readers = [each for each in module.names.attributes.get(target.attr, ()) if ast.unparse(each) == written]
-    calls = (module.parent(reader) for reader in readers)
-    return [each for each in calls if isinstance(each, ast.Call) and any(k.arg == "enabled" for k in each.keywords)]
+        found = module.names.attributes_of(target.attr)
+        readers += [(module, each) for each in found if ast.unparse(each) == written]
+    calls = ((home, home.parent(reader)) for home, reader in readers)
+    return [(h, c) for h, c in calls if isinstance(c, ast.Call) and any(k.arg == "enabled" for k in c.keywords)]
 
 
 # Weights are put into float8, or read from a file of such: not a test for what they are in.

@@ -18,6 +18,8 @@ from precision_fix.model.worklist import Worklist
 _Found = TypeVar("_Found")
 _Reader = TypeVar("_Reader", bound=ast.expr)
 _PROPERTIES = frozenset({"property", "cached_property", "lazy", "lru_property", "lazyproperty"})
+_ENVIRONMENT = "os.environ"
+_ASK_ENVIRONMENT = (_ENVIRONMENT, f"{_ENVIRONMENT}.get", f"{_ENVIRONMENT}.pop", "os.getenv")
 
 
 class Bindings(Worklist):
@@ -59,6 +61,16 @@ class Bindings(Worklist):
             for reader in self.looking(self.module.readers(target.value)):
                 if reader is not target.value and may_follow(self.module, target, reader):
                     self.same(reader, Shape.MAP, key)
+        if isinstance(key, str) and self.module.resolve(target.value) == _ENVIRONMENT:
+            self.environment(key)
+
+    def environment(self, name: str) -> None:
+        """`os.environ["KIND"] = ...`: whoever asks the environment for it, in whatever file."""
+        for module, reader in self.looking(self.module.around.keyed(name)):
+            asked = reader.func if isinstance(reader, ast.Call) else getattr(reader, "value", None)
+            resolved = module.resolve(asked) if asked is not None else None
+            if resolved in _ASK_ENVIRONMENT:
+                self.same(reader, Shape.VALUE, module=module)
 
     def name(self, target: ast.Name, shape: Shape) -> None:
         module = self.module
@@ -106,7 +118,7 @@ class Bindings(Worklist):
         """`config.dtype = ...`: what is written in the same way in this file."""
         base = unparsed(self.module, target.value)
         self.module.ensure("." + target.attr)
-        for reader in self.looking(self.module.names.attributes.get(target.attr, ())):
+        for reader in self.looking(self.module.names.attributes_of(target.attr)):
             if isinstance(reader.ctx, ast.Load) and unparsed(self.module, reader.value) == base:
                 self.same(reader, shape)
         if isinstance(target.value, ast.Name) and shape is Shape.VALUE and not self.held.tensor:
@@ -121,7 +133,7 @@ class Bindings(Worklist):
         kin = module.around.kin(module, cls)
         for each in self._all(module.around.holders(module, cls, attr), cls):
             each.ensure("." + attr)
-            for reader in self.looking(self._asking(each, each.names.attributes.get(attr, ()), shape)):
+            for reader in self.looking(self._asking(each, each.names.attributes_of(attr), shape)):
                 if isinstance(reader.ctx, ast.Load) and _may_read(each, reader, kin, each is module):
                     self.same(reader, shape, module=each)
 
@@ -159,7 +171,7 @@ class Bindings(Worklist):
     ) -> Iterator[tuple[Module, ast.Call]]:
         module, name = self.module, function.name
         module.ensure(name)
-        for call in [*module.names.calls.get(name, ())]:
+        for call in [*module.names.calls_of(name)]:
             yield module, call
         if cls is None:
             yield from _called_under_another_name(module, function)
@@ -173,7 +185,7 @@ class Bindings(Worklist):
         others = module.around.holders(module, cls, name) if name not in COMMON else (home for home, _ in family)
         for other in _once(others, module):
             other.ensure(name)
-            for call in [*other.names.calls.get(name, ())]:
+            for call in [*other.names.calls_of(name)]:
                 if isinstance(call.func, ast.Attribute) and _may_read(other, call.func, kin, False):
                     yield other, call
 

@@ -53,7 +53,7 @@ def _may_bring(text: str, place: int) -> bool:
 def brought(module: Module) -> Iterator[Site]:
     """The calls of a module that bring something from outside."""
     for name in (*_LOADERS, "load_file", "safe_open", "load", "load_state_dict_from_url"):
-        for call in module.names.calls.get(name, ()):
+        for call in module.names.calls_of(name):
             if loads_a_model(module, call) or module.resolve(call.func) in FILES or brings_code(call):
                 yield Site(module, Kind.BROUGHT, call, called(call))
     if "trust_remote_code" in module.text:

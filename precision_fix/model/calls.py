@@ -14,6 +14,8 @@ from precision_fix.model.syntax import called
 from precision_fix.model.vocabulary import callees
 from precision_fix.model.vocabulary.callees import Role
 
+_QUANTIZES = "quantize_"
+
 
 class Use(NamedTuple):
     """What a callee does with an argument; `guessed` where only its last name tells."""
@@ -55,13 +57,21 @@ def use(module: Module, call: ast.Call, node: ast.AST, keyword: str | None) -> U
 
 def _stores_in_eight_bits(module: Module, call: ast.Call, last: str) -> bool:
     """`quantize_(model, int8_weight_only())`: the model may be in any dtype."""
-    if last != "quantize_":
-        return False
+    return last == _QUANTIZES and callees.EIGHT_BITS.match(quantized_with(module, call)) is not None
+
+
+def quantized_with(module: Module, call: ast.Call) -> str:
+    """The config that `quantize_` is given, by its last name; empty where it does not show."""
     given = next((k.value for k in call.keywords if k.arg == "config"), call.args[1] if len(call.args) > 1 else None)
     if isinstance(given, ast.Name):
         bound = module.bindings(given)
         given = module.assigned_value(bound[0]) if len(bound) == 1 else None
-    return isinstance(given, ast.Call) and callees.EIGHT_BITS.match(called(given)) is not None
+    return called(given) if isinstance(given, ast.Call) else ""
+
+
+def may_take_others(module: Module, call: ast.Call) -> bool:
+    """Whether it is not known that a kernel takes one dtype alone: `quantize_` with a config that is none we know."""
+    return called(call) == _QUANTIZES and callees.FOUR_BITS.search(quantized_with(module, call)) is None
 
 
 def _by_argument(module: Module, call: ast.Call, node: ast.AST, last: str) -> Role | None:
@@ -113,5 +123,5 @@ def is_launch(module: Module, call: ast.Call) -> bool:
 @remembered
 def _names_triton(module: Module) -> bool:
     module.ensure(".bfloat16")
-    names = module.names.attributes.get("bfloat16", ())
+    names = module.names.attributes_of("bfloat16")
     return any(module.resolve(node) == "triton.language.bfloat16" for node in names)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import re
 
-from precision_fix.model.module import Function, Module
+from precision_fix.model.module import Function, Module, remembered
+from precision_fix.model.scope import Scope
 from precision_fix.model.syntax import called
 
 # So many things have an attribute of this name that one is meant only where the class shows.
@@ -26,6 +27,11 @@ COMMON = frozenset(
         "value",
     }
     | {"forward", "__call__", "get", "to", "run", "load", "build", "dtypes", "torch_dtype", "cfg", "options", "state"}
+)
+# What is called on tensors and modules alone.
+_OF_TENSORS = frozenset(
+    {"contiguous", "numel", "dim", "size", "view", "reshape", "detach", "unsqueeze", "squeeze", "permute", "transpose"}
+    | {"flatten", "expand", "cuda", "backward", "is_floating_point", "element_size", "requires_grad_", "parameters"}
 )
 _WORD = re.compile(r"\w+")
 
@@ -54,7 +60,23 @@ def is_instance(module: Module, base: ast.expr, names: frozenset[str]) -> bool |
     told = [_told(module, bound, names) for bound in module.bindings(base)]
     if True in told:
         return True
-    return False if told and all(each is False for each in told) else None
+    return False if (told and all(each is False for each in told)) or _is_tensor(module, base) else None
+
+
+def _is_tensor(module: Module, name: ast.Name) -> bool:
+    """Whether a variable is asked for what a tensor or a module alone has."""
+    scope = module.scope_of(name).owner(name.id)
+    return scope is not None and _asked_as_tensor(module, scope, name.id)
+
+
+@remembered
+def _asked_as_tensor(module: Module, scope: Scope, name: str) -> bool:
+    for reader in module.names.readers(scope, name):
+        above = module.parent(reader)
+        call = module.parent(above) if isinstance(above, ast.Attribute) and above.attr in _OF_TENSORS else None
+        if isinstance(call, ast.Call) and call.func is above:
+            return True
+    return False
 
 
 def _told(module: Module, bound: ast.AST, names: frozenset[str]) -> bool | None:
@@ -98,7 +120,7 @@ def constructed(module: Module, base: ast.expr) -> ast.expr | None:
 def _of_attribute(module: Module, attribute: ast.Attribute) -> ast.expr | None:
     cls = class_around(module, attribute)
     module.ensure("." + attribute.attr)
-    for each in module.names.attributes.get(attribute.attr, ()):
+    for each in module.names.attributes_of(attribute.attr):
         if isinstance(each.ctx, ast.Store) and is_own(each) and class_around(module, each) is cls:
             value = module.assigned_value(each)
             if isinstance(value, ast.Call):

@@ -27,7 +27,7 @@ def declarations(module: Module, option: str) -> Iterator[Declaration]:
     spelt = re.compile(rf"(?<!\w){_DASHED.sub('[_-]', re.escape(option).replace(chr(92) + '-', '-'))}(?!\w)", re.I)
     module.take([found.start() for found in spelt.finditer(module.text)])
     for name in CALLS:
-        for call in module.names.calls.get(name, ()):
+        for call in module.names.calls_of(name):
             if option in map(plain, spellings(call)):
                 yield call
     fields: list[ast.AnnAssign] = []

@@ -93,9 +93,9 @@ def manual(reason: str, *, runtime: bool = False) -> Verdict:
     return Verdict(Action.MANUAL, reason, runtime=runtime)
 
 
-def held(reason: str) -> Verdict:
+def held(reason: str, *, runtime: bool = False) -> Verdict:
     """It must stay, and what moves together with it stays too."""
-    return Verdict(Action.MANUAL, reason, part=Part.HOLDS)
+    return Verdict(Action.MANUAL, reason, part=Part.HOLDS, runtime=runtime)
 
 
 def guards(reason: str, *edits: Edit) -> Verdict:

@@ -27,6 +27,8 @@ _LEAVES = frozenset(
 )
 # What is done to "torch.bfloat16" to get at the name alone.
 _RESPELLS = frozenset({"split", "rsplit", "replace", "removeprefix", "lower", "strip", "partition", "rpartition"})
+# What leaves a word for a precision as it is.
+_SAME_WORD = frozenset({"lower", "casefold", "strip", "lstrip", "rstrip", "removeprefix", "replace"})
 _FLOATS = frozenset({"float32", "float64", "float16", "bfloat16"})
 
 
@@ -89,6 +91,8 @@ class Follower(Handed):
                 self.end(Fate.KEY if node is above.slice else Fate.UNKNOWN, above)
             case ast.Attribute() if self.held.spelt and above.attr in _RESPELLS:
                 self.spelt(self.module.parent(above) or above)
+            case ast.Attribute() if self.is_word and above.attr in _SAME_WORD:
+                self.same(self.module.parent(above) or above)
             case ast.Attribute():
                 self.end(Fate.SIZE if above.attr in DESCRIBES else Fate.UNKNOWN, above)
             case ast.Match() | ast.MatchValue():

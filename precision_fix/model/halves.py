@@ -42,7 +42,7 @@ def _other_switch(module: Module, switch: ast.Attribute | ast.Name) -> str | Non
     base = unparsed(module, switch.value)
     alike = (
         each
-        for each in module.names.attributes.get(other, ())
+        for each in module.names.attributes_of(other)
         if module.function(each) is function and unparsed(module, each.value) == base
     )
     return other if any(isinstance(each.ctx, ast.Load) for each in alike) else None

@@ -80,7 +80,7 @@ class Handed(Options):
         elif role is Role.DEFAULT:
             self.same(call)
         elif role is not Role.NOTHING:
-            if role is Role.TEXT and called(call) == "str" and not self.is_word and not self.held.tensor:
+            if called(call) == "str" and not self.is_word and not self.held.tensor:
                 self.spelt(call)
             self._used(node, call, keyword, calls.Use(role, guessed))
 

@@ -6,13 +6,13 @@ import ast
 import re
 from pathlib import PurePath
 
-from precision_fix.model.module import Module, remembered
+from precision_fix.model.module import Function, Module, remembered
 from precision_fix.model.syntax import called
-from precision_fix.model.vocabulary.callees import AMPERE_PACKAGES, GUESSES, KERNEL_PACKAGES, Role
+from precision_fix.model.vocabulary.attention import STOOD_IN
+from precision_fix.model.vocabulary.callees import AMPERE_PACKAGES, FLOAT8_PRODUCTS, GUESSES, KERNEL_PACKAGES, Role
 
 # Compiled extension modules by their usual names: `_C`, `_custom_ops`, `moe_cuda`.
 _EXTENSION = re.compile(r"^_C$|^_?custom_ops$|_(?:cuda|ext)$")
-_OTHER_WAY = re.compile(r"scaled_dot_product_attention|softmax|xformers|sdpa")
 _PATH = re.compile(r"(?i)kernel|triton|cutlass|cute|csrc|tilelang|deep_?gemm|flash_?(?:attn|mla|infer)")
 
 
@@ -32,17 +32,66 @@ def needs_ampere(name: str | None, last: str) -> bool:
 
 
 def cannot_run(module: Module, node: ast.AST) -> bool:
-    """Whether the function around a node does nothing but call such a kernel: on this GPU nobody comes here."""
+    """Whether each way through the function around a node calls such a kernel: on this GPU nobody goes it."""
     function = module.function(node)
     return function is not None and _calls_such(module, function)
 
 
 @remembered
-def _calls_such(module: Module, function: ast.AST) -> bool:
-    names = [(module.resolve(call.func), called(call)) for call in ast.walk(function) if isinstance(call, ast.Call)]
-    return any(needs_ampere(*each) for each in names) and not any(
-        _OTHER_WAY.search(f"{name} {last}") for name, last in names
-    )
+def _calls_such(module: Module, function: Function) -> bool:
+    return _ends_there(module, function.body)
+
+
+def _ends_there(module: Module, block: list[ast.stmt]) -> bool:
+    """Whether whoever goes into a block comes to such a kernel, or to an exception."""
+    for statement in block:
+        if _meets(module, statement):
+            return True
+        if isinstance(statement, ast.Return) or (isinstance(statement, ast.If) and _leaves(statement)):
+            return False
+    return False
+
+
+def _meets(module: Module, statement: ast.stmt) -> bool:
+    match statement:
+        case ast.Raise():
+            return True
+        case ast.If():
+            ways = [statement.body, statement.orelse]
+            return _calls(module, statement.test) or all(_ends_there(module, way) for way in ways)
+        case ast.Try():
+            ways = [statement.body, *(handler.body for handler in statement.handlers)]
+            return all(_ends_there(module, way) for way in ways)
+        case ast.Match():
+            return all(_ends_there(module, each.body) for each in statement.cases)
+        case ast.For() | ast.AsyncFor() | ast.While() | ast.With() | ast.AsyncWith():
+            return _ends_there(module, statement.body)
+        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+            return False
+    return _calls(module, statement)
+
+
+def _leaves(branch: ast.If) -> bool:
+    """Whether one of its ways goes out of the function."""
+    return any(isinstance(each, ast.Return) for way in (branch.body, branch.orelse) for each in way)
+
+
+def _calls(module: Module, node: ast.AST) -> bool:
+    calls = (each for each in ast.walk(node) if isinstance(each, ast.Call))
+    return any(needs_ampere(module.resolve(call.func), called(call)) for call in calls)
+
+
+def stood_in(module: Module, node: ast.AST) -> bool:
+    """Whether what a node goes to is a function of flash-attn, in whose place the runtime has another."""
+    function = module.function(node)
+    return function is not None and _calls_stood_in(module, function)
+
+
+@remembered
+def _calls_stood_in(module: Module, function: Function) -> bool:
+    calls = (each for each in ast.walk(function) if isinstance(each, ast.Call))
+    names = [module.resolve(call.func) or "" for call in calls if needs_ampere(module.resolve(call.func), called(call))]
+    return any(name.rpartition(".")[0] in STOOD_IN for name in names) and not FLOAT8_PRODUCTS.intersection(names)
 
 
 def near_kernel(module: Module, node: ast.AST) -> bool:

@@ -200,7 +200,7 @@ class Module:
     def definition(self, name: str) -> Definition | None:
         """The function or class of this name in the file, if there is just one."""
         self.ensure(name)
-        found = self.names.definitions.get(name, [])
+        found = self.names.definitions_of(name)
         return found[0] if len(found) == 1 else None
 
     def resolve(self, node: ast.AST, _depth: int = 0) -> str | None:

@@ -68,7 +68,7 @@ class Options(Bindings):
         """`args.dtype`: what everybody calls the namespace, where the way from the parser to it may not be seen."""
         self.module.ensure("." + name)
         found = False
-        for reader in self.looking(self.module.names.attributes.get(name, ())):
+        for reader in self.looking(self.module.names.attributes_of(name)):
             if isinstance(reader.ctx, ast.Load) and unparsed(self.module, reader.value) in _NAMESPACES:
                 found = True
                 self.same(reader, Shape.VALUE)
@@ -80,7 +80,7 @@ class Options(Bindings):
         elif isinstance(parser, ast.Attribute):
             base = ast.unparse(parser.value)
             self.module.ensure("." + parser.attr)
-            for reader in self.module.names.attributes.get(parser.attr, ()):
+            for reader in self.module.names.attributes_of(parser.attr):
                 if isinstance(reader.ctx, ast.Load) and unparsed(self.module, reader.value) == base:
                     yield reader
 
@@ -124,7 +124,7 @@ def _given(module: Module, parameter: ast.arg) -> Iterator[tuple[Module, ast.exp
         return
     index = names.index(parameter.arg)
     module.ensure(function.name)
-    calls = [(module, call) for call in module.names.calls.get(function.name, ())]
+    calls = [(module, call) for call in module.names.calls_of(function.name)]
     for other, reader in module.around.readers(module, function.name):
         above = other.parent(reader)
         if isinstance(above, ast.Call) and above.func is reader:

@@ -39,7 +39,7 @@ class Way(NamedTuple):
 def products(module: Module) -> Iterator[ast.Call]:
     """The calls that multiply matrices of float8, by whatever name the file has for them."""
     for name in sorted({each.rpartition(".")[2] for each in FLOAT8_PRODUCTS}):
-        for call in module.names.calls.get(name, ()):
+        for call in module.names.calls_of(name):
             if module.resolve(call.func) in FLOAT8_PRODUCTS:
                 yield call
     for scope in [*module.names.scopes.values()]:

@@ -26,7 +26,7 @@ def common_word(word: str, ends: Iterable[End], target: Target) -> str | None:
     None where one of them does not, or where not all are seen.
     """
     ends = [*ends]
-    if not ends or not {end.fate for end in ends} <= _SEEN or any(end.fate is Fate.REFUSED for end in ends):
+    if not {end.fate for end in ends} <= _SEEN or any(end.fate is Fate.REFUSED for end in ends):
         return None
     maps = [set(_words(end)) for end in ends if end.fate is Fate.KEY]
     tested = {word for end in ends if end.fate in _TESTED for word in _words(end)}
@@ -94,5 +94,6 @@ def _value_of(module: Module, name: ast.Name) -> ast.expr | None:
     bindings = module.bindings(name)
     dotted = module.imported(bindings[0]) if len(bindings) == 1 else None
     if dotted is not None:
-        return module.around.value(module, dotted)
+        found = module.around.bound(module, dotted)
+        return found[1] if found is not None else None
     return module.assigned_value(bindings[0]) if len(bindings) == 1 else None

@@ -30,7 +30,7 @@ def is_cast_later(module: Module, load: ast.Call) -> bool:
     if not isinstance(load.func, ast.Attribute):
         return False
     model, function = unparsed(module, load.func.value), module.function(load)
-    calls = (call for name in ("to", "type", *_PLAIN) for call in module.names.calls.get(name, ()))
+    calls = (call for name in ("to", "type", *_PLAIN) for call in module.names.calls_of(name))
     return any(
         call.lineno > load.lineno
         and module.function(call) is function

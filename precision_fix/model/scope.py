@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable, Iterator
+from bisect import insort
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from precision_fix.model.syntax import called
 from precision_fix.model.vocabulary.needles import MARKS
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+_Node = TypeVar("_Node", ast.Call, ast.Attribute, Definition)
 COMPREHENSIONS = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 
 
@@ -32,7 +35,11 @@ class Scope:
         scope = self
         while name in scope.outer and scope.parent is not None:
             scope = scope.parent
-        scope.bindings.setdefault(name, []).append(node)
+        bound = scope.bindings.setdefault(name, [])
+        if bound and _place(node) < _place(bound[-1]):
+            insort(bound, node, key=_place)  # in the order of the text, whatever was parsed first
+        else:
+            bound.append(node)
 
     def owner(self, name: str) -> Scope | None:
         """The scope that binds a name read here; what a class body binds is not seen from the functions within."""
@@ -78,6 +85,21 @@ class Names:
     readings: dict[str, list[Scope]] = field(default_factory=dict)
     _readers: dict[str, dict[Scope, list[ast.Name]]] = field(default_factory=dict)
     _scope_of: dict[ast.AST, Scope] = field(default_factory=dict)
+    _calls: dict[str, Sequence[ast.Call]] = field(default_factory=dict)
+    _attributes: dict[str, Sequence[ast.Attribute]] = field(default_factory=dict)
+    _definitions: dict[str, Sequence[Definition]] = field(default_factory=dict)
+
+    def calls_of(self, name: str) -> Sequence[ast.Call]:
+        """The calls of what has this name, in the order of the text."""
+        return _in_order(self.calls, self._calls, name)
+
+    def attributes_of(self, name: str) -> Sequence[ast.Attribute]:
+        """The attributes of this name, in the order of the text."""
+        return _in_order(self.attributes, self._attributes, name)
+
+    def definitions_of(self, name: str) -> Sequence[Definition]:
+        """The functions and classes of this name, in the order of the text."""
+        return _in_order(self.definitions, self._definitions, name)
 
     def readers(self, scope: Scope, name: str) -> list[ast.Name]:
         """Every read of a name that a scope binds, in it and in the scopes within."""
@@ -133,8 +155,21 @@ def _by_scope(reading: Iterable[tuple[Scope, list[ast.Name]]], name: str) -> dic
                 if not above.is_class:
                     break
     for reads in found.values():
-        reads.sort(key=lambda read: (read.lineno, read.col_offset))
+        reads.sort(key=_place)
     return found
+
+
+def _in_order(found: dict[str, list[_Node]], known: dict[str, Sequence[_Node]], name: str) -> Sequence[_Node]:
+    """In the order of the text, whatever was parsed first: of two guards the same one is told each time."""
+    nodes = found.get(name, ())
+    ordered = known.get(name, ())
+    if len(ordered) != len(nodes):
+        ordered = known[name] = sorted(nodes, key=_place)
+    return ordered
+
+
+def _place(node: ast.AST) -> tuple[int, int]:
+    return node.lineno, node.col_offset  # type: ignore[attr-defined]
 
 
 def build(tree: ast.Module) -> Names:

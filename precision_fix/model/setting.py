@@ -173,6 +173,16 @@ class Setting:
         """The key that the setting stands under: `bf16` of `bf16.enabled`."""
         return self.names[-2] if len(self.names) > 1 else ""
 
+    @property
+    def in_node(self) -> bool:
+        """Whether it is an input of a node of a ComfyUI workflow, as the page saves it or as its API takes it.
+
+        Such a node takes a word of its own menu alone (ComfyUI: execution.py, validate_inputs).
+        """
+        if "widgets_values" in self.names:
+            return True
+        return self.above == "inputs" and "class_type" in self.document.mapping(self.keys[:-2])
+
     def ends_in(self, path: str) -> bool:
         """Whether the keys end in these: `bf16.enabled`."""
         tail = tuple(path.split("."))

@@ -32,7 +32,7 @@ def sites(module: Module) -> list[Site]:
 
 def _dtypes(module: Module) -> Iterator[Site]:
     for attr in ("bfloat16", "BFloat16Tensor", "BFloat16Storage"):
-        for node in module.names.attributes.get(attr, ()):
+        for node in module.names.attributes_of(attr):
             if not isinstance(node.ctx, ast.Load):
                 continue
             name = module.resolve(node)
@@ -86,12 +86,12 @@ def _imports_bfloat16(module: Module, owner: Scope, name: str) -> bool:
 
 def _calls(module: Module) -> Iterator[Site]:
     for probe in PROBES:
-        for call in module.names.calls.get(probe, ()):
+        for call in module.names.calls_of(probe):
             yield Site(module, Kind.PROBE, call, ast.unparse(call.func))
-    for call in module.names.calls.get("getattr", ()):
+    for call in module.names.calls_of("getattr"):
         if len(call.args) >= 2 and module.resolve(call.args[0]) == "torch":
             yield Site(module, Kind.LOOKUP, call, "getattr")
-    for call in module.names.calls.get("load_state_dict", ()):
+    for call in module.names.calls_of("load_state_dict"):
         for keyword in call.keywords:
             if keyword.arg == "assign" and isinstance(keyword.value, ast.Constant) and keyword.value.value is True:
                 yield Site(module, Kind.CHECKPOINT, call, "assign=True")
@@ -195,7 +195,7 @@ def _flag_by_string(module: Module, constant: ast.Constant) -> Iterator[Site]:
 
 def _refusals(module: Module) -> Iterator[Site]:
     for attr in ("float", "float32"):
-        for node in module.names.attributes.get(attr, ()):
+        for node in module.names.attributes_of(attr):
             compare = module.parent(node)
             if isinstance(compare, ast.Compare) and refused(module, compare) is node:
                 yield Site(module, Kind.REFUSAL, node, ast.unparse(node))
@@ -204,7 +204,7 @@ def _refusals(module: Module) -> Iterator[Site]:
 def _attention(module: Module) -> Iterator[Site]:
     """Where flash attention is asked for by a word or a flag, and where its package is imported."""
     for name in ("sdpa_kernel", "sdp_kernel"):
-        for call in module.names.calls.get(name, ()):
+        for call in module.names.calls_of(name):
             if allows_flash_alone(module, call):
                 yield Site(module, Kind.ATTENTION, call, name)
     if "flash" not in module.text:
@@ -221,7 +221,7 @@ def _attention(module: Module) -> Iterator[Site]:
         if keyword.arg in attention.FLAGS and _is_true(keyword.value):
             yield Site(module, Kind.ATTENTION, keyword, keyword.arg, keyword.value)
     for attr in attention.FLAGS:
-        for attribute in module.names.attributes.get(attr, ()):
+        for attribute in module.names.attributes_of(attr):
             value = module.assigned_value(attribute)
             if value is not None and _is_true(value):
                 yield Site(module, Kind.ATTENTION, attribute, attr, value)

@@ -23,6 +23,8 @@ _MOST_LOOKS = 20_000
 _MOST_OF_A_FILE = 250_000
 
 _Seen = TypeVar("_Seen")
+# The module of a call, and what had made that which the call is given.
+_Entry = tuple[Module, ast.AST | None]
 # Stands for what made that which is looked at, whatever it was.
 _ITS_OWN = ast.AST()
 
@@ -65,8 +67,9 @@ class Worklist:
         self._most = _MOST_STEPS_OF_TENSORS if tensors else _MOST_STEPS
         self._looks = 0
         self._ends: dict[End, None] = {}
-        # The calls by which what is followed came into a function.
-        self._entered: dict[ast.AST, dict[ast.Call, Module]] = {}
+        # The calls by which what is followed came into a function, and with what it left that again.
+        self._entered: dict[ast.AST, dict[ast.Call, _Entry]] = {}
+        self._left: dict[ast.AST, dict[Held, ast.AST | None]] = {}
 
     def step(self, held: Held) -> None:
         raise NotImplementedError
@@ -102,17 +105,32 @@ class Worklist:
         """Go the ways of a step that was come to with what `origin` has made."""
         self._looks += ways.looks
         for function, call, module in ways.entered:
-            self._entered.setdefault(function, {})[call] = module
+            self._came_in(function, call, (module, origin))
         for held in ways.held:
             self._go_on(held, origin)
         for function, held in ways.left:
-            for call, module in self._entered.get(function, {}).items():
-                self._go_on(held._replace(node=call, module=module), origin)
+            self._left.setdefault(function, {}).setdefault(held, origin)
+            for call, entry in self._entered.get(function, {}).items():
+                self._give_back(function, held, origin, call, entry)
         for end, is_near in ways.ends:
             if end.origin is not _ITS_OWN:
                 self._ends[end] = None
             elif not is_near or origin is None or end.module.function(origin) is end.module.function(end.node):
                 self._ends[End(end.fate, end.node, end.module, origin, end.guessed)] = None
+
+    def _came_in(self, function: ast.AST, call: ast.Call, entry: _Entry) -> None:
+        """By one more call: the way through the function is not gone again, and what it gave is given here too."""
+        entered = self._entered.setdefault(function, {})
+        if call not in entered:
+            entered[call] = entry
+            for held, origin in self._left.get(function, {}).items():
+                self._give_back(function, held, origin, call, entry)
+
+    def _give_back(self, function: ast.AST, held: Held, origin: ast.AST | None, call: ast.Call, entry: _Entry) -> None:
+        """Go on with the result of a call; what was made before it is what this call was given."""
+        module, given = entry
+        passes = any(origin is each for _, each in self._entered[function].values())
+        self._go_on(held._replace(node=call, module=module), given if passes else origin)
 
     def _go_on(self, held: Held, origin: ast.AST | None) -> None:
         # Ways that meet go on as one.

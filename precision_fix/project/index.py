@@ -229,17 +229,18 @@ class Project:
             home = self._load(path)
             if home is not None:
                 home.ensure(name)
-                defined = home.names.definitions.get(name, ())
+                defined = home.names.definitions_of(name)
                 found += [(home, each) for each in defined if isinstance(each, Function)]
         return found if len(found) <= _MOST_ALIKE else ()
 
-    def value(self, module: Module, dotted: str) -> ast.expr | None:
+    def bound(self, module: Module, dotted: str) -> tuple[Module, ast.expr] | None:
         found = self._origin(module.real, dotted)
         home = self._load(found[0]) if found is not None and len(found[1]) == 1 else None
         if found is None or home is None:
             return None
         bindings = home.names.root.bindings.get(found[1][0], ())
-        return home.assigned_value(bindings[0]) if len(bindings) == 1 else None
+        value = home.assigned_value(bindings[0]) if len(bindings) == 1 else None
+        return (home, value) if value is not None else None
 
     def readers(self, module: Module, name: str) -> Readers:
         key = module.real, name
@@ -268,7 +269,7 @@ class Project:
 
     def _through_module(self, other: Module, meant: set[Origin | None], name: str) -> Iterator[tuple[Module, ast.expr]]:
         """`layout.DTYPE`."""
-        for reader in other.names.attributes.get(name, ()):
+        for reader in other.names.attributes_of(name):
             dotted = other.resolve(reader)
             if dotted is not None and isinstance(reader.ctx, ast.Load) and self._origin(other.real, dotted) in meant:
                 yield other, reader
@@ -303,7 +304,7 @@ class Project:
             home = self._load(path)
             if home is not None:
                 home.ensure(name)
-                for each in home.names.definitions.get(name, ()):
+                for each in home.names.definitions_of(name):
                     if isinstance(each, ast.ClassDef) and each is not cls:
                         yield home, each
 
@@ -372,7 +373,7 @@ class Project:
             if module is None or next(reads(module.text, name), None) is None:
                 continue
             module.ensure(name)
-            for reader in [*module.names.attributes.get(name, ())]:
+            for reader in [*module.names.attributes_of(name)]:
                 if isinstance(reader.ctx, ast.Load):
                     yield module, reader
             yield from ((module, each) for each in items(module, name))

@@ -35,11 +35,18 @@ def _items(module: Module) -> dict[str, list[ast.expr]]:
         key: ast.expr | None = None
         if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
             key = node.slice
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _GETS:
-            key = node.args[0] if node.args else None
+        elif isinstance(node, ast.Call) and node.args and _gets(node.func):
+            key = node.args[0]
         if isinstance(key, ast.Constant) and isinstance(key.value, str) and isinstance(node, ast.expr):
             found.setdefault(key.value, []).append(node)
     return found
+
+
+def _gets(func: ast.expr) -> bool:
+    """`config.get`, or `getenv` under its own name."""
+    if isinstance(func, ast.Attribute):
+        return func.attr in _GETS
+    return isinstance(func, ast.Name) and func.id == "getenv"
 
 
 def unexplained(module: Module, name: str) -> Iterator[ast.expr]:

@@ -68,7 +68,7 @@ def _codes(module: Module) -> frozenset[str]:
     """What the maps of a file give for torch.bfloat16."""
     module.ensure("bfloat16")
     found = []
-    for dtype in module.names.attributes.get("bfloat16", ()):
+    for dtype in module.names.attributes_of("bfloat16"):
         table = module.parent(dtype)
         place = module.index(table.keys, dtype) if isinstance(table, ast.Dict) else None
         if isinstance(table, ast.Dict) and place is not None and module.resolve(dtype) == "torch.bfloat16":

@@ -13,6 +13,8 @@ from precision_fix.model.site import Kind, Site
 _FULL = frozenset({"float32", "float64"})
 _WIDER = frozenset({"float", "double"})
 
+_READ = "stored bytes, which are cast up at once"
+
 
 class RULE(Rule):
     code = "PF005"
@@ -33,7 +35,8 @@ class RULE(Rule):
             assert isinstance(call.func, ast.Attribute)
             dtypes = {site.module.dtype_name(a) for a in [*call.args, *(k.value for k in call.keywords)]} - {None}
             if call.func.attr in _WIDER or (call.func.attr in ("to", "type") and dtypes & _FULL):
-                return keep("rounds to bfloat16 and goes back, on purpose")
+                reads = any(end.node is cast and end.fate is Fate.BYTES for end in site.ends)
+                return keep(_READ if reads else "rounds to bfloat16 and goes back, on purpose")
             if (call.func.attr == "view" and dtypes) or call.func.attr == "set_":
                 return keep("the bits of the bfloat16 value are read or written")
         if any(end.fate is Fate.BITS and end.origin is cast for end in site.results):

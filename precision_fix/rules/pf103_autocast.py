@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from precision_fix.model.autocast import (
     autocast_call,
+    cannot_say,
     enabled_position,
-    is_off,
     may_hold_short_weights,
     takes_kwargs,
     turned_on_again,
@@ -35,11 +35,13 @@ class RULE(Rule):
         target, edits = site.module.target, site.retarget()
         if edits is None:
             return None
-        if target.dtype != "float32" or takes_kwargs(call) or is_off(site.module, call):
+        if target.dtype != "float32" or takes_kwargs(call):
             # **kwargs may hold enabled= already; float16 is what autocast on these GPUs is made for.
             return rewrite("an autocast region in bfloat16", *edits)
         if may_hold_short_weights(site, call):
             return rewrite("an autocast region, which stays on: it may be what casts float8 weights", *edits)
+        if cannot_say(site.module, call):
+            return rewrite("an autocast region, of which something else says whether it is on", *edits)
         off = SetArgument(call, "enabled", "False", enabled_position(site.module, call))
-        again = (SetArgument(each, "enabled", "False") for each in turned_on_again(site.module, call))
+        again = (SetArgument(each, "enabled", "False") for _, each in turned_on_again(site.module, call))
         return rewrite("an autocast region in bfloat16", *edits, off, *again)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 import re
 
-from precision_fix.model.calls import role
+from precision_fix.model.calls import may_take_others, role
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, held, manual
 from precision_fix.model.held import End
-from precision_fix.model.kernels import cannot_run, is_kernel
+from precision_fix.model.kernels import cannot_run, is_kernel, stood_in
 from precision_fix.model.module import Module, remembered
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
@@ -50,7 +50,10 @@ class RULE(Rule):
         if end is None:
             return None
         if end.fate is Fate.NEVER:
-            return held(f"goes to a kernel that does not run on this GPU ({end.where(site.module)})")
+            reason = f"goes to a kernel that does not run on this GPU ({end.where(site.module)})"
+            return held(reason, runtime=stood_in(end.module, end.node))
+        if isinstance(end.node, ast.Call) and may_take_others(end.module, end.node):
+            return held(f"what torchao makes of it may take nothing else: see the config ({end.where(site.module)})")
         return held(f"the tensor goes to an operator that takes nothing else ({end.where(site.module)})")
 
 

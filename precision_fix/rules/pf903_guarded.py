@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from precision_fix.model.fate import Fate
-from precision_fix.model.finding import Verdict, held
+from precision_fix.model.finding import Verdict, held, keep
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 
@@ -24,6 +24,8 @@ class RULE(Rule):
         target = site.module.target.dtype
         for end in site.meets(Fate.REFUSED, Fate.FALLS):
             where = end.where(site.module)
+            if site.kind is Kind.WORD and end.node in site.chain:
+                return keep("a test lets no other word pass: of a word that reaches it, that is told there")
             if end.fate is Fate.REFUSED:
                 return held(f"the guard on {where} would refuse {target}: change both, or neither")
             if target != "float16":

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from precision_fix.model.autocast import OTHER_DEVICES, autocast_call, device_of, may_hold_short_weights
+from precision_fix.model.autocast import (
+    autocast_call,
+    device_of,
+    may_hold_short_weights,
+    turned_on_again,
+)
+from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, keep, manual
+from precision_fix.model.held import End
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
+from precision_fix.model.vocabulary.precision import OTHER_DEVICES
 
 
 class RULE(Rule):
@@ -25,9 +33,14 @@ class RULE(Rule):
         call = autocast_call(site)
         if call is None:
             return None
-        device = device_of(call)
+        device = device_of(site.module, call)
         if device in OTHER_DEVICES:
             return keep("autocast of another device")
         if (device == "cpu" or site.module.target.dtype != "float32") and may_hold_short_weights(site, call):
             return manual("the region may cast float8 weights: turning it off would break their products")
+        elsewhere = (each for each in turned_on_again(site.module, call) if each[0] is not site.module)
+        home, again = next(elsewhere, (None, None))
+        if home is not None and again is not None and site.module.target.dtype == "float32":
+            where = End(Fate.HANDED, again, home).where(site.module)
+            return manual(f"what opens the region says whether it is on ({where}): take enabled= out there")
         return None

@@ -44,6 +44,11 @@ def test_what_only_looks_like_an_import_is_none() -> None:
     assert not facts("important = 1\nreimport = importlib.import_module('a')\nx.import_ = 2\n# import a\n").imports
 
 
+def test_a_name_in_another_encoding_is_some_name() -> None:
+    found = facts_of(b"import a\nfrom \xfe.b import c\nimport \xff\n")
+    assert [each.local for each in found.imports[:2]] == ["a", "c"]
+
+
 def test_stars_classes_and_functions() -> None:
     found = facts(
         """

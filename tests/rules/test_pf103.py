@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from precision_fix.model.finding import Action
+from tests.project.programs import patched
 from tests.tools import check_rewritten, codes, rewritten
 
 _BF = "torch.bfloat16"
@@ -225,3 +228,63 @@ def test_a_part_of_a_region_that_is_turned_on_where_it_is_opened(made: str, used
     off = used.replace("enabled=fast", "enabled=False").replace("enabled=True", "enabled=False")
     after = text.replace(used, off).replace("dtype=torch.bfloat16", "dtype=torch.float32, enabled=False")
     check_rewritten(text, after, code="PF103")
+
+
+@pytest.mark.parametrize(
+    ("made", "opened", "after"),
+    [
+        ("here = torch.autocast", "here('cuda', dtype={})", "dtype={}, enabled=False"),
+        ("here = partial(torch.autocast, 'cuda')", "here(dtype={})", "dtype={}, enabled=False"),
+        ("here = partial(torch.autocast, 'cuda')", "here({}, fast)", "{}, False"),
+        ("here = partial(partial(torch.autocast, 'cuda'), enabled=True)", "here(dtype={})", "dtype={}, enabled=False"),
+        # An argument by position cannot be given again.
+        ("here = partial(torch.cuda.amp.autocast, True)", "here(dtype={})", "dtype={}"),
+    ],
+)
+def test_a_region_by_a_name_of_its_own(tmp_path: Path, made: str, opened: str, after: str) -> None:
+    head = f"import torch\nfrom functools import partial\n{made}\n"
+    use = "def f(net, x, fast):\n    with {}:\n        return net(x)\n"
+    before, dtype = use.format(opened.format(_BF)), after.format(_F)
+    meant = use.format(f"{opened.partition('(')[0]}({dtype})")
+    if "'cuda', dtype" in opened:
+        meant = meant.replace("(dtype", "('cuda', dtype")
+    check_rewritten(head + before, head + meant, code="PF103")
+    imports = {"here": "from amp import here", "amp.here": "import amp", "h": "from amp import here as h"}
+    for name, line in imports.items():
+        top = f"import torch\n{line}\n"
+        files = {"amp.py": head, "main.py": top + before.replace("here", name)}
+        found, _ = patched(tmp_path / name, files)
+        assert found == {"amp.py": head, "main.py": top + meant.replace("here", name)}
+
+
+def test_a_region_that_an_object_holds() -> None:
+    before = """\
+        import torch
+        from functools import partial
+        class A:
+            def __init__(self):
+                self.here = partial(torch.autocast, "cuda")
+            def f(self, x):
+                with self.here(dtype=torch.bfloat16):
+                    return self.net(x)
+        """
+    check_rewritten(before, before.replace("dtype=torch.bfloat16", "dtype=torch.float32, enabled=False"), code="PF103")
+
+
+def test_a_partial_of_another_device_stays() -> None:
+    text = "import torch\nfrom functools import partial\nhere = partial(torch.autocast, 'xpu')\n"
+    assert rewritten(text + "with here(dtype=torch.bfloat16):\n    f()\n") == text + (
+        "with here(dtype=torch.bfloat16):\n    f()\n"
+    )
+
+
+def test_a_partial_that_another_file_turns_on_is_told(tmp_path: Path) -> None:
+    made = "import torch\nfrom functools import partial\nhere = partial(torch.autocast, 'cuda', dtype=torch.bfloat16)\n"
+    opens = "import amp\ndef f(net, x, fast):\n    with amp.here({}):\n        return net(x)\n"
+    files, found = patched(tmp_path / "on", {"amp.py": made, "main.py": opens.format("enabled=fast")})
+    assert files["amp.py"] == made
+    assert [each.reason for each in found.findings if each.code == "PF904"] == [
+        "what opens the region says whether it is on (main.py:3): take enabled= out there"
+    ]
+    files, _ = patched(tmp_path / "plain", {"amp.py": made, "main.py": opens.format("")})
+    assert files["amp.py"] == made.replace("dtype=torch.bfloat16", "dtype=torch.float32, enabled=False")

@@ -163,3 +163,12 @@ def test_an_argument_of_a_class_that_is_a_librarys_as_well() -> None:
 )
 def test_a_flag_for_a_library_without_which_float16_is_taken(falls: str) -> None:
     check_reported(f"import torch\ndef f(use_bf16=True):\n    {falls}\n", code="PF203")
+
+
+def test_the_default_that_only_a_switch_asked_for_stays_behind_it() -> None:
+    """A second run finds nothing left, though nothing compares with the word any more."""
+    before = """\
+        def settings(param_dtype="bf16"):
+            return {"bf16": {"enabled": param_dtype == "bf16"}, "fp16": {"enabled": param_dtype == "fp16"}}
+        """
+    check_rewritten(before, before.replace('param_dtype == "bf16"', "False"), code="PF203")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.tools import check_kept, check_reported, check_rewritten
+from tests.tools import check_kept, check_reported, check_rewritten, findings, rewritten
 
 
 @pytest.mark.parametrize(
@@ -135,3 +135,19 @@ def test_bytes_that_a_function_only_computes_with_are_cast_up() -> None:
 )
 def test_memory_that_somebody_else_may_write_to_is_left(body: str) -> None:
     check_reported(f"import torch\nheld = torch.zeros(4)\ndef f(self, raw, x):\n    {body}\n", code="PF401")
+
+
+@pytest.mark.parametrize("cast", ["float()", "double()", "half()", "to(torch.float16)", "type(torch.float16)"])
+def test_what_is_cast_right_behind_stays(cast: str) -> None:
+    text = f"import torch\nx = torch.frombuffer(b, dtype=torch.bfloat16).{cast}\n"
+    check_kept(text)
+    assert not any("on purpose" in each.reason for each in findings(text))
+    check_kept(f"import torch\nkind = torch.bfloat16\nx = torch.frombuffer(b, dtype=kind).{cast}\n", code="PF401")
+
+
+@pytest.mark.parametrize("readers", [1, 20, 40])
+def test_the_last_of_many_readers_may_write_into_it(readers: int) -> None:
+    """A buffer that is written into is no copy."""
+    text = "import torch\ndef f(b, y):\n    x = torch.frombuffer(b, dtype=torch.bfloat16)\n" + "    use(x)\n" * readers
+    assert ".to(torch.float32)" in rewritten(text)
+    assert ".to(torch.float32)" not in rewritten(f"{text}    x.add_(y)\n")

@@ -144,6 +144,9 @@ def load(quant):
         ("float8_weight_only", 'quantize_(model, float8_weight_only(), device="cuda")'),
         ("Int8WeightOnlyConfig", "quantize_(model, config=Int8WeightOnlyConfig(group_size=32))"),
         ("int8_weight_only", "kind = int8_weight_only()\n        quantize_(model, kind)"),
+        ("IntxWeightOnlyConfig", "quantize_(model, IntxWeightOnlyConfig(weight_dtype=torch.int4))"),
+        ("Int8DynamicActivationInt8WeightConfig", "quantize_(model, Int8DynamicActivationInt8WeightConfig())"),
+        ("int8_dynamic_activation_int8_weight", "quantize_(model, int8_dynamic_activation_int8_weight())"),
     ],
 )
 def test_weights_in_eight_bits_are_cast_up_to_any_dtype(config: str, call: str) -> None:
@@ -156,9 +159,75 @@ def test_weights_in_eight_bits_are_cast_up_to_any_dtype(config: str, call: str) 
     [
         ("int4_weight_only", "quantize_(model, int4_weight_only())"),
         ("Int8DynamicActivationInt4WeightConfig", "quantize_(model, Int8DynamicActivationInt4WeightConfig())"),
-        ("Int4WeightOnlyConfig", "quantize_(model, config)"),
     ],
 )
 def test_pf902_weights_in_four_bits_are_for_bfloat16(config: str, call: str) -> None:
     text = EIGHT_BITS.format(config=config, call=call)
     assert "PF902" in {each.code for each in findings(text) if each.action is Action.MANUAL}
+
+
+@pytest.mark.parametrize(
+    ("config", "call"),
+    [
+        ("NVFP4WeightOnlyConfig", "quantize_(model, NVFP4WeightOnlyConfig())"),
+        ("Float8DynamicActivationFloat8WeightConfig as C", "quantize_(model, config=C())"),
+        ("Int4WeightOnlyConfig", "quantize_(model, config)"),
+        ("Int8WeightOnlyConfig", "quantize_(model, *configs)"),
+    ],
+)
+def test_of_a_config_that_is_none_we_know_no_more_is_said_than_that(config: str, call: str) -> None:
+    found = findings(EIGHT_BITS.format(config=config, call=call))
+    assert {each.code for each in found if each.action is Action.MANUAL} == {"PF902"}
+    assert {each.reason for each in found if each.line == 4} == {
+        "what torchao makes of it may take nothing else: see the config (line 6)"
+    }
+
+
+PRODUCT = "y = torch._scaled_mm(x.to(torch.float8_e4m3fn), w)"
+WAYS_AROUND = {
+    "a branch": f"if fp8:\n            {PRODUCT}\n        else:\n            y = x @ w.to(kind)",
+    "a return before it": f"if not fp8:\n            return x @ w.to(kind)\n        {PRODUCT}",
+    "a try": f"try:\n            {PRODUCT}\n        except RuntimeError:\n            y = x @ w.to(kind)",
+    "a case": f"match how:\n            case 8: {PRODUCT}\n            case _: y = x @ w.to(kind)",
+}
+NO_WAYS_AROUND = {
+    "a statement": PRODUCT,
+    "both branches": f"if fp8:\n            {PRODUCT}\n        else:\n            {PRODUCT}",
+    "a region": f"with torch.no_grad():\n            {PRODUCT}",
+    "a loop": f"for w in ws:\n            {PRODUCT}",
+    "an error": f"if not fp8:\n            raise ValueError\n        {PRODUCT}",
+}
+HOW = """\
+    import torch
+    def f(x, w, ws, fp8, how):
+        kind = torch.bfloat16
+        x = x.to(kind)
+        {}
+        return y
+    """
+
+
+@pytest.mark.parametrize("way", WAYS_AROUND)
+def test_a_function_with_a_way_around_the_product_is_moved(way: str) -> None:
+    before = HOW.format(WAYS_AROUND[way])
+    check_rewritten(before, before.replace("torch.bfloat16", "torch.float32"))
+
+
+@pytest.mark.parametrize("way", NO_WAYS_AROUND)
+def test_a_function_without_one_does_not_run_here(way: str) -> None:
+    check_reported(HOW.format(NO_WAYS_AROUND[way]), code="PF902")
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stood_in"),
+    [
+        ("flash_attn.flash_attn_func(q, q, q)", True),
+        ("flash_attn.flash_attn_interface.flash_attn_varlen_func(q, q, q)", True),
+        ("flash_attn_interface.flash_attn_func(q, q, q)", False),
+        ("torch._scaled_mm(q, flash_attn.flash_attn_func(q, q, q))", False),
+    ],
+)
+def test_what_the_runtime_has_another_for_needs_no_hand(kernel: str, stood_in: bool) -> None:
+    text = "import torch, flash_attn, flash_attn_interface\ndef f(q, kind=torch.bfloat16):\n    q = q.to(kind)\n"
+    text += f"    return {kernel}\n"
+    assert [each.runtime for each in findings(text) if each.code == "PF902"] == [stood_in]

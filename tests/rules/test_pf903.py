@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.tools import check_reported, check_rewritten
+from precision_fix.model.finding import Action
+from tests.tools import check_reported, check_rewritten, findings
 
 
 def test_pf903_a_guard_that_would_refuse() -> None:
@@ -67,3 +68,18 @@ def test_pf903_a_guard_that_asks_for_the_name(guard: str) -> None:
 def test_a_name_that_nobody_insists_on(use: str) -> None:
     text = f"import torch\ndef f(n):\n    x = torch.zeros(n, dtype=torch.bfloat16)\n    {use}\n"
     check_rewritten(text, text.replace("dtype=torch.bfloat16", "dtype=torch.float32"))
+
+
+def test_the_word_that_a_guard_lets_pass_needs_no_hand() -> None:
+    text = """\
+        import torch
+        MAP = {"bfloat16": torch.bfloat16, "float32": torch.float32}
+        def load(config, net):
+            if config.vision and (config.kind != "bfloat16" or config.other != "bfloat16"):
+                raise ValueError
+            if config.kind != "bfloat16":
+                raise ValueError
+            return net.to(MAP[config.kind])
+        """
+    found = [each for each in findings(text) if each.line in (4, 6)]
+    assert {each.action for each in found} == {Action.KEEP} and len(found) == 3

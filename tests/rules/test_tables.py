@@ -133,6 +133,8 @@ SWITCH = (
 STORED = "save saved saving store stored storage file checkpoint ckpt checkpointer export source src orig original expected from"
 CALLED_SO = "name names title label id tag text help description url key str wire format suffix choices options"
 
+OTHER_DEVICES = "xpu mps hpu npu xla ipu mtia musa mlu tpu"
+
 
 def test_names_of_settings() -> None:
     assert [word for word in each(SWITCH) if not precision.is_switch(f"{word}_bf16")] == []
@@ -147,6 +149,7 @@ def test_names_of_settings() -> None:
     names = each("dtype torch_dtype precision data_type torch_type compute_type weight_type amp_type")
     assert [name for name in names if not precision.is_precision(name)] == []
     assert not precision.is_precision("type")
+    assert [name for name in each(OTHER_DEVICES) if precision.is_precision(f"{name}_dtype")] == []
     assert all(precision.is_mixed(name) for name in each("mixed_precision amp autocast train_amp use_autocast"))
     assert not precision.is_mixed("precision") and not precision.is_mixed("lamp")
     assert all(precision.is_optimizer(name, "adamw_bf16") for name in each("optimizer optimizer_type optim"))

@@ -48,9 +48,14 @@ _AMPERE = (
     "flash_attn_func flash_attn_varlen_func flash_attn_qkvpacked_func flash_attn_varlen_qkvpacked_func"
     " flash_attn_with_kvcache flash_attn_kvpacked_func flash_attn_varlen_kvpacked_func"
 )
-#: Of torchao's configs, those that store weights in 8 bits and cast them up to the dtype of the input, whichever it is
-#: (torchao/quantization/quant_api.py; int4's layout is made for bfloat16 alone).
-EIGHT_BITS = re.compile(r"^(?:int8|float8|fp8)_?weight_?only(?:_?config)?$", re.IGNORECASE)
+#: Of torchao's configs, those that store weights in up to 8 bits and give their products in the dtype of the input,
+#: whichever it is (torchao/quantization/quant_api.py; quantize_/workflows: Int8Tensor, IntxUnpackedToInt8Tensor).
+EIGHT_BITS = re.compile(
+    r"^(?:(?:int8|intx|float8|fp8)_?weight_?only|int8_?dynamic_?activation_?int[8x]_?weight)(?:_?config)?$",
+    re.IGNORECASE,
+)
+#: Those whose layout is made for bfloat16 alone.
+FOUR_BITS = re.compile(r"int4", re.IGNORECASE)
 #: Attributes of a dtype that describe it.
 DESCRIBES = frozenset({"itemsize", "is_floating_point", "is_complex", "is_signed", "__name__"})
 

@@ -42,6 +42,8 @@ _SWITCH = _all(
 )
 #: Names that stand for mixed precision, as a switch or with a word.
 MIXED = frozenset({"mixed_precision", "amp", "autocast"})
+#: Devices beside CUDA's and the CPU, as torch calls them.
+OTHER_DEVICES = _all("xpu mps hpu npu xla ipu mtia musa mlu tpu")
 # Anywhere in a name, or in one of a section above it: the value tells how something is stored.
 _STORED = _all(
     "save saved saving store stored storage file checkpoint ckpt checkpointer export source src orig original expected"
@@ -98,8 +100,8 @@ def names_bfloat16(name: str) -> bool:
 
 
 def is_precision(name: str) -> bool:
-    """Whether a setting of this name takes a dtype or a precision."""
-    return _PRECISION.search(name) is not None
+    """Whether a setting of this name takes a dtype or a precision; that of another device is none of ours."""
+    return _PRECISION.search(name) is not None and OTHER_DEVICES.isdisjoint(name.split("_"))
 
 
 def is_mixed(name: str) -> bool:

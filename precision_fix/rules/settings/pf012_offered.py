@@ -22,7 +22,7 @@ class RULE(SettingRule):
 
     def judge(self, setting: Setting) -> Verdict | None:
         is_item = isinstance(setting.keys[-1], int) if setting.keys else False
-        if is_item and setting.name not in ("widgets_values", "args", "command", "entrypoint"):
+        if is_item and not setting.in_node and setting.name not in ("args", "command", "entrypoint"):
             return keep("one of a list of words")
         offered = not _OFFERS.isdisjoint(setting.names[:-1])
         return keep("offered, not chosen") if offered else None

@@ -26,7 +26,7 @@ class RULE(SettingRule):
             return manual("filled in from elsewhere: give float32 there")
         if precision.is_optimizer(setting.name, setting.value):
             return manual(f"{setting.word} computes in bfloat16: choose another optimizer")
-        if setting.name == "widgets_values":
+        if setting.in_node:
             return manual("chosen in a node of a workflow: choose another precision in the node")
         if replacement(setting) is not None:
             return None
