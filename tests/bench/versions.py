@@ -3,7 +3,8 @@
 `make versions`. Each gets an environment of its own: PyPI's wheel, which is one for CUDA and imports without a GPU,
 with the NVIDIA libraries that it links and the numpy that it was built for. All else comes from the environment that
 runs this. It takes up to 6 GB of disk, which are given back before the next. Triton is left out: nothing here compiles
-for a GPU. `--keep FOLDER` leaves the environments and the tests' reports there, and takes them up again: to mend what fails.
+for a GPU. `--keep FOLDER` leaves the environments there with what the tests print, and takes them up again: to mend
+what fails.
 """
 
 from __future__ import annotations
@@ -150,12 +151,11 @@ def _test(outcome: Outcome, python: Path, report: Path, options: argparse.Namesp
         [python, "-c", _ABOUT], cwd=REPOSITORY, env=environ, check=True, capture_output=True, text=True
     )
     outcome.built, *outcome.failing = about.stdout.strip().split("|")
-    command = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", *options.tests]
-    command += ["--continue-on-collection-errors", "--tb=short", *(f"--ignore={each}" for each in LEFT_OUT)]
+    command = [str(python), "-m", "pytest", "-p", "no:cacheprovider", f"--junitxml={report}", *options.tests]
+    command += ["--continue-on-collection-errors", "--tb=short", "-v", *(f"--ignore={each}" for each in LEFT_OUT)]
     report.unlink(missing_ok=True)
-    subprocess.run(
-        command, cwd=REPOSITORY, env=environ, timeout=options.seconds, check=False, stdout=subprocess.DEVNULL
-    )
+    with report.with_name("tests.txt").open("w") as printed:
+        subprocess.run(command, cwd=REPOSITORY, env=environ, timeout=options.seconds, check=False, stdout=printed)
     _read(outcome, report)
 
 
