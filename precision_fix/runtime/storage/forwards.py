@@ -36,7 +36,7 @@ from precision_fix.runtime.storage.widened import (
     widened,
     write_back,
 )
-from precision_fix.runtime.swap import dynamo_probe
+from precision_fix.runtime.swap import dynamo_probe, exporting_probe
 
 Function = Callable[..., Any]
 
@@ -46,8 +46,8 @@ MARK = "_stored_in_bfloat16"
 _BFLOAT16 = torch.bfloat16
 _linear: Any = torch._C._nn.linear
 _compiling = dynamo_probe()
-#: torch.export warns of what is changed and put back. Since torch 2.7.
-_exporting: Any = getattr(torch.compiler, "is_exporting", bool)
+#: torch.export warns of what is changed and put back.
+_exporting = exporting_probe()
 
 
 class _Use:
