@@ -82,8 +82,8 @@ def dynamo_probe() -> Callable[[], bool]:
 
 
 def exporting_probe() -> Callable[[], bool]:
-    """Whether torch.export captures the graph, by the flag that it sets: dynamo before torch 2.13 folds the function
-    that asks for it, `torch.compiler.is_exporting`, to True for torch.compile as well.
+    """Whether torch.export captures the graph, by the flag that it sets: dynamo folds the function
+    that asks for it, `torch.compiler.is_exporting`, to True for torch.compile as well (seen in torch 2.8 and 2.10).
     """
     import torch
 

@@ -81,8 +81,8 @@ PROGRAMS = (
         "from attention import attention\n"
         "QUERIES[:] = KEYS[:] = [6, 6]\n"
         "ends = torch.tensor([0, 6, 12], dtype=torch.int32)\n"
-        "how = {'max_seqlen_q': 6, 'max_seqlen_kv': 6, 'batch_size': 2}\n"
-        "got = attention(q, k, v, cu_seqlens_q=ends, cu_seqlens_kv=ends, **how)\n"
+        "got = attention(q, k, v, cu_seqlens_q=ends, cu_seqlens_kv=ends,\n"
+        "    max_seqlen_q=6, max_seqlen_kv=6, batch_size=2)\n"
         "told(got.unflatten(2, (4, 16)), q, k, v)\n",
     ),
     Program(

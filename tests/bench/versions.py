@@ -19,10 +19,12 @@ import sysconfig
 import tempfile
 import xml.etree.ElementTree as ET
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from packaging.requirements import Requirement
 
 from tests.tools import REPOSITORY
 
@@ -38,7 +40,7 @@ TESTS = ["tests/runtime"]
 #: What needs a GPU, or libraries that each want a torch of their own.
 LEFT_OUT = ["tests/runtime/frameworks", "tests/runtime/test_gpu.py"]
 
-_NVIDIA = re.compile(r"(?:nvidia|cuda)-[\w.-]+(?:\[[\w,.-]+\])?[^;\s]*")
+_NVIDIA = re.compile(r"(?:nvidia|cuda)-")
 _ABOUT = (
     "import torch; from precision_fix import runtime\n"
     "with runtime.enabled() as status: print(torch.__version__, *status.failed, sep='|')\n"
@@ -126,10 +128,18 @@ def _environment(version: str, folder: Path) -> Path:
     _install(python, "--no-deps", f"torch=={version}")
     asked = "import importlib.metadata as m; print(*(m.requires('torch') or ()), sep='\\n')"
     needs = subprocess.run([python, "-c", asked], check=True, capture_output=True, text=True).stdout
-    libraries = [match[0] for line in needs.splitlines() if (match := _NVIDIA.match(line)) is not None]
-    _install(python, *libraries, VERSIONS.get(version, "numpy"))
+    _install(python, *map(str, _libraries(needs.splitlines())), VERSIONS.get(version, "numpy"))
     the_rest.write_text(f"{REPOSITORY}\n{_site_packages()}")
     return python
+
+
+def _libraries(lines: Sequence[str]) -> Iterator[Requirement]:
+    """The libraries of NVIDIA that a wheel of torch asks for here: in older ones versions stand in brackets."""
+    for line in lines:
+        needed = Requirement(line)
+        if _NVIDIA.match(needed.name) and (needed.marker is None or needed.marker.evaluate({"extra": ""})):
+            needed.marker = None
+            yield needed
 
 
 def _install(python: Path, *what: str) -> None:
