@@ -20,7 +20,7 @@ OLDEST_STORING = (2, 6)
 
 def fitting(torch: Any, decision: Decision) -> Decision:
     """`decision` as this torch can carry it out."""
-    if decision.storage == "float32" or _release(torch) >= OLDEST_STORING:
+    if decision.storage == "float32" or version_of(torch) >= OLDEST_STORING:
         return decision
     both = decision.compute != "float32"
     what = "weights in bfloat16, and products in float16," if both else "weights in bfloat16"
@@ -31,17 +31,18 @@ def fitting(torch: Any, decision: Decision) -> Decision:
 
 def why_not(torch: Any, what: str) -> str:
     """Why weights in two bytes, or products in float16, are refused under this torch; "" where they are not."""
-    if _release(torch) >= OLDEST_STORING:
+    if version_of(torch) >= OLDEST_STORING:
         return ""
     return f"{what} need torch {'.'.join(map(str, OLDEST_STORING))}, this is {torch.__version__}"
 
 
 def remark(torch: Any) -> str:
     """What status() tells of a torch that is older; otherwise ""."""
-    if _release(torch) >= OLDEST:
+    if version_of(torch) >= OLDEST:
         return ""
     return f"torch {torch.__version__}: the tests were run under {'.'.join(map(str, OLDEST))} and later"
 
 
-def _release(torch: Any) -> tuple[int, ...]:
+def version_of(torch: Any) -> tuple[int, ...]:
+    """(2, 10) for "2.10.0+cu128"."""
     return tuple(int(part) for part in str(torch.__version__).split(".")[:2] if part.isdigit())

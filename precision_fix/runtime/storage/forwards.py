@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from precision_fix.runtime import imports, tables
+from precision_fix.runtime.oldest import version_of
 from precision_fix.runtime.patching import MISSING, Patches, with_globals_of
 from precision_fix.runtime.storage import buffer, computed, libraries, optimizers, reads, weight
 from precision_fix.runtime.storage.halves import HALVES
@@ -46,8 +47,9 @@ MARK = "_stored_in_bfloat16"
 _BFLOAT16 = torch.bfloat16
 _linear: Any = torch._C._nn.linear
 _compiling = dynamo_probe()
-#: torch.export warns of what is changed and put back.
-_exporting = exporting_probe()
+#: torch.export warns of what is changed and put back. With torch 2.10 it captures no copy of a module's attributes, and
+#: does not warn.
+_exporting: Any = exporting_probe() if version_of(torch) >= (2, 13) else bool
 
 
 class _Use:
