@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,22 @@ def test_a_gpu_with_bfloat16_and_a_clean_project(tmp_path: Path) -> None:
     (tmp_path / "clean" / "main.py").write_text("import torch\nx = torch.zeros(1)\n")
     code, lines = _page("--gpu", "t4", "clean", cwd=tmp_path)
     assert "nothing here meets a limit of this GPU" in lines[-1] and code == 0
+
+
+def test_it_counts_what_a_patch_counts(tmp_path: Path) -> None:
+    loads = b"from transformers import AutoModel\nmodel = AutoModel.from_pretrained('x', torch_dtype='auto')\n"
+    plant(
+        tmp_path, {**PROJECT, "load.py": loads, "main.py": PROJECT["main.py"].replace(b"attention", b"attention, load")}
+    )
+    words = ("--gpu", "t4", ".")
+    checked = command("--check", *words, cwd=tmp_path).stdout.decode()
+    text = " ".join(" ".join(_page(*words, cwd=tmp_path)[1]).split())
+    (changes,) = re.findall(r"\d+ places? in \d+ files?(?= would change)", checked)
+    assert f"changes {changes} (1 start line)" in text
+    (running,) = re.findall(r"(\d+) places are decided while it runs", checked)
+    data = json.loads(command("doctor", *words, "--json", cwd=tmp_path).stdout)
+    assert sum(each["running"] for each in data["limits"]) == int(running) == 2
+    assert f"{data['changes']} places" in changes
 
 
 def test_what_could_not_be_read_is_not_called_fit(tmp_path: Path) -> None:

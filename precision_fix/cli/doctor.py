@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from precision_fix.engine.settings import Project
     from precision_fix.gpu import Gpu
     from precision_fix.gpu.machine import Row
+    from precision_fix.model.finding import Finding
     from precision_fix.reports.limits import Limit
 
 _EPILOG = "Exit codes: 0 nothing stands in the way; 1 something does, or a file could not be read; 2 usage error."
@@ -82,16 +83,16 @@ def _scanned(paths: list[str], project: Project, to: str | None) -> Scan:
             with_text=False,
             progress=told,
             project=project,
-            starts=False,  # what the runtime takes care of is to be counted as such
             recalls=True,
         )
 
 
-def _run(paths: list[str]) -> str:
+def _run(paths: list[str], found: Scan | None = None) -> str:
     from precision_fix.model.programs import program_in
     from precision_fix.reports.paste import pasted
 
-    program = program_in(paths) if paths else None
+    seen = [each.program for each in found.starts if each.program] if found is not None else []
+    program = seen[0] if seen else program_in(paths) if paths else None
     return f"precision-fix run {pasted(program) if program else 'PROGRAM'}"
 
 
@@ -133,8 +134,8 @@ def _page(
         for line in _files(limit, paths):
             yield "", f"{'':{_NAMES + 5 if len(line) + _NAMES + 5 <= width else 4}}{line}"
     helps = (
-        (any(limit.edited for limit in met), f"precision-fix {where}", "rewrites what an edit can"),
-        (any(limit.running for limit in met), _run(paths), "does the rest while it runs"),
+        (bool(_changes(found)), f"precision-fix {where}", _changing(found)),
+        (any(limit.running for limit in met), _run(paths, found), "does the rest while it runs"),
         (any(limit.left for limit in met), f"precision-fix --check {where}", "every place, and what to do by hand"),
     )
     for is_so, command, why in helps:
@@ -143,6 +144,22 @@ def _page(
         elif is_so:
             yield "", f"  # {why}:"
             yield "bold", f"  {command}"
+
+
+def _changes(found: Scan) -> list[Finding]:
+    from precision_fix.model.finding import Action
+
+    return [each for each in found.findings if each.action is Action.REWRITE]
+
+
+def _changing(found: Scan) -> str:
+    """What a patch changes, counted as it counts itself: the lines that start the runtime, too."""
+    from precision_fix.reports.limits import START
+
+    changes = _changes(found)
+    starts = sum(each.code == START for each in changes)
+    lines = f" ({_number(starts, 'start line')})" if starts else ""
+    return f"changes {_number(len(changes), 'place')} in {_number(len({each.path for each in changes}), 'file')}{lines}"
 
 
 def _clean(found: Scan) -> tuple[str, str, str]:
@@ -210,6 +227,7 @@ def _data(decision: Decision, machine: list[Row], found: Scan | None, met: list[
             for each in machine
         ],
         "files_read": None if found is None else found.looked_at,
+        "changes": None if found is None else len(_changes(found)),
         "limits": [
             {
                 "name": each.name,

@@ -26,6 +26,10 @@ LIBRARY_FOLDERS: tuple[str, ...] = (
 # asks about; everything else a helper needs (PATH, LD_LIBRARY_PATH, PYTHONPATH) comes from this process.
 _ABOUT_CUDA = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")
 
+#: The first keeps the folder of the script off the path, since Python 3.11. With the others `import torch` loads no
+#: other backend, nor the runtime, which would ask for the GPU by a helper, whose `import torch` would do the same.
+_PLAIN = {"PYTHONSAFEPATH": "1", "TORCH_DEVICE_BACKEND_AUTOLOAD": "0", "PRECISION_FIX": "off"}
+
 
 class Output(NamedTuple):
     code: int
@@ -105,8 +109,7 @@ def ask_helper(
     if not sys.executable:
         raise NoAnswer("this Python does not know its own program, so it cannot start a helper")
     script = str(Path(__file__).absolute().with_name(helper))
-    # Since Python 3.11 this keeps the folder of the script off the path as well.
-    output = run([sys.executable, *options, script, *arguments], {**env, "PYTHONSAFEPATH": "1"}, seconds)
+    output = run([sys.executable, *options, script, *arguments], {**env, **_PLAIN}, seconds)
     for line in output.stdout.splitlines():
         if line.startswith(ANSWER):
             answer = json.loads(line.removeprefix(ANSWER))

@@ -3,31 +3,44 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
+from precision_fix.model.callees import functions_of
 from precision_fix.model.classes import class_around
 from precision_fix.model.module import Function, Module, remembered
+from precision_fix.model.said import given, said
 from precision_fix.model.scope import Definition
 
 # So many callers are gone up to; who calls these is not asked.
 _HIGHEST = 4
 _LEAVES = ast.Return | ast.Continue | ast.Break
+#: A test, and what it comes to where the program goes on to the call.
+_Test = tuple[ast.AST, bool]
+
+
+@dataclass(frozen=True)
+class _Sought:
+    packages: frozenset[str]
+    #: Whether functions that a block calls are looked into.
+    deep: bool = True
 
 
 def unasked(module: Module, packages: Collection[str]) -> tuple[Module, ast.Call] | None:
     """A call that the program makes without another way, of what the file imports from one of these packages."""
     seen: set[ast.AST] = set()
-    for call in _calls(module, packages):
-        found = _up(module, call, packages, seen, 0)
+    sought = _Sought(frozenset(packages))
+    for call in _calls(module, sought):
+        found = _up(module, call, sought, seen, 0)
         if found is not None:
             return found
     return None
 
 
-def _calls(module: Module, packages: Collection[str]) -> Iterator[ast.Call]:
+def _calls(module: Module, sought: _Sought) -> Iterator[ast.Call]:
     for scope in [*module.names.scopes.values()]:
         for name, bound in [*scope.bindings.items()]:
-            if any(_is_of(module, each, packages) for each in bound) and not _stands_in(module, bound):
+            if any(_is_of(module, each, sought) for each in bound) and not _stands_in(module, bound):
                 module.ensure(name)
                 for reader in module.names.readers(scope, name):
                     call = _called(module, reader)
@@ -35,9 +48,9 @@ def _calls(module: Module, packages: Collection[str]) -> Iterator[ast.Call]:
                         yield call
 
 
-def _is_of(module: Module, bound: ast.AST, packages: Collection[str]) -> bool:
+def _is_of(module: Module, bound: ast.AST, sought: _Sought) -> bool:
     dotted = module.imported(bound)
-    return dotted is not None and dotted.partition(".")[0] in packages
+    return dotted is not None and dotted.partition(".")[0] in sought.packages
 
 
 def _stands_in(module: Module, bound: list[ast.AST]) -> bool:
@@ -56,24 +69,35 @@ def _called(module: Module, reader: ast.expr) -> ast.Call | None:
 
 
 def _up(
-    module: Module, call: ast.Call, packages: Collection[str], seen: set[ast.AST], height: int
+    module: Module, call: ast.Call, sought: _Sought, seen: set[ast.AST], height: int
 ) -> tuple[Module, ast.Call] | None:
-    """The call itself or, of a function that comes to it in any case, one that calls that in any case."""
-    if _is_asked(module, call, packages):
-        return None
+    """The call itself or, of a function that comes to it in any case, one that calls that in any case.
+
+    What a function tests of its own parameters is settled by who calls it: `mode="flash"`, and nobody says otherwise.
+    """
+    tests = _tests(module, call, sought)
     function = module.function(call)
     if function is None:
-        return module, call
+        return (module, call) if not tests else None
     if function in seen or height > _HIGHEST:
         return None
-    seen.add(function)
     cls = class_around(module, function)
+    if tests and (cls is not None or not isinstance(function, ast.FunctionDef)):
+        return None
     calls = users(module, cls or function)
+    if not tests:
+        seen.add(function)
+    elif isinstance(function, ast.FunctionDef):
+        calls = [each for each in calls if _comes_to(tests, given(module, function, each[1]))]
     if cls is not None:
         # Whoever has such a part in it comes here: which of such wholes is made is another question.
-        return next(((module, call) for home, user in calls if not _is_asked(home, user, packages)), None)
-    found = (_up(home, user, packages, seen, height + 1) for home, user in calls)
+        return next(((module, call) for home, user in calls if not _tests(home, user, sought)), None)
+    found = (_up(home, user, sought, seen, height + 1) for home, user in calls)
     return next((each for each in found if each is not None), None)
+
+
+def _comes_to(tests: Sequence[_Test], values: Mapping[str, object]) -> bool:
+    return all(said(test, values) is wanted for test, wanted in tests)
 
 
 def users(module: Module, owner: Definition) -> list[tuple[Module, ast.Call]]:
@@ -86,19 +110,27 @@ def users(module: Module, owner: Definition) -> list[tuple[Module, ast.Call]]:
     return calls if len(calls) == len(reads) else []
 
 
-def _is_asked(module: Module, call: ast.Call, packages: Collection[str]) -> bool:
-    """Whether a test around a call, or one that leaves before it, has the function go on without it."""
+def _tests(module: Module, call: ast.Call, sought: _Sought) -> list[_Test]:
+    """What is tested around a call, or before it, and may have the function go on without it."""
+    found: list[_Test] = []
     node: ast.AST = call
     for above in module.ancestors(call):
-        if isinstance(above, ast.If | ast.IfExp | ast.Try | ast.BoolOp) and _has_other(module, above, node, packages):
-            return True
+        if isinstance(above, ast.If | ast.IfExp | ast.Try | ast.BoolOp) and _has_other(module, above, node, sought):
+            found.append((getattr(above, "test", above), _is_in_body(module, above, node)))
         block = getattr(above, "body", None)
-        if isinstance(block, list) and any(leaves_before(each, node) for each in block):
-            return True
+        if isinstance(block, list):
+            found += [each for statement in block if leaves_before(statement, node) for each in _left(statement)]
         if isinstance(above, Function):
-            return False
+            break
         node = above
-    return False
+    return found
+
+
+def _left(statement: ast.AST) -> Iterator[_Test]:
+    """The tests of an `if` and its `elif`s that leave."""
+    while isinstance(statement, ast.If):
+        yield statement.test, False
+        statement = statement.orelse[0] if len(statement.orelse) == 1 else statement.test
 
 
 def leaves_before(statement: ast.stmt, node: ast.AST) -> bool:
@@ -107,31 +139,49 @@ def leaves_before(statement: ast.stmt, node: ast.AST) -> bool:
     return before and isinstance(statement, ast.If) and isinstance(statement.body[-1], _LEAVES)
 
 
-def _has_other(module: Module, test: ast.AST, node: ast.AST, packages: Collection[str]) -> bool:
+def _is_in_body(module: Module, test: ast.AST, node: ast.AST) -> bool:
+    body = getattr(test, "body", None)
+    return module.index(body, node) is not None if isinstance(body, list) else node is body
+
+
+def _has_other(module: Module, test: ast.AST, node: ast.AST, sought: _Sought) -> bool:
     """Whether what is done in the other case is no call of the package either, and does not stop the program."""
     if isinstance(test, ast.If | ast.IfExp):
         if node is test.test:
             return False
-        in_body = node is test.body if isinstance(test, ast.IfExp) else module.index(test.body, node) is not None
-        other = test.orelse if in_body else test.body
-        return not _needs(module, other if isinstance(other, list) else [other], packages)
+        other = test.orelse if _is_in_body(module, test, node) else test.body
+        return not _needs(module, other if isinstance(other, list) else [other], sought)
     if isinstance(test, ast.Try):
         handlers = [each for handler in test.handlers for each in handler.body]
-        return module.index(test.body, node) is not None and bool(handlers) and not _needs(module, handlers, packages)
+        return module.index(test.body, node) is not None and bool(handlers) and not _needs(module, handlers, sought)
     return isinstance(test, ast.BoolOp)
 
 
-def _needs(module: Module, block: Sequence[ast.AST], packages: Collection[str]) -> bool:
+def _needs(module: Module, block: Sequence[ast.AST], sought: _Sought) -> bool:
     if block and isinstance(block[-1], ast.Raise):
         return True
-    return any(_names_it(module, each, packages) for each in block)
+    return any(_names_it(module, each, sought) for each in block)
 
 
 @remembered
-def _names_it(module: Module, block: ast.AST, packages: Collection[str]) -> bool:
-    for node in ast.walk(block):
-        if isinstance(node, ast.Call):
-            dotted = module.resolve(node.func)
-            if dotted is not None and dotted.partition(".")[0] in packages:
+def _names_it(module: Module, block: ast.AST, sought: _Sought) -> bool:
+    """Whether a block calls the package, or a function that calls it in any case."""
+    for call in ast.walk(block):
+        if isinstance(call, ast.Call):
+            dotted = module.resolve(call.func)
+            if dotted is not None and dotted.partition(".")[0] in sought.packages:
                 return True
+            if sought.deep and _leads_to_it(module, call, sought):
+                return True
+    return False
+
+
+def _leads_to_it(module: Module, call: ast.Call, sought: _Sought) -> bool:
+    """Whether a function that is called calls the package itself; of those that it calls nothing is asked."""
+    shallow = replace(sought, deep=False)
+    for home, function, before in functions_of(module, call.func):
+        values = given(home, function, call) if isinstance(function, ast.FunctionDef) and not before else {}
+        theirs = (each for each in _calls(home, sought) if home.function(each) is function)
+        if any(_comes_to(_tests(home, each, shallow), values) for each in theirs):
+            return True
     return False

@@ -11,7 +11,7 @@ _ATTENTION = frozenset({"PF205", "PF504", "PF604", "PF912"})
 _KERNELS = frozenset({"PF902", "PF910"})
 _FLOAT8 = "PF916"
 #: The line with which a program starts, which is a help and no limit.
-_START = "PF701"
+START = "PF701"
 
 
 @dataclass(slots=True)
@@ -50,7 +50,8 @@ def limits(findings: Iterable[Finding]) -> list[Limit]:
         "kernels": Limit("kernels", "compiled code, or an operator, that takes bfloat16 alone"),
     }
     for each in findings:
-        if each.action is Action.KEEP or each.code == _START:
+        # What a program's first line takes care of is kept, by a run that puts it there: it is the runtime's.
+        if (each.action is Action.KEEP and not each.runtime) or each.code == START:
             continue
         limit = every[_name_of(each)]
         group = limit.edited if each.action is Action.REWRITE else limit.running if each.runtime else limit.left

@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import collections
 import contextlib
+import importlib
 import json
 import os
 import sys
@@ -244,7 +245,7 @@ def _make_mode(record: Any) -> Any:
         return str(func).split(".")[1] if "." in str(func) else str(func)
 
     class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call,unused-ignore]
-        # flex attention, cond and their like, which are given functions; since torch 2.6.
+        # flex attention, cond and their like, which are given functions.
         supports_higher_order_operators = True
 
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -267,7 +268,24 @@ def _make_mode(record: Any) -> Any:
 
             return watched
 
-    return Watch()  # type: ignore[no-untyped-call,unused-ignore]
+    mode = Watch()  # type: ignore[no-untyped-call,unused-ignore]
+    if not hasattr(TorchDispatchMode, "supports_higher_order_operators"):
+        _allow(mode)
+    return mode
+
+
+def _allow(mode: Any) -> None:
+    """In older torch an operator that is given functions needs a rule for each mode, and raises where it has none."""
+    from torch import _ops
+
+    importlib.import_module("torch._higher_order_ops")  # defines them all
+
+    def rule_of(operator: Any) -> Any:
+        return lambda mode, *args, **kwargs: mode.__torch_dispatch__(operator, (), args, kwargs)
+
+    operators: Any = getattr(_ops, "_higher_order_ops", {})
+    for operator in operators.values():
+        operator.py_impl(type(mode))(rule_of(operator))
 
 
 def _user_line(frame: FrameType | None) -> tuple[str, int, str]:

@@ -81,6 +81,16 @@ def dynamo_probe() -> Callable[[], bool]:
     return lambda: False
 
 
+def exporting_probe() -> Callable[[], bool]:
+    """Whether torch.export captures the graph, by the flag that it sets: dynamo folds the function
+    that asks for it, `torch.compiler.is_exporting`, to True for torch.compile as well (seen in torch 2.8 and 2.10).
+    """
+    import torch
+
+    compiler: Any = getattr(torch, "compiler", None)
+    return lambda: getattr(compiler, "_is_exporting_flag", False)  # since torch 2.7
+
+
 #: By the name in a file's code, the lines that round to bfloat16 on purpose, or read its bits: they get the real one.
 REAL: dict[str, frozenset[int]] = {}
 

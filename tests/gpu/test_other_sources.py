@@ -206,6 +206,16 @@ def test_torch_is_the_last_to_be_asked(machine: Machine) -> None:
     assert "sees no GPU with CUDA_VISIBLE_DEVICES=" in none.problem("torch: ")
 
 
+def test_torch_is_asked_without_the_runtime(machine: Machine) -> None:
+    # In a child of `precision-fix run` its entry point would ask for the GPU in its turn, and so without end.
+    asked = (
+        f"assert os.environ['PRECISION_FIX'] == 'off' and os.environ['TORCH_DEVICE_BACKEND_AUTOLOAD'] == '0'\n{TORCH}"
+    )
+    machine.torch(CUDA_VERSION, f"import os\n{asked}")
+    machine.module("torch/fake_version.py", "__version__, cuda, hip = '2.8.0+cu128', '12.8', None\n")
+    assert machine.detect().source == "torch"
+
+
 @pytest.mark.parametrize(
     ("version", "words"),
     [(CPU_VERSION, "2.8.0+cpu is built without CUDA"), (ROCM_VERSION, "for AMD GPUs (ROCm 6.4)")],

@@ -14,3 +14,90 @@ def test_a_program_that_has_no_other_way(line: str) -> None:
 
 def test_one_that_has() -> None:
     check_kept("try:\n    import flash_attn\nexcept ImportError:\n    flash_attn = None\n", code="PF912")
+
+
+TRIED = "try:\n    from flash_attn import flash_attn_func\nexcept ImportError:\n    flash_attn_func = None\n"
+BY_A_WORD = f"""{TRIED}
+def attend(q, mode="flash", fast=True):
+    if mode == "torch":
+        return sdpa(q)
+    elif mode == "flash":
+        x = flash_attn_func(q, q, q)
+    else:
+        x = eager(q)
+    return x
+"""
+BY_A_FLAG = f"{TRIED}\ndef attend(q, *, fast: bool = True):\n    return flash_attn_func(q, q, q) if fast else sdpa(q)\n"
+EARLY = f"""{TRIED}
+def attend(q, fast=None):
+    if fast is not None:
+        return sdpa(q)
+    return flash_attn_func(q, q, q)
+"""
+AMONG = f"""{TRIED}
+def attend(q, mode):
+    if mode in ("flash", "fa2"):
+        return flash_attn_func(q, q, q)
+    return sdpa(q)
+"""
+METHOD = f"""{TRIED}
+class Block:
+    def attend(self, q, mode="flash"):
+        return flash_attn_func(q, q, q) if mode == "flash" else sdpa(q)
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "call"),
+    [
+        (BY_A_WORD, "attend(q)"),
+        (BY_A_WORD, "attend(q, mode='flash')"),
+        (BY_A_WORD, "attend(q) if parallel else attend(q, 'flash')"),
+        (BY_A_FLAG, "attend(q)"),
+        (EARLY, "attend(q)"),
+        (AMONG, "attend(q, 'fa2')"),
+        (AMONG, "[attend(q, 'torch'), attend(q, 'flash')]"),
+    ],
+)
+def test_what_a_parameter_chooses_is_settled_by_who_calls(text: str, call: str) -> None:
+    check_reported(f"{text}\nx = {call}\n", code="PF912")
+    check_reported(f"{text}\nclass Block:\n    def forward(self, q):\n        return {call}\nBlock()\n", code="PF912")
+
+
+@pytest.mark.parametrize(
+    ("text", "call"),
+    [
+        (BY_A_WORD, "attend(q, 'torch')"),
+        (BY_A_WORD, "attend(q, mode=mode)"),
+        (BY_A_WORD, "attend(q, 'vanilla')"),
+        (BY_A_WORD, "attend(*q)"),
+        (BY_A_WORD, "attend(q, **how)"),
+        (BY_A_WORD, "attend(q) if parallel else sdpa(q)"),
+        (
+            BY_A_WORD.replace(
+                '    if mode == "torch"', '    mode = mode if flash_attn_func else "torch"\n    if mode == "torch"'
+            ),
+            "attend(q)",
+        ),
+        (BY_A_WORD.replace('elif mode == "flash"', 'elif mode == "flash" and flash_attn_func'), "attend(q)"),
+        (BY_A_FLAG, "attend(q, fast=False)"),
+        (BY_A_FLAG, "attend(q, fast=has_flash())"),
+        (BY_A_FLAG.replace("if fast", "if fast and flash_attn_func is not None"), "attend(q)"),
+        (EARLY, "attend(q, 0)"),
+        (EARLY.replace("    return flash", "    elif fast is None:\n        return 0\n    return flash"), "attend(q)"),
+        (AMONG, "attend(q, 'torch')"),
+        # Whoever makes the whole chooses, and may ask whether the package is there.
+        (METHOD, "Block()"),
+    ],
+)
+def test_who_chooses_otherwise_or_asks_has_another_way(text: str, call: str) -> None:
+    check_kept(f"{text}\nx = {call}\n", code="PF912")
+
+
+def test_both_ways_lead_there_where_a_function_is_called_on_one_of_them() -> None:
+    rings = "def rings(q):\n    return flash_attn_func(q, q, q, 0.5)\n"
+    text = f"{BY_A_WORD}\n{rings}\nx = attend(q) if not parallel else rings(q)\n"
+    check_reported(text, code="PF912")
+    check_kept(
+        text.replace("return flash_attn_func(q, q, q, 0.5)", "return flash_attn_func(q) if q else q"), code="PF912"
+    )

@@ -35,6 +35,18 @@ def test_weights_in_two_bytes_are_refused_in_one_line(version: str, stored: bool
         assert "weights and caches stay" not in done.stderr
 
 
+def test_products_in_float16_are_refused_in_one_line(python: Python) -> None:
+    program = PROGRAM.format(version="2.5.1") + "print(status.compute)\n"
+    done = python(program, PRECISION_FIX="force", PRECISION_FIX_COMPUTE="float16")
+    assert done.stdout == "float32 torch.float32 False\nfloat32\n", done.stderr
+    assert done.stderr.count("products in float16, need torch 2.6, this is 2.5.1: they become float32") == 1
+    assert "products are in float16" not in done.stderr
+    by_hand = "import torch\ntorch.__version__ = '2.5.1'\nimport precision_fix as p\n"
+    for call, what in (("compute_in_float16", "products in float16"), ("store_in_bfloat16", "weights in bfloat16")):
+        done = python(f"{by_hand}p.{call}(torch.nn.Linear(1, 1))\n", PRECISION_FIX="force")
+        assert done.stderr.endswith(f"PrecisionFixError: {what} need torch 2.6, this is 2.5.1\n"), done.stderr
+
+
 def test_the_floor_is_the_one_that_is_promised() -> None:
     named = re.search(r'"torch>=([\d.]+)"', (REPOSITORY / "pyproject.toml").read_text())
     assert named is not None and tuple(map(int, named[1].split("."))) == OLDEST

@@ -13,6 +13,7 @@ from precision_fix.gpu import ComputeCapability, Gpu
 from precision_fix.gpu.tensor_cores import why_not
 from precision_fix.runtime.compute import copies, seen, use
 from precision_fix.runtime.compute.state import AUTO, COPIES, MARK, OPEN, OURS
+from precision_fix.runtime.oldest import why_not as too_old
 from precision_fix.runtime.storage import store_in_bfloat16
 
 
@@ -69,13 +70,15 @@ def compute_in_float16(model: nn.Module, *, copy: str = AUTO, force: bool = Fals
     use ("use", 2 bytes), or kept while all that is stored fits the GPU so ("auto").
     `force`: on any GPU, and emulated, slowly, on a CPU; PRECISION_FIX=force says the same.
 
-    Returns the handle whose `restore()` undoes it. Raises PrecisionFixError for a GPU that gains nothing, and as
-    `store_in_bfloat16` does.
+    Returns the handle whose `restore()` undoes it. Raises PrecisionFixError for a GPU that gains nothing, for a torch
+    before 2.6, and as `store_in_bfloat16` does.
     """
     if not isinstance(model, nn.Module):
         raise PrecisionFixError(f"compute_in_float16 takes a torch.nn.Module, not {type(model).__name__}")
     if copy not in COPIES:
         raise PrecisionFixError(f"copy={copy!r} is none of {', '.join(COPIES)}")
+    if why := too_old(torch, "products in float16"):
+        raise PrecisionFixError(why)
     force = force or os.environ.get("PRECISION_FIX", "").strip().lower() == "force"
     if not force:
         _check_cards()

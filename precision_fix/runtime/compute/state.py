@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.utils.weak import WeakIdKeyDictionary
 
-from precision_fix.runtime.swap import dynamo_probe
+from precision_fix.runtime.swap import dynamo_probe, exporting_probe
 
 #: On a module that computes in float16 by hand, and on its copies: which handle undoes that. Plain, so that it pickles.
 MARK = "_computes_in_float16"
@@ -28,7 +28,7 @@ COPIES = (AUTO, KEEP, USE_ONCE)
 _PLAIN = (torch.Tensor, nn.Parameter)
 _compiling = dynamo_probe()
 _is_traced: Any = torch._C._is_tracing
-_exporting: Any = getattr(torch.compiler, "is_exporting", bool)
+_exporting = exporting_probe()
 _is_in_old_vmap: Any = getattr(torch._C._functorch, "is_legacy_batchedtensor", lambda _: False)
 _interpreters: Any = getattr(torch._C._functorch, "peek_interpreter_stack", lambda: None)
 

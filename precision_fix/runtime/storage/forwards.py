@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from precision_fix.runtime import imports, tables
+from precision_fix.runtime.oldest import version_of
 from precision_fix.runtime.patching import MISSING, Patches, with_globals_of
 from precision_fix.runtime.storage import buffer, computed, libraries, optimizers, reads, swapped, weight
 from precision_fix.runtime.storage.halves import HALVES
@@ -36,7 +37,7 @@ from precision_fix.runtime.storage.widened import (
     widened,
     write_back,
 )
-from precision_fix.runtime.swap import dynamo_probe
+from precision_fix.runtime.swap import dynamo_probe, exporting_probe
 
 Function = Callable[..., Any]
 
@@ -46,8 +47,9 @@ MARK = "_stored_in_bfloat16"
 _BFLOAT16 = torch.bfloat16
 _linear: Any = torch._C._nn.linear
 _compiling = dynamo_probe()
-#: torch.export warns of what is changed and put back. Since torch 2.7.
-_exporting: Any = getattr(torch.compiler, "is_exporting", bool)
+#: torch.export warns of what is changed and put back. With torch 2.10 it captures no copy of a module's attributes, and
+#: does not warn.
+_exporting: Any = exporting_probe() if version_of(torch) >= (2, 13) else bool
 
 
 class _Use:

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from precision_fix.errors import PrecisionFixError
+from precision_fix.runtime.oldest import why_not
 from precision_fix.runtime.patching import Patches
 from precision_fix.runtime.storage import forwards, outside, reports
 from precision_fix.runtime.storage.leaves import storable
@@ -120,11 +121,14 @@ def store_in_bfloat16(model: nn.Module, *, trainable: bool = False) -> Stored:
     What the program itself casts to bfloat16 between the layers, and autocast regions, are the business of
     `import precision_fix.auto`.
 
-    Returns the handle whose `restore()` undoes it. Raises PrecisionFixError for a model with parameters in
-    float16 or float64 (say first which of float32 and bfloat16 they are to be), and one that is stored already.
+    Returns the handle whose `restore()` undoes it. Raises PrecisionFixError before torch 2.6, for a model with
+    parameters in float16 or float64 (say first which of float32 and bfloat16 they are to be), and one that is stored
+    already.
     """
     if not isinstance(model, nn.Module):
         raise PrecisionFixError(f"store_in_bfloat16 takes a torch.nn.Module, not {type(model).__name__}")
+    if why := why_not(torch, "weights in bfloat16"):
+        raise PrecisionFixError(why)
     if any(parameter in HELD for parameter in model.parameters()):
         raise PrecisionFixError("this model, or a part of it, is stored in bfloat16 already")
     for name, parameter in model.named_parameters():

@@ -10,6 +10,7 @@ from torch import nn
 
 from precision_fix.runtime.compute import copies, state, use
 from precision_fix.runtime.compute.hand import Computing
+from precision_fix.runtime.oldest import why_not as too_old
 from precision_fix.runtime.storage import forwards
 
 F = nn.functional
@@ -18,6 +19,8 @@ F = nn.functional
 @pytest.fixture(autouse=True)
 def everything(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Each test gives back what it computes with."""
+    if too_old(torch, "products in float16"):
+        pytest.skip("before torch 2.6: products in float16 are refused")
     monkeypatch.setattr(state.USE, "least", 0)
     before = nn.Linear.forward, F.linear, F.scaled_dot_product_attention, torch.matmul
     handles: list[Computing] = []
