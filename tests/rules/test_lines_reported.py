@@ -15,8 +15,8 @@ PROGRAMS = {
         import torch
         def f(b, x, dtype):
             a = torch.frombuffer(b, dtype=torch.bfloat16)  #: PF401 rewrite reads bfloat16 bytes, then => a = torch.frombuffer(b, dtype=torch.bfloat16).to(torch.float32)
-            c = torch.frombuffer(b, dtype=torch.bfloat16).to(torch.float32)  #: PF005 keep rounds to bfloat16 and
-            d = torch.frombuffer(b, dtype=torch.bfloat16).float()  #: PF005 keep rounds to bfloat16 and
+            c = torch.frombuffer(b, dtype=torch.bfloat16).to(torch.float32)  #: PF005 keep stored bytes, which are
+            d = torch.frombuffer(b, dtype=torch.bfloat16).float()  #: PF005 keep stored bytes, which are
             e = torch.frombuffer(b, dtype=torch.bfloat16)  #: PF401 manual a view of bfloat16
             e.copy_(x)
             g = torch.frombuffer(b, dtype=torch.bfloat16)  #: PF401 manual a view of bfloat16
@@ -47,8 +47,8 @@ PROGRAMS = {
             use(y)
             return y
         def k(x):
-            z = x.view(torch.bfloat16).float()  #: PF005 keep rounds to bfloat16 and
-            return x.view(torch.bfloat16).to("cuda", torch.float32), x.view(torch.bfloat16).shape  #: PF005 keep rounds to bfloat16 and ; PF401 manual a view of bfloat16
+            z = x.view(torch.bfloat16).float()  #: PF005 keep stored bytes, which are
+            return x.view(torch.bfloat16).to("cuda", torch.float32), x.view(torch.bfloat16).shape  #: PF005 keep stored bytes, which are ; PF401 manual a view of bfloat16
         """,
     ("PF401: bytes by a variable", "a.py", "float32"): """
         import torch
