@@ -54,7 +54,7 @@ def test_the_last_lines_are_in_the_order_in_which_a_person_asks(tmp_path: Path) 
         "3 files read: 1 place found, 1 file changed.",
         "Left as they are, for the reasons above: 1 place on purpose, 1 place needs a hand.",
         f"Start it as before: python {tmp_path / 'it' / 'train.py'}",
-        "float32 takes twice the memory.",
+        "float32 takes twice the memory",
         f"Take it back with: precision-fix undo {tmp_path / 'it'}",
     ]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import types
 import warnings
 from collections.abc import Callable, Iterator
-from itertools import product
+from itertools import islice, product
 from pathlib import Path
 from typing import Any
 
@@ -122,11 +122,14 @@ def callables() -> Iterator[tuple[str, Callable[..., Any], bool]]:
             yield f"torch.Tensor.{name}", value, True
 
 
-def probe(raw: str) -> tuple[int, set[str]]:
+_PARTS = 3
+
+
+def probe(raw: str, part: int) -> tuple[int, set[str]]:
     lists, accepted, found = arguments(raw), 0, set()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for name, function, is_method in callables():
+        for name, function, is_method in islice(callables(), part, None, _PARTS):
             selves = (torch.rand(4, 4), torch.rand(4, 4).to_sparse()) if is_method else (None,)
             given = [(own, *args) for own, args in product(selves, lists)] if is_method else lists
             took, gave = returns_bfloat16(function, given)
@@ -136,10 +139,11 @@ def probe(raw: str) -> tuple[int, set[str]]:
     return accepted, found
 
 
+@pytest.mark.parametrize("part", range(_PARTS))
 @pytest.mark.usefixtures("patched")
-def test_only_reinterpretation_returns_bfloat16(raw: str) -> None:
-    accepted, found = probe(raw)
-    assert accepted > 100, "the probe reaches the functions it is about"
+def test_only_reinterpretation_returns_bfloat16(raw: str, part: int) -> None:
+    accepted, found = probe(raw, part)
+    assert accepted > 30, "the probe reaches the functions it is about"
     assert found <= REINTERPRETS, sorted(found - REINTERPRETS)
 
 
