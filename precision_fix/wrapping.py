@@ -13,9 +13,15 @@ def columns(stream: TextIO | None) -> int | None:
     """The columns of a terminal to write in; None for a pipe, in which a sentence is a line."""
     if stream is None or not stream.isatty():
         return None
+    return max(_LEAST, min(_MOST, terminal_columns(80)))
+
+
+def terminal_columns(otherwise: int) -> int:
+    """The columns of the terminal; `otherwise` where there is none, or it does not know its size."""
     import shutil
 
-    return max(_LEAST, min(_MOST, shutil.get_terminal_size((80, 24)).columns))
+    # Python 3.10 gives the 0 of the latter.
+    return shutil.get_terminal_size((otherwise, 24)).columns or otherwise
 
 
 def wrap(text: str, width: int | None, indent: str = "") -> list[str]:

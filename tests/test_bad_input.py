@@ -45,6 +45,8 @@ BAD: dict[str, tuple[bytes, str]] = {
         "does not parse",
     ),
 }
+if sys.version_info < (3, 11):  # its parser takes the chain, and the place is left to a person
+    del BAD["chain.py"]
 
 # Odd, but sound: what it holds, and what it becomes.
 GOOD: dict[str, tuple[bytes, bytes]] = {
@@ -269,8 +271,9 @@ def test_what_could_not_be_written_is_not_among_the_changes(tmp_path: Path) -> N
     root = plant(tmp_path / "tree", {"a.py": CAST, "kept.py": CAST})
     (root / "kept.py").chmod(0o444)
     # The first run, which warms the imports up, reports a file of another folder before this one does.
-    output = as_nobody(root, "--gpu", "t4", ".").stdout.decode()
-    assert "\n  a.py: 1 place" in output
+    result = as_nobody(root, "--gpu", "t4", ".")
+    output = result.stdout.decode()
+    assert "\n  a.py: 1 place" in output, result.stderr.decode()
     assert "\n  kept.py: 1 place" not in output
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from precision_fix.cli.app import HELP, app, say
 from precision_fix.cli.streams import DONE
 from precision_fix.cli.terminal import emit, progress, put_json
 from precision_fix.cli.words import check
+from precision_fix.wrapping import terminal_columns
 
 if TYPE_CHECKING:
     from precision_fix.engine.decide import Decision
@@ -67,7 +67,7 @@ def doctor(
         seen = decision.detection.problems if decision.detection is not None and decision.detection.gpus else ()
         for problem in (*seen, *_problems(found)):
             say(problem)
-        width = shutil.get_terminal_size((80, 24)).columns
+        width = terminal_columns(80)
         emit(sys.stdout, _page(machine, paths or [], found, met, max(40, min(width, 100))))
     raise typer.Exit(DONE.code)
 

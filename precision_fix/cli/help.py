@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from typer.core import TyperCommand
 
-from precision_fix.wrapping import wrap
+from precision_fix.wrapping import terminal_columns, wrap
 
 #: A word or a command with what it does.
 Row = tuple[str, str]
@@ -81,7 +80,7 @@ class Command(TyperCommand):
 
 def page_width() -> int:
     """The columns of the terminal, and no more than a person reads with ease."""
-    return max(_NARROWEST, min(_WIDEST, shutil.get_terminal_size((_WIDEST, 24)).columns))
+    return max(_NARROWEST, min(_WIDEST, terminal_columns(_WIDEST)))
 
 
 def rows(found: Iterable[Row], width: int, first: int = _FIRST) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +15,7 @@ from precision_fix.cli.terminal import emit, put_json
 from precision_fix.cli.words import check
 from precision_fix.errors import PrecisionFixError
 from precision_fix.model.problem import reason, shown
+from precision_fix.wrapping import terminal_columns
 
 _USE = "What it is for (models with a config.json)"
 _EPILOG = "Exit codes: 0 everything was read, whether it fits or not; 1 a file could not be read; 2 usage error."
@@ -163,4 +163,4 @@ def _terminal() -> tuple[bool, int | None]:
     if not sys.stdout.isatty():
         return False, None
     unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    return unicode, shutil.get_terminal_size((100, 24)).columns
+    return unicode, terminal_columns(100)

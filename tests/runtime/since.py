@@ -10,3 +10,7 @@ from torch.torch_version import TorchVersion
 def since(version: str, why: str) -> pytest.MarkDecorator:
     """Skip a test below a release of torch."""
     return pytest.mark.skipif(TorchVersion(torch.__version__) < version, reason=f"before torch {version}: {why}")
+
+
+#: For tests of weights in two bytes.
+stored = since("2.6", "weights in two bytes are refused")

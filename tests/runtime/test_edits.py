@@ -15,6 +15,7 @@ from precision_fix.model.vocabulary.needles import ELSEWHERE
 from precision_fix.runtime import child
 from precision_fix.runtime.edits import SPEAKS
 from precision_fix.sources import PYTHON
+from tests.runtime.since import stored
 from tests.runtime.small_programs import ALL, PROGRAMS
 from tests.tools import REPOSITORY
 
@@ -95,6 +96,7 @@ def test_one_meaning_whichever_way_it_is_applied(three: dict[str, Given], name: 
 OTHERWISE = {"scripted": "torch.bfloat16", "lines": "False", "training": "stored in bfloat16"}
 
 
+@stored
 @pytest.mark.parametrize("name", NAMES)
 def test_with_weights_in_bfloat16_the_guards_alone_are_edited(three: dict[str, Given], name: str) -> None:
     stored, disk = three["stored"].results[name], three["disk"].results[name]
@@ -163,7 +165,9 @@ print(linear(x).dtype, linear.weight.dtype)
 """
 
 
-@pytest.mark.parametrize(("storage", "weights"), [("bfloat16", "bfloat16"), ("float32", "float32")])
+@pytest.mark.parametrize(
+    ("storage", "weights"), [pytest.param("bfloat16", "bfloat16", marks=stored), ("float32", "float32")]
+)
 def test_guards_let_stored_weights_and_what_is_computed_pass(tmp_path: Path, storage: str, weights: str) -> None:
     project(tmp_path, {"main.py": GUARDED})
     words = ("-m", "precision_fix", "run", "--storage", storage, "main.py")

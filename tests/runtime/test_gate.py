@@ -12,6 +12,7 @@ from precision_fix import gpu, runtime
 from precision_fix.errors import PrecisionFixError
 from precision_fix.runtime import gate
 from tests.launcher import Python
+from tests.runtime.since import stored
 
 PROGRAM = """
 import precision_fix.auto
@@ -143,6 +144,7 @@ print(layer.weight.dtype, layer(torch.ones(1, 2, dtype=torch.bfloat16)).dtype)
 """
 
 
+@stored
 @pytest.mark.parametrize("start", ["auto", "run"])
 def test_storage_by_the_environment_and_by_the_command(start: str, python: Python) -> None:
     if start == "auto":

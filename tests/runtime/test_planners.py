@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from precision_fix import runtime
+from tests.runtime.since import stored
 
 MANAGEMENT = """
 import torch
@@ -48,6 +49,7 @@ def test_a_plan_is_what_the_model_takes(management: Any) -> None:
     assert management.dtype_size(torch.bfloat16) == 2
 
 
+@stored
 def test_stored_weights_take_what_is_planned(management: Any) -> None:
     with runtime.enabled(storage="bfloat16"):
         model = torch.nn.Linear(64, 64).to(torch.bfloat16)
