@@ -13,6 +13,7 @@ from precision_fix.model.site import Kind, Site
 _FULL = frozenset({"float32", "float64"})
 _WIDER = frozenset({"float", "double"})
 
+_BEYOND = frozenset({Fate.STORED, Fate.RETURNED, Fate.HANDED, Fate.UNKNOWN, Fate.LOST})
 _READ = "stored bytes, which are cast up at once"
 
 
@@ -30,7 +31,8 @@ class RULE(Rule):
     def judge(self, site: Site) -> Verdict | None:
         cast = _cast(site)
         if cast is None:
-            return None
+            bits = "the bits are read of all that is made with it"
+            return keep(bits) if site.kind is Kind.DTYPE and _is_all_bits(site) else None
         for call in _results(site.module, cast):
             assert isinstance(call.func, ast.Attribute)
             dtypes = {site.module.dtype_name(a) for a in [*call.args, *(k.value for k in call.keywords)]} - {None}
@@ -42,6 +44,15 @@ class RULE(Rule):
         if any(end.fate is Fate.BITS and end.origin is cast for end in site.results):
             return keep("the bits of the bfloat16 value are read later")
         return None
+
+
+def _is_all_bits(site: Site) -> bool:
+    """Whether the dtype goes elsewhere by a name or a parameter, and all casts that it reaches are for their bits."""
+    read = {end.origin for end in site.results if end.fate is Fate.BITS} - {None}
+    if not read or not site.fates.isdisjoint(_BEYOND):
+        return False
+    made = {end.origin for end in site.results} | {end.node for end in site.ends if end.fate is Fate.CHOOSES}
+    return read >= made - {None}
 
 
 def _cast(site: Site) -> ast.Call | None:
