@@ -65,6 +65,18 @@ def test_what_is_made_for_more_than_its_bits_moves(rest: str) -> None:
     check_rewritten(before, after)
 
 
+def test_the_bytes_of_any_tensor_are_no_bits() -> None:
+    before = """\
+        import torch
+        def save(x, file):
+            file.write(header(x.dtype), x.view(torch.uint8).numpy())
+        def main(x, file):
+            dtype = torch.bfloat16
+            save(x.to(dtype), file)
+        """
+    check_rewritten(before, before.replace("bfloat16", "float32"))
+
+
 def test_the_other_way_round_is_a_cast() -> None:
     check_rewritten(
         "import torch\ny = x.float().bfloat16()\nz = x.to(torch.float32).to(torch.bfloat16)\n",
