@@ -30,7 +30,8 @@ def met(text: str, dtype: str) -> str:
     lines, splices = Lines(text), list[Splice]()
     for node in ast.walk(tree):
         for compare in _compared(node, torch):
-            one, other = (text[slice(*lines.span(each))] for each in (compare.left, compare.comparators[0]))
+            # Each on one line, however it is written.
+            one, other = (ast.unparse(each) for each in (compare.left, compare.comparators[0]))
             start, end = lines.span(compare)
             # Written as TorchScript and torch.compile take it too.
             both = " and ".join(f"{torch}.{each} in [{one}, {other}]" for each in ("bfloat16", dtype))

@@ -116,10 +116,14 @@ def cannot_say(module: Module, call: ast.Call) -> bool:
 
 
 def turned_on_again(module: Module, call: ast.Call) -> list[tuple[Module, ast.Call]]:
-    """The calls of a `functools.partial` of a region that say themselves whether it is on, by keyword."""
+    """The calls of a `functools.partial` of a region that say themselves whether it is on: by keyword, that it may be;
+    by position, whatever it is, which leaves no place for it in the partial.
+    """
     if not _is_partial(module, call):
         return []
     above = module.parent(call)
+    if isinstance(above, ast.Call) and above.func is call:
+        return [(module, above)] if _says_on(module, above) else []
     target = above.targets[0] if isinstance(above, ast.Assign) else None
     readers: list[tuple[Module, ast.expr]] = []
     if isinstance(target, ast.Name):
@@ -132,7 +136,13 @@ def turned_on_again(module: Module, call: ast.Call) -> list[tuple[Module, ast.Ca
         found = module.names.attributes_of(target.attr)
         readers += [(module, each) for each in found if ast.unparse(each) == written]
     calls = ((home, home.parent(reader)) for home, reader in readers)
-    return [(h, c) for h, c in calls if isinstance(c, ast.Call) and any(k.arg == "enabled" for k in c.keywords)]
+    return [(home, each) for home, each in calls if isinstance(each, ast.Call) and _says_on(home, each)]
+
+
+def _says_on(module: Module, call: ast.Call) -> bool:
+    said = [each.value for each in call.keywords if each.arg == "enabled"]
+    on = any(not isinstance(each, ast.Constant) or bool(each.value) for each in said)
+    return on or enabled_position(module, call) is not None
 
 
 # Weights are put into float8, or read from a file of such: not a test for what they are in.

@@ -147,7 +147,7 @@ def _is_in_body(module: Module, test: ast.AST, node: ast.AST) -> bool:
 def _has_other(module: Module, test: ast.AST, node: ast.AST, sought: _Sought) -> bool:
     """Whether what is done in the other case is no call of the package either, and does not stop the program."""
     if isinstance(test, ast.If | ast.IfExp):
-        if node is test.test:
+        if node is test.test or _is_main(test.test):
             return False
         other = test.orelse if _is_in_body(module, test, node) else test.body
         return not _needs(module, other if isinstance(other, list) else [other], sought)
@@ -155,6 +155,12 @@ def _has_other(module: Module, test: ast.AST, node: ast.AST, sought: _Sought) ->
         handlers = [each for handler in test.handlers for each in handler.body]
         return module.index(test.body, node) is not None and bool(handlers) and not _needs(module, handlers, sought)
     return isinstance(test, ast.BoolOp)
+
+
+def _is_main(test: ast.expr) -> bool:
+    """`__name__ == "__main__"`: where the file is the program, it comes there."""
+    sides = [test.left, *test.comparators] if isinstance(test, ast.Compare) else []
+    return any(isinstance(each, ast.Name) and each.id == "__name__" for each in sides)
 
 
 def _needs(module: Module, block: Sequence[ast.AST], sought: _Sought) -> bool:

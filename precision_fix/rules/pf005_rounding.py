@@ -6,6 +6,7 @@ import ast
 
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, keep
+from precision_fix.model.held import End
 from precision_fix.model.module import Module, is_direct_argument
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
@@ -13,6 +14,8 @@ from precision_fix.model.site import Kind, Site
 _FULL = frozenset({"float32", "float64"})
 _WIDER = frozenset({"float", "double"})
 
+_TWO_BYTES = frozenset({"int16", "uint16"})
+_BEYOND = frozenset({Fate.STORED, Fate.RETURNED, Fate.HANDED, Fate.UNKNOWN, Fate.LOST})
 _READ = "stored bytes, which are cast up at once"
 
 
@@ -30,7 +33,8 @@ class RULE(Rule):
     def judge(self, site: Site) -> Verdict | None:
         cast = _cast(site)
         if cast is None:
-            return None
+            bits = "the bits are read of all that is made with it"
+            return keep(bits) if site.kind is Kind.DTYPE and _is_all_bits(site) else None
         for call in _results(site.module, cast):
             assert isinstance(call.func, ast.Attribute)
             dtypes = {site.module.dtype_name(a) for a in [*call.args, *(k.value for k in call.keywords)]} - {None}
@@ -42,6 +46,23 @@ class RULE(Rule):
         if any(end.fate is Fate.BITS and end.origin is cast for end in site.results):
             return keep("the bits of the bfloat16 value are read later")
         return None
+
+
+def _is_all_bits(site: Site) -> bool:
+    """Whether the dtype goes elsewhere by a name or a parameter, and all casts that it reaches are for their bits."""
+    read = {end.origin for end in site.results if end.fate is Fate.BITS and _needs_two_bytes(site, end)} - {None}
+    if not read or not site.fates.isdisjoint(_BEYOND):
+        return False
+    made = {end.origin for end in site.results} | {end.node for end in site.ends if end.fate is Fate.CHOOSES}
+    return read >= made - {None}
+
+
+def _needs_two_bytes(site: Site, end: End) -> bool:
+    """Not so for the bytes of a tensor, further off: what writes these into a file says of which dtype they are."""
+    here = end.module is site.module and end.module.function(end.node) is site.module.function(site.node)
+    call = end.node
+    given = [*call.args, *(each.value for each in call.keywords)] if isinstance(call, ast.Call) else []
+    return here or any(end.module.dtype_name(each) in _TWO_BYTES for each in given)
 
 
 def _cast(site: Site) -> ast.Call | None:

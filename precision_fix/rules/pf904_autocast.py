@@ -5,6 +5,7 @@ from __future__ import annotations
 from precision_fix.model.autocast import (
     autocast_call,
     device_of,
+    enabled_position,
     may_hold_short_weights,
     turned_on_again,
 )
@@ -38,8 +39,12 @@ class RULE(Rule):
             return keep("autocast of another device")
         if (device == "cpu" or site.module.target.dtype != "float32") and may_hold_short_weights(site, call):
             return manual("the region may cast float8 weights: turning it off would break their products")
-        elsewhere = (each for each in turned_on_again(site.module, call) if each[0] is not site.module)
-        home, again = next(elsewhere, (None, None))
+        others = (
+            each
+            for each in turned_on_again(site.module, call)
+            if each[0] is not site.module or enabled_position(*each) is not None
+        )
+        home, again = next(others, (None, None))
         if home is not None and again is not None and site.module.target.dtype == "float32":
             where = End(Fate.HANDED, again, home).where(site.module)
             return manual(f"what opens the region says whether it is on ({where}): take enabled= out there")

@@ -262,6 +262,7 @@ _SET = re.compile(r"\s*[=:\"'\].]")
 
 # What goes on with a statement: a string behind it is none of its own, and in documentation nothing is told.
 _GOES_ON = frozenset("([{,=+-*/%|&^<>@.\\:")
+_GOES_ON_WORDS = frozenset({"and", "else", "if", "in", "is", "not", "or"})
 _HEADS = ("def ", "class ", "async ", ")")
 _MOST_BETWEEN = 400
 
@@ -281,10 +282,15 @@ def _may_tell(text: str, quotes: int, end: int) -> bool:
 
 def _is_statement(text: str, start: int) -> bool:
     """Whether what begins a line at this offset is a statement, as far as the code above it tells."""
-    above = text[max(0, start - _MOST_BETWEEN) : start].rstrip()
-    if above.endswith(":"):
-        return above[newlines.start_of(above, len(above)) :].lstrip().startswith(_HEADS)
-    return bool(above) and above[-1] not in _GOES_ON
+    above = text[max(0, start - _MOST_BETWEEN) : start]
+    code = [line for line in newlines.split(above) if line.strip() and line.lstrip()[0] != "#"]
+    if not code:
+        return bool(above.strip()) and start <= _MOST_BETWEEN
+    # What looks like a comment may be part of a string.
+    ends = {code[-1].rstrip(), code[-1].partition("#")[0].rstrip()} - {""}
+    if any(end[-1] == ":" for end in ends):
+        return code[-1].lstrip().startswith(_HEADS)
+    return not any(end[-1] in _GOES_ON or end.split()[-1] in _GOES_ON_WORDS for end in ends)
 
 
 def _may_be_site(token: re.Match[str], text: str) -> bool:

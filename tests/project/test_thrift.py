@@ -100,6 +100,26 @@ def project(tmp_path: Path) -> Project:
     return Project(tmp_path, FLOAT32)
 
 
+@pytest.mark.parametrize(
+    "before", ["(", "(  # as in the paper", "(\n    # as in the paper", "(given or", "(given if given else  # or so"]
+)
+def test_what_goes_on_with_a_statement_is_no_documentation(before: str) -> None:
+    text = f'import torch\nmodel = load(torch_dtype={before}\n    """bfloat16"""))\n'
+    assert rewritten(text) == text.replace("bfloat16", "float32")
+
+
+def test_documentation_behind_a_comment_is_none_the_less(cut: list[str]) -> None:
+    example = '"""Load it.\n\n    >>> load(torch.bfloat16)\n    """\n'
+    for above in (
+        "# All rights reserved.\n\n",
+        "x = 1\n# More.\n",
+        "def load():  # noqa\n    ",
+        "def load():\n    # x\n    ",
+    ):
+        analyse("example.py", f"{above}{example}", FLOAT32)
+    assert cut == []
+
+
 def test_of_a_family_those_are_read_that_define_a_method(project: Project, cut: list[str]) -> None:
     found = analyse(str(Path(project.top) / "base.py"), FAMILY["base.py"], FLOAT32, around=project).findings
     assert found != [] and FAMILY["two.py"] in cut and FAMILY["one.py"] not in cut

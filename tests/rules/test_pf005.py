@@ -39,6 +39,44 @@ def test_bits_through_a_name() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "bits",
+    [
+        "def bits(x):\n    short = torch.bfloat16\n    return x.to(short).view(torch.int16)\n",
+        "def bits(x, dtype=torch.bfloat16):\n    return x.to(dtype).view(torch.uint8)\n",
+        (
+            "def cast(x, dtype=None):\n    return x if dtype is None else x.to(dtype)\n"
+            "def bits(x):\n    return cast(x, torch.bfloat16).view(torch.int16)\n"
+        ),
+        (
+            "def walk(o, d):\n    return [walk(v, d) for v in o] if isinstance(o, list) else o.to(d)\n"
+            "def bits(x):\n    short = walk(x, torch.bfloat16)\n    return short.view(torch.int16)\n"
+        ),
+    ],
+)
+def test_bits_of_what_is_made_by_a_name_or_a_function(bits: str) -> None:
+    check_kept(f"import torch\n{bits}", code="PF005")
+
+
+@pytest.mark.parametrize("rest", ["y = x.to({})", "y = model(x, {})", "y = nn.Linear(2, 2, dtype={})"])
+def test_what_is_made_for_more_than_its_bits_moves(rest: str) -> None:
+    text = "import torch\nfrom torch import nn\nfrom models import model\n{}bits = x.to(short).view(torch.int16)\n{}\n"
+    before, after = (text.format(f"short = torch.{dtype}\n", rest.format("short")) for dtype in ("bfloat16", "float32"))
+    check_rewritten(before, after)
+
+
+def test_the_bytes_of_any_tensor_are_no_bits() -> None:
+    before = """\
+        import torch
+        def save(x, file):
+            file.write(header(x.dtype), x.view(torch.uint8).numpy())
+        def main(x, file):
+            dtype = torch.bfloat16
+            save(x.to(dtype), file)
+        """
+    check_rewritten(before, before.replace("bfloat16", "float32"))
+
+
 def test_the_other_way_round_is_a_cast() -> None:
     check_rewritten(
         "import torch\ny = x.float().bfloat16()\nz = x.to(torch.float32).to(torch.bfloat16)\n",

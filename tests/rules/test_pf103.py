@@ -8,7 +8,7 @@ import pytest
 
 from precision_fix.model.finding import Action
 from tests.project.programs import patched
-from tests.tools import check_rewritten, codes, rewritten
+from tests.tools import check_reported, check_rewritten, codes, rewritten
 
 _BF = "torch.bfloat16"
 _F = "torch.float32"
@@ -220,6 +220,8 @@ def test_who_only_speaks_of_float8_has_no_such_weights(beside: str) -> None:
         ("region = functools.partial(torch.autocast, 'cuda', dtype=torch.bfloat16)", "region(enabled=fast)"),
         ("region = partial(torch.cuda.amp.autocast, dtype=torch.bfloat16)", "region(enabled=True)"),
         ("net.region = partial(torch.autocast, dtype=torch.bfloat16)", "net.region('cuda', enabled=fast)"),
+        ("pass", "partial(torch.autocast, 'cuda', dtype=torch.bfloat16)(enabled=fast)"),
+        ("here = partial(torch.autocast, 'cuda', dtype=torch.bfloat16)", "here(enabled=False)"),
     ],
 )
 def test_a_part_of_a_region_that_is_turned_on_where_it_is_opened(made: str, used: str) -> None:
@@ -228,6 +230,20 @@ def test_a_part_of_a_region_that_is_turned_on_where_it_is_opened(made: str, used
     off = used.replace("enabled=fast", "enabled=False").replace("enabled=True", "enabled=False")
     after = text.replace(used, off).replace("dtype=torch.bfloat16", "dtype=torch.float32, enabled=False")
     check_rewritten(text, after, code="PF103")
+
+
+@pytest.mark.parametrize(
+    ("made", "used"),
+    [
+        ("partial(torch.cuda.amp.autocast, dtype=torch.bfloat16)", "here(fast)"),
+        ("partial(torch.cuda.amp.autocast, dtype=torch.bfloat16)", "here(False)"),
+        ("partial(torch.autocast, 'cuda', torch.bfloat16)", "here(True)"),
+    ],
+)
+def test_a_part_of_a_region_that_is_told_by_position_whether_it_is_on(made: str, used: str) -> None:
+    # With `enabled=` in the partial as well, the call has two values for it.
+    text = f"import torch\nfrom functools import partial\nhere = {made}\n\ndef f(net, x, fast):\n    with {used}:\n"
+    check_reported(f"{text}        return net(x)\n", code="PF904")
 
 
 @pytest.mark.parametrize(
@@ -286,5 +302,6 @@ def test_a_partial_that_another_file_turns_on_is_told(tmp_path: Path) -> None:
     assert [each.reason for each in found.findings if each.code == "PF904"] == [
         "what opens the region says whether it is on (main.py:3): take enabled= out there"
     ]
-    files, _ = patched(tmp_path / "plain", {"amp.py": made, "main.py": opens.format("")})
-    assert files["amp.py"] == made.replace("dtype=torch.bfloat16", "dtype=torch.float32, enabled=False")
+    for said in ("", "enabled=False"):
+        files, _ = patched(tmp_path / f"plain{said}", {"amp.py": made, "main.py": opens.format(said)})
+        assert files["amp.py"] == made.replace("dtype=torch.bfloat16", "dtype=torch.float32, enabled=False")

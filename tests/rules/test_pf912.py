@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.tools import check_kept, check_reported
+from tests.tools import check_kept, check_reported, findings
 
 
 @pytest.mark.parametrize("line", ["import flash_attn", "from flash_attn import flash_attn_func"])
@@ -92,6 +92,14 @@ def test_what_a_parameter_chooses_is_settled_by_who_calls(text: str, call: str) 
 )
 def test_who_chooses_otherwise_or_asks_has_another_way(text: str, call: str) -> None:
     check_kept(f"{text}\nx = {call}\n", code="PF912")
+
+
+@pytest.mark.parametrize("text", [BY_A_WORD, f"{TRIED}\ndef attend(q):\n    return flash_attn_func(q, q, q)\n"])
+def test_the_main_block_is_no_other_way(text: str) -> None:
+    main = "\ndef main(q):\n    attend(q)\n\nif __name__ == '__main__':\n    main(read())\n"
+    # It starts with the runtime, which stands in.
+    assert [each.code for each in findings(text + main)] == ["PF701", "PF912"]
+    check_kept((text + main).replace("    attend(q)", "    attend(q) if q else 0"), code="PF912")
 
 
 def test_both_ways_lead_there_where_a_function_is_called_on_one_of_them() -> None:

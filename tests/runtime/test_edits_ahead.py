@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -94,7 +97,9 @@ def test_what_stays_is_not_read_again_until_it_changes(kept: Path, monkeypatch: 
 def test_a_file_that_stays_is_said_before_all_is_made(kept: Path) -> None:
     shelf, state = Shelf("a key"), [3, 5]
     lock = shelf.lock(0)
-    assert lock is not None and shelf.lock(0) is None
+    assert lock is not None
+    with pytest.raises(TimeoutError):
+        shelf.lock(0)
     shelf.clear()
     shelf.note("words.py", state)
     assert shelf.stays("words.py", state)
@@ -102,6 +107,36 @@ def test_a_file_that_stays_is_said_before_all_is_made(kept: Path) -> None:
     assert not shelf.stays("words.py", [3, 6]), "in another state it is another file"
     shelf.keep(*made_of(str(kept), {}, []))
     assert not shelf.stays("words.py", state), "all is made"
+
+
+@pytest.mark.parametrize("why", ["a file system without locks", "a folder that cannot be written in"])
+def test_where_nothing_can_be_locked_nobody_is_waited_for(
+    kept: Path, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    import fcntl
+
+    def refuses(descriptor: int, how: int) -> None:
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    def waits(seconds: float) -> None:
+        raise AssertionError("waits")
+
+    def closed(path: str, flags: int, mode: int = 0o777) -> int:
+        if os.path.basename(path) in ("lock", "stays") and flags & (os.O_RDWR | os.O_WRONLY):  # noqa: PTH119
+            raise OSError(errno.EROFS, "read-only file system")
+        return opened(path, flags, mode)
+
+    opened = os.open
+    clock = SimpleNamespace(monotonic=time.monotonic, time=time.time, sleep=waits)
+    monkeypatch.setattr("precision_fix.runtime.edits.shelf.time", clock)
+    if "locks" in why:
+        monkeypatch.setattr(fcntl, "flock", refuses)
+    else:
+        monkeypatch.setattr(os, "open", closed)
+    start(kept)
+    assert edits.code_of(str(kept / "cast.py"), "cast") is not None
+    assert edits.code_of(str(kept / "words.py"), "words") is None
+    assert edits.problems() == []
 
 
 def test_what_is_said_is_what_is_not_edited(kept: Path) -> None:

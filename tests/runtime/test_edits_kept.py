@@ -272,6 +272,10 @@ def test_a_guard_in_a_form_that_cannot_take_both_moves_as_on_disk() -> None:
             "assert a and d is x.dtype, 1",
             "assert a and (d is x.dtype or th.bfloat16 in [d, x.dtype] and th.float32 in [d, x.dtype]), 1",
         ),
+        (
+            "assert (x\n .dtype == c\n # c's\n .d)",
+            "assert ((x\n .dtype == c\n # c's\n .d or th.bfloat16 in [x.dtype, c.d] and th.float32 in [x.dtype, c.d]))",
+        ),
         ("assert x.dtype == th.float16", ""),
         ("assert x.dtype == y().dtype", ""),
         ("assert x.dtype == 'a'", ""),

@@ -95,8 +95,14 @@ class _Project:
         if kept is not None and kept.files == self._files:
             self._made = kept
             return
-        self._is_made_ahead = self._files is not None
-        if self._is_made_ahead and (lock := self.shelf.lock(0)) is not None:
+        if self._files is None:
+            return
+        self._is_made_ahead = True
+        try:
+            lock = self.shelf.lock(0)
+        except TimeoutError:  # another start of it makes it
+            return
+        if lock is not None:
             try:
                 self.shelf.clear()
                 ahead.make(lock, key=self._key, top=self.top, to=self._target, stores=self._stores)

@@ -126,7 +126,9 @@ class Shelf:
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
         """Let the other processes of one start wait for the first: it reads the project for all."""
-        descriptor = self.lock(_PATIENCE)
+        descriptor = None
+        with contextlib.suppress(TimeoutError):
+            descriptor = self.lock(_PATIENCE)
         try:
             yield
         finally:
@@ -135,7 +137,8 @@ class Shelf:
 
     def lock(self, patience: float) -> int | None:
         """A descriptor that keeps others waiting as long as it is open, in whichever process; None where there is no
-        such thing here, or others have it for longer than `patience` seconds.
+        such thing here: the folder cannot be written in, its file system knows no locks. Raises TimeoutError where
+        others have it for longer than `patience` seconds.
         """
         try:
             import fcntl
@@ -151,11 +154,14 @@ class Shelf:
         while True:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            except BlockingIOError:
                 if time.monotonic() >= until:
                     os.close(descriptor)
-                    return None
+                    raise TimeoutError from None
                 time.sleep(_TICK)
+            except OSError:
+                os.close(descriptor)
+                return None
             else:
                 return descriptor
 
@@ -182,11 +188,14 @@ class Shelf:
             with contextlib.suppress(OSError):
                 if line in door.read(self._at(_STAYS), _MOST_BYTES).split(b"\n"):
                     return True
-            free = self.lock(0)
+            try:
+                free = self.lock(0)
+            except TimeoutError:
+                time.sleep(_TICK)
+                continue
             if free is not None:
                 os.close(free)
-                return False
-            time.sleep(_TICK)
+            return False
         return False
 
     def _at(self, name: str) -> str:
