@@ -39,13 +39,13 @@ def management(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]
 
 
 def test_a_plan_is_what_the_model_takes(management: Any) -> None:
-    for to, stored in (("float32", 4), ("float16", 2)):
+    for to, width in (("float32", 4), ("float16", 2)):
         with runtime.enabled(to=to):
             model = torch.nn.Linear(64, 64, dtype=torch.bfloat16)
             count = sum(each.numel() for each in model.parameters())
             planned = management.dtype_size(torch.bfloat16) * count
-            assert planned == management.module_size(model) == stored * count
-            assert management.fits(count, torch.bfloat16, 2 * count) is (stored == 2)
+            assert planned == management.module_size(model) == width * count
+            assert management.fits(count, torch.bfloat16, 2 * count) is (width == 2)
     assert management.dtype_size(torch.bfloat16) == 2
 
 
