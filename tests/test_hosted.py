@@ -30,7 +30,23 @@ def test_nodes_of_comfyui(tmp_path: Path, pack: dict[str, str]) -> None:
         f"{host}/custom_nodes/Pack holds nodes for ComfyUI, {COMFY}Start ComfyUI so: precision-fix run {host}/main.py"
     )
     assert hosts(host / "custom_nodes" / "Pack", "t4", "--check") == [said]
-    assert hosts(host, "t4") == [said]
+    assert hosts(host, "t4") == [said.replace(f"{host}/", "")]
+
+
+def test_paths_are_told_as_they_were_named(tmp_path: Path) -> None:
+    host = tree(
+        tmp_path, {"ComfyUI/main.py": "", **{f"ComfyUI/custom_nodes/Pack/{name}": NODES[name] for name in NODES}}
+    )
+    for top, named in (("", "ComfyUI/custom_nodes"), (f"{host}/", f"{host}/ComfyUI/custom_nodes")):
+        said = command("--gpu", "t4", "--check", named, cwd=host).stdout.decode().splitlines()[-1]
+        assert said.startswith(f"{top}ComfyUI/custom_nodes/Pack holds nodes for ComfyUI")
+        assert said.endswith(f"Start ComfyUI so: precision-fix run {top}ComfyUI/main.py")
+
+
+def test_how_a_pack_is_started_is_said_once(tmp_path: Path) -> None:
+    """Also where its places are decided while the host runs."""
+    said = command("--gpu", "t4", ".", cwd=tree(tmp_path, {**NODES, "load.py": LOAD})).stdout.decode()
+    assert said.count("tart ") == 1 and "Start ComfyUI so: " in said, said
 
 
 def test_a_host_that_imports_the_runtime_is_started_as_before(tmp_path: Path) -> None:
@@ -48,7 +64,7 @@ def test_a_host_that_imports_the_runtime_is_started_as_before(tmp_path: Path) ->
             assert starts and not any("as before" in line for line in lines)
             continue
         assert not starts and any("as before" in line for line in lines)
-        assert any(line.endswith(f"cast by the runtime alone, which {host}/main.py imports.") for line in lines)
+        assert any(line.endswith(f"cast by the runtime alone, which main.py imports.") for line in lines)
         # The pack that is named by itself knows the program that was patched before.
         (host / "custom_nodes/Pack/more.py").write_text(CAST)
         (said,) = hosts(host / "custom_nodes/Pack", "t4")

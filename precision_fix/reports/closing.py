@@ -90,9 +90,10 @@ def _starts(run: Run, meetings: Sequence[Meeting]) -> Iterator[Line]:
     named = sorted((*given.get(os.path.realpath(tree), (len(given), tree)), tree) for tree in trees)
     for _, name, tree in named[:_MOST_PROJECTS]:
         launch = launches.get(tree)
-        if launch is not None and (launch.started or launch.left):
+        told = any(f"{file}{os.sep}".startswith(f"{os.path.realpath(tree)}{os.sep}") for file in hosted)
+        if launch is not None and (launch.started or (launch.left and not (told and launch.is_node_pack))):
             yield from _launched(name, launch, run.scan.target.dtype)
-        elif not any(f"{file}{os.sep}".startswith(f"{os.path.realpath(tree)}{os.sep}") for file in hosted):
+        elif not told:
             found = program_in([name])
             yield "", f"Start {_called(name)} as before{f': python {pasted(found)}' if found else '.'}", False
     if len(trees) > _MOST_PROJECTS:
