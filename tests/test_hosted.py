@@ -64,7 +64,7 @@ def test_a_host_that_imports_the_runtime_is_started_as_before(tmp_path: Path) ->
             assert starts and not any("as before" in line for line in lines)
             continue
         assert not starts and any("as before" in line for line in lines)
-        assert any(line.endswith(f"cast by the runtime alone, which main.py imports.") for line in lines)
+        assert any(line.endswith("cast by the runtime alone, which main.py imports.") for line in lines)
         # The pack that is named by itself knows the program that was patched before.
         (host / "custom_nodes/Pack/more.py").write_text(CAST)
         (said,) = hosts(host / "custom_nodes/Pack", "t4")
