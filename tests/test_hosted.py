@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,9 @@ MODEL = "import torch\nfrom vllm.model_executor.layers.linear import RowParallel
 
 def hosts(folder: Path, *words: str) -> list[str]:
     done = command("--gpu", *words, ".", cwd=folder)
-    return [line.removesuffix(".") for line in done.stdout.decode().splitlines() if "computes in" in line]
+    lines = [*done.stdout.decode().splitlines(), ""]
+    told = (f"{line}{after if line.endswith(':') else ''}" for line, after in itertools.pairwise(lines))
+    return [line.removesuffix(".").replace(":    ", ": ") for line in told if "computes in" in line]
 
 
 @pytest.mark.parametrize("pack", [NODES, V3])
@@ -38,15 +41,15 @@ def test_paths_are_told_as_they_were_named(tmp_path: Path) -> None:
         tmp_path, {"ComfyUI/main.py": "", **{f"ComfyUI/custom_nodes/Pack/{name}": NODES[name] for name in NODES}}
     )
     for top, named in (("", "ComfyUI/custom_nodes"), (f"{host}/", f"{host}/ComfyUI/custom_nodes")):
-        said = command("--gpu", "t4", "--check", named, cwd=host).stdout.decode().splitlines()[-1]
+        said, start = command("--gpu", "t4", "--check", named, cwd=host).stdout.decode().splitlines()[-2:]
         assert said.startswith(f"{top}ComfyUI/custom_nodes/Pack holds nodes for ComfyUI")
-        assert said.endswith(f"Start ComfyUI so: precision-fix run {top}ComfyUI/main.py")
+        assert said.endswith("Start ComfyUI so:") and start == f"    precision-fix run {top}ComfyUI/main.py"
 
 
 def test_how_a_pack_is_started_is_said_once(tmp_path: Path) -> None:
     """Also where its places are decided while the host runs."""
     said = command("--gpu", "t4", ".", cwd=tree(tmp_path, {**NODES, "load.py": LOAD})).stdout.decode()
-    assert said.count("tart ") == 1 and "Start ComfyUI so: " in said, said
+    assert said.count("tart ") == 1 and "Start ComfyUI so:\n    precision-fix run main.py\n" in said, said
 
 
 def test_a_host_that_imports_the_runtime_is_started_as_before(tmp_path: Path) -> None:
@@ -73,7 +76,7 @@ def test_a_host_that_imports_the_runtime_is_started_as_before(tmp_path: Path) ->
 
 def test_a_pack_is_not_started_as_before_where_its_host_is_not(tmp_path: Path) -> None:
     said = command("--gpu", "t4", ".", cwd=tree(tmp_path, NODES)).stdout.decode()
-    assert "Start ComfyUI so: precision-fix run main.py\n" in said and "as before" not in said
+    assert "Start ComfyUI so:\n    precision-fix run main.py\n" in said and "as before" not in said
 
 
 def test_a_file_of_nodes_and_a_host_that_is_not_there(tmp_path: Path) -> None:

@@ -49,8 +49,7 @@ def closing(run: Run) -> Iterator[Line]:
         meetings = _meetings(run)
         yield from _starts(run, meetings)
         yield from _hosts(meetings)
-        if run.memory:
-            yield "", run.memory, False
+        yield from (("", said, is_command) for said, is_command in run.memory)
         yield "", taken_back(run.paths), False
 
 
@@ -110,6 +109,8 @@ def _hosts(meetings: Sequence[Meeting]) -> Iterator[Line]:
     """What other programs that run these files compute in."""
     for each in meetings:
         yield "", each.line, False
+        if each.command:
+            yield "", f"    {each.command}", True
 
 
 def _launched(tree: str, launch: Launch, dtype: str) -> Iterator[Line]:

@@ -81,18 +81,19 @@ HOSTS = (
 @dataclass(frozen=True, slots=True)
 class Meeting:
     """What is said of a host and of the `files` that run in it. `so` is how to start it for them, "" where it may be
-    started as ever; that ends in a command if it is `pasted`.
+    started as ever; by a command, if there is one.
     """
 
     files: tuple[str, ...]
     said: str
     so: str = ""
-    pasted: bool = False
+    command: str = ""
 
     @property
     def line(self) -> str:
-        """All of it, as one line. A command at its end gets no full stop, which would be copied with it."""
-        return f"{self.said}.{' ' * bool(self.so)}{self.so}{'.' * bool(self.so and not self.pasted)}"
+        """All of it but the command, which gets a line of its own: one that is wrapped cannot be copied."""
+        start = f" {self.so}{':' if self.command else '.'}" if self.so else ""
+        return f"{self.said}.{start}"
 
 
 def meetings(run: Run) -> list[Meeting]:
@@ -114,7 +115,7 @@ def meetings(run: Run) -> list[Meeting]:
             found.append(Meeting(tuple(files), f"{said}, which {pasted(main)} imports"))
         elif host.name == "ComfyUI":
             command = f"precision-fix run {pasted(main) if main is not None else 'main.py'}"
-            found.append(Meeting(tuple(files), said, f"Start ComfyUI so: {command}", pasted=True))
+            found.append(Meeting(tuple(files), said, "Start ComfyUI so", command))
         else:
             found.append(Meeting(tuple(files), said, f"Start {host.name} by precision-fix run, in the place of python"))
     return found
