@@ -49,6 +49,7 @@ def test_paths_are_told_as_they_were_named(tmp_path: Path) -> None:
 def test_how_a_pack_is_started_is_said_once(tmp_path: Path) -> None:
     """Also where its places are decided while the host runs."""
     said = command("--gpu", "t4", ".", cwd=tree(tmp_path, {**NODES, "load.py": LOAD})).stdout.decode()
+    assert "    precision-fix run --storage bfloat16 main.py\n" in said
     assert said.count("tart ") == 1 and "Start ComfyUI so:\n    precision-fix run main.py\n" in said, said
 
 

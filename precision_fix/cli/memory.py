@@ -29,7 +29,14 @@ def lines(run: Run) -> Iterator[tuple[str, bool]]:
         yield "    %env PRECISION_FIX_STORAGE=bfloat16", True
         yield "    %load_ext precision_fix", True
         return
-    yield f"    precision-fix run --storage bfloat16 {pasted(program) if program else 'PROGRAM'}", True
+    start = f"precision-fix run {pasted(program)}" if program else _start_of_host(run) or "precision-fix run PROGRAM"
+    yield f"    {start.replace(' run ', ' run --storage bfloat16 ', 1)}", True
+
+
+def _start_of_host(run: Run) -> str:
+    from precision_fix.reports.hosts import meetings
+
+    return next((each.command for each in meetings(run) if each.command), "")
 
 
 def _program(run: Run) -> str:
