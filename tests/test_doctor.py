@@ -40,6 +40,8 @@ def test_a_project_on_a_t4(tmp_path: Path, columns: int) -> None:
     assert "no units for it below 8.0: 1 place in 1 file, by an edit main.py:3" in text
     assert "its kernels begin at 8.0: 1 place in 1 file, by the runtime attention.py:1" in text
     assert "one.cu:1" in text and "precision-fix run main.py # does the rest" in text
+    for words in ("", "--check "):  # can be pasted where no card is
+        assert f"precision-fix --gpu t4 {words}." in text
     assert all(len(line) <= columns for line in lines), [line for line in lines if len(line) > columns]
 
 

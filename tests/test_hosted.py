@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,9 @@ MODEL = "import torch\nfrom vllm.model_executor.layers.linear import RowParallel
 
 def hosts(folder: Path, *words: str) -> list[str]:
     done = command("--gpu", *words, ".", cwd=folder)
-    return [line.removesuffix(".") for line in done.stdout.decode().splitlines() if "computes in" in line]
+    lines = [*done.stdout.decode().splitlines(), ""]
+    told = (f"{line}{after if line.endswith(':') else ''}" for line, after in itertools.pairwise(lines))
+    return [line.removesuffix(".").replace(":    ", ": ") for line in told if "computes in" in line]
 
 
 @pytest.mark.parametrize("pack", [NODES, V3])
@@ -30,7 +33,24 @@ def test_nodes_of_comfyui(tmp_path: Path, pack: dict[str, str]) -> None:
         f"{host}/custom_nodes/Pack holds nodes for ComfyUI, {COMFY}Start ComfyUI so: precision-fix run {host}/main.py"
     )
     assert hosts(host / "custom_nodes" / "Pack", "t4", "--check") == [said]
-    assert hosts(host, "t4") == [said]
+    assert hosts(host, "t4") == [said.replace(f"{host}/", "")]
+
+
+def test_paths_are_told_as_they_were_named(tmp_path: Path) -> None:
+    host = tree(
+        tmp_path, {"ComfyUI/main.py": "", **{f"ComfyUI/custom_nodes/Pack/{name}": NODES[name] for name in NODES}}
+    )
+    for top, named in (("", "ComfyUI/custom_nodes"), (f"{host}/", f"{host}/ComfyUI/custom_nodes")):
+        said, start = command("--gpu", "t4", "--check", named, cwd=host).stdout.decode().splitlines()[-2:]
+        assert said.startswith(f"{top}ComfyUI/custom_nodes/Pack holds nodes for ComfyUI")
+        assert said.endswith("Start ComfyUI so:") and start == f"    precision-fix run {top}ComfyUI/main.py"
+
+
+def test_how_a_pack_is_started_is_said_once(tmp_path: Path) -> None:
+    """Also where its places are decided while the host runs."""
+    said = command("--gpu", "t4", ".", cwd=tree(tmp_path, {**NODES, "load.py": LOAD})).stdout.decode()
+    assert "    precision-fix run --storage bfloat16 main.py\n" in said
+    assert said.count("tart ") == 1 and "Start ComfyUI so:\n    precision-fix run main.py\n" in said, said
 
 
 def test_a_host_that_imports_the_runtime_is_started_as_before(tmp_path: Path) -> None:
@@ -48,7 +68,7 @@ def test_a_host_that_imports_the_runtime_is_started_as_before(tmp_path: Path) ->
             assert starts and not any("as before" in line for line in lines)
             continue
         assert not starts and any("as before" in line for line in lines)
-        assert any(line.endswith(f"cast by the runtime alone, which {host}/main.py imports.") for line in lines)
+        assert any(line.endswith("cast by the runtime alone, which main.py imports.") for line in lines)
         # The pack that is named by itself knows the program that was patched before.
         (host / "custom_nodes/Pack/more.py").write_text(CAST)
         (said,) = hosts(host / "custom_nodes/Pack", "t4")
@@ -57,7 +77,7 @@ def test_a_host_that_imports_the_runtime_is_started_as_before(tmp_path: Path) ->
 
 def test_a_pack_is_not_started_as_before_where_its_host_is_not(tmp_path: Path) -> None:
     said = command("--gpu", "t4", ".", cwd=tree(tmp_path, NODES)).stdout.decode()
-    assert "Start ComfyUI so: precision-fix run main.py\n" in said and "as before" not in said
+    assert "Start ComfyUI so:\n    precision-fix run main.py\n" in said and "as before" not in said
 
 
 def test_a_file_of_nodes_and_a_host_that_is_not_there(tmp_path: Path) -> None:

@@ -18,14 +18,18 @@ CAST = "import torch\nx = y.to(torch.bfloat16)\n"
 def patched(*words: str, cwd: Path) -> list[str]:
     done = command("--gpu", "t4", *words, cwd=cwd)
     assert done.returncode == 0, done.stderr
-    return [line for line in done.stdout.decode().splitlines() if "memory" in line]
+    lines = done.stdout.decode().splitlines()
+    at = next((number for number, line in enumerate(lines) if "memory" in line), len(lines))
+    return lines[at:-1]
 
 
-def test_after_a_patch_one_line_says_it(tmp_path: Path) -> None:
+def test_after_a_patch_it_is_said_with_the_commands(tmp_path: Path) -> None:
     (tmp_path / "main.py").write_text(CAST)
-    (said,) = patched(".", cwd=tmp_path)
-    assert said.startswith("float32 takes twice the memory of bfloat16; half of it: precision-fix undo ., then ")
-    assert said.endswith(" then precision-fix run --storage bfloat16 main.py")
+    assert patched(".", cwd=tmp_path) == [
+        "float32 takes twice the memory of bfloat16; half of it:",
+        "    precision-fix undo .",
+        "    precision-fix run --storage bfloat16 main.py",
+    ]
     assert patched(".", cwd=tmp_path) == [], "nothing was left to change"
 
 
@@ -39,10 +43,12 @@ def test_a_notebook_is_told_its_own_way(tmp_path: Path) -> None:
     }
     kinds = {"nbformat": 4, "nbformat_minor": 5, "metadata": {"kernelspec": {"language": "python"}}}
     (tmp_path / "a.ipynb").write_text(json.dumps({"cells": [cell], **kinds}))
-    (said,) = patched(".", cwd=tmp_path)
-    assert said.endswith(
-        "then as the first lines of the notebook: %env PRECISION_FIX_STORAGE=bfloat16 and %load_ext precision_fix"
-    )
+    assert patched(".", cwd=tmp_path)[1:] == [
+        "    precision-fix undo .",
+        "and as the first lines of the notebook:",
+        "    %env PRECISION_FIX_STORAGE=bfloat16",
+        "    %load_ext precision_fix",
+    ]
 
 
 def test_the_checkpoints_below_are_counted(tmp_path: Path) -> None:
@@ -52,7 +58,8 @@ def test_the_checkpoints_below_are_counted(tmp_path: Path) -> None:
     with open(tmp_path / "a.safetensors", "wb") as file:
         file.write(struct.pack("<Q", len(text)) + text)
         file.truncate(8 + len(text) + 1024 * 1536 * 2)
-    (said,) = patched(".", cwd=tmp_path)
+    said, _, run = patched(".", cwd=tmp_path)
+    assert run.startswith("    precision-fix run --storage bfloat16 ")
     assert said.startswith(
         "float32 takes twice the memory of bfloat16: the checkpoints here 6.0 MiB instead of 3.0 MiB;"
     )
@@ -65,20 +72,22 @@ def test_what_a_config_names_the_sizes_of_is_counted_as_plan_counts_it(tmp_path:
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.json").write_text(json.dumps(LLAMA | {"num_hidden_layers": layers}))
     (tmp_path / "other.json").write_text("{}")
-    (said,) = patched(".", cwd=tmp_path)
+    said, _, run = patched(".", cwd=tmp_path)
+    assert run.startswith("    precision-fix run --storage bfloat16 ")
     plan = make_plan([str(tmp_path / "large" / "config.json")], gpu="t4", build=False)
     assert plan.sheets[0].working is not None
     rows = {row.mode: size(row.total) for row in plan.sheets[0].working.rows}
     figures = f"large/config.json at work {rows[PATCHED]} instead of {rows[UNPATCHED]}, by an estimate"
     command = "precision-fix plan large/config.json"
-    assert said.startswith(f"float32 takes twice the memory of bfloat16: {figures} ({command}); half of it: ")
+    assert said.startswith(f"float32 takes twice the memory of bfloat16: {figures} ({command}); half of it:")
 
 
 def test_a_config_that_lies_costs_no_patch(tmp_path: Path) -> None:
     (tmp_path / "main.py").write_text(CAST)
     (tmp_path / "config.json").write_text(json.dumps(LLAMA | {"num_hidden_layers": -3}))
-    (said,) = patched(".", cwd=tmp_path)
-    assert said.startswith("float32 takes twice the memory of bfloat16; half of it: ")
+    said, _, run = patched(".", cwd=tmp_path)
+    assert run.startswith("    precision-fix run --storage bfloat16 ")
+    assert said.startswith("float32 takes twice the memory of bfloat16; half of it:")
 
 
 def test_where_nothing_grows_nothing_is_said(tmp_path: Path) -> None:

@@ -144,7 +144,7 @@ def test_of_a_node_pack_the_hosts_command_is_told_and_no_other(tmp_path: Path) -
     nodes = {"__init__.py": "from .nodes import NODE_CLASS_MAPPINGS\n", "nodes.py": CAST + LOAD}
     found = scanned(tree(tmp_path, nodes))
     said = told(tmp_path, found)
-    assert said.count("precision-fix run") == said.count("Start ComfyUI so: precision-fix run main.py") == 1
+    assert said.count("precision-fix run") == said.count("Start ComfyUI so:\n    precision-fix run main.py\n") == 1
     assert "decided while" not in said
     assert [each.code for each in found.findings if each.action is Action.MANUAL] == ["PF913"]
 

@@ -68,7 +68,7 @@ def doctor(
         for problem in (*seen, *_problems(found)):
             say(problem)
         width = terminal_columns(80)
-        emit(sys.stdout, _page(machine, paths or [], found, met, max(40, min(width, 100))))
+        emit(sys.stdout, _page(machine, paths or [], gpu, found, met, max(40, min(width, 100))))
     raise typer.Exit(DONE.code)
 
 
@@ -113,9 +113,9 @@ def _problems(found: Scan | None) -> list[str]:
 
 
 def _page(
-    machine: list[Row], paths: list[str], found: Scan | None, met: list[Limit], width: int
+    machine: list[Row], paths: list[str], gpu: str | None, found: Scan | None, met: list[Limit], width: int
 ) -> Iterator[tuple[str, str]]:
-    from precision_fix.reports.paste import all_pasted
+    from precision_fix.reports.paste import all_pasted, pasted
 
     for row in machine:
         yield from _told(row.state.value, row.name, row.says, row.commands, width)
@@ -133,10 +133,11 @@ def _page(
         yield from _told("bad" if limit.left else "limit", limit.name, _says(limit), (), width)
         for line in _files(limit, paths):
             yield "", f"{'':{_NAMES + 5 if len(line) + _NAMES + 5 <= width else 4}}{line}"
+    patch = f"precision-fix --gpu {pasted(gpu)}" if gpu else "precision-fix"  # a patch insists on a card
     helps = (
-        (bool(_changes(found)), f"precision-fix {where}", _changing(found)),
+        (bool(_changes(found)), f"{patch} {where}", _changing(found)),
         (any(limit.running for limit in met), _run(paths, found), "does the rest while it runs"),
-        (any(limit.left for limit in met), f"precision-fix --check {where}", "every place, and what to do by hand"),
+        (any(limit.left for limit in met), f"{patch} --check {where}", "every place, and what to do by hand"),
     )
     for is_so, command, why in helps:
         if is_so and len(command) + len(why) + 7 <= width:

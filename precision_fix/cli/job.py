@@ -97,14 +97,14 @@ def patch(
     return DONE.code if whole else 2
 
 
-def _memory(run: Run) -> str:
+def _memory(run: Run) -> list[tuple[str, bool]]:
     """What a change that was made costs; whatever is wrong with a checkpoint, the change is made."""
-    from precision_fix.cli.memory import line
+    from precision_fix.cli.memory import lines
 
     try:
-        return line(run)
+        return [*lines(run)]
     except Exception:
-        return ""
+        return []
 
 
 def _write_files(run: Run) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,23 +16,27 @@ if TYPE_CHECKING:
 _HOLDING = ("PF1", "PF2", "PF4", "PF5", "PF6")
 
 
-def line(run: Run) -> str:
-    """One line after a patch; "" where it made nothing larger."""
+def lines(run: Run) -> Iterator[tuple[str, bool]]:
+    """What is said after a patch, and whether it is a command; nothing where the patch made nothing larger."""
     if run.scan.target.dtype != "float32" or not any(each.code.startswith(_HOLDING) for each in run.changes):
-        return ""
-    return (
-        f"float32 takes twice the memory of bfloat16{_figures(run)}; half of it: {undone(run.paths)}, then {_half(run)}"
-    )
-
-
-def _half(run: Run) -> str:
-    """What keeps the weights in bfloat16, as a command at the end of the line."""
-    start = "precision-fix run --storage bfloat16"
+        return
+    yield f"float32 takes twice the memory of bfloat16{_figures(run)}; half of it:", False
+    yield f"    {undone(run.paths)}", True
     program = _program(run)
     if not program and any(each.path.lower().endswith(".ipynb") for each in run.changes):
         # No command starts a notebook; the kernel reads what is set before the runtime is there.
-        return "as the first lines of the notebook: %env PRECISION_FIX_STORAGE=bfloat16 and %load_ext precision_fix"
-    return f"{start} {pasted(program)}" if program else f"{start} in the place of python"
+        yield "and as the first lines of the notebook:", False
+        yield "    %env PRECISION_FIX_STORAGE=bfloat16", True
+        yield "    %load_ext precision_fix", True
+        return
+    start = f"precision-fix run {pasted(program)}" if program else _start_of_host(run) or "precision-fix run PROGRAM"
+    yield f"    {start.replace(' run ', ' run --storage bfloat16 ', 1)}", True
+
+
+def _start_of_host(run: Run) -> str:
+    from precision_fix.reports.hosts import meetings
+
+    return next((each.command for each in meetings(run) if each.command), "")
 
 
 def _program(run: Run) -> str:

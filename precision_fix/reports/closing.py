@@ -49,8 +49,7 @@ def closing(run: Run) -> Iterator[Line]:
         meetings = _meetings(run)
         yield from _starts(run, meetings)
         yield from _hosts(meetings)
-        if run.memory:
-            yield "", run.memory, False
+        yield from (("", said, is_command) for said, is_command in run.memory)
         yield "", taken_back(run.paths), False
 
 
@@ -90,9 +89,10 @@ def _starts(run: Run, meetings: Sequence[Meeting]) -> Iterator[Line]:
     named = sorted((*given.get(os.path.realpath(tree), (len(given), tree)), tree) for tree in trees)
     for _, name, tree in named[:_MOST_PROJECTS]:
         launch = launches.get(tree)
-        if launch is not None and (launch.started or launch.left):
+        told = any(f"{file}{os.sep}".startswith(f"{os.path.realpath(tree)}{os.sep}") for file in hosted)
+        if launch is not None and (launch.started or (launch.left and not (told and launch.is_node_pack))):
             yield from _launched(name, launch, run.scan.target.dtype)
-        elif not any(f"{file}{os.sep}".startswith(f"{os.path.realpath(tree)}{os.sep}") for file in hosted):
+        elif not told:
             found = program_in([name])
             yield "", f"Start {_called(name)} as before{f': python {pasted(found)}' if found else '.'}", False
     if len(trees) > _MOST_PROJECTS:
@@ -109,6 +109,8 @@ def _hosts(meetings: Sequence[Meeting]) -> Iterator[Line]:
     """What other programs that run these files compute in."""
     for each in meetings:
         yield "", each.line, False
+        if each.command:
+            yield "", f"    {each.command}", True
 
 
 def _launched(tree: str, launch: Launch, dtype: str) -> Iterator[Line]:

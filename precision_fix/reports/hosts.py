@@ -81,18 +81,19 @@ HOSTS = (
 @dataclass(frozen=True, slots=True)
 class Meeting:
     """What is said of a host and of the `files` that run in it. `so` is how to start it for them, "" where it may be
-    started as ever; that ends in a command if it is `pasted`.
+    started as ever; by a command, if there is one.
     """
 
     files: tuple[str, ...]
     said: str
     so: str = ""
-    pasted: bool = False
+    command: str = ""
 
     @property
     def line(self) -> str:
-        """All of it, as one line. A command at its end gets no full stop, which would be copied with it."""
-        return f"{self.said}.{' ' * bool(self.so)}{self.so}{'.' * bool(self.so and not self.pasted)}"
+        """All of it but the command, which gets a line of its own: one that is wrapped cannot be copied."""
+        start = f" {self.so}{':' if self.command else '.'}" if self.so else ""
+        return f"{self.said}.{start}"
 
 
 def meetings(run: Run) -> list[Meeting]:
@@ -102,19 +103,19 @@ def meetings(run: Run) -> list[Meeting]:
     found = []
     for host, files in _hosted({each.path for each in run.changes if each.path.endswith(".py")}):
         dtype = host.dtype(gpu.name, gpu.capability) if gpu is not None else "float16"
-        first, more = shown(files[0]), f" and {len(files) - 1} more" if len(files) > 1 else ""
+        first, more = shown(_as_named(files[0], run)), f" and {len(files) - 1} more" if len(files) > 1 else ""
         verb, here = "holds" if not more else "hold", "this GPU" if gpu is not None else "most GPUs below 8.0"
         said = f"{first}{more} {verb} {host.noun}, which computes in {dtype} on {here}"
         if dtype == own:
             found.append(Meeting(tuple(files), f"{said} as well"))
             continue
         said = f"{said}: what it hands to modules in {own} is cast by the runtime alone"
-        main = _main_of_comfyui(files) if host.name == "ComfyUI" else None
+        main = _main_of_comfyui(files, run) if host.name == "ComfyUI" else None
         if main is not None and _starts_the_runtime(main, run):
             found.append(Meeting(tuple(files), f"{said}, which {pasted(main)} imports"))
         elif host.name == "ComfyUI":
             command = f"precision-fix run {pasted(main) if main is not None else 'main.py'}"
-            found.append(Meeting(tuple(files), said, f"Start ComfyUI so: {command}", pasted=True))
+            found.append(Meeting(tuple(files), said, "Start ComfyUI so", command))
         else:
             found.append(Meeting(tuple(files), said, f"Start {host.name} by precision-fix run, in the place of python"))
     return found
@@ -154,11 +155,18 @@ def _folders(path: str) -> list[str]:
     return [each for each in above if os.path.isfile(os.path.join(each, _INIT))]  # noqa: PTH113, PTH118
 
 
-def _main_of_comfyui(files: list[str]) -> Path | None:
+def _main_of_comfyui(files: list[str], run: Run) -> Path | None:
     """The program of the ComfyUI that these files lie in, if they lie in one."""
     tops = (top for path in files for top in Path(path).absolute().parents)
     main = next((top / "main.py" for top in tops if (top / "custom_nodes").is_dir()), None)
-    return main if main is not None and main.is_file() else None
+    return Path(_as_named(str(main), run)) if main is not None and main.is_file() else None
+
+
+def _as_named(path: str, run: Run) -> str:
+    """A path from the current folder, if it lies below that and the paths of the run are named so."""
+    if all(Path(each).is_absolute() for each in run.paths) or Path.cwd() not in Path(path).parents:
+        return path
+    return str(Path(path).relative_to(Path.cwd()))
 
 
 def _starts_the_runtime(program: Path, run: Run) -> bool:

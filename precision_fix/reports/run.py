@@ -27,7 +27,7 @@ Counts = tuple[int, int, int]
 class Run:
     """A scan, the paths as they were given, the GPU it was made for, and what was written if it was no dry run.
 
-    `memory` is what the change costs, in one line.
+    `memory` is what the change costs, in lines, each with whether it is a command.
 
     The lists of findings leave out files that failed; those are among the problems. After a write, the lines of what
     was left are those of the file as it is now.
@@ -39,7 +39,7 @@ class Run:
     dry: bool = True
     verbose: bool = False
     written: Written | None = field(default=None, repr=False)
-    memory: str = ""
+    memory: list[tuple[str, bool]] = field(default_factory=list)
 
     @property
     def needed(self) -> bool:

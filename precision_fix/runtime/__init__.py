@@ -113,9 +113,12 @@ def install(
     with _LOCK:
         told = (mode, gpu, to, None, storage, compute, copy)
         if _state.swap is not None:
-            # Forced, or a storage that is named alone would be decided for a machine without a GPU.
-            asked = gate.decide(mode or "force", *told[1:])
-            _keep(asked, {"active": mode, "gpu": gpu, "target": to, "storage": storage, "compute": compute})
+            # Forced, or a storage that is named alone would be decided for a machine without a GPU; and copies are
+            # of what is computed in float16.
+            computed = compute or (_state.decision.compute if copy else None)
+            asked = gate.decide(mode or "force", gpu, to, None, storage, computed, copy)
+            words = {"mode": mode, "gpu": gpu, "to": to, "storage": storage, "compute": compute, "copy": copy}
+            _keep(asked, {name: word for name, word in words.items() if word})
             return status()
         decision = gate.decide(*told) if any(told) or _early is None else _early
         if decision.active:
@@ -126,11 +129,15 @@ def install(
         return status()
 
 
-def _keep(asked: gate.Decision, told: Mapping[str, str | None]) -> None:
-    """Say that what is in force stays, where what was `told`, by the field of the decision, would be another one."""
+def _keep(asked: gate.Decision, told: Mapping[str, str]) -> None:
+    """Say that what is in force stays, where what was `told`, by the name of the argument, would be another one."""
     kept = _state.decision
-    if any(word and getattr(asked, field) != getattr(kept, field) for field, word in told.items()):
-        gate.say_wrong(f"in force already, and stays: {kept.line}; to change it, precision_fix.uninstall() first")
+    fields = {name: {"mode": "active", "to": "target"}.get(name, name) for name in told}
+    others = [name for name in told if getattr(asked, fields[name]) != getattr(kept, fields[name])]
+    if others:
+        words = ", ".join(f"{name}={told[name]!r}" for name in others)
+        stays = f"in force already, and stays: {kept.line}"
+        gate.say_wrong(f"install({words}) is not heeded: {stays}; to change it, precision_fix.uninstall() first")
 
 
 def uninstall() -> None:

@@ -49,14 +49,24 @@ def test_the_line_to_start_it_has_the_name_of_the_program(tmp_path: Path, progra
 def test_the_last_lines_are_in_the_order_in_which_a_person_asks(tmp_path: Path) -> None:
     files = {"train.py": CAST, "kept.py": KEPT, "kernel.cu": "__nv_bfloat16 x;\n"}
     run = run_on(tmp_path / "it", files, dry=False)
-    run.memory = "float32 takes twice the memory"
-    assert render(run).splitlines()[-5:] == [
+    run.memory = [("float32 takes twice the memory", False), ("    precision-fix undo it", True)]
+    assert render(run).splitlines()[-6:] == [
         "3 files read: 1 place found, 1 file changed.",
         "Left as they are, for the reasons above: 1 place on purpose, 1 place needs a hand.",
         f"Start it as before: python {tmp_path / 'it' / 'train.py'}",
         "float32 takes twice the memory",
+        "    precision-fix undo it",
         f"Take it back with: precision-fix undo {tmp_path / 'it'}",
     ]
+
+
+def test_no_command_is_broken_where_a_terminal_is_narrow(tmp_path: Path) -> None:
+    pack = {"ComfyUI/custom_nodes/Pack/__init__.py": "from .a import NODE_CLASS_MAPPINGS\n", "ComfyUI/main.py": ""}
+    run = run_on(tmp_path / "it", {**pack, "ComfyUI/custom_nodes/Pack/a.py": CAST}, dry=False)
+    run.memory = [("    precision-fix run --storage bfloat16 a_program_of_a_long_name.py", True)]
+    told = [line for _, line in lines(run, width=40)]
+    assert f"    precision-fix run {tmp_path / 'it' / 'ComfyUI' / 'main.py'}" in told
+    assert run.memory[0][0] in told
 
 
 def test_each_project_is_started_by_its_name_in_the_order_in_which_they_were_named(tmp_path: Path) -> None:

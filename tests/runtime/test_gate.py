@@ -11,6 +11,7 @@ import torch
 from precision_fix import gpu, runtime
 from precision_fix.errors import PrecisionFixError
 from precision_fix.runtime import gate
+from precision_fix.runtime.oldest import why_not as too_old
 from tests.launcher import Python
 from tests.runtime.since import stored
 
@@ -227,12 +228,29 @@ def test_a_second_install_that_asks_for_something_else_is_told_what_stays(
         runtime.install(mode="force")
         assert "stays" not in capsys.readouterr().err
         asked: list[dict[str, Any]] = [{"gpu": "a100"}, {"mode": "off"}, {"to": "float16"}, {"storage": "bfloat16"}]
-        for each in asked:
-            monkeypatch.setenv("PRECISION_FIX_WRONG", "")
+        monkeypatch.setenv("PRECISION_FIX_WRONG", "")
+        for each in asked:  # each is told, though one was before
             assert runtime.install(**each).active
             told = capsys.readouterr().err
-            assert "in force already, and stays: " in told, each
+            ((name, word),) = each.items()
+            assert f"install({name}={word!r}) is not heeded: in force already, and stays: " in told
             assert told.count("\n") == 1
+    finally:
+        runtime.uninstall()
+
+
+def test_another_way_with_copies_is_told_as_well(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if too_old(torch, "products in float16"):
+        pytest.skip("before torch 2.6: products in float16 are refused")
+    monkeypatch.setenv("PRECISION_FIX_WRONG", "")
+    runtime.install(mode="force", compute="float16", copy="keep", quiet=True)
+    try:
+        runtime.install(copy="keep")
+        assert "stays" not in capsys.readouterr().err
+        runtime.install(copy="use")
+        assert "install(copy='use') is not heeded" in capsys.readouterr().err
     finally:
         runtime.uninstall()
 

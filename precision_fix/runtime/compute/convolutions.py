@@ -156,12 +156,10 @@ def _inputs(x: torch.Tensor, groups: int) -> tuple[torch.Tensor, torch.Tensor]:
     return halved(x, up), up
 
 
-def _weights(weight: torch.Tensor, channel: int) -> Half:
+def _weights(weight: torch.Tensor, channel: int, groups: int = 1) -> Half:
     """By the 1-norm of what is summed for a channel, which is this dimension of the weight."""
-    kept = copies.of(weight, channel)
-    if kept is not None:
-        return kept
-    return half_by_channel(weight, channel)
+    kept = copies.of(weight, channel) if groups == 1 else None
+    return half_by_channel(weight, channel, groups) if kept is None else kept
 
 
 def _convolve(x: torch.Tensor, weight: torch.Tensor, how: How) -> torch.Tensor:
@@ -177,13 +175,12 @@ def _backward(grad: torch.Tensor, weight: torch.Tensor, how: How, shape: torch.S
     if is_batch(grad):
         return _input_gradient(grad.float(), weight.float(), how, shape)
     grads, up = _inputs(grad.float(), how[5])
-    weights, by_channel, _ = _weights(weight, 0 if how[3] else 1)
+    weights, by_channel, _ = _weights(weight, 0 if how[3] else 1, how[5])
     if grads.device.type != "cuda":
         grads, weights = grads.float(), weights.float()
     found = _input_gradient(grads, weights, how, shape).half()
     channels = (1, -1) + (1,) * (len(shape) - 2)
-    by_input = by_channel.view(-1).repeat(how[5]).view(channels)
-    return found * (up * by_input)
+    return found * (up * by_channel.view(channels))
 
 
 def _input_gradient(grad: torch.Tensor, weight: torch.Tensor, how: How, shape: torch.Size) -> torch.Tensor:

@@ -78,16 +78,19 @@ def half_by_norm(weight: torch.Tensor) -> Half:
     return Half(numbers.mT, scales.view(()))
 
 
-def half_by_channel(weight: torch.Tensor, channel: int) -> Half:
-    """For convolutions, which come in float16: by the 1-norm of what is summed for a channel, a dimension of it."""
+def half_by_channel(weight: torch.Tensor, channel: int, groups: int = 1) -> Half:
+    """For convolutions, which come in float16: by the 1-norm of what is summed for a channel, a dimension of it; over
+    dimension 0 a sum ends with each of so many groups, which have scales of their own.
+    """
     if _compiling():
-        return _half_by_channel(weight, channel)
+        return _half_by_channel(weight, channel, groups)
     with storing():
-        return _half_by_channel(weight, channel)
+        return _half_by_channel(weight, channel, groups)
 
 
-def _half_by_channel(weight: torch.Tensor, channel: int) -> Half:
+def _half_by_channel(weight: torch.Tensor, channel: int, groups: int) -> Half:
+    parts = weight.reshape(groups, -1, *weight.shape[1:])
     # What one position of an input meets, by its channels: of these sums, those that are finite.
-    norms: torch.Tensor = torch.linalg.vector_norm(weight, ord=1, dim=1 - channel, keepdim=True, dtype=torch.float32)
-    scales = scale(of_finite(norms).sum(tuple(range(2, weight.dim())), keepdim=True), CHANNEL_NORM)
-    return Half(halved(weight, scales), scales)
+    norms: torch.Tensor = torch.linalg.vector_norm(parts, ord=1, dim=2 - channel, keepdim=True, dtype=torch.float32)
+    scales = scale(of_finite(norms).sum(tuple(range(3, parts.dim())), keepdim=True), CHANNEL_NORM)
+    return Half(halved(parts, scales).flatten(0, 1), scales)

@@ -63,10 +63,13 @@ class Stored:
 
     def _put(self, module: nn.Module, name: str, parameter: Any, dtype: torch.dtype) -> None:
         """In place, so that tied parameters stay tied and an optimizer's stay its own."""
-        if parameter is not None and parameter.dtype is not dtype and parameter.dtype in _TWO:
-            self._before.append((module, name, parameter.dtype))
-            self._were[id(parameter)] = parameter.dtype
+        if parameter is None or parameter.dtype not in _TWO:
+            return
+        if parameter.dtype is not dtype:
+            self._were.setdefault(id(parameter), parameter.dtype)
             parameter.data = parameter.data.to(dtype)
+        if id(parameter) in self._were:  # of each that holds it: another may take the place of either
+            self._before.append((module, name, self._were[id(parameter)]))
 
     def restore(self) -> None:
         """The model as it was: its classes run their own `forward` (as soon as no other model is stored), its

@@ -81,7 +81,7 @@ CONVOLUTIONS: list[tuple[str, tuple[int, ...], dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("name", "kernel", "how"), CONVOLUTIONS, ids=str)
-@pytest.mark.parametrize("where", ["input", "weight", "gradient"])
+@pytest.mark.parametrize("where", ["input", "weight", "weight of a gradient", "gradient"])
 def test_a_convolution_is_finite_just_where_float32_is(
     name: str, kernel: tuple[int, ...], how: dict[str, Any], where: str
 ) -> None:
@@ -91,14 +91,15 @@ def test_a_convolution_is_finite_just_where_float32_is(
     if where == "input":
         with torch.no_grad():
             x[0, 3, 5], x[1, :, 2] = math.inf, math.nan
-    if where == "weight":
-        weight[2, 1, 1:] = math.nan
+    if where.startswith("weight"):
+        weight[2, 1, where == "weight" :] = math.nan
     call = convolutions.call(name, x, weight, **how)
     assert call is not None
     found, exact = call.run(x, weight, None), getattr(F, name)(x.double(), weight.double(), None, **how)
-    if where == "gradient":
+    if where.endswith("gradient"):
         up = torch.randn(found.shape)
-        up[1, :, 4] = math.inf
+        if where == "gradient":
+            up[1, :, 4] = math.inf
         (found,) = torch.autograd.grad(found, x, up)
         (exact,) = torch.autograd.grad(exact, x, up.double())
     finite = exact.isfinite()
@@ -145,6 +146,18 @@ def test_a_row_that_sees_nothing_sees_all_alike(
     assert float((found - single).norm() / single.norm()) < 1e-3
     alike = v[..., [0, 1, *range(3, 9)], :].mean(-2)
     assert torch.allclose(found[..., -1, :], alike, atol=2e-3)
+
+
+def test_each_group_of_a_convolution_keeps_its_small_gradients() -> None:
+    torch.manual_seed(0)
+    x, weight = torch.randn(1, 6, 11, 11, requires_grad=True), torch.randn(4, 3, 3, 3).bfloat16()
+    weight[:2] *= 2.0**30
+    call = convolutions.call("conv2d", x, weight, groups=2)
+    assert call is not None
+    made, exact = call.run(x, weight, None), F.conv2d(x.double(), weight.double(), groups=2)
+    found, its = (torch.autograd.grad(each, x, torch.ones_like(each))[0].double() for each in (made, exact))
+    for group in (slice(0, 3), slice(3, 6)):
+        assert float((found - its)[:, group].norm() / its[:, group].norm()) < 1e-3
 
 
 def test_one_lost_value_costs_its_channel_alone(monkeypatch: pytest.MonkeyPatch) -> None:

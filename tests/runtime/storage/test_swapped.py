@@ -103,6 +103,17 @@ def test_what_was_assigned_is_float32_after_restore(held: tuple[nn.Linear, Store
     assert right(model)
 
 
+def test_what_was_assigned_to_each_of_two_that_were_tied_is_float32_after_restore() -> None:
+    model = nn.Sequential(nn.Embedding(8, 6), nn.Linear(6, 8, bias=False)).requires_grad_(False)
+    model[1].weight = model[0].weight
+    handle = precision_fix.store_in_bfloat16(model)
+    model.load_state_dict({name: each.bfloat16() for name, each in model.state_dict().items()}, assign=True)
+    assert model[1].weight is not model[0].weight
+    handle.restore()
+    assert {each.dtype for each in model.parameters()} == {torch.float32}
+    assert model(torch.arange(8)).dtype is torch.float32
+
+
 def test_the_copy_of_a_model_that_was_restored_attends_as_ever_beside_another(monkeypatch: pytest.MonkeyPatch) -> None:
     from precision_fix.runtime.compute import state
 
