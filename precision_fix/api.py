@@ -238,7 +238,7 @@ def plan(
 
 def _commands_of(projects: Sequence[str]) -> dict[str, str]:
     """The names that are put into the commands of a plan."""
-    from precision_fix.model.programs import program_in
+    from precision_fix.model.entry_points import program_in
 
     if not projects:
         return {}

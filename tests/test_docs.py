@@ -18,7 +18,7 @@ import yaml
 
 from precision_fix import home
 from precision_fix.cli import app as commands
-from precision_fix.cli.words import COMMANDS
+from precision_fix.cli.meant import COMMANDS
 from precision_fix.engine.settings_file import parse
 from precision_fix.rules import codes, rules
 from precision_fix.rules.examples import example

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from precision_fix.model.programs import program_in
+from precision_fix.model.entry_points import program_in
 from tests.tools import command, environment, modules_after, plant
 
 PROJECT = {

@@ -8,7 +8,7 @@ import pytest
 
 import precision_fix
 from precision_fix.cli import front, help
-from precision_fix.cli.words import COMMANDS
+from precision_fix.cli.meant import COMMANDS
 from tests.test_cli import run
 
 PAGES = [(), *((name,) for name in COMMANDS)]

@@ -6,8 +6,8 @@ import json
 import struct
 from pathlib import Path
 
+from precision_fix.plan.phrases import size
 from precision_fix.plan.planning import make_plan
-from precision_fix.plan.words import size
 from precision_fix.plan.working import PATCHED, UNPATCHED
 from tests.plan.test_known import LLAMA
 from tests.tools import command

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from precision_fix.cli import job, patch, simple
 from precision_fix.cli.app import app
-from precision_fix.cli.words import COMMANDS
+from precision_fix.cli.meant import COMMANDS
 from tests.tools import command, environment, modules_after
 
 # These make a command line one that typer reads.

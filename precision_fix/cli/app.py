@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 import typer
 
 from precision_fix.cli.help import Command
+from precision_fix.cli.meant import COMMANDS
 from precision_fix.cli.terminal import say as say
-from precision_fix.cli.words import COMMANDS
 from precision_fix.errors import PrecisionFixError
 from precision_fix.model.problem import shown
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from precision_fix.cli.app import HELP, app, say
+from precision_fix.cli.meant import check
 from precision_fix.cli.streams import DONE
 from precision_fix.cli.terminal import emit, progress, put_json
-from precision_fix.cli.words import check
 from precision_fix.wrapping import terminal_columns
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _scanned(paths: list[str], project: Project, to: str | None) -> Scan:
 
 
 def _run(paths: list[str], found: Scan | None = None) -> str:
-    from precision_fix.model.programs import program_in
+    from precision_fix.model.entry_points import program_in
     from precision_fix.reports.paste import pasted
 
     seen = [each.program for each in found.starts if each.program] if found is not None else []

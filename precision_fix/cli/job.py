@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from precision_fix.cli import stdin
+from precision_fix.cli.meant import check as check_paths
+from precision_fix.cli.meant import taken_for_a_path
 from precision_fix.cli.streams import DONE
 from precision_fix.cli.terminal import emit, progress, say
-from precision_fix.cli.words import check as check_paths
-from precision_fix.cli.words import taken_for_a_path
 from precision_fix.errors import PrecisionFixError
 from precision_fix.wrapping import columns
 

@@ -40,7 +40,7 @@ def _start_of_host(run: Run) -> str:
 
 
 def _program(run: Run) -> str:
-    from precision_fix.model.programs import program_in
+    from precision_fix.model.entry_points import program_in
 
     launches = [each for each in run.scan.starts if not each.is_node_pack]
     programs = (each.program for each in launches if each.program and not each.program.lower().endswith(".ipynb"))
@@ -56,9 +56,9 @@ def _figures(run: Run) -> str:
     from precision_fix.plan.find import find
     from precision_fix.plan.fit import load
     from precision_fix.plan.group import group
+    from precision_fix.plan.phrases import size
     from precision_fix.plan.read import read_models
     from precision_fix.plan.use import Use
-    from precision_fix.plan.words import size
     from precision_fix.plan.working import PATCHED, UNPATCHED, parts_of
 
     found = find([str(path) for path in run.paths if Path(path).is_dir()])

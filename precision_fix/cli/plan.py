@@ -10,9 +10,9 @@ import typer
 
 from precision_fix import door
 from precision_fix.cli.app import HELP, app, say
+from precision_fix.cli.meant import check
 from precision_fix.cli.streams import DONE
 from precision_fix.cli.terminal import emit, put_json
-from precision_fix.cli.words import check
 from precision_fix.errors import PrecisionFixError
 from precision_fix.model.problem import reason, shown
 from precision_fix.wrapping import terminal_columns
@@ -106,7 +106,7 @@ def plan(
 ) -> None:
     """Show what checkpoints hold and what fits the GPU, in float32, float16 and bfloat16; only headers are read."""
     check(paths, "plan")
-    from precision_fix.model.programs import program_in
+    from precision_fix.model.entry_points import program_in
     from precision_fix.plan.find import is_project
     from precision_fix.plan.planning import make_plan
     from precision_fix.plan.use import Use

@@ -64,7 +64,7 @@ def run(argv: Sequence[str]) -> int | None:
 
         print("\n".join(page()))
         return 0
-    from precision_fix.cli.words import COMMANDS
+    from precision_fix.cli.meant import COMMANDS
 
     arguments = read(argv, COMMANDS)
     if arguments is None:

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from precision_fix.cli.app import HELP, app, say
+from precision_fix.cli.meant import check
 from precision_fix.cli.streams import DONE
 from precision_fix.cli.terminal import put
-from precision_fix.cli.words import check
 
 _EPILOG = "Exit codes: 0 all is as it was; 1 a file was left; 2 nothing to undo, usage or internal error."
 

@@ -138,7 +138,7 @@ class _Tree:
             return real[programs[0]].path
         if len(real) == 1:
             return next(iter(real.values())).path
-        from precision_fix.model.programs import program_in
+        from precision_fix.model.entry_points import program_in
 
         return str(program_in([self._tree_of(self._found[0])]) or "")
 

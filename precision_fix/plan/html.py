@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from html import escape
 from pathlib import Path
 
-from precision_fix.plan import words
+from precision_fix.plan import phrases
 from precision_fix.plan.contents import Count, Model, Problem, shown
 from precision_fix.plan.fit import Card, Verdict
 from precision_fix.plan.planning import DEVICE_MAP, Option, Plan, Sheet
@@ -52,18 +52,18 @@ def _said(text: str) -> str:
 
 def _parts(plan: Plan) -> Iterator[str]:
     yield "<h1>What fits</h1>"
-    for line in words.gpus(plan):
+    for line in phrases.gpus(plan):
         yield f"<p>{_said(line)}.</p>"
     yield from _conclusion(plan)
     if plan.cards.gpus and any(sheet.working is None for sheet in plan.sheets):
         yield from _legend()
-        yield from (f'<p class="faint">{_said(told)}.</p>' for told in words.float16(plan))
+        yield from (f'<p class="faint">{_said(told)}.</p>' for told in phrases.float16(plan))
     yield from _listed("Not read", plan.problems)
     for sheet in (*((plan.total,) if plan.total else ()), *plan.sheets):
         yield from _sheet(sheet)
     if plan.sheets:
         yield from _commands(plan)
-    remarks = [_said(line) for line in words.remarks(plan)]
+    remarks = [_said(line) for line in phrases.remarks(plan)]
     if remarks:
         yield "<h2>Notes</h2>"
         yield _lines(remarks)
@@ -79,9 +79,9 @@ def _conclusion(plan: Plan) -> Iterator[str]:
         return
     best = sheet.best
     if best is None or best.verdict is None:
-        yield f'<div class="do no"><p>{_said(words.advice(plan, sheet))}</p></div>'
+        yield f'<div class="do no"><p>{_said(phrases.advice(plan, sheet))}</p></div>'
         return
-    yield f'<div class="do {_CLASSES[best.verdict]}"><p>Best here: <b>{_said(words.best(best))}</b></p>'
+    yield f'<div class="do {_CLASSES[best.verdict]}"><p>Best here: <b>{_said(phrases.best(best))}</b></p>'
     yield f"<p><code>{_said(best.command)}</code></p>"
     if len(best.cards) > 1:
         yield f"<p>{_said(DEVICE_MAP)}</p>"
@@ -93,9 +93,9 @@ def _conclusion(plan: Plan) -> Iterator[str]:
 def _sheet(sheet: Sheet) -> Iterator[str]:
     model = sheet.model
     yield f"<section>\n<h2>{_said(sheet.title)}</h2>"
-    what = f"{words.number(sheet.numel)} parameters, {words.size(sheet.nbytes)}"
+    what = f"{phrases.number(sheet.numel)} parameters, {phrases.size(sheet.nbytes)}"
     if model is not None:
-        what += f" ({model.format}, {words.plural(len(model.tensors), 'tensor')})"
+        what += f" ({model.format}, {phrases.plural(len(model.tensors), 'tensor')})"
     yield f"<p>{_said(what)}</p>"
     if model is not None and model.counts:
         yield from _dtypes(model.counts, model.nbytes)
@@ -119,11 +119,11 @@ def _table(options: tuple[Option, ...], best: Option | None) -> Iterator[str]:
     yield f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>"
     for option in options:
         marked = ' class="best"' if option is best else ""
-        cells = f'<th scope="row">{_said(option.label)}</th><td>{words.size(option.load.weights)}</td>'
+        cells = f'<th scope="row">{_said(option.label)}</th><td>{phrases.size(option.load.weights)}</td>'
         if option.verdict is not None:
             bars = "".join(_bar(card) for card in option.cards)
             verdict = f'<b class="{_CLASSES[option.verdict]}">{option.verdict.value}</b>'
-            cells += f"<td>{words.left(option)}</td><td>{verdict}{bars}</td>"
+            cells += f"<td>{phrases.left(option)}</td><td>{verdict}{bars}</td>"
         yield f"<tr{marked}>{cells}</tr>"
     yield "</tbody>\n</table>"
 
@@ -131,9 +131,8 @@ def _table(options: tuple[Option, ...], best: Option | None) -> Iterator[str]:
 def _bar(card: Card) -> str:
     load = card.load
     whole = max(card.usable, load.needed, 1)
-    label = (
-        f"{words.size(load.weights)} of weights and {words.size(load.copy)} of a cast copy in {words.size(card.usable)}"
-    )
+    weights, copy, room = (phrases.size(each) for each in (load.weights, load.copy, card.usable))
+    label = f"{weights} of weights and {copy} of a cast copy in {room}"
     parts = (("weights", load.weights), ("copy", load.copy))
     spans = "".join(f'<span class="{name}" style="width:{100 * part / whole:.2f}%"></span>' for name, part in parts)
     if card.left >= 0:
@@ -149,16 +148,16 @@ def _dtypes(counts: list[Count], nbytes: int) -> Iterator[str]:
     spans = "".join(f'<span class="{colour}" style="width:{share:.2f}%"></span>' for _, share, colour in shares)
     yield f'<div class="bar" aria-hidden="true">{spans}</div>\n<ul class="legend">'
     for count, _, colour in shares:
-        told = f"{_said(count.dtype.name)} {words.number(count.numel)}, {words.size(count.nbytes)}"
+        told = f"{_said(count.dtype.name)} {phrases.number(count.numel)}, {phrases.size(count.nbytes)}"
         yield f'<li><span class="swatch {colour}"></span>{told}</li>'
     yield "</ul>"
 
 
 def _details(model: Model) -> Iterator[str]:
     largest = model.largest
-    yield f"<details>\n<summary>{words.plural(len(model.files), 'file')}, largest tensor</summary>"
+    yield f"<details>\n<summary>{phrases.plural(len(model.files), 'file')}, largest tensor</summary>"
     if largest is not None:
-        told = f"{words.number(largest.numel)} in {_said(largest.dtype.name)}, {words.size(largest.nbytes)}"
+        told = f"{phrases.number(largest.numel)} in {_said(largest.dtype.name)}, {phrases.size(largest.nbytes)}"
         yield f"<p>Largest: <code>{_said(largest.name)}</code>, {told}</p>"
     yield _lines(_said(file) for file in model.files)
     yield "</details>"
@@ -167,7 +166,7 @@ def _details(model: Model) -> Iterator[str]:
 def _commands(plan: Plan) -> Iterator[str]:
     yield "<h2>How to get each</h2>"
     yield '<table class="commands">\n<tbody>'
-    for label, command in words.commands(plan):
+    for label, command in phrases.commands(plan):
         yield f'<tr><th scope="row">{_said(label)}</th><td><code>{_said(command)}</code></td></tr>'
     if any(sheet.spread for sheet in plan.sheets):
         many = f"on {len(plan.cards.gpus)} GPUs"
@@ -180,7 +179,7 @@ def _legend() -> Iterator[str]:
     marks = ("weights", "the cast copy of a layer", "for activations", "the end of the GPU's memory")
     for colour, what in zip(("weights", "copy", "room", "limit"), marks, strict=True):
         yield f'<li><span class="swatch {colour}"></span>{what}</li>'
-    yield f'</ul>\n<p class="faint">{_said(words.RULE)}</p>'
+    yield f'</ul>\n<p class="faint">{_said(phrases.RULE)}</p>'
 
 
 def _listed(title: str, problems: tuple[Problem, ...]) -> Iterator[str]:

@@ -109,7 +109,7 @@ class Plan:
 
     def __repr__(self) -> str:
         """What is best, in a line."""
-        from precision_fix.plan.words import headline
+        from precision_fix.plan.phrases import headline
 
         return f"<{headline(self)}>"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from precision_fix.plan import words, working_words
+from precision_fix.plan import phrases, working_phrases
 from precision_fix.plan.commands import broken
 from precision_fix.plan.contents import shown
 from precision_fix.plan.fit import Card, Verdict
@@ -72,7 +72,7 @@ def lines(plan: Plan, *, unicode: bool, width: int | None = None) -> list[Line]:
     """The whole report. `width` is that of the terminal, in columns: bars take what the numbers leave of it, and
     sentences are wrapped. None is a pipe, for which a sentence is a line."""
     bars = Bars(unicode=unicode, width=min(40, (width or 105) - _BESIDE))
-    result = [line for told in words.gpus(plan) for line in _wrapped("bold", told, width)]
+    result = [line for told in phrases.gpus(plan) for line in _wrapped("bold", told, width)]
     for sheet in (*plan.sheets, *((plan.total,) if plan.total else ())):
         result += [("", ""), *_sheet(sheet, bars, width)]
     if plan.sheets:
@@ -89,14 +89,14 @@ def lines(plan: Plan, *, unicode: bool, width: int | None = None) -> list[Line]:
 
 def _sheet(sheet: Sheet, bars: Bars, width: int | None) -> list[Line]:
     model = sheet.model
-    what = f"{words.number(sheet.numel)} parameters, {words.size(sheet.nbytes)}"
+    what = f"{phrases.number(sheet.numel)} parameters, {phrases.size(sheet.nbytes)}"
     result: list[Line] = [("bold", f"{shown(sheet.title, _LONGEST)}: {what}")]
     if model is not None:
-        files = f", {words.plural(len(model.files), 'file')}" if len(model.files) > 1 else ""
+        files = f", {phrases.plural(len(model.files), 'file')}" if len(model.files) > 1 else ""
         counts = model.counts[:_MOST_DTYPES]
-        parts = ", ".join(f"{count.dtype.name} {words.number(count.numel)}" for count in counts)
+        parts = ", ".join(f"{count.dtype.name} {phrases.number(count.numel)}" for count in counts)
         more = f", {len(model.counts) - _MOST_DTYPES} other dtypes" if len(model.counts) > _MOST_DTYPES else ""
-        tensors = words.plural(len(model.tensors), "tensor")
+        tensors = phrases.plural(len(model.tensors), "tensor")
         result.append(("dim", f"  {model.format}, {tensors}{files}: {parts or 'nothing'}{more}"))
     if sheet.working is not None:
         return [*result, *work(sheet.working, bars, width)]
@@ -110,15 +110,15 @@ def _sheet(sheet: Sheet, bars: Bars, width: int | None) -> list[Line]:
 
 def _row(option: Option, bars: Bars, *, is_best: bool) -> Line:
     mark = ">" if is_best else " "
-    numbers = f"{mark} {option.label:16} {words.size(option.load.weights):>10}"
+    numbers = f"{mark} {option.label:16} {phrases.size(option.load.weights):>10}"
     if option.verdict is None:
         return "", numbers
     style, verdict = _STYLES[option.verdict], option.verdict
     if not bars.fit(len(option.cards)):
         # What is too much does not fit.
-        said = words.left(option) if verdict is Verdict.NO else f"{verdict.value}, {words.left(option)}"
+        said = phrases.left(option) if verdict is Verdict.NO else f"{verdict.value}, {phrases.left(option)}"
         return style, f"{numbers}  {said}"
-    return style, f"{numbers}  {verdict.value:12} {words.left(option):>18}  {bars.bar(option.cards)}"
+    return style, f"{numbers}  {verdict.value:12} {phrases.left(option):>18}  {bars.bar(option.cards)}"
 
 
 def _what_to_do(plan: Plan, bars: Bars, width: int | None) -> list[Line]:
@@ -129,7 +129,9 @@ def _what_to_do(plan: Plan, bars: Bars, width: int | None) -> list[Line]:
         result += _at_work(plan, sheet.working, bars, width)
     else:
         result += _to_hold(plan, sheet, bars, width)
-    remarks = [line for told in words.remarks(plan) for line in _wrapped("yellow", f"Note: {shown(told, 400)}", width)]
+    remarks = [
+        line for told in phrases.remarks(plan) for line in _wrapped("yellow", f"Note: {shown(told, 400)}", width)
+    ]
     return [*result, ("", ""), *remarks] if remarks else result
 
 
@@ -137,8 +139,8 @@ def _to_hold(plan: Plan, sheet: Sheet, bars: Bars, width: int | None) -> list[Li
     result: list[Line] = []
     if plan.cards.gpus:
         legend = _wrapped("dim", bars.legend(), width) if bars.fit(1) else []
-        result += [*legend, *_wrapped("dim", words.RULE, width)]
-        result += [line for told in words.float16(plan) for line in _wrapped("yellow", told, width)]
+        result += [*legend, *_wrapped("dim", phrases.RULE, width)]
+        result += [line for told in phrases.float16(plan) for line in _wrapped("yellow", told, width)]
         result.append(("", ""))
     result += _commands(plan, width)
     if sheet.spread:
@@ -146,7 +148,7 @@ def _to_hold(plan: Plan, sheet: Sheet, bars: Bars, width: int | None) -> list[Li
     if sheet.best is not None:
         result += [("", ""), *_advised(sheet.best, width)]
     elif plan.cards.gpus:
-        result += [("", ""), *_wrapped("bold red", words.advice(plan, sheet), width)]
+        result += [("", ""), *_wrapped("bold red", phrases.advice(plan, sheet), width)]
     return result
 
 
@@ -157,9 +159,9 @@ def _at_work(plan: Plan, working: Working, bars: Bars, width: int | None) -> lis
     result += _commands(plan, width)
     if any(row.over for row in working.rows):
         result += _wrapped("", f"  {f'on {len(plan.cards.gpus)} GPUs':16} the same, {DEVICE_MAP}", width, " " * 19)
-    elif said := working_words.one_card(working, len(plan.cards.gpus)):
+    elif said := working_phrases.one_card(working, len(plan.cards.gpus)):
         result += _wrapped("", said, width)
-    said, command = working_words.conclusion(working, plan.commands)
+    said, command = working_phrases.conclusion(working, plan.commands)
     if said:
         result += [("", ""), *_wrapped("bold", said, width)]
         result += [("bold green", f"  {line}") for line in broken(command, width and width - 2) if command]
@@ -169,7 +171,7 @@ def _at_work(plan: Plan, working: Working, bars: Bars, width: int | None) -> lis
 def _commands(plan: Plan, width: int | None) -> list[Line]:
     """A command beside its label, or where it is too long below it, so that it can be copied."""
     result: list[Line] = [("bold", "How to get each:")]
-    for label, command in words.commands(plan):
+    for label, command in phrases.commands(plan):
         if width is None or len(command) + _LABEL + 1 <= width:
             result.append(("", f"  {label:16} {command}"))
         else:
@@ -178,7 +180,7 @@ def _commands(plan: Plan, width: int | None) -> list[Line]:
 
 
 def _advised(best: Option, width: int | None) -> list[Line]:
-    result = [*_wrapped("bold", f"Best here: {words.best(best)}", width)]
+    result = [*_wrapped("bold", f"Best here: {phrases.best(best)}", width)]
     result += [("bold green", f"  {line}") for line in broken(best.command, width and width - 2)]
     if len(best.cards) > 1:
         result += _wrapped("", f"  {DEVICE_MAP}", width, "  ")

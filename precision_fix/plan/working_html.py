@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from html import escape
 from typing import TYPE_CHECKING
 
-from precision_fix.plan import working_words as words
+from precision_fix.plan import working_phrases as phrases
 from precision_fix.plan.contents import shown
 from precision_fix.plan.fit import Verdict
-from precision_fix.plan.words import size
+from precision_fix.plan.phrases import size
 from precision_fix.plan.working import Row, Share, Working
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def _said(text: str) -> str:
 
 def to_do(working: Working, plan: Plan) -> Iterator[str]:
     """The box with what to do."""
-    said, command = words.conclusion(working, plan.commands)
+    said, command = phrases.conclusion(working, plan.commands)
     best = working.best
     kind = _CLASSES[best.verdict] if best is not None and best.verdict else "no"
     code = f"<p><code>{_said(command)}</code></p>" if command else ""
@@ -35,20 +35,20 @@ def to_do(working: Working, plan: Plan) -> Iterator[str]:
 
 def at_work(working: Working) -> Iterator[str]:
     """The table and its legend."""
-    columns = words.columns(working)
-    yield f"<p>{_said(words.title(working))}.</p>"
+    columns = phrases.columns(working)
+    yield f"<p>{_said(phrases.title(working))}.</p>"
     names = "".join(f'<th scope="col">{name}</th>' for name in ("", *(name for name, _ in columns), "total", "verdict"))
     yield f'<table class="work">\n<thead><tr>{names}</tr></thead>\n<tbody>'
     for row in working.rows:
         marked = ' class="best"' if row is working.best else ""
-        told = f'{row.mode.label}<br><span class="faint">{_said(words.meaning(row.mode))}</span>'
+        told = f'{row.mode.label}<br><span class="faint">{_said(phrases.meaning(row.mode))}</span>'
         yield f'<tr{marked}><th scope="row">{told}</th>{_cells(row, columns)}</tr>'
     yield "</tbody>\n</table>"
     mine = "gradients and states" if working.use.train else "caches"
     marks = (("weights", "weights"), ("d2", mine), ("copy", "activations"), ("room", "left"), ("limit", "the end"))
     items = "".join(f'<li><span class="swatch {colour}"></span>{what}</li>' for colour, what in marks)
     yield f'<ul class="legend">{items}</ul>'
-    lines = words.settings(working)
+    lines = phrases.settings(working)
     count = max((len(row.over) for row in working.rows), default=0)
     lines += [_over(row) for row in working.rows if row.over] if count else []
     if lines:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from precision_fix.plan import working_words as words
+from precision_fix.plan import working_phrases as phrases
 from precision_fix.plan.fit import Verdict
 from precision_fix.plan.working import Row, Share, Working
 from precision_fix.plan.wrapping import Line, wrapped
@@ -33,8 +33,8 @@ def has_bars(width: int | None) -> bool:
 
 def work(working: Working, bars: Marks, width: int | None) -> list[Line]:
     """The table, what decides, and why several GPUs do not help."""
-    columns = words.columns(working)
-    result = wrapped("dim", f"  {words.title(working)}", width, "  ")
+    columns = phrases.columns(working)
+    result = wrapped("dim", f"  {phrases.title(working)}", width, "  ")
     head = "".join(f"{_SHORT.get(name, name):>{_NUMBER}}" for name, _ in columns)
     result.append(("dim", f"  {'in GiB':16}{head}{'total':>{_TOTAL}}"))
     room = (width or 100) - _BESIDE if has_bars(width) else 0
@@ -47,17 +47,17 @@ def work(working: Working, bars: Marks, width: int | None) -> list[Line]:
         for row in working.rows:
             if row.over:
                 result += _over(row, bars.signs, room, width)
-    for said in words.settings(working):
+    for said in phrases.settings(working):
         result += wrapped("", f"  {said}", width, "    ")
     return result
 
 
-def _row(row: Row, columns: words.Columns, signs: str, room: int, width: int | None, *, is_best: bool) -> list[Line]:
+def _row(row: Row, columns: phrases.Columns, signs: str, room: int, width: int | None, *, is_best: bool) -> list[Line]:
     mark = ">" if is_best else " "
     if row.refused:
         return wrapped("dim", f"{mark} {row.mode.label:16}  none: {row.refused}", width, " " * 20)
-    numbers = "".join(f"{words.gib(row.of(*names)):>{_NUMBER}}" for _, names in columns)
-    line = f"{mark} {row.mode.label:16}{numbers}{words.gib(row.total):>{_TOTAL}}"
+    numbers = "".join(f"{phrases.gib(row.of(*names)):>{_NUMBER}}" for _, names in columns)
+    line = f"{mark} {row.mode.label:16}{numbers}{phrases.gib(row.total):>{_TOTAL}}"
     if not row.shares:
         return [("", line)]
     verdict = row.shares[0].verdict
@@ -68,7 +68,7 @@ def _row(row: Row, columns: words.Columns, signs: str, room: int, width: int | N
 def _over(row: Row, signs: str, room: int, width: int | None) -> list[Line]:
     """The GPUs of a row that is spread; the bars below the numbers where they are many."""
     verdict = min((share.verdict for share in row.over), key=(Verdict.NO, Verdict.TIGHT, Verdict.FITS).index)
-    numbers = " + ".join(words.gib(share.total) for share in row.over)
+    numbers = " + ".join(phrases.gib(share.total) for share in row.over)
     line = f"  {row.mode.label:16}  {numbers:>{_OVER}}  {verdict.value:12}"
     left = (width or 100) - len(line) - 1
     each = left // len(row.over) - 3

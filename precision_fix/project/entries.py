@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 from precision_fix import door
-from precision_fix.model.programs import usual
+from precision_fix.model.entry_points import usual
 from precision_fix.project.facts import NOTHING, Facts, facts_of
 from precision_fix.project.imports import MOST_BYTES, Imports, look_at
 from precision_fix.project.names import Names, is_test

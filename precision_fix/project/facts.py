@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from sys import intern
 from typing import NamedTuple
 
-from precision_fix.model.programs import is_started
+from precision_fix.model.entry_points import is_started
 
 _ATTENDS = b"flash_attention_2"
 _MAIN = b"__main__"

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from precision_fix.model.entry_points import program_in, usual
 from precision_fix.model.problem import count, shown
-from precision_fix.model.programs import program_in, usual
 from precision_fix.reports.paste import pasted, taken_back
 from precision_fix.reports.run import Run, by_hand, idle
 

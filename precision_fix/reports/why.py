@@ -136,7 +136,7 @@ _TAKES = {
 def _setting(setting: Setting) -> Iterator[_Line]:
     """How a setting is read, and what is known of who reads it."""
     # Only who asks about a setting needs the table's readers.
-    from precision_fix.model.readers import answer
+    from precision_fix.model.library_answers import answer
 
     value = "standing alone" if setting.value is None else f"set to {setting.value!r}"
     yield _Line(f"Read as {_FORMS[setting.form]}, {'.'.join(map(str, setting.keys))}, {value}", "  ")

@@ -9,7 +9,7 @@ from precision_fix.model.edit import Respell
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, manual, rewrite
 from precision_fix.model.given import word_of_readers
-from precision_fix.model.readers import no_word, of_argument
+from precision_fix.model.library_answers import no_word, of_argument
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 from precision_fix.model.vocabulary.spellings import GENERAL, STYLES

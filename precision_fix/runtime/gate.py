@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 from precision_fix.dtypes import dtype_named
 from precision_fix.errors import PrecisionFixError, check_kind
-from precision_fix.runtime.compute.words import COMPUTES, COPIES, check
+from precision_fix.runtime.compute.choices import COMPUTES, COPIES, check
 
 MODES = ("off", "auto", "force")
 TARGETS = ("float32", "float16")

@@ -6,7 +6,7 @@ from functools import cache
 
 from precision_fix.model.finding import Verdict
 from precision_fix.model.hearing import ask
-from precision_fix.model.readers import answer as of_library
+from precision_fix.model.library_answers import answer as of_library
 from precision_fix.model.rule import AnyRule, LineRule, Lines, SettingRule
 from precision_fix.model.setting import Form, Setting
 from precision_fix.rules import rules_of

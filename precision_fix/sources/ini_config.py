@@ -15,7 +15,7 @@ from precision_fix.model.selection import ALL, Selection
 from precision_fix.model.setting import Form
 from precision_fix.model.target import Target
 from precision_fix.model.vocabulary.truth import off_like
-from precision_fix.sources import json_config, settings
+from precision_fix.sources import config_edits, json_config
 from precision_fix.sources.analysis import Analysis, Left
 from precision_fix.sources.comments import Keeps
 from precision_fix.sources.jsontext import Scalar
@@ -43,12 +43,12 @@ def analyse(
     """Find the settings of a text and judge them. Raises Unparsable."""
     if _is_json(text):
         return json_config.analyse(path, text, target, selection, around, left)
-    if not settings.may_speak(text, comment=("#", ";")):
+    if not config_edits.may_speak(text, comment=("#", ";")):
         return Analysis()
     document = list(_scalars(text))
     keeps = Keeps(text, [(each.start, each.end) for each in document])
     form = Form.VARIABLE if ".env" in Path(path).name else Form.KEY
-    return settings.judge(path, text, [document], keeps, spell, target, selection, form, around, left)
+    return config_edits.judge(path, text, [document], keeps, spell, target, selection, form, around, left)
 
 
 def parse(text: str) -> object:

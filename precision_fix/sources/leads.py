@@ -25,9 +25,9 @@ from precision_fix.model.finding import Action, Part, Verdict, change, keep, man
 from precision_fix.model.flow import Follower
 from precision_fix.model.guard import FULL_WORDS, accepted, excluded
 from precision_fix.model.held import End, Held
+from precision_fix.model.library_answers import answer as of_library
 from precision_fix.model.module import Module
 from precision_fix.model.moves import Place
-from precision_fix.model.readers import answer as of_library
 from precision_fix.model.readings import common_word
 from precision_fix.model.setting import Form, Setting
 from precision_fix.model.vocabulary import attention, precision

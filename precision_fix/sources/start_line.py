@@ -11,8 +11,8 @@ from pathlib import PurePath
 
 from precision_fix.model import hearing, newlines
 from precision_fix.model.edit import Splice
+from precision_fix.model.entry_points import is_started
 from precision_fix.model.finding import Action, Finding
-from precision_fix.model.programs import is_started
 from precision_fix.model.rule import StartRule
 from precision_fix.model.selection import Selection
 from precision_fix.model.start import Start

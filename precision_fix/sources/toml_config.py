@@ -16,7 +16,7 @@ from precision_fix.model.around import ALONE, Around
 from precision_fix.model.selection import ALL, Selection
 from precision_fix.model.setting import Key
 from precision_fix.model.target import Target
-from precision_fix.sources import settings, toml
+from precision_fix.sources import config_edits, toml
 from precision_fix.sources.analysis import Analysis, Left, Unparsable
 from precision_fix.sources.comments import Keeps
 from precision_fix.sources.jsontext import Scalar
@@ -43,11 +43,11 @@ def analyse(
     left: Left | None = None,
 ) -> Analysis:
     """Find the settings of a text and judge them. Raises Unparsable."""
-    if not settings.may_speak(text, comment="#"):
+    if not config_edits.may_speak(text, comment="#"):
         return Analysis()
     document = _placed(text, parse(text))
     keeps = Keeps(text, [token.span() for token in _TOKEN.finditer(text)])
-    return settings.judge(
+    return config_edits.judge(
         path, text, [document], keeps, in_quotes_or_false, target, selection, around=around, left=left
     )
 
@@ -66,7 +66,7 @@ _Keys = tuple[Key, ...]
 def _placed(text: str, data: dict[str, Any]) -> list[Scalar]:
     """Every scalar of the data; those of which there may be something to say with the place of their token."""
     values = dict(_scalars(data, ()))
-    sought = {keys for keys, value in values.items() if settings.speaks(Scalar(keys, value, 0, 0))}
+    sought = {keys for keys, value in values.items() if config_edits.speaks(Scalar(keys, value, 0, 0))}
     wanted = {_written(values[keys]) for keys in sought}
     tokens = [token for token in _TOKEN.finditer(text) if token[0].strip("\"'") in wanted]
     places = _found(text, values, tokens)

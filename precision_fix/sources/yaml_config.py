@@ -19,7 +19,7 @@ from precision_fix.model.selection import ALL, Selection
 from precision_fix.model.setting import Key
 from precision_fix.model.target import Target
 from precision_fix.model.vocabulary.truth import off_like
-from precision_fix.sources import settings
+from precision_fix.sources import config_edits
 from precision_fix.sources.analysis import Analysis, Left, Unparsable
 from precision_fix.sources.comments import Keeps
 from precision_fix.sources.jsontext import Scalar
@@ -44,11 +44,11 @@ def analyse(
     left: Left | None = None,
 ) -> Analysis:
     """Find the settings of a text and judge them. Raises Unparsable."""
-    if not settings.may_speak(text, comment="#"):
+    if not config_edits.may_speak(text, comment="#"):
         return Analysis()
     reader = _Reader(text)
     documents = list(reader.documents())
-    return settings.judge(
+    return config_edits.judge(
         path, text, documents, Keeps(text, reader.spans), spell, target, selection, around=around, left=left
     )
 

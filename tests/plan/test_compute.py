@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from precision_fix.gpu import named
-from precision_fix.plan import working_words
+from precision_fix.plan import working_phrases
 from precision_fix.plan.commands import Commands
 from precision_fix.plan.config import Config
 from precision_fix.plan.data import _working
@@ -38,7 +38,7 @@ def test_it_takes_what_float32_takes_and_is_never_advised_before_that() -> None:
     assert rows[COMPUTE].total == rows[PATCHED].total
     assert found.best is rows[PATCHED]
     assert found.command(COMPUTE, Commands(program="main.py")) == "precision-fix run --compute float16 main.py"
-    said = working_words.settings(found)[-1]
+    said = working_phrases.settings(found)[-1]
     assert "predicted, not measured, 4.0 to 6.8 times as fast" in said
     assert "bfloat16's" in said
     assert _working(found)["gain"] == said

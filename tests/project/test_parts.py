@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from precision_fix.model.brought import calls
+from precision_fix.model.entry_points import is_started, program_in, usual
 from precision_fix.model.finding import Action, Part
 from precision_fix.model.moves import GUARDS, NOTHING_MOVES, NOTHING_REFUSED, Move, Place, action_of, left
-from precision_fix.model.programs import is_started, program_in, usual
 from precision_fix.project.entries import Entries, readmes
 from precision_fix.project.facts import Import, facts_of
 from precision_fix.project.imports import look_through, python_below

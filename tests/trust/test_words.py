@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import precision_fix
-from precision_fix.cli.words import check
+from precision_fix.cli.meant import check
 from precision_fix.errors import PrecisionFixError
 from precision_fix.runtime import gate
 from tests.tools import command, environment

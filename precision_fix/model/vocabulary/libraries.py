@@ -1,7 +1,8 @@
 """The words of the libraries: how each names its precision in a config, on a command line, in Python.
 
 `LIBRARIES` is data: one row a library, with the document or the file of its repository that says so. What is looked for
-in files is made of it (`vocabulary.precision`, `vocabulary.needles`), and `model.readers` looks a setting up in it.
+in files is made of it (`vocabulary.precision`, `vocabulary.needles`), and `model.library_answers` looks a setting up in
+it.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from precision_fix.model.edit import GiveValue
 from precision_fix.model.finding import Verdict, change
-from precision_fix.model.readers import replacement
+from precision_fix.model.library_answers import replacement
 from precision_fix.model.rule import SettingRule, Stage
 from precision_fix.model.setting import Form, Setting
 from precision_fix.model.vocabulary.precision import turned_on

@@ -6,7 +6,7 @@ import re
 
 from precision_fix.model.edit import GiveValue
 from precision_fix.model.finding import Verdict, change, keep, manual
-from precision_fix.model.readers import answer
+from precision_fix.model.library_answers import answer
 from precision_fix.model.rule import SettingRule, Stage
 from precision_fix.model.setting import Form, Setting, Takes
 from precision_fix.model.vocabulary import precision

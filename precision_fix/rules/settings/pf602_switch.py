@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from precision_fix.model.edit import GiveName, GiveValue, TakeOut
 from precision_fix.model.finding import Verdict, change, manual
-from precision_fix.model.readers import answer, is_on
+from precision_fix.model.library_answers import answer, is_on
 from precision_fix.model.rule import SettingRule, Stage
 from precision_fix.model.setting import Document, Form, Setting, Takes
 from precision_fix.model.vocabulary import precision

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from precision_fix.model.edit import GiveValue, TakeOut
 from precision_fix.model.finding import Verdict, change, manual
-from precision_fix.model.readers import is_on
+from precision_fix.model.library_answers import is_on
 from precision_fix.model.rule import SettingRule, Stage
 from precision_fix.model.setting import Document, Form, Setting, Takes
 from precision_fix.model.vocabulary import attention

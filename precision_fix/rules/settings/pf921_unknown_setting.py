@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from precision_fix.model.finding import Verdict, manual
-from precision_fix.model.readers import replacement
+from precision_fix.model.library_answers import replacement
 from precision_fix.model.rule import SettingRule, Stage
 from precision_fix.model.setting import Form, Setting
 from precision_fix.model.vocabulary import precision

@@ -60,7 +60,7 @@ def left(option: Option) -> str:
 
 def headline(plan: Plan) -> str:
     """The plan in a few words: the models, the GPUs, and what is best."""
-    from precision_fix.plan.working_words import conclusion
+    from precision_fix.plan.working_phrases import conclusion
 
     gpus = f"{len(plan.cards.gpus)} x {plan.cards.gpus[0].name}" if plan.cards.gpus else "no GPU"
     said = f"{plural(len(plan.sheets), 'model')}, {gpus}"

@@ -80,7 +80,7 @@ def _hint(word: str, there: Sequence[str], command: str) -> str:
 
 def _program(there: Sequence[str]) -> str:
     """What `run` would start: a program that was named, or the one that the folder has; nothing where none shows."""
-    from precision_fix.model.programs import program_in
+    from precision_fix.model.entry_points import program_in
     from precision_fix.reports.paste import pasted
 
     named = next((path for path in there if path.endswith(".py")), None)

@@ -6,7 +6,7 @@ from precision_fix.plan.commands import Commands
 from precision_fix.plan.contents import shown
 from precision_fix.plan.fit import GIB, Verdict
 from precision_fix.plan.operators import Mode
-from precision_fix.plan.words import size
+from precision_fix.plan.phrases import size
 from precision_fix.plan.working import CACHES, COMPUTE, PATCHED, STORAGE, UNPATCHED, Row, Setting, Working
 
 SOURCES = {

@@ -1,4 +1,4 @@
-"""The words of PRECISION_FIX_COMPUTE, and what they cannot be said with."""
+"""What PRECISION_FIX_COMPUTE may say, and what it cannot be said with."""
 
 from __future__ import annotations
 
