@@ -2,7 +2,7 @@
 
 - `scales`: the powers of two; `weights`: a stored weight as an operand; `multiply`: the product itself.
 - `products`, `convolutions`, `attention`, `einsum`: what is built of them; `take`: the calls of torch that come to it.
-- `state`: who computes so, and from which size; `gate`: whether, on which GPUs, and what is said; `choices`: what may be said of it.
+- `state`: who computes so, and from which size; `gate`: whether, on which GPUs, and what is told; `choices`: its words.
 - `copies`: float16 numbers that are kept; `lent`: what a module's forward gets in the place of a float32 weight.
 - `use`: begin and end; `hand`: one model, by hand; `seen`: what ran.
 """
