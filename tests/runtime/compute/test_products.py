@@ -12,6 +12,7 @@ from precision_fix.runtime.compute import multiply, scales
 from precision_fix.runtime.compute.measure import bound
 from precision_fix.runtime.compute.products import product
 from tests.runtime.compute.made import SEEDS, operands
+from tests.runtime.since import since
 
 NARROW = pytest.mark.parametrize("wide", [True, False], ids=["float32 out", "float16 out"])
 
@@ -125,6 +126,7 @@ def test_a_gradient_of_a_gradient() -> None:
     assert float((second - expected).norm() / expected.norm()) < 2e-3
 
 
+@since("2.8", "products of float16 numbers come in float16")
 def test_products_come_in_float16_where_float32_would_raise_on_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     device, matmul, on = torch.device("cuda"), torch.backends.cuda.matmul, [False]
     monkeypatch.setattr(torch.cuda.tunable, "is_enabled", lambda: on[0])
