@@ -16,7 +16,13 @@ from functools import partial
 from typing import Any, NamedTuple
 from unittest import mock
 
-import torch
+try:
+    import torch
+except ModuleNotFoundError:
+    if __name__ != "__main__":
+        raise
+    sys.stderr.write("precision-fix: torch is not installed for this Python: use that of your program\n")
+    sys.exit(2)
 from torch import nn
 
 from precision_fix.errors import PrecisionFixError
