@@ -245,22 +245,14 @@ def servers() -> set[int]:
     return {each.pid for each in _launchers.values()}
 
 
-def launch(
-    *argv: object,
-    cwd: Path | str,
-    env: Mapping[str, str],
-    out: str = "pipe",
-    err: str = "pipe",
-    stdin: bool = True,
-    timeout: float = 60,
-) -> Ran:
-    """A run of the command line in a child of the process that all tests of this one share."""
-    return _shared(_COMMAND).run(*argv, cwd=cwd, env=env, out=out, err=err, stdin=stdin, timeout=timeout)
+def command_line() -> Launcher:
+    """What runs the command line."""
+    return _shared(_COMMAND)
 
 
-def launch_after_torch(program: Path, *argv: object, cwd: Path, env: Mapping[str, str], timeout: float = 120) -> Ran:
-    """A run of a program whose first line imports torch, in a child of a process that has done just that."""
-    return _shared(_AFTER_TORCH).run(program, *argv, cwd=cwd, env=env, timeout=timeout)
+def after_torch() -> Launcher:
+    """What runs a program whose first line imports torch, from a process that has done just that."""
+    return _shared(_AFTER_TORCH)
 
 
 def needs_a_start(env: Mapping[str, str]) -> bool:

@@ -18,8 +18,8 @@ from precision_fix.sources import Source, format_of
 from precision_fix.sources.analysis import Analysis
 from precision_fix.tops import top_of
 from tests.launcher import REPOSITORY as REPOSITORY
+from tests.launcher import Ran, command_line, needs_a_start
 from tests.launcher import environment as environment
-from tests.launcher import launch, needs_a_start
 
 NOBODY = 65534
 
@@ -104,7 +104,7 @@ def command(
     words = [_plain(argument) for argument in arguments]
     # A program that is run wants an interpreter of its own.
     if "run" not in words and not needs_a_start(env):
-        ran = launch(*words, cwd=cwd or Path.cwd(), env=env, timeout=timeout)
+        ran = command_line().run(*words, cwd=cwd or Path.cwd(), env=env, timeout=timeout)
         return subprocess.CompletedProcess(words, ran.code, ran.out, ran.err)
     return subprocess.run(
         [sys.executable, "-m", "precision_fix", *words],
@@ -114,6 +114,12 @@ def command(
         timeout=timeout,
         check=False,
     )
+
+
+def command_into(*words: object, cwd: Path, out: str = "open", err: str = "open", **more: str) -> Ran:
+    """The same with streams of any kind (see `Ran`), no stdin, and no GPU."""
+    env = environment(CUDA_VISIBLE_DEVICES="", **more)
+    return command_line().run(*words, cwd=cwd, env=env, out=out, err=err, stdin=False)
 
 
 def modules_after(script: str, *arguments: str, cwd: Path | None = None) -> set[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from precision_fix import runtime
-from tests.launcher import REPOSITORY, Python, launch_after_torch, needs_a_start
+from tests.launcher import REPOSITORY, Python, after_torch, needs_a_start
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def python(tmp_path: Path) -> Python:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("PRECISION_FIX")}
         env = {**kept, "PYTHONPATH": str(REPOSITORY), "PYTHONDONTWRITEBYTECODE": "1", **environ}
         if text.lstrip().startswith("import torch\n") and not needs_a_start(env):
-            ran = launch_after_torch(path, *argv, cwd=tmp_path, env=env)
+            ran = after_torch().run(path, *argv, cwd=tmp_path, env=env, timeout=120)
             return subprocess.CompletedProcess([str(path), *argv], ran.code, ran.out.decode(), ran.err.decode())
         return subprocess.run(
             [sys.executable, str(path), *argv],

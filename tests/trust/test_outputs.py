@@ -11,8 +11,8 @@ import pytest
 
 from precision_fix.engine import place
 from precision_fix.engine.stamp import key
-from tests.launcher import Ran, launch
-from tests.tools import environment, plant
+from tests.launcher import Ran
+from tests.tools import command_into, environment, plant
 
 CAST = "import torch\nx = y.to(torch.bfloat16)\n"
 DONE = CAST.replace("bfloat16", "float32")
@@ -40,11 +40,6 @@ COMMANDS: dict[str, tuple[tuple[str, ...], int, bool, bool]] = {
     "stdin": (("-", *T4), 2, False, False),
     "run": (("run", "nowhere.py"), 2, False, False),
 }
-
-
-def run(*argv: object, cwd: Path, out: str = "open", err: str = "open", **more: str) -> Ran:
-    env = environment(CUDA_VISIBLE_DEVICES="", **more)
-    return launch(*argv, cwd=cwd, env=env, out=out, err=err, stdin=False)
 
 
 @pytest.fixture
@@ -97,8 +92,8 @@ def test_what_is_said_is_true(here: Path, command: str) -> None:
     arguments, _, _, writes = COMMANDS[command]
     for out, err in BROKEN if command in EVERY_WAY else BROKEN[:3]:
         if command == "undo":
-            assert run(*T4, "P", cwd=here).code == 0
-        ran = run(*arguments, cwd=here, out=out, err=err)
+            assert command_into(*T4, "P", cwd=here).code == 0
+        ran = command_into(*arguments, cwd=here, out=out, err=err)
         check(ran, command, out, err)
         assert contents(here) == ({DONE} if writes and command != "undo" else {CAST})
         if writes and command != "undo":
@@ -110,14 +105,14 @@ def test_messages_never_go_to_stdout(here: Path) -> None:
     """print() takes stdout where stderr is None."""
     for command in ("diff", "check", "plan --json"):
         arguments = COMMANDS[command][0]
-        whole, closed = (run(*arguments, cwd=here, err=err) for err in ("open", "closed"))
+        whole, closed = (command_into(*arguments, cwd=here, err=err) for err in ("open", "closed"))
         assert closed.out == whole.out and b"precision-fix: " not in closed.out
 
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_report_in_a_file_on_a_full_disk(here: Path, form: str) -> None:
     wanted = ("--output-format", form, "--output-file", "/dev/full", "--output-file", "also.json")
-    ran = run(*T4, "P", *wanted, cwd=here)
+    ran = command_into(*T4, "P", *wanted, cwd=here)
     full = f"the {form} report could not be written to /dev/full: no space left on device"
     if form != "github":  # which has nothing to say after a patch
         assert ran.code == 2 and contents(here) == {DONE}
@@ -125,13 +120,13 @@ def test_a_report_in_a_file_on_a_full_disk(here: Path, form: str) -> None:
         assert ran.err.decode().splitlines()[-1] == f"precision-fix: {done}; {full}"
     assert (here / "also.json").stat().st_size > 1000, "the others are written"
     assert ran.out.decode().splitlines()[-1] == "Take it back with: precision-fix undo P"
-    run("undo", "P", cwd=here)
-    ran = run(*T4, "--check", "P", *wanted, cwd=here)
+    command_into("undo", "P", cwd=here)
+    ran = command_into(*T4, "--check", "P", *wanted, cwd=here)
     assert ran.code == 2 and ran.err.decode().splitlines()[-1] == f"precision-fix: {full}"
 
 
 def test_a_plan_on_a_full_disk(here: Path) -> None:
-    ran = run("plan", *T4, "P", "--html", "/dev/full", cwd=here)
+    ran = command_into("plan", *T4, "P", "--html", "/dev/full", cwd=here)
     assert (ran.code, ran.out) == (2, b"")
     assert ran.err == b"precision-fix: --html /dev/full: cannot be written: no space left on device\n"
 
@@ -141,7 +136,7 @@ def test_what_was_done_in_one_tree_is_said_when_the_next_fails(here: Path) -> No
     (here / "Q" / "a.py").write_text(CAST)
     for name in place.names(key()):
         plant(here / "Q", {f"{name}/lock/x": b""})
-    ran = run(*T4, "P", "Q", cwd=here)
+    ran = command_into(*T4, "P", "Q", cwd=here)
     assert ran.code == 2 and b"3 files were changed" in ran.err and b"nothing more was done" not in ran.err
     assert contents(here) == {DONE} and (here / "Q" / "a.py").read_text() == CAST
 

@@ -16,9 +16,9 @@ from precision_fix.model.finding import Action, Finding
 from precision_fix.model.problem import Problem, as_json, as_line
 from precision_fix.reports import github, gitlab, html, junit, markdown, sarif, table, text
 from precision_fix.reports import json as json_report
-from tests.launcher import Ran, environment, launch
 from tests.reports.runs import run_of
 from tests.test_cli import on_a_terminal
+from tests.tools import command_into
 
 FORMATS = {
     "text": text,
@@ -83,11 +83,6 @@ HELD = (
 CHANGED = HELD.replace("bfloat16", "float32")
 
 
-def run(*argv: object, cwd: Path, out: str = "open", err: str = "open", **more: str) -> Ran:
-    env = environment(CUDA_VISIBLE_DEVICES="", **more)
-    return launch(*argv, cwd=cwd, env=env, out=out, err=err, stdin=False)
-
-
 @pytest.fixture
 def here(tmp_path: Path) -> Path:
     place = tmp_path / "P"
@@ -112,10 +107,10 @@ def here(tmp_path: Path) -> Path:
 def test_no_run_says_a_command(here: Path, arguments: list[str]) -> None:
     named = ["--gpu", "t4"] if arguments[0] != "undo" else []
     if not named:
-        run("P", "--gpu", "t4", cwd=here)
+        command_into("P", "--gpu", "t4", cwd=here)
         for file in (here / "P").glob("*c*.py"):
             file.write_text("edited")
-    ran = run(*arguments, *named, cwd=here, GITHUB_ACTIONS="true")
+    ran = command_into(*arguments, *named, cwd=here, GITHUB_ACTIONS="true")
     log = ran.out.decode() + ran.err.decode()
     assert ran.code in (0, 1, 2) and log and "internal error" not in log
     assert obeyed(log, "::(error|warning|notice) " if "github" in arguments else "") == []
@@ -124,10 +119,10 @@ def test_no_run_says_a_command(here: Path, arguments: list[str]) -> None:
 
 def test_github_does_not_listen_while_a_diff_is_shown_that_holds_commands(here: Path) -> None:
     subprocess.run(["git", "init", "-q", "."], cwd=here, check=True)
-    plain = run("--diff", "P", "--gpu", "t4", cwd=here)
-    ran = run("--diff", "P", "--gpu", "t4", cwd=here, GITHUB_ACTIONS="true")
+    plain = command_into("--diff", "P", "--gpu", "t4", cwd=here)
+    ran = command_into("--diff", "P", "--gpu", "t4", cwd=here, GITHUB_ACTIONS="true")
     assert ran == plain, "a file is no log"
-    ran = run("--diff", "P", "--gpu", "t4", cwd=here, out="pipe", GITHUB_ACTIONS="true")
+    ran = command_into("--diff", "P", "--gpu", "t4", cwd=here, out="pipe", GITHUB_ACTIONS="true")
     listening, token = True, ""
     for line in ran.out.decode().split("\n"):
         if listening and (stopped := re.fullmatch("::stop-commands::([0-9a-f]{32})", line)):
@@ -143,10 +138,10 @@ def test_github_does_not_listen_while_a_diff_is_shown_that_holds_commands(here: 
 
 
 def test_where_a_build_server_cannot_be_told_the_diff_goes_to_a_file(here: Path) -> None:
-    ran = run("--diff", "P/a.py", "--gpu", "t4", cwd=here, out="pipe", TF_BUILD="True")
+    ran = command_into("--diff", "P/a.py", "--gpu", "t4", cwd=here, out="pipe", TF_BUILD="True")
     assert (ran.code, ran.out) == (2, b"")
     assert b"a.py holds what Azure Pipelines takes for a command: send the diff to a file" in ran.err
-    assert run("--diff", "P/a.py", "--gpu", "t4", cwd=here, TF_BUILD="True").out.startswith(b"diff --git")
+    assert command_into("--diff", "P/a.py", "--gpu", "t4", cwd=here, TF_BUILD="True").out.startswith(b"diff --git")
 
 
 def test_a_terminal_gets_no_control_characters_of_a_file(here: Path) -> None:
