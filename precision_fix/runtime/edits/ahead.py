@@ -77,7 +77,7 @@ def put(key: str, top: str, rows: Callable[[Callable[[str], None]], Iterable[Row
     shelf = Shelf(key)
 
     def stays(path: str) -> None:
-        file = os.path.relpath(path, top).replace(os.sep, "/")
+        file = prints.name(path, top)
         if file in files:
             with contextlib.suppress(OSError):
                 shelf.note(file, files[file])

@@ -41,6 +41,11 @@ def look(top: str) -> Prints | None:
     return found
 
 
+def name(path: str, top: str) -> str:
+    """What `look` of a folder calls a file below it."""
+    return os.path.relpath(path, top).replace(os.sep, "/")
+
+
 def _entries(folder: str) -> list[os.DirEntry[str]]:
     with os.scandir(folder) as entries:
         return [entry for entry, _ in zip(entries, range(_MOST_NAMES), strict=False)]

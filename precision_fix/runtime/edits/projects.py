@@ -124,7 +124,7 @@ class _Project:
         """The digest of the text that is run in the place of a file, "" where it stays as it is; its real lines, and
         what is to be known of it for flash-attn.
         """
-        name = os.path.relpath(path, self.top).replace(os.sep, "/")
+        name = prints.name(path, self.top)
         if self._made is None and self._is_made_ahead:
             if self.shelf.stays(name, prints.of(path)):
                 return "", [], []

@@ -20,6 +20,7 @@ from types import CodeType
 from precision_fix import caches, door
 from precision_fix.caches import digest
 from precision_fix.errors import PrecisionFixError
+from precision_fix.runtime.edits import prints
 from precision_fix.runtime.edits.prints import Prints
 
 _MOST_BYTES = 64 << 20
@@ -55,7 +56,7 @@ def made_of(top: str, files: Prints, rows: Iterable[Row]) -> tuple[Made, dict[st
         name = digest(after.encode("utf-8", "surrogatepass")) if after else ""
         if name:
             texts[name] = after
-        file = os.path.relpath(path, top).replace(os.sep, "/")
+        file = prints.name(path, top)
         made.edited[file] = [before, name]
         if lines:
             made.real[file] = lines
