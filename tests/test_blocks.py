@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import functools
+import inspect
+from collections.abc import Callable
 
 import pytest
 
@@ -69,12 +72,84 @@ HEAD = ["class A(", "    Base,", "):", "    field = 1"]
         ("return 5", [*HEAD, "    other = 2", "    def five(self):", "        return 5"]),
         ("seven", ["@last", "class B:", "    def seven(self): pass"]),
         ("eight", ["@last", "class B:", "    def eight(self): pass"]),
-        # A class has a body.
-        ("class B", ["@last", "class B:", "    def seven(self): pass"]),
+        ("class B", ["@last", "class B:"]),
     ],
 )
 def test_a_definition_is_parsed_where_something_in_it_is_asked_for(word: str, lines: list[str]) -> None:
-    assert [line for line in shown(TEXT, word) if line not in shown(TEXT)] == lines
+    # A class has a body, which is `pass` in place of its first method.
+    assert [line for line in shown(TEXT, word) if line not in (*shown(TEXT), "    pass")] == lines
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "class A(\n    Base,\n):\n",
+        "@told(\n    of=1,\n)\nclass A:\n",
+        '@told(\n    """\n    All of it\n    """\n)\nclass A:\n',
+        '@told(\n    """\nAt the margin\n"""\n)\nclass A:\n',
+        'class A:\n    """\n    def one(): in words\n    """\n',
+    ],
+)
+def test_a_class_has_a_body_whatever_stands_before_its_methods(head: str) -> None:
+    text = f"{head}    def one(self):\n        pass\n    @last\n    def two(self):\n        pass\nx = 1\n"
+    found = module(text)
+    assert found.definition("A") is not None and not found.names.definitions_of("one")
+    found.ensure_bound("two")
+    assert [each.name for each in ast.walk(found.tree) if isinstance(each, ast.FunctionDef)] == ["two"]
+
+
+def test_what_binds_a_name_is_parsed() -> None:
+    text = inspect.getsource(functools)
+    everything = whole(text)
+    for name in [*everything.names.definitions, *everything.names.root.bindings][::3]:
+        found = module(text)
+        found.ensure_bound(name)
+        for kind in ("definitions_of", "calls_of"):
+            there = [each.lineno for each in getattr(everything.names, kind)(name)]
+            here = [each.lineno for each in getattr(found.names, kind)(name)]
+            assert here == there if kind == "definitions_of" else {*here} <= {*there}
+        assert [type(each) for each in found.names.root.bindings.get(name, ())] == [
+            type(each) for each in everything.names.root.bindings.get(name, ())
+        ]
+
+
+PARTS = """\
+def first():
+    global KIND, \\
+        OTHER
+    KIND = 1
+@dataclass
+class Record: pass
+def second(config):
+    config.kind = config.other.kind
+    config.kind == 1
+def third(config):
+    return config.kind.name + len(KIND)
+def fourth(config):
+    config.kind: int
+    return config . kind
+"""
+
+
+@pytest.mark.parametrize(
+    ("ask", "parsed_then"),
+    [
+        (lambda found: found.ensure_bound("KIND"), ["first"]),
+        (lambda found: found.ensure_bound("OTHER"), ["first"]),
+        (lambda found: found.ensure_bound("Record"), ["Record"]),
+        (lambda found: found.ensure_bound("len"), []),
+        (lambda found: found.ensure_assigned(".kind"), ["second", "fourth"]),
+        (lambda found: found.ensure_asked(".kind", frozenset({"name"})), ["second", "third", "fourth"]),
+        (lambda found: found.ensure_asked(".kind", frozenset({"other"})), ["second", "fourth"]),
+        (lambda found: found.ensure_asked(".config", frozenset()), []),
+    ],
+)
+def test_of_what_speaks_of_a_name_no_more_is_parsed_than_is_asked_for(
+    ask: Callable[[Module], None], parsed_then: list[str]
+) -> None:
+    found = module(PARTS)
+    ask(found)
+    assert sorted(found.names.definitions) == sorted(parsed_then)
 
 
 def module(text: str, *words: str) -> Module:
@@ -119,7 +194,9 @@ def test_whole_words(name: str, places: list[int]) -> None:
 
 def test_a_string_that_reaches_over_the_margin_is_not_blanked() -> None:
     text = 'def f():\n    x = """\ndef g():\n    """\n    return x\ndef h(): pass\n'
-    assert shown(text, "h()") == [line for line in text.split("\n") if line]
+    assert shown(text, "h()") == ["def h(): pass"]
+    unsure = text.replace('"""', "'''")
+    assert shown(unsure, "h()") == [line for line in unsure.split("\n") if line]
     with pytest.raises(NotApart):
         module("def f(:\n    pass\n", "pass")
 
@@ -149,7 +226,7 @@ def test_long_strings() -> None:
 
 def test_a_class_in_a_string_is_none() -> None:
     """A cell that writes a program is a string over many lines at the margin, and its classes have no methods."""
-    text = 'SAID = """\nclass A:\n    def one(self):\n        pass\n    def two(self):\n        pass\n"""\ntwo = 2\n'
+    text = "SAID = '''\nclass A:\n    def one(self):\n        pass\n    def two(self):\n        pass\n'''\ntwo = 2\n"
     blocks = Blocks(text)
     module = Module("a.py", text, parsed(blocks.take([text.index("one")])), FLOAT32, blocks)
     with pytest.raises(NotApart, match=r"a\.py"):

@@ -11,7 +11,7 @@ from precision_fix.model.classes import COMMON, class_around, is_instance, is_ow
 from precision_fix.model.fate import Fate
 from precision_fix.model.held import Shape
 from precision_fix.model.module import Function, Module, unparsed
-from precision_fix.model.records import asking
+from precision_fix.model.records import asking, ensure_asking
 from precision_fix.model.uses import later, may_follow
 from precision_fix.model.worklist import Worklist
 
@@ -132,7 +132,10 @@ class Bindings(Worklist):
         self.held = self.held._replace(within=None)
         kin = module.around.kin(module, cls)
         for each in self._all(module.around.holders(module, cls, attr), cls):
-            each.ensure("." + attr)
+            if shape is Shape.OBJECT:
+                ensure_asking(each, attr, self.held.key)
+            else:
+                each.ensure("." + attr)
             for reader in self.looking(self._asking(each, each.names.attributes_of(attr), shape)):
                 if isinstance(reader.ctx, ast.Load) and _may_read(each, reader, kin, each is module):
                     self.same(reader, shape, module=each)

@@ -13,7 +13,7 @@ import ast
 import re
 import warnings
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -27,6 +27,15 @@ _METHOD = re.compile(r"\n    [^\s)\]}#]")
 _DEFINES = ("def ", "class ", "async ", "@")
 _METHOD_DEFINES = ("def ", "async ", "@")
 _METHOD_INDENT = 4
+_BODY = " " * _METHOD_INDENT + "pass"
+_BINDS = (
+    re.compile(r"def(?:[ \t]|\\\n)+(\w+)"),
+    re.compile(r"class(?:[ \t]|\\\n)+(\w+)"),
+    re.compile(r"global(?:[ \t]|\\\n)+((?:[^\n\\;#]|\\\n)*)"),
+)
+_NAME = re.compile(r"\w+")
+_ASSIGNS = re.compile(r"[\s\\)]*(?::|=(?!=))")
+_FURTHER = re.compile(r"\.(\w+)")
 # What may begin a comment or a string on a line.
 _PLAIN = frozenset("#'\"\\")
 
@@ -49,6 +58,34 @@ def reads(text: str, name: str) -> Iterator[int]:
     for position in occurrences(text, (name,)):
         before, after = text[position - 1 : position], text[position + len(name) : position + len(name) + 1]
         if not _is_word(after) and (name.startswith(".") or not _is_word(before)):
+            yield position
+
+
+def bound_at(text: str) -> dict[str, list[int]]:
+    """By their names, where functions and classes are defined, and where `global` gives a function's name to the file.
+
+    What else binds a name of the file stands at its margin, and what is there is parsed in any case.
+    """
+    found: dict[str, list[int]] = {}
+    for pattern in _BINDS:
+        for each in pattern.finditer(text):
+            for name in _NAME.findall(each[1]):
+                found.setdefault(name, []).append(each.start())
+    return found
+
+
+def assigned_at(text: str, attribute: str) -> Iterator[int]:
+    """Where `.name = value` may stand, or `.name: type`."""
+    for position in reads(text, attribute):
+        if _ASSIGNS.match(text, position + len(attribute)):
+            yield position
+
+
+def asked_at(text: str, attribute: str, names: Collection[str]) -> Iterator[int]:
+    """Where `.name` stands, but for where it is plain that something else is asked of it than one of `names`."""
+    for position in reads(text, attribute):
+        further = _FURTHER.match(text, position + len(attribute))
+        if further is None or further[1] in names:
             yield position
 
 
@@ -105,6 +142,8 @@ class Blocks:
         starts = [found.start() + 1 for found in _TOP.finditer(text)] if apart else []
         if apart and _FIRST.match(text):
             starts.insert(0, 0)
+        self._strings = long_strings(text)
+        starts = [*self._apart(starts)]
         self._quotes = [*occurrences(text, ('"""', "'''"))]
         self._quotes.sort()
         self._blocks = [*_joined(text, starts, len(text), _DEFINES, 0)]
@@ -162,22 +201,27 @@ class Blocks:
         text = self.text
         if block.plain or not _class_at(text, block):
             return text[block.start : block.end]
-        starts = [found.start() + 1 for found in _METHOD.finditer(text, block.start, block.end)]
+        starts = [*self._apart(found.start() + 1 for found in _METHOD.finditer(text, block.start, block.end))]
         if not starts:
             return text[block.start : block.end]
         block.methods = [*_joined(text, starts, block.end, _METHOD_DEFINES, _METHOD_INDENT)]
         block.starts = [method.start for method in block.methods]
         self._classes[text.count("\n", 0, block.start) + 1] = block
         out = [text[block.start : starts[0]]]
-        # A class has to have a body.
-        bare = not any(method.plain or _holds(places, method) for method in block.methods)
+        first = next((method for method in block.methods if not method.plain), None)
         for method in block.methods:
-            if method.plain or _holds(places, method) or (bare and method is block.methods[0]):
+            if method.plain or _holds(places, method):
                 method.taken = True
                 out.append(text[method.start : method.end])
             else:
-                out.append(self._blank(method))
+                blank = self._blank(method)
+                # A class has to have a body; what stands before its first method may be its bases, or a decorator's.
+                out.append(_BODY + blank if method is first and not method.taken else blank)
         return "".join(out)
+
+    def _apart(self, starts: Iterable[int]) -> Iterator[int]:
+        """Those that do not stand in a long string, nor where it ends."""
+        return (start for start in starts if not bisect_left(self._strings, start) % 2)
 
     def _blank(self, block: Block) -> str:
         """As many empty lines, unless an odd number of triple quotes says that it begins or ends within a string."""

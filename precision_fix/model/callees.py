@@ -135,7 +135,7 @@ def _named(module: Module, func: ast.expr, most: int) -> Iterator[Found]:
 
 
 def _bound(module: Module, name: ast.Name, most: int) -> Iterator[Found]:
-    module.ensure(name.id)
+    module.ensure_bound(name.id)
     for bound in module.bindings(name) if most else ():
         dotted = module.imported(bound)
         value = module.assigned_value(bound)
@@ -164,7 +164,7 @@ def _applied(module: Module, name: str) -> list[Found]:
     home, cls = (module, local) if local is not None else module.around.definition(module, name) or (module, None)
     if not isinstance(cls, ast.ClassDef) or not any(ast.unparse(base).endswith("Function") for base in cls.bases):
         return []
-    home.ensure("forward")
+    home.ensure_bound("forward")
     found = method(cls, "forward")
     return [(home, found, 1)] if found is not None else []
 
@@ -188,7 +188,7 @@ def _methods(module: Module, func: ast.Attribute) -> Iterator[Found]:
 
 
 def _methods_of(home: Module, cls: ast.ClassDef, name: str) -> Iterator[Found]:
-    home.ensure(name)
+    home.ensure_bound(name)
     for each in cls.body:
         if isinstance(each, Function) and each.name == name and not _is_overload(each):
             yield home, each, 0 if _is_static(each) else 1
@@ -205,7 +205,7 @@ def _called_instance(module: Module, func: ast.expr) -> list[Found]:
     owner = _class(module, named) if named is not None else None
     for name in ("forward", "__call__") if owner is not None else ():
         assert owner is not None
-        owner[0].ensure(name)
+        owner[0].ensure_bound(name)
         found = method(owner[1], name)
         if found is not None:
             return [(owner[0], found, 1)]
@@ -224,7 +224,7 @@ def _class(module: Module, named: ast.expr) -> tuple[Module, ast.ClassDef] | Non
 
 def _constructor(module: Module, cls: ast.ClassDef) -> tuple[Module, _Function] | None:
     """The `__init__` of a class, or of the base of the project that it takes it from."""
-    module.ensure("__init__")
+    module.ensure_bound("__init__")
     own = method(cls, "__init__")
     if own is not None:
         return module, own

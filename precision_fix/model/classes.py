@@ -119,7 +119,7 @@ def constructed(module: Module, base: ast.expr) -> ast.expr | None:
 
 def _of_attribute(module: Module, attribute: ast.Attribute) -> ast.expr | None:
     cls = class_around(module, attribute)
-    module.ensure("." + attribute.attr)
+    module.ensure_assigned("." + attribute.attr)
     for each in module.names.attributes_of(attribute.attr):
         if isinstance(each.ctx, ast.Store) and is_own(each) and class_around(module, each) is cls:
             value = module.assigned_value(each)

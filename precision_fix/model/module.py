@@ -5,13 +5,13 @@ from __future__ import annotations
 import ast
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from precision_fix.model import newlines
 from precision_fix.model.around import ALONE, Around
-from precision_fix.model.blocks import Blocks, NotApart, reads
+from precision_fix.model.blocks import Blocks, NotApart, asked_at, assigned_at, bound_at, reads
 from precision_fix.model.columns import Columns
 from precision_fix.model.scope import Definition, Names, Scope, build, grow
 from precision_fix.model.syntax import defaults
@@ -55,7 +55,7 @@ class Module:
         self._columns: dict[int, Columns] = {}
         self._places: dict[int, dict[ast.AST | None, int]] = {}
         self._blocks = blocks
-        self._ensured: set[str] = set()
+        self._ensured: set[Hashable] = set()
         if blocks is not None:
             self._classes(tree.body, blocks)
 
@@ -70,6 +70,27 @@ class Module:
         is_attribute = name.startswith(".")
         places = self._words.get(name.lstrip("."), ())
         self.take([place for place in places if not is_attribute or self.text.startswith(".", place - 1)])
+
+    def ensure_bound(self, name: str) -> None:
+        """Have every block parsed that binds a name of the file, or defines a method of it. Raises NotApart."""
+        self._ensure_at(name, "bound", lambda: self._bound_at.get(name, ()))
+
+    def ensure_assigned(self, attribute: str) -> None:
+        """Have every block parsed that assigns to a `.name`. Raises NotApart."""
+        self._ensure_at(attribute, "assigned", lambda: assigned_at(self.text, attribute))
+
+    def ensure_asked(self, attribute: str, names: frozenset[str]) -> None:
+        """Have every block parsed where one of these may be asked of a `.name`. Raises NotApart."""
+        self._ensure_at(attribute, names, lambda: asked_at(self.text, attribute, names))
+
+    def _ensure_at(self, name: str, what: Hashable, places: Callable[[], Iterable[int]]) -> None:
+        if self._blocks is not None and name not in self._ensured and (name, what) not in self._ensured:
+            self._ensured.add((name, what))
+            self.take(places())
+
+    @cached_property
+    def _bound_at(self) -> dict[str, list[int]]:
+        return bound_at(self.text)
 
     @cached_property
     def _words(self) -> dict[str, list[int]]:
@@ -199,7 +220,7 @@ class Module:
 
     def definition(self, name: str) -> Definition | None:
         """The function or class of this name in the file, if there is just one."""
-        self.ensure(name)
+        self.ensure_bound(name)
         found = self.names.definitions_of(name)
         return found[0] if len(found) == 1 else None
 

@@ -18,6 +18,11 @@ LOOKED_UP = frozenset({"get", "pop"})
 _GIVES = ALIKE | PARTED | MAPPED | LOOKED_UP | {"__dict__"}
 
 
+def ensure_asking(module: Module, attribute: str, key: str | int | None) -> None:
+    """Have parsed what may get at what an object holds under a key, where that object is an attribute of this name."""
+    module.ensure_asked("." + attribute, _GIVES | {str(key)})
+
+
 def asking(module: Module, readers: Iterable[_Reader], key: str | int | None) -> Iterator[_Reader]:
     """Of the readers of an object those that may get at what it holds under a key.
 

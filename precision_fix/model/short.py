@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 
+from precision_fix.model.blocks import occurrences
 from precision_fix.model.callees import functions_of
 from precision_fix.model.classes import class_around
 from precision_fix.model.module import Function, Module, remembered
@@ -59,5 +60,6 @@ def _speaks(module: Module, function: ast.AST) -> bool:
 @remembered
 def _gives(module: Module, around: ast.AST) -> bool:
     """Whether a dtype of float8 is named for something to become: not where a tensor's is compared with it."""
+    module.take(occurrences(module.text, ("float8_",)))
     dtypes = (each for each in ast.walk(around) if isinstance(each, ast.Attribute) and each.attr.startswith("float8_"))
     return any(not isinstance(module.parent(each), ast.Compare | ast.Set | ast.Tuple) for each in dtypes)

@@ -84,7 +84,7 @@ class Entries:
     @cached_property
     def _known(self) -> set[str]:
         """What an import of something of this tree may begin with."""
-        return {part.removesuffix(".py") for path in self._files for part in path[len(self._top) :].split(os.sep)}
+        return {part.removesuffix(".py") for path in self._files for part in path.split(os.sep)}
 
     def _of_commands(self) -> Iterator[str]:
         for file in self._scripts:

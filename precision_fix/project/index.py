@@ -201,7 +201,7 @@ class Project:
         module = self._load(path) if self._holds(path, name) else None
         if module is None:
             return False, []
-        module.ensure(name)
+        module.ensure_bound(name)
         bindings = module.names.root.bindings.get(name, ())
         return bool(bindings), [dotted for bound in bindings if (dotted := module.imported(bound)) is not None]
 
@@ -212,12 +212,12 @@ class Project:
         home, rest = self._load(found[0]), found[1]
         if home is None:
             return None
-        home.ensure(rest[0])
+        home.ensure_bound(rest[0])
         for bound in home.names.root.bindings.get(rest[0], ()):
             if isinstance(bound, Definition) and len(rest) == 1:
                 return home, bound
             if isinstance(bound, ast.ClassDef) and len(rest) == 2:
-                home.ensure(rest[1])
+                home.ensure_bound(rest[1])
                 inner = next((e for e in bound.body if isinstance(e, Definition) and e.name == rest[1]), None)
                 return (home, inner) if inner is not None else None
         return None
@@ -228,7 +228,7 @@ class Project:
         for path in paths if len(paths) <= _MOST_ALIKE else ():
             home = self._load(path)
             if home is not None:
-                home.ensure(name)
+                home.ensure_bound(name)
                 defined = home.names.definitions_of(name)
                 found += [(home, each) for each in defined if isinstance(each, Function)]
         return found if len(found) <= _MOST_ALIKE else ()
@@ -303,7 +303,7 @@ class Project:
         ):
             home = self._load(path)
             if home is not None:
-                home.ensure(name)
+                home.ensure_bound(name)
                 for each in home.names.definitions_of(name):
                     if isinstance(each, ast.ClassDef) and each is not cls:
                         yield home, each

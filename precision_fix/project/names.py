@@ -15,6 +15,8 @@ class Names:
         self._known: dict[tuple[str, str], tuple[str, tuple[str, ...]] | None] = {}
         # Most of what a file imports is not the project's.
         self._parts = {part for path in files for part in path.removesuffix(".py").split(os.sep)}  # noqa: PTH206
+        # What it is called from outside, `("megatron", "core")`, where the folder is a package in another's tree.
+        self._own = tuple(top.split(os.sep)[1:]) if f"{top}{os.sep}__init__.py" in files else ()  # noqa: PTH206
 
     def locate(self, path: str, dotted: str) -> tuple[str, tuple[str, ...]] | None:
         """The file that a dotted name, read in the file `path`, leads into, and what is left of the name."""
@@ -37,6 +39,14 @@ class Names:
                 for file in (f"{stem}.py", f"{stem}{os.sep}__init__.py"):
                     if file in self._files and (end or file.endswith("__init__.py")):
                         return file, parts[end:]
+        inside = self._inside(parts) if not level else None
+        return self._locate(self._top, "." + ".".join(inside)) if inside is not None else None
+
+    def _inside(self, parts: tuple[str, ...]) -> tuple[str, ...] | None:
+        """What is left of a name behind the folder's own: `layers.norm` of `megatron.core.layers.norm`."""
+        for length in range(1, len(parts)):
+            if self._own[-length:] == parts[:length]:
+                return parts[length:]
         return None
 
     def _bases(self, folder: str, level: int) -> Iterator[str]:

@@ -37,8 +37,8 @@ from precision_fix.sources.config_strings import Answer, handles_configs
 from precision_fix.sources.launch_strings import COMMAND, launch_lines
 from precision_fix.sources.positions import Positions
 
-# How many files around one may turn out not to parse apart before it is judged by itself.
-_MOST_READ_ANEW = 12
+# How many files around one may turn out not to parse apart, each of which has it judged anew.
+_MOST_READ_ANEW = 64
 # libcst's native parser recurses: an expression nested more deeply than this is not given to it.
 _MAX_DEPTH = 100
 # So many expressions may stand around a place. Beyond _MAX_DEPTH it is not edited, only told of.
@@ -207,6 +207,8 @@ def _understand(path: str, text: str, hits: set[int], target: Target, around: Ar
                 around.read_whole(os.path.abspath(path))  # noqa: PTH100
             else:
                 around.read_whole(os.path.abspath(apart.args[0]))  # noqa: PTH100
+    if around is not ALONE:
+        raise Unparsable("too many of the files that it meets have to be read as a whole: change it by hand")
     try:
         blocks = Blocks(text)
         return _answers(Module(path, text, parsed(blocks.take(hits)), target, blocks))

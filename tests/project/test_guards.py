@@ -230,6 +230,12 @@ LOWER = (
             "import torch\nclass Base:\n    def load(self):\n        self.net.to(torch.float8_e5m2)\n",
         ),
         (
+            "from low import Base",
+            "Base",
+            "net = self.net",
+            "import torch\nclass Base:\n    def f(self): pass\n    def g(self): self.net.to(torch.float8_e5m2)\n",
+        ),
+        (
             "from low import lower",
             "object",
             "net = lower(net)",

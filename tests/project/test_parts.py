@@ -221,6 +221,14 @@ def test_names_of_files(tmp_path: Path) -> None:
     for path, dotted, wanted in located:
         found = names.locate(f"/t/{path}", dotted)
         assert found == ((f"/t/{wanted[0]}", wanted[1]) if wanted else None), (path, dotted)
+    # A package within another's tree has requirements of its own, and is the whole project where it is named alone.
+    inner = Names("/t/big/core", dict.fromkeys(f"/t/big/core/{name}" for name in ("__init__.py", "a.py", "sub/b.py")))
+    for dotted, rest in (("big.core.sub.b.n", ("n",)), ("core.sub.b", ()), ("t.big.core.sub.b.x", ("x",))):
+        assert inner.locate("/t/big/core/a.py", dotted) == ("/t/big/core/sub/b.py", rest)
+    assert (
+        inner.locate("/t/big/core/a.py", "big.sub.b") is None and inner.locate("/t/big/core/a.py", "big.core") is None
+    )
+    assert Names("/t/big", {"/t/big/a.py": None}).locate("/t/big/a.py", "t.big.a") is None, "no package"
     assert [stem_of(path) for path in ("/t/a.py", "/t/pkg/__init__.py")] == ["a", "pkg"]
     tests = ("test_a.py", "conftest.py", "tests/a.py", "x/test/a.py", "conftest_x.py", "a_test.py")
     assert all(map(is_test, tests)) and not any(map(is_test, ("testing/a.py", "x/a.py")))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from precision_fix import door
+from precision_fix.engine.scan import scan
 from precision_fix.model.blocks import Blocks
 from precision_fix.model.target import FLOAT32
 from precision_fix.project import index, texts
@@ -186,3 +187,21 @@ def test_a_file_is_asked_once_however_many_are_kept(tmp_path: Path, monkeypatch:
         assert [known.ask_another(path, "bword") for path in paths] == [False, True, False]
     assert read == [*paths, *paths[1:], *paths[1:]], "the first is kept, and no answer is asked for again"
     assert not known.hold(str(tmp_path / "none"), "x")
+
+
+def test_where_too_many_files_do_not_parse_apart_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each that turns out so has the file judged anew; judged without them, it would be judged wrongly in silence."""
+    odd = (
+        "import torch\nclass {0}:\n    @staticmethod\n    def put(x, y=(\n    1,\n    )): return x.view(torch.int16)\n"
+    )
+    for name in ("One", "Two"):
+        (tmp_path / f"{name}.py").write_text(odd.format(name))
+    program = "import torch\nfrom One import One\nfrom Two import Two\n"
+    program += "a = One.put(torch.zeros(2, dtype=torch.bfloat16))\nb = Two.put(torch.zeros(2, dtype=torch.bfloat16))\n"
+    (tmp_path / "run.py").write_text(program)
+    found = scan([tmp_path], FLOAT32, with_text=False)
+    assert [each.code for each in found.findings] == ["PF005", "PF005"] and not found.problems
+    monkeypatch.setattr(python, "_MOST_READ_ANEW", 1)
+    found = scan([tmp_path], FLOAT32, with_text=False)
+    assert not [*found.findings] and [Path(each.path).name for each in found.problems] == ["run.py"]
+    assert "read as a whole" in found.problems[0].message
