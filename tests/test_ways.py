@@ -245,6 +245,51 @@ WAYS = {
         table["b"] = 1
         x.to(kinds[0])
         """,
+    "a global": """
+        KIND = None
+        def f(x):
+            global KIND
+            KIND = HERE
+            x.to(KIND)  # chooses?
+        def g(x):
+            x.view(KIND)  # bytes?
+        def h(x, KIND):
+            x.to(KIND)
+        """,
+    "a global of a method, and of a function within": """
+        class A:
+            def f(self):
+                global KIND
+                KIND = other = HERE
+                def g():
+                    global OTHER
+                    OTHER = other
+            x.to(KIND)  # chooses?
+        x.to(OTHER)  # chooses?
+        """,
+    "a global that is declared where it is set once": """
+        KIND = HERE
+        def f(x):
+            global KIND
+            KIND = torch.int16
+            x.to(KIND)  # chooses?
+        x.to(KIND)  # chooses?
+        """,
+    "a name of the function around": """
+        def f(x):
+            kind = other = None
+            class A:
+                kind = 1
+                def g(self):
+                    def h():
+                        nonlocal kind
+                        other = kind = HERE  # text
+                    h()
+            x.to(kind)  # chooses?
+            x.to(other)
+        def g(x):
+            x.to(kind)
+        """,
     "outside of functions nothing returns to anybody": """
         kind = HERE
         class A:
