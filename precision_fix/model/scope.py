@@ -306,8 +306,8 @@ def _give_to_owners(names: Names) -> None:
     for node, scope in names.outer:
         for name in node.names:
             bound = scope.bindings.pop(name, ())
-            owner = names.root if isinstance(node, ast.Global) else scope.owner(name)
-            for each in bound if owner is not None else ():
+            owner = names.root if isinstance(node, ast.Global) else scope.owner(name) or scope
+            for each in bound:
                 owner.bind(name, each)
     names.outer.clear()
 
