@@ -228,6 +228,27 @@ TENSORS = {
         """,
 }
 
+WORDS = {
+    "a variable of the environment": """
+        import os
+        os.environ["KIND"] = WORD  # stored
+        use(os.environ["KIND"])  # chooses?
+        use(os.environ["OTHER"])
+        use(os.environ.get("KIND"))  # chooses?
+        use(os.environ.get("OTHER"))
+        use(os.environ.pop("KIND"))  # chooses?
+        use(os.getenv("KIND"))  # chooses?
+        use(os.getenv("OTHER"))
+        use(environ["KIND"])
+        use(os.environ.other("KIND"))
+        """,
+}
+
+
+@pytest.mark.parametrize("name", WORDS)
+def test_a_word(name: str, tmp_path: Path) -> None:
+    check(tmp_path, WORDS[name], "WORD")
+
 
 @pytest.mark.parametrize("name", WAYS)
 def test_a_dtype(name: str, tmp_path: Path) -> None:

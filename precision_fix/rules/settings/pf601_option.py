@@ -12,7 +12,7 @@ from precision_fix.model.setting import Form, Setting, Takes
 from precision_fix.model.vocabulary import precision
 
 # Whose precision this is, a file keeps or another library decides.
-_STORES = re.compile(r"(?:^|_)(?:save|saved|store|storage|output|out|export|quant_storage)(?:_|$)")
+_STORES = re.compile(r"(?:^|_)(?:save|saved|store|storage|output|out|export)(?:_|$)")
 
 
 class RULE(SettingRule):
