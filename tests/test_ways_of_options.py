@@ -184,6 +184,33 @@ WAYS = {
         def f(x, kind): return x
         f(1, HERE)  # chooses?
         """,
+    "a function under another name, and handed on": """
+        def _kind():
+            return HERE
+        make = _kind
+        use(make)
+        x.to(make())  # chooses?
+        """,
+    "a method of what an attribute was made of": """
+        from b import Net
+        class A:
+            def __init__(self):
+                self.net = Net()
+                other.net = Other()
+            def go(self, x):
+                keep = self.net
+                self.net.load(x, HERE)
+        class B:
+            def __init__(self):
+                self.net = Other()
+        class Other:
+            def load(self, x, kind):
+                x.to(kind)
+        == b.py
+        class Net:
+            def load(self, x, kind):
+                return x.view(kind)  # bytes?
+        """,
     "a generator that is no function": """
         x = lambda: (yield HERE)  # returned
         """,

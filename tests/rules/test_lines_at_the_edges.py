@@ -84,6 +84,10 @@ PROGRAMS = {
         def i(x, kind=torch.bfloat16):  #: PF101 rewrite chooses a precision => def i(x, kind=torch.float32):
             assert kind == torch.bfloat16, "only bfloat16 is supported"  #: PF106 rewrite asserts what is rewritten => assert kind == torch.float32, "only bfloat16 is supported"
             return x.to(kind)
+        def j(x, kind=torch.bfloat16):  #: PF902 manual@15 the tensor goes to
+            assert kind == torch.bfloat16, "only bfloat16 is supported"  #: PF106 manual guards what needs bfloat16,
+            return run(x.to(kind))
+        def run(y): return torch.ops.mine.gemm(y)
         """,
     "bound anew by a definition, an import, an annotation": """
         import torch
