@@ -211,6 +211,55 @@ WAYS = {
             def load(self, x, kind):
                 return x.view(kind)  # bytes?
         """,
+    "a class within a class, of another file": """
+        from b import A
+        A.Inner(HERE)
+        == b.py
+        class A:
+            class Inner:
+                def __init__(self, kind=None): kind.itemsize  # size
+            def __init__(self, kind): kind.itemsize
+        """,
+    "what another file's class has not, and what lies deeper": """
+        from b import A
+        kind = HERE
+        A.Other(kind)  # chooses?
+        A.Deep.Inner(kind)  # chooses?
+        A.f(kind)
+        A.other(kind)  # chooses?
+        == b.py
+        class A:
+            class Inner:
+                def __init__(self, kind=None): kind.itemsize
+            class Deep: pass
+            def f(kind): kind.itemsize  # size
+            other = 1
+        """,
+    "unpacked in parts": """
+        def _all(): return 1, HERE, 2  # returned
+        a, b, c = _all()
+        x.to(a)
+        x.to(b)  # chooses?
+        x.to(c)
+        d, *e = _all()
+        x.to(d)  # chooses?
+        y.to(e)  # chooses?
+        for f in _all():
+            x.to(f)  # chooses?
+        """,
+    "one value, unpacked": """
+        a, b = HERE
+        x.to(a)  # chooses?
+        y.to(b)  # chooses?
+        """,
+    "the values of a map, unpacked": """
+        table = {1: HERE}
+        a, b = table.values()
+        x.to(a)  # chooses?
+        y.to(b)  # chooses?
+        c, d = table  # stored
+        x.to(c)
+        """,
     "a generator that is no function": """
         x = lambda: (yield HERE)  # returned
         """,
