@@ -94,6 +94,7 @@ WAYS = {
         if kind == torch.bfloat16:  # falls
             c = 1
         else:
+            d = 2
             c = torch.float16
         if kind == torch.bfloat16:  # compared
             c = 1

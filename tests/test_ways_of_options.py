@@ -75,7 +75,6 @@ WAYS = {
             x.to(made.kind)  # chooses?
         def one(p1): two(1, p1)
         def two(n, p2): three(p=p2)
-        def three(*, p): pass
         def three(p): Four().go(p)
         class Four:
             def go(self, p4): five(p4)

@@ -244,6 +244,38 @@ PROGRAMS = {
         def h(x):
             if x.dtype in MORE: pass
         """,
+    "what stands in for every dtype but the halves, on its way out of sight": """
+        import torch
+        def f(x):
+            y = x if x.dtype in (torch.bfloat16, torch.float16) else x.to(torch.bfloat16)  #: PF001 keep compared with a dtype, ; PF908 manual@4 stands in for every
+            return mine.gemm(y)
+        def g(x):
+            y = x if x.dtype == torch.bfloat16 or x.dtype == torch.float16 else x.to(torch.bfloat16)  #: PF001 keep compared with a dtype, ; PF908 manual@7 stands in for every
+            return mine.gemm(y)
+        def h(x):
+            y = x if x.dtype == torch.bfloat16 or x.is_cuda else x.to(torch.bfloat16)  #: PF001 keep compared with a dtype, ; PF101 rewrite chooses a precision => y = x if x.dtype == torch.bfloat16 or x.is_cuda else x.to(torch.float32)
+            return mine.gemm(y)
+        def i(x):
+            y = x if x.dtype == torch.bfloat16 else x.to(torch.bfloat16)  #: PF001 keep compared with a dtype, ; PF101 rewrite chooses a precision => y = x if x.dtype == torch.bfloat16 else x.to(torch.float32)
+            return mine.gemm(y)
+        def k(x):
+            if x.dtype != torch.bfloat16 and x.dtype != torch.float16:  #: PF001 keep compared with a dtype,
+                x = x.to(torch.bfloat16)  #: PF908 manual@17 stands in for every
+            return mine.gemm(x)
+        def l(x):
+            if x.dtype != torch.bfloat16 and x.is_cuda:  #: PF001 keep compared with a dtype,
+                x = x.to(torch.bfloat16)  #: PF101 rewrite chooses a precision => x = x.to(torch.float32)
+            return mine.gemm(x)
+        def m(x):
+            if not (x.dtype == torch.bfloat16 or x.dtype == torch.float16):  #: PF001 keep compared with a dtype,
+                x = x.to(torch.bfloat16)  #: PF908 manual@27 stands in for every
+            else:
+                x = x.to(torch.bfloat16)  #: PF101 rewrite chooses a precision => x = x.to(torch.float32)
+            return mine.gemm(x)
+        def o(x):
+            y = x if x.dtype in (torch.bfloat16, torch.float32) else x.to(torch.bfloat16)  #: PF001 keep compared with a dtype, ; PF101 rewrite chooses a precision => y = x if x.dtype in (torch.bfloat16, torch.float32) else x.to(torch.float32)
+            return mine.gemm(y)
+        """,
     "kernels, and buffers for what is out of sight": """
         import torch
         x = torch._weight_int4pack_mm(y, torch.bfloat16)  #: PF902 manual goes to an operator

@@ -12,8 +12,8 @@ from precision_fix.engine.scan import scan
 from precision_fix.model.rule import LineRule, Rule, SettingRule, StartRule
 from precision_fix.model.target import FLOAT32
 from precision_fix.model.vocabulary import attention, precision, truth
+from precision_fix.rules import below, rules, rules_of, suggested
 from precision_fix.rules import codes as all_codes
-from precision_fix.rules import rules, rules_of
 from tests.test_tables import codes, each
 from tests.tools import rewritten
 
@@ -249,6 +249,23 @@ def test_when_and_of_what_rules_are_asked() -> None:
         settings = [rule for rule in rules_of(SettingRule) if kind in {each.name for each in rule.forms}]
         assert [rule.code for rule in (*found, *settings)] == [f"PF{each}" for each in numbers.split()], kind
     assert [rule.code for rule in rules() if rule.runtime] == [f"PF{each}" for each in BY_RUNTIME.split()]
+
+
+SUGGESTED = {
+    "PF101": "101 pf101 pf-101 PF_101",
+    "PF103 PF904": "autocast Autocast",
+    "PF005": "bit",
+    "PF204 PF601 PF602 PF604": "option",
+    "PF911 PF101 PF011 PF921": "PF1O1",
+    "": "in fl a xyzzy",
+}
+
+
+def test_rules_that_are_named_otherwise() -> None:
+    for meant, words in SUGGESTED.items():
+        assert {word: suggested(word) for word in words.split()} == dict.fromkeys(words.split(), meant.split())
+    assert below("pf10") == tuple(f"PF10{number}" for number in range(1, 10))
+    assert below("PF99") == () and below("") == tuple(all_codes())
 
 
 @pytest.mark.parametrize("code", all_codes())
