@@ -231,6 +231,27 @@ PROGRAMS = {
             use(x[0])
             return x.view(2)
         """,
+    "regions in functions that speak of float8": """
+        import torch
+        def f(x, scale):
+            with torch.autocast("cuda", dtype=torch.bfloat16):  #: PF103 rewrite an autocast region in => with torch.autocast("cuda", dtype=torch.float32, enabled=False):
+                y = x @ w
+        def g(x, scale):
+            use_fp8(x)
+            with torch.autocast("cuda", dtype=torch.bfloat16):  #: PF103 rewrite an autocast region, which => with torch.autocast("cuda", dtype=torch.float32):
+                y = x @ w
+        def h(x, scale):
+            x.e4m3_scale = scale
+            with torch.autocast("cuda", dtype=torch.bfloat16):  #: PF103 rewrite an autocast region, which => with torch.autocast("cuda", dtype=torch.float32):
+                y = x @ w
+        """,
+    "options of an attention": """
+        import torch
+        p.add_argument("--attn-implementation", default="flash_attention_2")  #: PF205 rewrite flash attention needs compute => p.add_argument("--attn-implementation", default="sdpa")
+        p.add_argument("-a", "--attn_implementation", default="flash_attention_2")  #: PF205 rewrite flash attention needs compute => p.add_argument("-a", "--attn_implementation", default="sdpa")
+        p.add_argument("--other", default="flash_attention_2")  #: PF205 keep a word whose reader
+        load(attn_implementation=x)
+        """,
     "lists that are walked, and guards that test against them": """
         import torch
         KINDS = [torch.bfloat16, torch.float16]  #: PF901 manual@8 the list is walked,
