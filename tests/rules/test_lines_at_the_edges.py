@@ -252,6 +252,22 @@ PROGRAMS = {
         p.add_argument("--other", default="flash_attention_2")  #: PF205 keep a word whose reader
         load(attn_implementation=x)
         """,
+    "words for an attention that are looked up, compared, turned round": """
+        import torch
+        CLASSES = {"eager": A, "sdpa": B, "flash_attention_2": C}  #: PF205 keep compared, offered or looked
+        attn_implementation = "flash_attention_2"  #: PF205 rewrite flash attention needs compute => attn_implementation = "sdpa"
+        layer = CLASSES[attn_implementation]
+        FEW = {"flash_attention_2": C, "other": D}  #: PF205 keep compared, offered or looked
+        my_attn_implementation = "flash_attention_2"  #: PF205 keep compared, offered or looked
+        layer = FEW[my_attn_implementation]
+        his_attn_implementation = "flash_attention_2"  #: PF205 keep compared, offered or looked
+        layer = UNKNOWN[his_attn_implementation]
+        its_attn_implementation = "flash_attention_2"  #: PF205 rewrite flash attention needs compute => its_attn_implementation = "sdpa"
+        if its_attn_implementation == "flash_attention_2": pass  #: PF205 keep part of a test
+        more = {"attn_implementation": "flash_attention_2"}  #: PF205 keep compared, offered or looked
+        names = {word: name for name, word in more.items()}
+        others = {"attn_implementation": "flash_attention_2"}  #: PF205 rewrite flash attention needs compute => others = {"attn_implementation": "sdpa"}
+        """,
     "lists that are walked, and guards that test against them": """
         import torch
         KINDS = [torch.bfloat16, torch.float16]  #: PF901 manual@8 the list is walked,
