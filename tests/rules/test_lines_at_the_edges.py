@@ -268,6 +268,21 @@ PROGRAMS = {
         names = {word: name for name, word in more.items()}
         others = {"attn_implementation": "flash_attention_2"}  #: PF205 rewrite flash attention needs compute => others = {"attn_implementation": "sdpa"}
         """,
+    "guards of a kernel that the program builds, under a global name": """
+        import torch
+        from torch.utils.cpp_extension import load
+        class F(torch.autograd.Function):
+            def forward(ctx, r, w):
+                assert r.dtype == torch.bfloat16  #: PF106 manual guards a compiled kernel,
+                assert w.dtype == torch.bfloat16  #: PF106 manual guards a compiled kernel,
+                return wkv_cuda.forward(r, torch.exp(w.float()))
+        class Net:
+            def __init__(self, n):
+                global wkv_cuda
+                wkv_cuda = load(name="wkv", sources=["wkv.cu"])
+            def go(self, r, w):
+                return F.apply(r.bfloat16(), w.bfloat16())  #: PF102 manual@5 moves together with line ; PF902 manual@7 the tensor goes to
+        """,
     "lists that are walked, and guards that test against them": """
         import torch
         KINDS = [torch.bfloat16, torch.float16]  #: PF901 manual@8 the list is walked,
