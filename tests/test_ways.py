@@ -140,6 +140,10 @@ WAYS = {
         [x.to(k) for k in kinds]  # chooses?
         if kinds: pass
         kinds.index(a)  # compared
+        kinds.count(a)  # compared
+        kinds.remove(a)  # compared
+        kinds.__contains__(a)  # compared
+        kinds.another(a)
         x.to(kinds.pop())  # chooses?
         more = [kinds]  # unknown
         f(kinds)  # unknown

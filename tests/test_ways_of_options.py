@@ -234,6 +234,21 @@ WAYS = {
             def f(kind): kind.itemsize  # size
             other = 1
         """,
+    "what a method gives, in another file": """
+        class A:
+            def kind(self):
+                return HERE  # returned
+            def dtype(self):
+                return self.kind()  # returned
+        == b.py
+        from a import A
+        x.to(A().kind())  # chooses?
+        x.to(A().dtype())
+        def f(a: A, b, c: Other):
+            x.to(a.kind())  # chooses?
+            x.to(b.kind())  # chooses?
+            x.to(c.kind())
+        """,
     "unpacked in parts": """
         def _all(): return 1, HERE, 2  # returned
         a, b, c = _all()

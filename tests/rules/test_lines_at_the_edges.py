@@ -283,6 +283,19 @@ PROGRAMS = {
             def go(self, r, w):
                 return F.apply(r.bfloat16(), w.bfloat16())  #: PF102 manual@5 moves together with line ; PF902 manual@7 the tensor goes to
         """,
+    "casts that go into one call together, by any of their methods": """
+        import torch
+        def run(x, y):
+            assert x.dtype == torch.bfloat16  #: PF106 rewrite asserts what is rewritten => assert x.dtype == torch.float32
+            return x * y
+        def go(x, y):
+            return run(x.type(torch.bfloat16), [y.type(torch.bfloat16)])  #: PF101 rewrite chooses a precision ; PF101 rewrite chooses a precision => return run(x.type(torch.float32), [y.type(torch.float32)])
+        def held(x, y):
+            assert x.dtype == torch.bfloat16  #: PF106 manual guards a compiled kernel,
+            return torch.ops.mine.f(x, y)
+        def stay(x, y):
+            return held(x.type(torch.bfloat16), [y.type(torch.bfloat16)])  #: PF902 manual@9 the tensor goes to ; PF902 manual@9 the tensor goes to
+        """,
     "lists that are walked, and guards that test against them": """
         import torch
         KINDS = [torch.bfloat16, torch.float16]  #: PF901 manual@8 the list is walked,

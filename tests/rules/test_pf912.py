@@ -97,7 +97,9 @@ def test_who_chooses_otherwise_or_asks_has_another_way(text: str, call: str) -> 
 @pytest.mark.parametrize("text", [BY_A_WORD, f"{TRIED}\ndef attend(q):\n    return flash_attn_func(q, q, q)\n"])
 def test_the_main_block_is_no_other_way(text: str) -> None:
     main = "\ndef main(q):\n    attend(q)\n\nif __name__ == '__main__':\n    main(read())\n"
+    turned = (text + main).replace("__name__ == '__main__'", "'__main__' == __name__")
     # It starts with the runtime, which stands in.
+    assert [each.code for each in findings(turned)] == ["PF701", "PF912"]
     assert [each.code for each in findings(text + main)] == ["PF701", "PF912"]
     check_kept((text + main).replace("    attend(q)", "    attend(q) if q else 0"), code="PF912")
 

@@ -29,6 +29,7 @@ def test_what_a_file_brings_that_speaks_of_no_dtype_is_said_once() -> None:
         "import torch\nfrom transformers import AutoModel, AutoTokenizer\nx = torch.load('a')\nadd(x['b'] @ y)\n"
         "a = AutoModel.from_pretrained('a', trust_remote_code=True)\nb = AutoTokenizer.from_pretrained('a')\n"
         "c = get('a', trust_remote_code=True)\nd = AutoModel.from_pretrained('a')\ne = load('a')\n"
+        "f = Own.from_pretrained('a', trust_remote_code=True)\ng = AutoConfig.from_pretrained(trust_remote_code=True)\n"
     )
     found = [(each.code, each.line) for each in brought.findings("a.py", text, FLOAT32, ALL)]
-    assert sorted(found) == [("PF913", 8), ("PF914", 5), ("PF914", 7), ("PF915", 3)]
+    assert sorted(found) == [("PF913", 8), ("PF914", 5), ("PF914", 7), ("PF914", 10), ("PF915", 3)]
