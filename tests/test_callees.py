@@ -40,6 +40,33 @@ def test_a_whole_name_is_known(text: str, role: Role) -> None:
     assert used(text) == (role, False)
 
 
+# All that is known by its whole name, whatever it is called in the file.
+WHOLE = {
+    ("torch", Role.KERNEL): "_weight_int4pack_mm _convert_weight_to_int4pack _grouped_mm",
+    ("torch.ops.aten", Role.KERNEL): "_weight_int4pack_mm _convert_weight_to_int4pack _grouped_mm",
+    ("torch", Role.NEVER): "_scaled_mm _scaled_grouped_mm",
+    ("torch.ops.aten", Role.NEVER): "_scaled_mm _scaled_grouped_mm",
+    ("torch.nn.functional", Role.NEVER): "scaled_mm scaled_grouped_mm",
+    ("torch", Role.BYTES): "frombuffer from_file TypedStorage UntypedStorage",
+    ("torch._utils", Role.BYTES): "_rebuild_tensor _rebuild_tensor_v2",
+    ("torch._utils", Role.SIZE): "_element_size",
+    ("torch.nn.attention.varlen", Role.KERNEL): "varlen_attn",
+    ("numpy", Role.BYTES): "frombuffer memmap fromfile",
+    ("logging", Role.TEXT): "debug info warning error exception critical log",
+    ("warnings", Role.TEXT): "warn",
+    ("pytest", Role.TEXT): "fail skip",
+    ("pytest.mark", Role.CASES): "parametrize",
+    ("itertools", Role.SEQUENCE): "product chain cycle permutations combinations",
+    ("random", Role.PICK): "choice sample choices",
+}
+
+
+@pytest.mark.parametrize(("module", "role"), WHOLE)
+def test_each_whole_name(module: str, role: Role) -> None:
+    for name in WHOLE[module, role].split():
+        assert used(f"from {module} import {name} as it\nit(b, d)") == (role, False), name
+
+
 @pytest.mark.parametrize(
     ("text", "role"),
     [

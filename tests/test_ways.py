@@ -94,6 +94,7 @@ WAYS = {
         if kind == torch.bfloat16:  # falls
             c = 1
         else:
+            d = 2
             c = torch.float16
         if kind == torch.bfloat16:  # compared
             c = 1
@@ -139,6 +140,10 @@ WAYS = {
         [x.to(k) for k in kinds]  # chooses?
         if kinds: pass
         kinds.index(a)  # compared
+        kinds.count(a)  # compared
+        kinds.remove(a)  # compared
+        kinds.__contains__(a)  # compared
+        kinds.another(a)
         x.to(kinds.pop())  # chooses?
         more = [kinds]  # unknown
         f(kinds)  # unknown
@@ -244,6 +249,51 @@ WAYS = {
         table = {"a": HERE}
         table["b"] = 1
         x.to(kinds[0])
+        """,
+    "a global": """
+        KIND = None
+        def f(x):
+            global KIND
+            KIND = HERE
+            x.to(KIND)  # chooses?
+        def g(x):
+            x.view(KIND)  # bytes?
+        def h(x, KIND):
+            x.to(KIND)
+        """,
+    "a global of a method, and of a function within": """
+        class A:
+            def f(self):
+                global KIND
+                KIND = other = HERE
+                def g():
+                    global OTHER
+                    OTHER = other
+            x.to(KIND)  # chooses?
+        x.to(OTHER)  # chooses?
+        """,
+    "a global that is declared where it is set once": """
+        KIND = HERE
+        def f(x):
+            global KIND
+            KIND = torch.int16
+            x.to(KIND)  # chooses?
+        x.to(KIND)  # chooses?
+        """,
+    "a name of the function around": """
+        def f(x):
+            kind = other = None
+            class A:
+                kind = 1
+                def g(self):
+                    def h():
+                        nonlocal kind
+                        other = kind = HERE  # text
+                    h()
+            x.to(kind)  # chooses?
+            x.to(other)
+        def g(x):
+            x.to(kind)
         """,
     "outside of functions nothing returns to anybody": """
         kind = HERE

@@ -73,6 +73,12 @@ def test_what_the_value_reaches() -> None:
     assert "line 4: sets the precision of what is created, cast or computed (a guess" in text
 
 
+def test_where_a_value_ends_that_stands_in_no_line_of_its_own() -> None:
+    found = why("import torch\n\nwith torch.bfloat16 as kind:\n    pass\n", "a.py:3").places[0].hearings[0].reached
+    assert found is not None
+    assert [(end.line, end.fate) for end in found.ends] == [(3, Fate.UNKNOWN)]
+
+
 def test_a_value_that_leaves_the_file_is_said_to() -> None:
     text = told("import torch\ndef f():\n    return torch.bfloat16\n", "a.py:3")
     assert "is returned to callers outside of the file" in text and "out of sight" in text

@@ -101,13 +101,13 @@ def is_used_as_it_is(module: Module, call: ast.Call) -> bool:
     pending: list[tuple[ast.expr, bool]] = [(call, False)]
     for _ in range(_MOST_STEPS):
         if not pending:
-            return False
+            break
         node, is_item = pending.pop()
         further = _further(module, node, is_item=is_item)
         if further is None:
             return True
         pending += further
-    return True
+    return bool(pending)
 
 
 def _further(module: Module, node: ast.expr, *, is_item: bool) -> list[tuple[ast.expr, bool]] | None:

@@ -121,10 +121,9 @@ def _of_attribute(module: Module, attribute: ast.Attribute) -> ast.expr | None:
     cls = class_around(module, attribute)
     module.ensure_assigned("." + attribute.attr)
     for each in module.names.attributes_of(attribute.attr):
-        if isinstance(each.ctx, ast.Store) and is_own(each) and class_around(module, each) is cls:
-            value = module.assigned_value(each)
-            if isinstance(value, ast.Call):
-                return value.func
+        value = module.assigned_value(each)
+        if isinstance(value, ast.Call) and is_own(each) and class_around(module, each) is cls:
+            return value.func
     return None
 
 

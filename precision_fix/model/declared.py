@@ -18,7 +18,7 @@ from precision_fix.model.setting import Declaration, Declared, Takes, plain
 from precision_fix.model.syntax import defaults
 from precision_fix.model.vocabulary.spellings import GENERAL
 
-_TRUTH_TYPES = re.compile(r"(?i)str2bool|str_to_bool|string_to_bool|strtobool|boolean|parse_bool|to_bool|bool_arg|eval")
+_TRUTH_TYPES = re.compile(r"(?i)str2bool|strtobool|boolean|parse_bool|to_bool|bool_arg|eval")
 _DASHED = re.compile(r"[_-]")
 
 

@@ -279,7 +279,7 @@ class Follower(Handed):
             if above.attr == self.held.key and isinstance(above.ctx, ast.Load):
                 self.same(above, Shape.VALUE)
             elif above.attr == "__dict__":
-                self.same(above, Shape.MAP)
+                self.same(above, Shape.MAP, self.held.key)
             elif isinstance(call, ast.Call) and call.func is above:
                 self.method_of_object(above.attr, call)
 
@@ -295,7 +295,7 @@ class Follower(Handed):
             elif isinstance(above, ast.Subscript):
                 self.same(above)
         elif name in records.MAPPED:
-            self.same(call, Shape.MAP)
+            self.same(call, Shape.MAP, self.held.key)
         elif name in records.LOOKED_UP and (not call.args or self.may_be(_constant(call.args[0]))):
             self.same(call, Shape.VALUE)
 

@@ -211,7 +211,7 @@ class Handed(Options):
             if asked is None or asked == self.held.key:
                 self.same(call, Shape.VALUE)
         elif name in _AS_MAP:
-            self.same(call, Shape.MAP)
+            self.same(call, Shape.MAP, self.held.key)
         elif name in _COPIES:
             self.same(call)
         elif name not in ("isinstance", "print", "setattr", "hasattr", "type", "id", "len", "str", "repr"):

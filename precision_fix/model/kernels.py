@@ -104,11 +104,15 @@ def near_kernel(module: Module, node: ast.AST) -> bool:
 
 @remembered
 def _holds_kernel(module: Module, around: ast.AST) -> bool:
+    from precision_fix.model.built import is_compiled
+
     for inner in ast.walk(around):
         if isinstance(inner, ast.Call):
             # `kernel[grid](...)`; a layer of a list, `self.blocks[i](x)`, is none.
             launches = isinstance(inner.func, ast.Subscript) and isinstance(inner.func.value, ast.Name)
             if launches or is_kernel(module.resolve(inner.func)):
+                return True
+            if isinstance(inner.func, ast.Attribute) and is_compiled(module, inner.func.value):
                 return True
         elif isinstance(inner, ast.Import | ast.ImportFrom):
             names = [alias.name for alias in inner.names] if isinstance(inner, ast.Import) else [inner.module or ""]

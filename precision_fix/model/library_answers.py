@@ -181,7 +181,7 @@ def _evidence(library: Library, row: Row, setting: Setting) -> int:
         return 3
     near = document.mapping(setting.keys[:-1]), document.mapping(())
     beside = sum(any(name in each for each in near) for name in library.beside)
-    target = " ".join(document.command) or str(setting.beside("target") or "")
+    target = document.command[0] if document.command else str(setting.beside("target") or "")
     if (
         beside >= min(2, len(library.beside)) > 0
         or any(fnmatch(document.file, pattern) for pattern in library.files)

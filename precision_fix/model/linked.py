@@ -49,13 +49,11 @@ def _taking(site: Site) -> ast.Call | None:
         return None
     if cast.func.attr not in ("to", "type", "bfloat16"):
         return None
-    node: ast.AST = cast
     for above in module.ancestors(cast):
         if isinstance(above, ast.Call):
-            return above if node is not above.func else None
+            return above if cast is not above.func else None
         if not isinstance(above, _CONTAINERS):
             return None
-        node = above
     return None
 
 

@@ -97,21 +97,31 @@ class Options(Bindings):
         return False
 
 
-def _parsers(module: Module, parser: ast.expr, depth: int = 0) -> Iterator[tuple[Module, ast.expr]]:
+def _parsers(module: Module, parser: ast.expr) -> Iterator[tuple[Module, ast.expr]]:
     """A parser, and what it is a group of or was handed on as."""
-    yield module, parser
-    if depth > 4:
-        return
+    pending, seen = [(module, parser)], {parser}
+    for at in pending:  # which grows
+        yield at
+        further = [each for each in _came_from(*at) if each[1] not in seen]
+        seen.update(each for _, each in further)
+        pending += further
+
+
+def _came_from(module: Module, parser: ast.expr) -> Iterator[tuple[Module, ast.expr]]:
     if isinstance(parser, ast.Name):
         for bound in module.bindings(parser):
-            value = module.assigned_value(bound)
-            if isinstance(value, ast.Call) and called(value) in _GROUPS and isinstance(value.func, ast.Attribute):
-                yield from _parsers(module, value.func.value, depth + 1)
-            elif isinstance(bound, ast.arg):
-                for home, given in _given(module, bound):
-                    yield from _parsers(home, given, depth + 1)
-    elif isinstance(parser, ast.Call) and called(parser) in _GROUPS and isinstance(parser.func, ast.Attribute):
-        yield from _parsers(module, parser.func.value, depth + 1)
+            if isinstance(bound, ast.arg):
+                yield from _given(module, bound)
+            else:
+                yield from _grouped(module, module.assigned_value(bound))
+    else:
+        yield from _grouped(module, parser)
+
+
+def _grouped(module: Module, made: ast.expr | None) -> Iterator[tuple[Module, ast.expr]]:
+    """`parser.add_argument_group("model")`."""
+    if isinstance(made, ast.Call) and called(made) in _GROUPS and isinstance(made.func, ast.Attribute):
+        yield module, made.func.value
 
 
 def _given(module: Module, parameter: ast.arg) -> Iterator[tuple[Module, ast.expr]]:

@@ -25,17 +25,13 @@ class Scope:
     bindings: dict[str, list[ast.AST]] = field(default_factory=dict)
     loads: dict[str, list[ast.Name]] = field(default_factory=dict)
     children: list[Scope] = field(default_factory=list)
-    outer: set[str] = field(default_factory=set)
 
     @property
     def is_class(self) -> bool:
         return isinstance(self.node, ast.ClassDef)
 
     def bind(self, name: str, node: ast.AST) -> None:
-        scope = self
-        while name in scope.outer and scope.parent is not None:
-            scope = scope.parent
-        bound = scope.bindings.setdefault(name, [])
+        bound = self.bindings.setdefault(name, [])
         if bound and _place(node) < _place(bound[-1]):
             insort(bound, node, key=_place)  # in the order of the text, whatever was parsed first
         else:
@@ -81,6 +77,8 @@ class Names:
     keywords: list[ast.keyword] = field(default_factory=list)
     strings: list[ast.Constant] = field(default_factory=list)
     star_imports: list[str] = field(default_factory=list)
+    # Where `global` and `nonlocal` stand: the names and the scope.
+    outer: list[tuple[ast.Global | ast.Nonlocal, Scope]] = field(default_factory=list)
     # The scopes that read a name, and the reads of it by the scopes that are meant.
     readings: dict[str, list[Scope]] = field(default_factory=dict)
     _readers: dict[str, dict[Scope, list[ast.Name]]] = field(default_factory=dict)
@@ -214,6 +212,8 @@ def _walk(names: Names, pending: list[tuple[ast.AST, Scope]]) -> None:
                 elif kind in _FIELDS:
                     parents[child] = node
                     pending.append((child, scope))
+    if names.outer:
+        _give_to_owners(names)
 
 
 def _fields() -> dict[type[ast.AST], tuple[str, ...]]:
@@ -297,8 +297,19 @@ def _import(node: ast.AST, scope: Scope, names: Names) -> Scope:
 
 def _outer(node: ast.AST, scope: Scope, names: Names) -> Scope:
     assert isinstance(node, ast.Global | ast.Nonlocal)
-    scope.outer.update(node.names)
+    names.outer.append((node, scope))
     return scope
+
+
+def _give_to_owners(names: Names) -> None:
+    """What a scope binds for another goes there once all is walked: a scope's statements come in no order."""
+    for node, scope in names.outer:
+        for name in node.names:
+            bound = scope.bindings.pop(name, ())
+            owner = names.root if isinstance(node, ast.Global) else scope.owner(name) or scope
+            for each in bound:
+                owner.bind(name, each)
+    names.outer.clear()
 
 
 def _capture(node: ast.AST, scope: Scope, names: Names) -> Scope:

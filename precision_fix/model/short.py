@@ -36,7 +36,7 @@ def _makes(module: Module, around: ast.AST, depth: int) -> bool:
         cls = class_around(home, called) if isinstance(called, Function) else called
         if _gives(home, called) or (cls is not None and _gives(home, cls)):
             return True
-        if depth + 1 < _DEEPEST and called is not around and _makes(home, called, depth + 1):
+        if depth + 1 < _DEEPEST and _makes(home, called, depth + 1):
             return True
     return False
 

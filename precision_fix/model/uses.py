@@ -22,14 +22,13 @@ class Row(list[ast.Name]):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The readers of a row from one on (`step` 1) or down to the first (-1): that one, and the part behind it.
+    """The readers of a row from one on: that one, and the part behind it.
 
     Were each assignment to lead to each reader, a name bound and read n times would have n * n ways.
     """
 
     row: Row
     index: int
-    step: int
 
     @property
     def reader(self) -> ast.Name:
@@ -37,8 +36,8 @@ class Part:
 
     @property
     def behind(self) -> tuple[Part, ...]:
-        behind = self.index + self.step
-        return (Part(self.row, behind, self.step),) if 0 <= behind < len(self.row) else ()
+        behind = self.index + 1
+        return (Part(self.row, behind),) if behind < len(self.row) else ()
 
 
 # So many readers are gone to one by one.
@@ -94,7 +93,7 @@ def readers_from(module: Module, name: ast.Name, line: int) -> tuple[Part, ...]:
     """The readers of a variable from a line on, whatever function they are in."""
     row = _by_line(module, module.scope_of(name).owner(name.id), name.id)
     start = bisect_left(row, line, key=lambda reader: reader.lineno)
-    return (Part(row, start, 1),) if start < len(row) else ()
+    return (Part(row, start),) if start < len(row) else ()
 
 
 def next_reader(module: Module, name: ast.Name) -> ast.Name | None:

@@ -11,6 +11,7 @@ from precision_fix.model.edit import Replace, Respell
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, keep, manual, rewrite
 from precision_fix.model.module import unparsed
+from precision_fix.model.readings import known
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 from precision_fix.model.syntax import called
@@ -44,7 +45,8 @@ class RULE(Rule):
         assert isinstance(site.node, ast.Constant)
         if any(isinstance(above, ast.Compare | ast.Assert) for above in site.chain):
             return keep("part of a test")
-        if {Fate.COMPARED, Fate.KEY, Fate.INVERTED} & site.fates or container(site) is not None:
+        is_told = bool({Fate.COMPARED, Fate.INVERTED} & site.fates) or container(site) is not None
+        if is_told or not _is_in_each_table(site):
             return keep("compared, offered or looked up by")
         name = _option(site) or receiver(site)
         if name is None or _NAMES_IT.search(name.lower()) or (site.fates and site.fates <= {Fate.TEXT}):
@@ -69,9 +71,21 @@ def _of_region(site: Site) -> Verdict:
 
 def _to_sdpa(site: Site) -> Verdict:
     assert isinstance(site.node, ast.Constant)
-    why = eager_alone(site.module.around)
-    reason = why or "flash attention needs compute capability 8.0"
-    return rewrite(reason, Respell(site.node, site.word, "eager" if why else "sdpa"))
+    reason = eager_alone(site.module.around) or "flash attention needs compute capability 8.0"
+    return rewrite(reason, Respell(site.node, site.word, _other(site)))
+
+
+def _other(site: Site) -> str:
+    """The word for an attention that this GPU has, and the model."""
+    return "eager" if eager_alone(site.module.around) else "sdpa"
+
+
+def _is_in_each_table(site: Site) -> bool:
+    """Whether the other word is in each table of classes that the word is looked up in: `CLASSES[config.attn]`; not
+    for a key of such a table.
+    """
+    tables = [end for end in site.ends if end.fate is Fate.KEY]
+    return all(end.node not in site.chain and _other(site) in known([end]) for end in tables)
 
 
 def _option(site: Site) -> str | None:

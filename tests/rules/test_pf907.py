@@ -12,6 +12,10 @@ from tests.tools import check_reported
     [
         'if not torch.cuda.is_bf16_supported():\n    raise RuntimeError("no")\n',
         "if not torch.cuda.is_bf16_supported():\n    print('no')\n    sys.exit(1)\n",
+        *(
+            f"if not torch.cuda.is_bf16_supported():\n    print('no')\n    {end}(1)\n"
+            for end in ("exit", "quit", "os._exit")
+        ),
         "if torch.cuda.is_bf16_supported():\n    f()\nelse:\n    raise RuntimeError\n",
         "assert torch.cuda.is_bf16_supported(), 'no'\n",
         "assert torch.cuda.is_available() and torch.cuda.is_bf16_supported()\n",

@@ -97,7 +97,9 @@ def test_who_chooses_otherwise_or_asks_has_another_way(text: str, call: str) -> 
 @pytest.mark.parametrize("text", [BY_A_WORD, f"{TRIED}\ndef attend(q):\n    return flash_attn_func(q, q, q)\n"])
 def test_the_main_block_is_no_other_way(text: str) -> None:
     main = "\ndef main(q):\n    attend(q)\n\nif __name__ == '__main__':\n    main(read())\n"
+    turned = (text + main).replace("__name__ == '__main__'", "'__main__' == __name__")
     # It starts with the runtime, which stands in.
+    assert [each.code for each in findings(turned)] == ["PF701", "PF912"]
     assert [each.code for each in findings(text + main)] == ["PF701", "PF912"]
     check_kept((text + main).replace("    attend(q)", "    attend(q) if q else 0"), code="PF912")
 
@@ -109,3 +111,26 @@ def test_both_ways_lead_there_where_a_function_is_called_on_one_of_them() -> Non
     check_kept(
         text.replace("return flash_attn_func(q, q, q, 0.5)", "return flash_attn_func(q) if q else q"), code="PF912"
     )
+
+
+def test_a_function_under_a_condition_that_is_called_in_any_case() -> None:
+    check_reported(
+        f"{TRIED}if A:\n    def attend(q):\n        return flash_attn_func(q)\nx = attend(q)\n", code="PF912"
+    )
+
+
+def test_functions_that_call_each_other_and_nobody_else() -> None:
+    text = f"{TRIED}def a(q):\n    flash_attn_func(q)\n    b(q)\ndef b(q):\n    a(q)\n"
+    check_kept(text, code="PF912")
+    check_reported(f"{text}a(q)\n", code="PF912")
+    check_reported(f"{text}b(q)\n", code="PF912")
+
+
+def test_as_many_callers_as_are_gone_up_to() -> None:
+    def chain(length: int) -> str:
+        between = "".join(f"def f{at + 1}(q):\n    return f{at}(q)\n" for at in range(length))
+        return f"{TRIED}def f0(q):\n    return flash_attn_func(q)\n{between}x = f{length}(q)\n"
+
+    check_reported(chain(0), code="PF912")
+    check_reported(chain(4), code="PF912")
+    check_kept(chain(5), code="PF912")

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from precision_fix.engine.scan import scan
+from precision_fix.model.rule import LineRule, Rule, SettingRule, StartRule
 from precision_fix.model.target import FLOAT32
 from precision_fix.model.vocabulary import attention, precision, truth
+from precision_fix.rules import below, rules, rules_of, suggested
 from precision_fix.rules import codes as all_codes
 from tests.test_tables import codes, each
 from tests.tools import rewritten
@@ -209,6 +211,61 @@ def test_words_of_attention() -> None:
         assert rewritten(f"load({flag}=True)\n") == f"load({flag}=False)\n"
     for package in each("flash_attn flash_attn_interface flash_attn_2_cuda flash_attn_3"):
         assert "PF912" in codes(f"import {package}\n"), package
+
+
+# The order in which rules are asked of a place, by what they are asked of.
+ASKED = {
+    Rule: (
+        "008 010 007 009 006 005 004 003 002 001 401 905 906 907 909 908 904 903 902 901 912 914 913 915 916 102 104 106"
+        " 105 103 107 108 109 101 203 204 202 201 205 301"
+    ),
+    SettingRule: "012 011 922 921 920 504 503 502 501 603 604 602 601",
+    LineRule: "013 910 911",
+    StartRule: "701",
+}
+OF_KINDS = {
+    "DTYPE": "010 009 006 005 004 003 002 001 401 909 908 904 903 902 901 106 105 103 109 101",
+    "METHOD": "009 005 908 903 902 102",
+    "TENSOR_TYPE": "010 004 003 002 001 901 104",
+    "WORD": "010 007 004 003 903 204 202 201",
+    "FLAG": "203",
+    "PROBE": "008 907 301",
+    "LOOKUP": "905 107",
+    "CHECKPOINT": "906",
+    "BROUGHT": "914 913 915",
+    "KEY": "012 011 922 921 920 504 503 502 501",
+    "OPTION": "011 604 602 601",
+    "VARIABLE": "011 921 503 502 501",
+    "ASSIGNED": "603",
+}
+BY_RUNTIME = "401 905 906 909 908 904 901 914 913 915 921 920"
+
+
+def test_when_and_of_what_rules_are_asked() -> None:
+    for shape, numbers in ASKED.items():
+        assert [rule.code for rule in rules_of(shape)] == [f"PF{each}" for each in numbers.split()]
+    for kind, numbers in OF_KINDS.items():
+        found = [rule for rule in rules_of(Rule) if kind in {each.name for each in rule.kinds}]
+        settings = [rule for rule in rules_of(SettingRule) if kind in {each.name for each in rule.forms}]
+        assert [rule.code for rule in (*found, *settings)] == [f"PF{each}" for each in numbers.split()], kind
+    assert [rule.code for rule in rules() if rule.runtime] == [f"PF{each}" for each in BY_RUNTIME.split()]
+
+
+SUGGESTED = {
+    "PF101": "101 pf101 pf-101 PF_101",
+    "PF103 PF904": "autocast Autocast",
+    "PF005": "bit",
+    "PF204 PF601 PF602 PF604": "option",
+    "PF911 PF101 PF011 PF921": "PF1O1",
+    "": "in fl a xyzzy",
+}
+
+
+def test_rules_that_are_named_otherwise() -> None:
+    for meant, words in SUGGESTED.items():
+        assert {word: suggested(word) for word in words.split()} == dict.fromkeys(words.split(), meant.split())
+    assert below("pf10") == tuple(f"PF10{number}" for number in range(1, 10))
+    assert below("PF99") == () and below("") == tuple(all_codes())
 
 
 @pytest.mark.parametrize("code", all_codes())

@@ -19,9 +19,7 @@ BY_RUNTIME = f"the runtime computes it by PyTorch's attention; or {ADVICE}"
 PACKED = "the examples are packed, and not every other attention tells them apart: choose one that does, or do not pack"
 #: transformers' words for it, as `attn_implementation` takes them.
 FLASH_WORDS = re.compile(r"flash_attention_[23]|kernels-community/(?:vllm-)?flash-attn[23]?(?:@[\w.]+)?(?::\w+)?")
-_OTHERS = re.compile(
-    r"flash_attn(?:_[23])?|fa[23]|FLASH_ATTN(?:_VLLM_V1)?|flash(?:attention|attn)?[23]?", re.IGNORECASE
-)
+_OTHERS = re.compile(r"flash_attn(?:_[23]|_vllm_v1)?|fa[23]|flash(?:attention|attn)?[23]?", re.IGNORECASE)
 
 
 #: Names of settings that take transformers' word, for which `sdpa` is another (transformers: modeling_utils.py and

@@ -104,8 +104,6 @@ LIBRARIES: tuple[Library, ...] = (
                 own=_set("bf16-flash bf16-automodel"),
             ),
         ),
-        packages=_set("nemo-toolkit"),
-        targets=("nemo.",),
     ),
     Library(
         "Accelerate",
@@ -216,7 +214,6 @@ LIBRARIES: tuple[Library, ...] = (
                 own=_set("bfloat16"),
             ),
         ),
-        packages=_set("torchtitan"),
     ),
     Library(
         "vLLM or SGLang",

@@ -23,7 +23,7 @@ def _shape(word: str) -> str:
 
 
 def _pattern(words: Iterable[str]) -> str:
-    return "|".join(dict.fromkeys([rf"(?:torch\.)?{CORE}", *map(_shape, words)]))
+    return "|".join(dict.fromkeys(map(_shape, words)))
 
 
 #: A word that says bfloat16 and nothing else.

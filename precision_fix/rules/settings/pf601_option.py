@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 
 from precision_fix.model.edit import GiveValue
-from precision_fix.model.finding import Verdict, change, keep, manual
+from precision_fix.model.finding import Verdict, change, manual
 from precision_fix.model.library_answers import answer
 from precision_fix.model.rule import SettingRule, Stage
 from precision_fix.model.setting import Form, Setting, Takes
 from precision_fix.model.vocabulary import precision
 
 # Whose precision this is, a file keeps or another library decides.
-_STORES = re.compile(r"(?:^|_)(?:save|saved|store|storage|output|out|export|quant_storage)(?:_|$)")
+_STORES = re.compile(r"(?:^|_)(?:save|saved|store|storage|output|out|export)(?:_|$)")
 
 
 class RULE(SettingRule):
@@ -36,8 +36,6 @@ class RULE(SettingRule):
         if "kv_cache" in setting.name:
             return _kv_cache(setting)
         known = answer(setting)
-        if known is not None and known.value is None:
-            return keep(known.why)
         if known is not None and isinstance(known.value, str):
             return change(f"the word that {known.reader or 'the usual reader'} reads", GiveValue(known.value))
         if not precision.is_precision(setting.name):
