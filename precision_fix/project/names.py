@@ -30,13 +30,23 @@ class Names:
         parts = tuple(name.split(".")) if name else ()
         if parts and not level and parts[0] not in self._parts:
             return None
-        for base in self._bases(folder, level):
-            for end in range(len(parts), -1 if level else 0, -1):
-                # For each import of a project; `os.path.join` was half the price.
-                stem = os.sep.join((base.rstrip(os.sep), *parts[:end]))  # noqa: PTH118
-                for file in (f"{stem}.py", f"{stem}{os.sep}__init__.py"):
-                    if file in self._files and (end or file.endswith("__init__.py")):
-                        return file, parts[end:]
+        bases = [*self._bases(folder, level)]
+        found = (self._below(base, parts, level) for base in bases)
+        direct = next(filter(None, found), None)
+        if direct is not None or level or not parts:
+            return direct
+        # `sys.path.insert(0, "./shape")`, or installed from there: a folder that holds the package of its own name.
+        nested = (os.sep.join((base.rstrip(os.sep), parts[0])) for base in bases)  # noqa: PTH118
+        named = (each for each in nested if os.sep.join((each, parts[0], "__init__.py")) in self._files)  # noqa: PTH118
+        return next(filter(None, (self._below(base, parts, level) for base in named)), None)
+
+    def _below(self, base: str, parts: tuple[str, ...], level: int) -> tuple[str, tuple[str, ...]] | None:
+        for end in range(len(parts), -1 if level else 0, -1):
+            # For each import of a project; `os.path.join` was half the price.
+            stem = os.sep.join((base.rstrip(os.sep), *parts[:end]))  # noqa: PTH118
+            for file in (f"{stem}.py", f"{stem}{os.sep}__init__.py"):
+                if file in self._files and (end or file.endswith("__init__.py")):
+                    return file, parts[end:]
         return None
 
     def _bases(self, folder: str, level: int) -> Iterator[str]:

@@ -17,8 +17,8 @@ class RULE(Rule):
     title = "a dtype named while the program runs"
     why = (
         "`getattr(torch, config.dtype)` or `eval(config.dtype)` gets its name from a config, a checkpoint or the "
-        "command line. No edit can know it; the runtime (`precision-fix run`, or `import precision_fix.auto`) sees the dtype "
-        "when it is used."
+        "command line. No edit can know it; the runtime (`precision-fix run`, or `import precision_fix.auto`) sees the "
+        "dtype when it is used."
     )
     kinds = frozenset({Kind.LOOKUP})
     stage = Stage.REPORTED
