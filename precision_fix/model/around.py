@@ -100,6 +100,12 @@ class Around(Protocol):
         `within` are the files of one program, outside of which nothing reads it.
         """
 
+    def without_torch(self, path: str, program: str = "") -> str:
+        """The library that computes where a file lies, in the place of torch; empty where torch does, or who knows.
+
+        `program` is the file that reads what stands there, if it is known.
+        """
+
 
 class _NoPrograms:
     def file(self, path: str, script: str, module: bool) -> str:
@@ -159,6 +165,9 @@ class _Alone:
 
     def keyed(self, name: str, within: Collection[str] | None = None) -> Iterable[tuple[Module, ast.expr]]:
         return ()
+
+    def without_torch(self, path: str, program: str = "") -> str:
+        return ""
 
 
 ALONE: Around = _Alone()

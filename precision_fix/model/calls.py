@@ -15,6 +15,7 @@ from precision_fix.model.vocabulary import callees
 from precision_fix.model.vocabulary.callees import Role
 
 _QUANTIZES = "quantize_"
+_OF_PYTHON = (Role.SEQUENCE, Role.PICK)
 
 
 class Use(NamedTuple):
@@ -49,7 +50,10 @@ def use(module: Module, call: ast.Call, node: ast.AST, keyword: str | None) -> U
         return Use(guess, True) if guess in callees.OF_TORCH else Use(Role.CAST, False)
     if is_method and last in callees.KEY_METHODS and keyword is None and call.args[:1] == [node]:
         return Use(Role.KEY, True)
-    guess = _by_name(last, is_method) or _by_shape(module, last)
+    by_name = _by_name(last, is_method)
+    if by_name in _OF_PYTHON and not is_method and module.definition(last) is not None:
+        by_name = None  # a function of the file's own, which is called as one of Python's
+    guess = by_name or _by_shape(module, last)
     if guess is Role.OTHER and isinstance(call.func, ast.Attribute) and is_compiled(module, call.func.value):
         return Use(Role.KERNEL, False)
     return Use(guess, True)

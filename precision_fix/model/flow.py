@@ -9,6 +9,7 @@ from precision_fix.model.fate import Fate
 from precision_fix.model.guard import falls_to_float16, judged_by
 from precision_fix.model.handed import Handed
 from precision_fix.model.held import End, Held, Shape
+from precision_fix.model.kernels import to_native
 from precision_fix.model.module import Module, by_default, remembered
 from precision_fix.model.vocabulary.callees import DESCRIBES
 
@@ -163,8 +164,8 @@ class Follower(Handed):
         if attribute.attr == "dtype":
             self.push(attribute, Shape.VALUE)
         elif attribute.attr == "data_ptr":
-            # Near the cast it is handed to a kernel; further off it tells tensors apart.
-            self.end(Fate.KERNEL, attribute, near=True)
+            # Near the cast it is handed to a kernel; further off it tells tensors apart, unless C takes it.
+            self.end(Fate.KERNEL, attribute, near=not to_native(self.module, attribute))
         elif isinstance(call, ast.Call) and call.func is attribute:
             self.method_of_tensor(attribute.attr, call)
         elif attribute.attr not in _TELLS_OF and isinstance(attribute.ctx, ast.Load):

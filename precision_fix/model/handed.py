@@ -51,7 +51,8 @@ class Handed(Options):
             if found:
                 return
         if not self.held.tensor:
-            self.end(Fate.CHOOSES, call)
+            key = self.held.key
+            self.end(Fate.CHOOSES, call, under=key if isinstance(key, str) else None)
 
     def argument(self, node: ast.AST, call: ast.Call, keyword: str | None) -> None:
         if self.held.spelt:
@@ -93,7 +94,7 @@ class Handed(Options):
         elif role is Role.CAST and self.is_word and called(call) in ("to", "type"):
             pass  # a tensor is cast to no word: it is none any more where this runs
         elif role is Role.CAST and self.held.shape is Shape.VALUE:
-            self.end(calls.fate_of_cast(self.module, call), call, guessed)
+            self.end(calls.fate_of_cast(self.module, call), call, guessed, under=keyword)
             self.made(self.module, call)
         else:
             self._given(node, call, keyword)
@@ -163,7 +164,7 @@ class Handed(Options):
         if self.held.tensor:
             self.end(Fate.HANDED, call)
         elif self.held.shape is Shape.VALUE:
-            self.end(Fate.CHOOSES, call, guessed=True)
+            self.end(Fate.CHOOSES, call, guessed=True, under=keyword)
             self.made(self.module, call)
         else:
             self.end(Fate.UNKNOWN, call)

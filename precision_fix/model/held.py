@@ -46,7 +46,7 @@ class Held(NamedTuple):
 class End:
     """An end of a value's way: its fate, and the node of which module meets it.
 
-    `guessed` says that a callee's last name alone told.
+    `guessed` says that a callee's last name alone told, `under` by which keyword the callee was given the value.
     """
 
     fate: Fate
@@ -54,6 +54,7 @@ class End:
     module: Module
     origin: ast.AST | None = None
     guessed: bool = False
+    under: str | None = None
 
     def where(self, module: Module) -> str:
         """The place, as it is said of a site in `module`."""

@@ -14,6 +14,8 @@ from precision_fix.model.vocabulary.callees import AMPERE_PACKAGES, FLOAT8_PRODU
 # Compiled extension modules by their usual names: `_C`, `_custom_ops`, `moe_cuda`.
 _EXTENSION = re.compile(r"^_C$|^_?custom_ops$|_(?:cuda|ext)$")
 _PATH = re.compile(r"(?i)kernel|triton|cutlass|cute|csrc|tilelang|deep_?gemm|flash_?(?:attn|mla|infer)")
+# What gives a library of compiled functions.
+_LOADS = frozenset({"ctypes.CDLL", "ctypes.PyDLL", "ctypes.WinDLL", "ctypes.cdll.LoadLibrary"})
 
 
 def is_kernel(name: str | None) -> bool:
@@ -92,6 +94,39 @@ def _calls_stood_in(module: Module, function: Function) -> bool:
     calls = (each for each in ast.walk(function) if isinstance(each, ast.Call))
     names = [module.resolve(call.func) or "" for call in calls if needs_ampere(module.resolve(call.func), called(call))]
     return any(name.rpartition(".")[0] in STOOD_IN for name in names) and not FLOAT8_PRODUCTS.intersection(names)
+
+
+def to_native(module: Module, address: ast.Attribute) -> bool:
+    """Whether `x.data_ptr` is called to hand the memory of `x` to a function of C, which takes it for one dtype.
+
+    Not where the function around it tests a dtype: it may have one for each.
+    """
+    call = module.parent(address)
+    taker = module.parent(call) if isinstance(call, ast.Call) and call.func is address else None
+    if not isinstance(taker, ast.Call) or taker.func is call:
+        return False
+    name = module.resolve(taker.func) or ""
+    if not name.startswith("ctypes.") and not _is_library(module, taker.func):
+        return False
+    function = module.function(address)
+    return function is None or not _tests_a_dtype(module, function)
+
+
+def _is_library(module: Module, func: ast.expr) -> bool:
+    """`lib.product`, where `lib = ctypes.CDLL(...)`."""
+    base = func.value if isinstance(func, ast.Attribute) else None
+    bound = module.bindings(base) if isinstance(base, ast.Name) else []
+    value = module.assigned_value(bound[0]) if len(bound) == 1 else None
+    loads = module.resolve(value.func) if isinstance(value, ast.Call) else None
+    return loads in _LOADS
+
+
+@remembered
+def _tests_a_dtype(module: Module, function: Function) -> bool:
+    sides = (
+        side for each in ast.walk(function) if isinstance(each, ast.Compare) for side in (each.left, *each.comparators)
+    )
+    return any(isinstance(side, ast.Attribute) and side.attr == "dtype" for side in sides)
 
 
 def near_kernel(module: Module, node: ast.AST) -> bool:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import cache
 
+from precision_fix.model.fate import Fate
+from precision_fix.model.held import End
 from precision_fix.model.setting import Form, Setting, plain
 from precision_fix.model.target import Target
 from precision_fix.model.vocabulary import precision
 from precision_fix.model.vocabulary.libraries import LIBRARIES, Follows, Library, Switch, Words
 from precision_fix.model.vocabulary.truth import TRUE
+
+_PARTIAL = ("functools.partial", "partial")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +73,38 @@ def of_argument(name: str, word: str, callee: str | None) -> tuple[str, str] | N
     `callee` is the dotted name of what is called, if there is one. The modules that the name begins with tell the
     library, then its last name alone, which is a guess, then that the reader of such a name is usual.
     """
-    found: dict[int, set[tuple[str, str]]] = {}
+    found = _of_argument(name, word, callee)
+    return found[0] if found is not None else None
+
+
+def _of_argument(name: str, word: str, callee: str | None) -> tuple[tuple[str, str], tuple[str, ...]] | None:
+    """The same, and what else the library takes for float32."""
+    found: dict[int, set[tuple[tuple[str, str], tuple[str, ...]]]] = {}
     for library, row, at in _called_so(plain(name)):
         if isinstance(row, Words) and word in row.words:
             evidence = 3 if word in row.own else _calls(library, callee)
             if "." not in at and (evidence or row.usual):
-                found.setdefault(evidence, set()).add(row.words[word])
+                found.setdefault(evidence, set()).add((row.words[word], row.also))
     best = found[max(found)] if found else set()
     return best.pop() if len(best) == 1 else None
+
+
+def taken_by(end: End, word: str, target: Target) -> tuple[str, ...]:
+    """The words for the target precision, the best first, that the library takes which a word is handed to in the end.
+
+    Empty where no library is seen to.
+    """
+    call = end.node
+    if end.fate is not Fate.CHOOSES or end.under is None or not isinstance(call, ast.Call):
+        return ()
+    callee = end.module.resolve(call.func)
+    if callee in _PARTIAL and call.args:
+        callee = end.module.resolve(call.args[0])
+    found = _of_argument(end.under, word, callee)
+    if found is None:
+        return ()
+    words, also = found
+    return (target.pick(words), *(also if target.dtype == "float32" else ()))
 
 
 def no_word(name: str, callee: str | None) -> str | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from precision_fix.model.fate import Fate
 from precision_fix.model.held import End
+from precision_fix.model.library_answers import taken_by
 from precision_fix.model.module import Module
 from precision_fix.model.target import Target
 
@@ -23,23 +24,24 @@ def known(ends: Iterable[End]) -> set[str]:
 def common_word(word: str, ends: Iterable[End], target: Target) -> str | None:
     """What every reader knows for the target precision, best in the style of the word that stands there.
 
-    None where one of them does not, or where not all are seen.
+    None where one of them does not, or where not all are seen. A library that it is handed to is a reader as well.
     """
     ends = [*ends]
-    if not {end.fate for end in ends} <= _SEEN or any(end.fate is Fate.REFUSED for end in ends):
+    handed = [taken_by(end, word, target) for end in ends if end.fate is Fate.CHOOSES]
+    fates = {end.fate for end in ends} - ({Fate.CHOOSES} if all(handed) else set())
+    if not fates <= _SEEN or Fate.REFUSED in fates:
         return None
     maps = [set(_words(end)) for end in ends if end.fate is Fate.KEY]
     tested = {word for end in ends if end.fate in _TESTED for word in _words(end)}
     asked = [end for end in ends if end.fate in (Fate.COMPARED, Fate.FALLS)]
     if asked and all(_else_is(end, target.dtype) for end in asked):
         tested.update(target.offered)  # whatever is another word
-    if not maps and not tested:
-        return None
     # A test for other words alone lets any new one pass by as it let the old one.
     sets = [*maps, *([tested] if any(end.fate in _TESTED and end.fate is not Fate.ASKED for end in ends) else [])]
+    sets += [set(words) for words in handed]
     if not sets:
         return None
-    alike = (target.word(word), *target.offered)
+    alike = (*(handed[0] if handed else ()), target.word(word), *target.offered)
     return next((new for new in alike if new is not None and all(new in each for each in sets)), None)
 
 

@@ -91,6 +91,10 @@ def _calls(module: Module) -> Iterator[Site]:
     for call in module.names.calls_of("getattr"):
         if len(call.args) >= 2 and module.resolve(call.args[0]) == "torch":
             yield Site(module, Kind.LOOKUP, call, "getattr")
+    for call in module.names.calls_of("eval"):
+        # `model.eval()` is no look-up, and pandas' `frame.eval(...)` none of a dtype.
+        if isinstance(call.func, ast.Name) and len(call.args) == 1 and not isinstance(call.args[0], ast.Constant):
+            yield Site(module, Kind.LOOKUP, call, "eval")
     for call in module.names.calls_of("load_state_dict"):
         for keyword in call.keywords:
             if keyword.arg == "assign" and isinstance(keyword.value, ast.Constant) and keyword.value.value is True:

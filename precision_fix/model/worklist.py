@@ -116,7 +116,7 @@ class Worklist:
             if end.origin is not _ITS_OWN:
                 self._ends[end] = None
             elif not is_near or origin is None or end.module.function(origin) is end.module.function(end.node):
-                self._ends[End(end.fate, end.node, end.module, origin, end.guessed)] = None
+                self._ends[End(end.fate, end.node, end.module, origin, end.guessed, end.under)] = None
 
     def _came_in(self, function: ast.AST, call: ast.Call, entry: _Entry) -> None:
         """By one more call: the way through the function is not gone again, and what it gave is given here too."""
@@ -190,10 +190,12 @@ class Worklist:
         """What is held leaves a function to the calls by which it came."""
         self.ways.left.append((function, self.held._replace(shape=shape, key=key, within=None)))
 
-    def end(self, fate: Fate, node: ast.AST, guessed: bool = False, *, near: bool = False) -> None:
+    def end(
+        self, fate: Fate, node: ast.AST, guessed: bool = False, *, near: bool = False, under: str | None = None
+    ) -> None:
         """Of what is `near`, only what was made in the same function counts."""
         if not self.held.spelt or fate is Fate.REFUSED:
-            self.ways.ends.append((End(fate, node, self.module, self.held.origin, guessed), near))
+            self.ways.ends.append((End(fate, node, self.module, self.held.origin, guessed, under), near))
 
     def may_be(self, key: str | int | None) -> bool:
         """Whether what is read under a key may be what is held; None is any key."""

@@ -16,6 +16,7 @@ from precision_fix.model.module import Function, Module
 from precision_fix.model.scope import Definition
 from precision_fix.model.target import Target
 from precision_fix.model.trace import FACTS, HOLDS, Trace
+from precision_fix.project.arrays import Arrays
 from precision_fix.project.imports import MOST_BYTES, Imports, look_through
 from precision_fix.project.launched import Programs
 from precision_fix.project.links import Links, Member, Origin
@@ -78,6 +79,14 @@ class Project:
             with self.trace.unheard():
                 self._imports = self._look()
         return self._imports
+
+    @cached_property
+    def _arrays(self) -> Arrays:
+        return Arrays(self.top, self.imports.files)
+
+    def without_torch(self, path: str, program: str = "") -> str:
+        self.trace.note(FACTS)
+        return self._arrays.without_torch(path, self._programs.reached(program) if program else ())
 
     @property
     def _links(self) -> Links:

@@ -21,6 +21,7 @@ from precision_fix.project.names import Names
 # What is written as the name of an option, a field or a parameter, and where there may be one at all.
 _OPTION = re.compile(rb"[\"']--?([A-Za-z][\w-]*)")
 _FIELD = re.compile(rb"[(,\n][ \t]*([A-Za-z_]\w*)[ \t]*:")
+_WORD = re.compile(r"[A-Za-z_]\w*")
 _DECLARES = (b"add_argument", b"dataclass", b"option(", b"Option(", b"option (", b"Option (")
 # These read a dataclass field that is a bool as `--bf16`, `--bf16 True` or `--bf16 False`
 # (transformers: hf_argparser.py, _parse_dataclass_field; trl: scripts/utils.py, TrlParser).
@@ -96,7 +97,7 @@ class Programs:
     def option(self, program: str, name: str) -> Declared:
         option = plain(name)
         by_transformers = any(self._facts(path).by_transformers for path in self.reached(program))
-        first = next(iter(self._declarations(program, option)), None)
+        first = next(iter(self._declarations(program, option)), None) or next(self._nested(program, name), None)
         if first is None:
             is_trainers = by_transformers and option in ("bf16", "bf16_full_eval")
             return Declared(Takes.TRUTH if is_trainers else Takes.UNKNOWN)
@@ -116,6 +117,17 @@ class Programs:
                 else:
                     yield module, node
         yield from fields
+
+    def _nested(self, program: str, name: str) -> Iterator[tuple[Module, Declaration]]:
+        """The field that `worker.actor.dtype=bf16` sets: one of the dataclass that a field `actor` is declared with."""
+        above, _, last = name.rpartition(".")
+        holders = self._declarations(program, plain(above.rpartition(".")[2])) if above else ()
+        told = (ast.unparse(node.annotation) for _, node in holders if isinstance(node, ast.AnnAssign))
+        classes = {each for annotation in told for each in _WORD.findall(annotation)}
+        for module, node in self._declarations(program, plain(last)) if classes else ():
+            around = module.enclosing_class(node)
+            if isinstance(node, ast.AnnAssign) and around is not None and around.name in classes:
+                yield module, node
 
     def _others(self, program: str, option: str) -> tuple[str, ...]:
         """What a program offers in the place of a switch, `--fp32-vae` for `--bf16-vae`."""

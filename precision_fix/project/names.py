@@ -32,21 +32,33 @@ class Names:
         parts = tuple(name.split(".")) if name else ()
         if parts and not level and parts[0] not in self._parts:
             return None
-        for base in self._bases(folder, level):
-            for end in range(len(parts), -1 if level else 0, -1):
-                # For each import of a project; `os.path.join` was half the price.
-                stem = os.sep.join((base.rstrip(os.sep), *parts[:end]))  # noqa: PTH118
-                for file in (f"{stem}.py", f"{stem}{os.sep}__init__.py"):
-                    if file in self._files and (end or file.endswith("__init__.py")):
-                        return file, parts[end:]
-        inside = self._inside(parts) if not level else None
-        return self._locate(self._top, "." + ".".join(inside)) if inside is not None else None
+        bases = [*self._bases(folder, level)]
+        found = (self._below(base, parts, level) for base in bases)
+        direct = next(filter(None, found), None)
+        if direct is not None or level or not parts:
+            return direct
+        return self._nested(bases, parts) or self._inside(parts)
 
-    def _inside(self, parts: tuple[str, ...]) -> tuple[str, ...] | None:
-        """What is left of a name behind the folder's own: `layers.norm` of `megatron.core.layers.norm`."""
+    def _nested(self, bases: list[str], parts: tuple[str, ...]) -> tuple[str, tuple[str, ...]] | None:
+        """In a folder that holds the package of its own name: `sys.path.insert(0, "./shape")`, or installed from there."""
+        nested = (os.sep.join((base.rstrip(os.sep), parts[0])) for base in bases)  # noqa: PTH118
+        named = (each for each in nested if os.sep.join((each, parts[0], "__init__.py")) in self._files)  # noqa: PTH118
+        return next(filter(None, (self._below(base, parts, 0) for base in named)), None)
+
+    def _inside(self, parts: tuple[str, ...]) -> tuple[str, tuple[str, ...]] | None:
+        """Behind the name of the project's own folder, where that is a package: `megatron.core.layers.norm`."""
         for length in range(1, len(parts)):
             if self._own[-length:] == parts[:length]:
-                return parts[length:]
+                return self._below(self._top, parts[length:], 1)
+        return None
+
+    def _below(self, base: str, parts: tuple[str, ...], level: int) -> tuple[str, tuple[str, ...]] | None:
+        for end in range(len(parts), -1 if level else 0, -1):
+            # For each import of a project; `os.path.join` was half the price.
+            stem = os.sep.join((base.rstrip(os.sep), *parts[:end]))  # noqa: PTH118
+            for file in (f"{stem}.py", f"{stem}{os.sep}__init__.py"):
+                if file in self._files and (end or file.endswith("__init__.py")):
+                    return file, parts[end:]
         return None
 
     def _bases(self, folder: str, level: int) -> Iterator[str]:

@@ -12,14 +12,10 @@ from precision_fix.model.module import Function
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 from precision_fix.model.vocabulary import precision
+from precision_fix.model.vocabulary.arrays import WITHOUT_TORCH
 
 # Languages for kernels, in which a dtype's word is part of a program that is compiled.
 _LANGUAGES = ("tilelang", "cutlass", "helion", "cute")
-# Libraries with a bfloat16 of their own, which computes where they do.
-_WITHOUT_TORCH = frozenset(
-    {"keras", "keras_hub", "keras_nlp", "keras_cv", "tensorflow", "jax", "flax", "haiku", "mlx", "paddle", "mindspore"}
-)
-_OTHERS = ("mlx.core", "mlx.nn", "mlx", "jax.numpy", "jax")
 
 
 class RULE(Rule):
@@ -40,10 +36,6 @@ class RULE(Rule):
             return keep("registers something under this word")
         if any(site.module.local_name(language, site.node) for language in _LANGUAGES):
             return keep("part of a kernel's own program")
-        if not site.module.local_name("torch", site.node) and any(
-            site.module.local_name(library, site.node) for library in _OTHERS
-        ):
-            return keep("another library's word: nothing here is torch's")
         new = word_of_readers(site) or _beside(site) or site.module.target.word(site.word)
         if new is None:
             return keep("a word that is no dtype of its own")
@@ -54,7 +46,7 @@ def _is_of_another(site: Site) -> bool:
     """Whether the word goes straight into a call of a library that computes without torch."""
     call = site.module.parent(site.parent) if isinstance(site.parent, ast.keyword) else site.parent
     name = site.module.resolve(call.func) if isinstance(call, ast.Call) else None
-    return name is not None and name.partition(".")[0] in _WITHOUT_TORCH
+    return name is not None and name.partition(".")[0] in WITHOUT_TORCH
 
 
 def _chooses(name: str) -> bool:

@@ -16,9 +16,9 @@ class RULE(Rule):
     code = "PF905"
     title = "a dtype named while the program runs"
     why = (
-        "`getattr(torch, config.dtype)` gets its name from a config, a checkpoint or the command line. No edit "
-        "can know it; the runtime (`precision-fix run`, or `import precision_fix.auto`) sees the dtype when it is "
-        "used."
+        "`getattr(torch, config.dtype)` or `eval(config.dtype)` gets its name from a config, a checkpoint or the "
+        "command line. No edit can know it; the runtime (`precision-fix run`, or `import precision_fix.auto`) sees the "
+        "dtype when it is used."
     )
     kinds = frozenset({Kind.LOOKUP})
     stage = Stage.REPORTED
@@ -26,7 +26,7 @@ class RULE(Rule):
 
     def judge(self, site: Site) -> Verdict | None:
         assert isinstance(site.node, ast.Call)
-        name = site.node.args[1]
+        name = site.node.args[-1] if site.token == "eval" else site.node.args[1]
         text = ast.unparse(name)
         if "Storage" in text or "float8" in text:
             return keep("names a storage class or a float8 dtype")

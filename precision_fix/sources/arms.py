@@ -12,6 +12,7 @@ from precision_fix.model.held import End
 from precision_fix.model.linked import place_of
 from precision_fix.model.module import Module
 from precision_fix.model.moves import Place
+from precision_fix.model.readings import known
 from precision_fix.model.target import TARGETS
 
 _KNOWN = frozenset({"bfloat16", *(name for each in TARGETS.values() for name in (each.dtype, each.method))})
@@ -49,7 +50,7 @@ _Taken = tuple[Module, Sequence[ast.AST], Sequence[ast.AST]]
 
 def _branches(end: End, word: str | None) -> _Taken | None:
     """`if precision == "bfloat16": ...`, `... if args.bf16 else ...`, in either order."""
-    module, node = end.module, _test(end.node, word)
+    module, node = end.module, _test(end, word)
     if node is None:
         return None
     is_on = not isinstance(node, ast.Compare) or isinstance(node.ops[0], ast.Eq | ast.In | ast.Is)
@@ -67,10 +68,11 @@ def _branches(end: End, word: str | None) -> _Taken | None:
     return (module, then, _last(otherwise)) if is_on else (module, otherwise, _last(then))
 
 
-def _test(node: ast.AST, word: str | None) -> ast.AST | None:
-    """What is asked: whether it is this word, or of a switch whether it is on."""
+def _test(end: End, word: str | None) -> ast.AST | None:
+    """What is asked: whether it is this word, in a list with a name too, or of a switch whether it is on."""
+    node = end.node
     if word is not None:
-        return node if isinstance(node, ast.Compare) and _asks(node, word) else None
+        return node if isinstance(node, ast.Compare) and word in known([end]) else None
     return node.test if isinstance(node, ast.If | ast.IfExp) else node if isinstance(node, ast.UnaryOp) else None
 
 
@@ -83,10 +85,6 @@ def _last(otherwise: list[ast.AST]) -> list[ast.AST]:
     while len(otherwise) == 1 and isinstance(otherwise[0], ast.If | ast.IfExp):
         otherwise = _body(otherwise[0].orelse)
     return otherwise
-
-
-def _asks(test: ast.Compare, word: str) -> bool:
-    return any(isinstance(each, ast.Constant) and each.value == word for each in ast.walk(test))
 
 
 def _entry(end: End, word: str | None) -> _Taken | None:

@@ -105,12 +105,15 @@ def _word(setting: Setting, verdict: Verdict, new: str | None, anybody: bool) ->
         asked = manual(f"{_takes(refused)} ({_where(refused)}): change both")
         holds = applies(refused, _given(setting))
         return replace(asked, part=Part.HOLDS, moves_with=readers.places) if holds else asked
-    if not anybody and verdict.action is Action.REWRITE:
+    shut = next((end for end in readers.ends if readers.sure and _shuts_out(end, str(setting.value), new)), None)
+    if not anybody and verdict.action is Action.REWRITE and shut is None:
         return _of_library(readers, verdict)
     known = common_word(str(setting.value), readers.ends, setting.target) if readers.sure else None
     if known is not None and known != setting.value:
         why = verdict.reason if verdict.action is Action.REWRITE else "the word that all its readers know"
         return replace(change(why, GiveValue(known)), part=Part.FOLLOWS, moves_with=readers.places)
+    if shut is not None and not readers.leads:
+        return manual(f"{_takes(shut)} ({_where(shut)}): change both")
     if not readers.leads:
         return verdict
     if readers.beyond is not None:
@@ -138,6 +141,13 @@ def _would_refuse(end: End, new: str | None) -> bool:
     if refused & FULL_WORDS:
         return new in refused
     return new not in (accepted(end.module, end.node) or ())
+
+
+def _shuts_out(end: End, word: str, new: str | None) -> bool:
+    """`assert level in ("bf16", "16", "32")`: it takes a word for float32, and not the one that is meant."""
+    lets = (accepted(end.module, end.node) if isinstance(end.node, ast.Compare) else None) or frozenset()
+    words = {each.strip("'") for each in lets}
+    return new is not None and word in words and new not in words
 
 
 def _takes(end: End) -> str:

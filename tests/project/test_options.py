@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from precision_fix.model.finding import Action
+from tests.project.programs import patched, said
 from tests.tools import findings, rewritten
 
 PARSER = "import argparse\np = argparse.ArgumentParser()\n"
@@ -146,3 +148,85 @@ def test_an_option_of_what_a_program_imports(files: dict[str, str], tmp_path: Pa
     assert rewritten("python t.py --dtype bf16\n", path=path) == "python t.py --dtype fp32\n"
     assert rewritten("python other.py --dtype bf16\n", path=path) == "python other.py --dtype none\n"
     assert rewritten("python nowhere.py --dtype bf16\n", path=path) == "python nowhere.py --dtype bf16\n"
+
+
+NESTED = {
+    "config.py": """
+        from dataclasses import dataclass, field
+        from typing import Optional
+        @dataclass
+        class Shards:
+            dtype: Optional[str] = None
+        @dataclass
+        class Actor:
+            shards: Shards = field(default_factory=Shards)
+        @dataclass
+        class Judge:
+            dtype: str = "fp32"
+        @dataclass
+        class All:
+            actor: "Actor" = field(default_factory=Actor)
+            judge: Optional[Judge] = None
+        """,
+    "kinds.py": """
+        import torch
+        SHORT = ["bf16", "bfloat16"]
+        FULL = ["fp32", "float32"]
+        def kind_of(word):
+            if word in FULL:
+                return torch.float32
+            elif word in SHORT:
+                return torch.bfloat16
+            raise ValueError(word)
+        """,
+    "train.py": """
+        from omegaconf import OmegaConf
+        from config import All, Shards
+        from kinds import kind_of
+        def build(shards: Shards):
+            return kind_of(shards.dtype)
+        if __name__ == "__main__":
+            settings = OmegaConf.merge(OmegaConf.structured(All()), OmegaConf.from_cli())
+            build(settings.actor.shards)
+        """,
+}
+
+
+@pytest.mark.parametrize(
+    ("given", "becomes"),
+    [
+        ("actor.shards.dtype=bf16", "actor.shards.dtype=fp32"),
+        ("actor.shards.dtype=bfloat16", "actor.shards.dtype=float32"),
+    ],
+)
+def test_a_path_of_dataclasses_leads_to_the_field_that_is_read(tmp_path: Path, given: str, becomes: str) -> None:
+    after, found = patched(tmp_path, NESTED | {"run.sh": f"python train.py \\\n    {given} \\\n    steps=3\n"})
+    assert after["run.sh"] == f"python train.py \\\n    {becomes} \\\n    steps=3\n"
+    assert "return torch.float32\n    raise" in after["kinds.py"]
+    assert not said(found, Action.MANUAL)
+
+
+@pytest.mark.parametrize("given", ["critic.dtype=bf16", "shards.actor.dtype=bf16", "dtype.shards=bf16"])
+def test_another_path_leads_nowhere(tmp_path: Path, given: str) -> None:
+    """A field of that name in some dataclass is not what this path sets."""
+    after, _ = patched(tmp_path, NESTED | {"run.sh": f"python train.py {given}\n"})
+    assert after["run.sh"] == f"python train.py {given}\n"
+
+
+def test_a_list_with_a_name_leads_to_what_its_branch_takes(tmp_path: Path) -> None:
+    program = {
+        "train.py": """
+            import argparse
+            import torch
+            SHORT = ("bf16", "bfloat16")
+            parser = argparse.ArgumentParser()
+            parser.add_argument("--weights")
+            args = parser.parse_args()
+            kind = torch.bfloat16 if args.weights in SHORT else None
+            """,
+        "run.sh": "python train.py --weights bf16\n",
+    }
+    after, found = patched(tmp_path, program)
+    assert after["run.sh"] == program["run.sh"]
+    assert "torch.float32 if args.weights in SHORT" in after["train.py"]
+    assert not said(found, Action.MANUAL)

@@ -34,9 +34,9 @@ PROGRAMS = {
         jax.numpy.zeros(2, dtype="bfloat16")  #: PF201 keep another library's word: what
         mine.zeros(2, dtype="bfloat16")  #: PF201 rewrite dtype chooses a precision => mine.zeros(2, dtype="float32")
         """,
-    ("PF201: nothing of torch", "a.py", "float32"): """
+    ("PF014: nothing of torch", "a.py", "float32"): """
         import jax.numpy as jnp
-        make(dtype="bfloat16")  #: PF201 keep another library's word: nothing
+        make(dtype="bfloat16")  #: PF014 keep another library's word: jax
         """,
     ("PF201: languages of kernels", "a.py", "float32"): """
         import torch

@@ -47,12 +47,3 @@ def test_a_word_in_two_pieces_is_never_broken() -> None:
     """Its value is the word, its text is not."""
     text = 'f(dtype="bf" "loat16", torch_dtype="bfloat\\x316")\nx.bfloat16()\n'
     check_kept(text.partition("\n")[0].replace("dtype", "colour") + "\n")
-
-
-@pytest.mark.parametrize("library", ["mlx.core as mx", "jax", "jax.numpy as jnp"])
-def test_a_word_of_another_library(library: str) -> None:
-    check_kept(f'import {library}\nmodel = load(path, dtype="bfloat16")\n', code="PF201")
-    check_rewritten(
-        f'import torch\nimport {library}\nmodel = load(path, dtype="bfloat16")\n',
-        f'import torch\nimport {library}\nmodel = load(path, dtype="float32")\n',
-    )

@@ -14,6 +14,8 @@ from tests.tools import check_not_a_site, check_reported, findings
         "dtype = getattr(torch, name)",
         'torch_dtype = getattr(torch, config["torch_dtype"], torch.float32)',
         "load(dtype=getattr(torch, args.precision))",
+        "load(torch_dtype=eval(config.model_dtype))",
+        "load(dtype=eval(name))",
     ],
 )
 def test_pf905_a_computed_name(line: str) -> None:
@@ -22,7 +24,15 @@ def test_pf905_a_computed_name(line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["f = getattr(torch, name)", "x = getattr(self, dtype)", 'y = getattr(torch, "compile")']
+    "line",
+    [
+        "model.eval()",
+        "y = eval(text)",
+        "y = frame.eval(dtype)",
+        "f = getattr(torch, name)",
+        "x = getattr(self, dtype)",
+        'y = getattr(torch, "compile")',
+    ],
 )
 def test_pf905_any_other_lookup(line: str) -> None:
     check_not_a_site(f"import torch\n{line}\n")

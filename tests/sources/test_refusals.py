@@ -10,6 +10,7 @@ import pytest
 from precision_fix.engine.scan import scan
 from precision_fix.model.finding import Action
 from precision_fix.model.target import FLOAT16, FLOAT32, Target
+from tests.project.programs import patched
 
 CONFIG = "optim:\n  amp:\n    amp_dtype: bfloat16\n"
 
@@ -73,6 +74,16 @@ def test_nothing_is_refused(tmp_path: Path, test: str) -> None:
 def test_the_word_for_float16_passes(tmp_path: Path) -> None:
     test = 'assert conf.amp_dtype in ("bfloat16", "float16")'
     assert said_of("c.yaml", found(tmp_path, FLOAT16, c_yaml=CONFIG, a_py=test)) == [Action.REWRITE]
+
+
+def test_a_list_that_has_float32_in_another_word(tmp_path: Path) -> None:
+    """What is meant is not in it: the word is one that the list has and the library takes, or a person is asked."""
+    test = "from lightning import Trainer\nassert conf.amp_type in {}\nTrainer(precision=conf.amp_type)\n"
+    config = "optim:\n  amp_type: bf16\n"
+    after, _ = patched(tmp_path, {"c.yaml": config, "a.py": test.format(("bf16", "16", "32"))})
+    assert after["c.yaml"] == config.replace("bf16", "32").replace("32", '"32"')
+    for allowed in (("bf16", "16", "full"), ("bf16", "none")):
+        assert said_of("c.yaml", found(tmp_path, c_yaml=config, a_py=test.format(allowed))) == [Action.MANUAL]
 
 
 def test_a_class_tests_its_own_attribute(tmp_path: Path) -> None:

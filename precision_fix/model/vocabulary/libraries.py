@@ -25,7 +25,8 @@ class Words(NamedTuple):
     """A setting that takes a word. `words` has each word for bfloat16, with those for float32 and float16.
 
     A word in `own` is this library's alone, and says by itself who reads it; `usual` says that whoever reads a setting
-    of this name, or of one that ends in it (`train_mixed_precision`), most likely hands it on to this library.
+    of this name, or of one that ends in it (`train_mixed_precision`), most likely hands it on to this library. `also`
+    are other words that it takes for float32, which a program may allow in the place of the first.
     """
 
     names: tuple[str, ...]
@@ -33,6 +34,7 @@ class Words(NamedTuple):
     words: Mapping[str, tuple[str, str]]
     own: frozenset[str] = frozenset()
     usual: bool = False
+    also: tuple[str, ...] = ()
 
 
 class Switch(NamedTuple):
@@ -81,10 +83,11 @@ def _set(words: str) -> frozenset[str]:
 LIBRARIES: tuple[Library, ...] = (
     Library(
         "Lightning",
-        "lightning/fabric/utilities/types.py or connector.py, _PRECISION_INPUT; docs: common/precision_basic",
+        "lightning/fabric/connector.py, _PRECISION_INPUT (its aliases: _PRECISION_INPUT_STR_ALIAS); docs: "
+        "common/precision_basic",
         (
-            Words(("trainer.precision",), _LIGHTNING, own=_set("bf16-mixed bf16-true"), usual=True),
-            Words(("precision",), _LIGHTNING, own=_set("bf16-mixed bf16-true")),
+            Words(("trainer.precision",), _LIGHTNING, own=_set("bf16-mixed bf16-true"), usual=True, also=("32",)),
+            Words(("precision",), _LIGHTNING, own=_set("bf16-mixed bf16-true"), also=("32",)),
         ),
         packages=_set("lightning pytorch-lightning lightning-fabric litgpt nemo-toolkit"),
         beside=_set(

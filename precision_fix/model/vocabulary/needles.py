@@ -23,7 +23,7 @@ CONFIGS = (*BFLOAT16, *missed(("Bfloat16", "BFLOAT16", "BFLOAT_16"), BFLOAT16), 
 LAUNCH = (*BFLOAT16, *("flash_att", "flash-att", "FLASH_ATT", "fa2", "backend flash", "backend=flash"))
 #: In Python, a dtype that comes from elsewhere, and the choice of a kernel.
 ELSEWHERE = (
-    *("getattr(t", "assign=True", 'dtype="auto"', "dtype='auto'", "sdpa_kernel(", "sdp_kernel("),
+    *("getattr(t", "dtype=eval(", "assign=True", 'dtype="auto"', "dtype='auto'", "sdpa_kernel(", "sdp_kernel("),
     *("scaled_mm(", "scaled_grouped_mm(", "import scaled_mm"),
 )
 #: In Python, the same attention; looked for where `flash` is.

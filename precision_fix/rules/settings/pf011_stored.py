@@ -21,12 +21,17 @@ class RULE(SettingRule):
     title = "a setting that chooses no precision"
     why = (
         "The precision in which a file is saved, the dtype beside a tensor's shape and offsets, a name or a text for "
-        "people, a record of what was measured: nothing is computed in it. A setting that follows another stays too."
+        "people, a record of what was measured: nothing is computed in it. A setting that follows another stays too, "
+        "and one of a program that computes without torch (JAX, TensorFlow, Keras, MLX, Paddle)."
     )
     forms = frozenset({Form.KEY, Form.OPTION, Form.VARIABLE})
     stage = Stage.LEFT
 
     def judge(self, setting: Setting) -> Verdict | None:
+        document = setting.document
+        library = document.around.without_torch(document.path, document.program)
+        if library:
+            return keep(f"another library's word: {library} computes here, not torch")
         if setting.value is None:
             return None  # a switch says nothing of what is stored, whatever its name has in it (`--bf16-text-enc`)
         found = answer(setting)
@@ -35,7 +40,7 @@ class RULE(SettingRule):
         switch = switch_beside(setting)
         if switch is not None and precision.says(setting.value, setting.name):
             return keep(f"counts only where {switch} is on")
-        document, around, above = setting.document, setting.keys[:-1], setting.names[:-1]
+        around, above = setting.keys[:-1], setting.names[:-1]
         beside = document.mapping(around)
         if any(name in beside for name in _LAYOUT) or not _LAYOUT.isdisjoint(above):
             return keep("tells how bytes are laid out")

@@ -88,6 +88,13 @@ _MODULES: dict[str, dict[str, tuple[str, ...]]] = {
     "xformers.ops.fmha.attn_bias": {"biases": _BIASES},
 }
 
+#: What a package imports of its own as it is imported: `flash_attn.flash_attn_interface.flash_attn_func` needs no more.
+_BROUGHT = {
+    "flash_attn": ("flash_attn_interface",),
+    "xformers.ops": ("fmha",),
+    "xformers.ops.fmha": ("attn_bias",),
+}
+
 _SAID = "PRECISION_FIX_SAID_FLASH_ATTN"
 
 
@@ -115,10 +122,8 @@ class StandIn(MetaPathFinder, Loader):
         if version is not None:
             vars(module)["__version__"] = version
             _say(f"{module.__name__} is not installed")
-        elif module.__name__ == "xformers.ops.fmha":
-            vars(module)["attn_bias"] = importlib.import_module("xformers.ops.fmha.attn_bias")
-        elif module.__name__ == "xformers.ops":
-            vars(module)["fmha"] = importlib.import_module("xformers.ops.fmha")
+        for below in _BROUGHT.get(module.__name__, ()):
+            vars(module)[below] = importlib.import_module(f"{module.__name__}.{below}")
 
 
 def _content(name: str) -> dict[str, Any]:

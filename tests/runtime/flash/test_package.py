@@ -74,6 +74,12 @@ def test_who_imports_it_unasked_runs(folder: Path, capfd: pytest.CaptureFixture[
     assert capfd.readouterr().err.count("flash_attn is not installed") == 1
 
 
+def test_a_package_has_what_it_imports_itself(folder: Path) -> None:
+    text = "import flash_attn, xformers.ops\nfound = flash_attn.flash_attn_interface.flash_attn_func\n"
+    program: Any = _import(folder, text + "masks = xformers.ops.fmha.attn_bias\n")
+    assert program.found is flash_attn_func and program.masks.BlockDiagonalMask
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -1,0 +1,35 @@
+"""PF014: a word or a flag where another library computes."""
+
+from __future__ import annotations
+
+import ast
+
+from precision_fix.model.finding import Verdict, keep
+from precision_fix.model.module import Module, remembered
+from precision_fix.model.rule import Rule, Stage
+from precision_fix.model.site import Kind, Site
+from precision_fix.model.vocabulary.arrays import computes
+
+
+class RULE(Rule):
+    code = "PF014"
+    title = "a word where torch does not compute"
+    why = (
+        "JAX, TensorFlow, Keras, MLX and Paddle have a bfloat16 of their own. A word in a file that imports one of "
+        "these and not torch, or in a config module among such files, is theirs, and so is the answer for this GPU."
+    )
+    kinds = frozenset({Kind.WORD, Kind.FLAG})
+    stage = Stage.LEFT
+    after = ("PF003", "PF004", "PF007", "PF010")
+
+    def judge(self, site: Site) -> Verdict | None:
+        own = computes(_packages(site.module))
+        library = "" if own == "torch" else own or site.module.around.without_torch(site.module.real)
+        return keep(f"another library's word: {library} computes here, not torch") if library else None
+
+
+@remembered
+def _packages(module: Module) -> frozenset[str]:
+    """What is imported, by the first part of its name."""
+    bound = (each for scope in module.names.scopes.values() for some in scope.bindings.values() for each in some)
+    return frozenset((module.imported(each) or "").partition(".")[0] for each in bound if isinstance(each, ast.alias))
