@@ -10,8 +10,8 @@ from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 
 _HARMLESS = frozenset({Fate.COMPARED, Fate.TEXT, Fate.KEY, Fate.SIZE})
-# A dtype kept for its size is kept in an attribute, where other files may ask for the size as well.
-_SIZED = _HARMLESS | {Fate.STORED}
+# A dtype kept for its size is kept in an attribute, where other files may ask for the size as well; a guard may too.
+_SIZED = _HARMLESS | {Fate.STORED, Fate.REFUSED}
 
 
 class RULE(Rule):
