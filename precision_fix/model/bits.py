@@ -29,7 +29,7 @@ def read(site: Site) -> Bits | None:
     made = {end.origin for end in site.results} | {end.node for end in site.ends if end.fate is Fate.CHOOSES}
     if own and site.fates.isdisjoint(_BEYOND) and own.keys() >= made - {None}:
         return Bits(next(iter(own.values())), alone=True)
-    far = (end for end in bits.values() if _as_two_bytes(end) and not _is_asked_before(end.module, end.node))
+    far = (end for end in bits.values() if _as_two_bytes(end) and not _is_of_others(end.module, end.node))
     found = next(far, None)
     return Bits(found, alone=False) if found is not None else None
 
@@ -61,8 +61,11 @@ def _as_two_bytes(end: End) -> bool:
 
 
 @remembered
-def _is_asked_before(module: Module, call: ast.AST) -> bool:
-    """Whether a test around asks for the dtype: what is of another one does not come there."""
+def _is_of_others(module: Module, call: ast.AST) -> bool:
+    """Whether a test around asks for the dtype, so that what is of another stays out, or it is cast to that before."""
+    casts = (each for each in ast.walk(call) if isinstance(each, ast.Call) and each is not call)
+    if any({module.dtype_name(arg) for arg in each.args} - {None, "bfloat16"} for each in casts):
+        return True
     node = call
     for above in module.ancestors(call):
         if isinstance(above, Function | ast.ClassDef):

@@ -194,7 +194,7 @@ class Follower(Handed):
             is_dtype = any("dtype" in ast.unparse(value) for value in given) or any(
                 k.arg == "dtype" for k in call.keywords
             )
-            if dtypes & _FLOATS or (name != "view" and (dtypes or is_dtype)):
+            if dtypes & _FLOATS or (is_dtype and not dtypes and name != "view"):
                 return
         if name not in _LEAVES:
             self.same(call)
