@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from precision_fix.model import records
+from precision_fix.model import matched, records
 from precision_fix.model.fate import Fate
 from precision_fix.model.guard import falls_to_float16, judged_by
 from precision_fix.model.handed import Handed
@@ -60,7 +60,8 @@ class Follower(Handed):
         elif isinstance(above, ast.Compare):
             self.compared(node, above)
         elif isinstance(above, ast.FormattedValue | ast.JoinedStr):
-            self.end(Fate.TEXT, above)
+            guard = matched.of_word(self.module, node) if self.is_word else None
+            self.end(Fate.TEXT if guard is None else Fate.REFUSED, guard or above)
         else:
             self.by_shape(node, above)
 
@@ -93,6 +94,8 @@ class Follower(Handed):
                 self.end(Fate.KEY if node is above.slice else Fate.UNKNOWN, above)
             case ast.Attribute() if self.held.spelt and above.attr in _RESPELLS:
                 self.spelt(self.module.parent(above) or above)
+            case ast.Attribute() if self.held.spelt:
+                self.named(node)
             case ast.Attribute() if self.is_word and above.attr in _SAME_WORD:
                 self.same(self.module.parent(above) or above)
             case ast.Attribute():
@@ -327,6 +330,12 @@ class Follower(Handed):
             return other or any(self.module.dtype_name(item) is not None for item in items)
         return bool(items) and all(isinstance(item, ast.Constant) and isinstance(item.value, str) for item in items)
 
+    def named(self, node: ast.AST) -> None:
+        """The name of the dtype is held against a word, which need not change with it."""
+        guard = matched.by_name(self.module, node)
+        if guard is not None:
+            self.end(Fate.REFUSED, guard)
+
     def compared(self, node: ast.AST, compare: ast.Compare) -> None:
         shape = self.held.shape
         if shape in (Shape.MAP, Shape.OBJECT) or self.held.tensor:
@@ -337,7 +346,11 @@ class Follower(Handed):
         if guard is not None:
             self.end(guard, compare)
         elif self.held.spelt:
-            pass
+            self.named(node)
+        elif not self.is_word and matched.agrees(self.module, compare):
+            self.end(Fate.AGREES, compare)
+        elif not self.is_word and matched.by_lookup(self.module, compare, node):
+            self.end(Fate.REFUSED, compare)
         # A variable that holds now a word and now a dtype: a comparison with the one says nothing of the other.
         elif self.compares_other_things(node, compare):
             if self.is_word:
