@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from precision_fix.model.around import Kin, TooMany
 from precision_fix.model.blocks import occurrences
-from precision_fix.model.classes import COMMON, class_around, is_instance, is_own
+from precision_fix.model.classes import COMMON, class_around, is_instance, is_own, validators
 from precision_fix.model.fate import Fate
 from precision_fix.model.held import Shape
 from precision_fix.model.module import Function, Module, unparsed
@@ -131,6 +131,8 @@ class Bindings(Worklist):
         """An attribute of a class: its own methods read it, those of its family, and who holds one of them."""
         module = self.module
         self.held = self.held._replace(within=None)
+        for parameter in validators(module, cls, attr):
+            self.parameter(parameter, shape)
         kin = module.around.kin(module, cls)
         for each in self._all(module.around.holders(module, cls, attr), cls):
             each.ensure("." + attr)
