@@ -140,7 +140,7 @@ class Bindings(Worklist):
                 if isinstance(reader.ctx, ast.Load) and _may_read(each, reader.value, attr, kin, each is module):
                     self.same(reader, shape, module=each)
             for call in self.looking(_looked_up(each, attr)):
-                if _may_read(each, call.args[0], attr, kin, each is module):
+                if _is_of(each, call.args[0], kin):
                     self.same(call, shape, module=each)
 
     def _all(self, found: Iterable[_Found], at: ast.AST) -> Iterator[_Found]:
@@ -219,11 +219,16 @@ class Bindings(Worklist):
 
 def _may_read(module: Module, base: ast.expr, attr: str, kin: Kin, at_home: bool) -> bool:
     """Whether `base.attr` may be that of a class of the family: its own, or of what is known to be one of them."""
+    known = _is_of(module, base, kin)
+    return known if known is not None else at_home or attr not in COMMON
+
+
+def _is_of(module: Module, base: ast.expr, kin: Kin) -> bool | None:
+    """Whether an expression is an instance of a class of the family; None where nothing tells."""
     if isinstance(base, ast.Name) and base.id in ("self", "cls"):
         own = class_around(module, base)
         return own is not None and (module.real, own.name) in kin.members
-    known = is_instance(module, base, kin.names)
-    return known if known is not None else at_home or attr not in COMMON
+    return is_instance(module, base, kin.names)
 
 
 def _looked_up(module: Module, attr: str) -> Iterator[ast.Call]:

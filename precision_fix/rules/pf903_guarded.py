@@ -31,9 +31,7 @@ class RULE(Rule):
                 return held(f"the guard on {where} would refuse {target}: change both, or neither")
             if target != "float16":
                 return held(f"the test on {where} would then choose float16: change both, or neither")
-        end = refused(site) if site.kind is Kind.WORD else None
-        return (
-            held(f"the guard on {end.where(site.module)} would refuse {target}: change both, or neither")
-            if end
-            else None
-        )
+        other = refused(site) if site.kind is Kind.WORD else None
+        if other is None:
+            return None
+        return held(f"the guard on {other.where(site.module)} would refuse {target}: change both, or neither")

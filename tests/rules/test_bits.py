@@ -119,3 +119,12 @@ def test_a_launch_line_and_a_config_say_the_word(tmp_path: Path) -> None:
     after, found = patched(tmp_path, program)
     assert after == program
     assert said(found, Action.MANUAL) == []
+
+
+def test_a_name_that_is_looked_up_in_a_thing_of_unknown_origin_is_another_one(tmp_path: Path) -> None:
+    reader = "import torch\nfrom base import Base\ndef go(b: Base, args):\n    print(b.buf)\n    return {}\n"
+    program = {
+        "base.py": HOLDER.format(made=MAKERS[0]).replace("return self.buf", "return self.buf * 2"),
+        "net.py": reader.format('getattr(args, "buf").view(torch.int16)'),
+    }
+    assert "torch.float32" in patched(tmp_path, program)[0]["base.py"]
