@@ -20,11 +20,11 @@ def refused(site: Site) -> End | None:
 
     One that stands under a test of another setting counts where that is given beside.
     """
-    name = receiver(site) or ""
-    if Fate.UNKNOWN not in site.fates or not name or name in COMMON:
+    name, mapping = receiver(site) or "", _map(site)
+    if mapping is None or Fate.UNKNOWN not in site.fates or not name or name in COMMON:
         return None
     held = [Held(module, reader) for module, reader in site.module.around.keyed(name)]
-    beside = _beside(site) - {name}
+    beside = _names(mapping) - {name}
     ends = Follower(is_word=True).run(held, site.module)
     return next((end for end in ends if _stops(end, beside) and applies(end, beside)), None)
 
@@ -42,13 +42,15 @@ def _stops(end: End, beside: set[str]) -> bool:
     return not beside.isdisjoint(each.attr for each in asked if isinstance(each, ast.Attribute))
 
 
-def _beside(site: Site) -> set[str]:
-    """The other names in the map."""
+def _map(site: Site) -> ast.Dict | ast.Call | None:
+    """The map that the word is a value of."""
     above = site.module.parent(site.parent) if isinstance(site.parent, ast.keyword) else site.parent
     if isinstance(above, ast.Call):
-        return {each.arg for each in above.keywords if each.arg}
-    return (
-        {str(key.value) for key in above.keys if isinstance(key, ast.Constant)}
-        if isinstance(above, ast.Dict)
-        else set()
-    )
+        return above if site.module.resolve(above.func) == "dict" else None
+    return above if isinstance(above, ast.Dict) else None
+
+
+def _names(mapping: ast.Dict | ast.Call) -> set[str]:
+    if isinstance(mapping, ast.Call):
+        return {each.arg for each in mapping.keywords if each.arg}
+    return {str(key.value) for key in mapping.keys if isinstance(key, ast.Constant)}
