@@ -84,3 +84,12 @@ def test_a_map_that_nothing_checks(tmp_path: Path, config: str, given: str) -> N
     program = {"config.py": config, "run.py": f"from config import Config\nConfig.model_validate({given})\n"}
     after, _ = patched(tmp_path, program)
     assert after["run.py"] == program["run.py"].replace("bfloat16", "float32")
+
+
+def test_an_attribute_is_followed_to_its_own_readers(tmp_path: Path) -> None:
+    given = (
+        'def go(args, save):\n    args.reduce_dtype = "bfloat16" if args.full else "float32"\n'
+        "    save([args.reduce_dtype, {'all': [args.reduce_dtype]}][0])\n"
+    )
+    after, _ = patched(tmp_path, {"config.py": SIMPLE, "run.py": given})
+    assert after["run.py"] == given.replace("bfloat16", "float32")
