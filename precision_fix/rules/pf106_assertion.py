@@ -15,7 +15,7 @@ from precision_fix.model.needs import guards_choice, needs_it
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 
-_ONLY_ASKED = frozenset({Fate.AGREES, Fate.TEXT, Fate.SIZE, Fate.STORED})
+_ONLY_ASKED = frozenset({Fate.AGREES, Fate.TEXT, Fate.SIZE})
 
 
 class RULE(Rule):

@@ -97,3 +97,11 @@ def test_across_files(tmp_path: Path) -> None:
     assert " dtype: torch.dtype = torch.float32" in after["config.py"]
     assert "torch.float32" in after["run.py"]
     assert said(found, Action.MANUAL) == []
+
+
+def test_what_is_kept_where_others_may_read_it_moves_by_itself() -> None:
+    program = (
+        "import torch\nclass Layer:\n    def __init__(self, dtype):\n        self.dtype = dtype\n"
+        "layer = Layer(dtype=torch.bfloat16)\ndef run(x, y):\n    assert x.dtype == y.dtype\n"
+    )
+    assert "dtype=torch.float32" in rewritten(program)
