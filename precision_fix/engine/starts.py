@@ -103,7 +103,9 @@ class _Tree:
         scripts = [*others, *readmes(root)]
         entries = Entries(root, real, scripts, imports_of(root))
         launch = Launch(self._tree_of(self._found[0]), is_node_pack=entries.is_node_pack)
-        programs = [path for path in entries.programs() if not real[path].ignored()]
+        lines = {os.path.realpath(path): {each.line for each in found} for path, found in places.items()}
+        scripts = entries.scripts({path: lines[path] for path in lines if path in real})
+        programs = [path for path in (*entries.programs(), *scripts) if not real[path].ignored()]
         for program in programs:
             self._begin(launch, real[program], entries.reached(program), places)
         for each, code in notebooks.values():

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from precision_fix.model.around import Kin, TooMany
-from precision_fix.model.classes import COMMON, class_around, is_instance, is_own
+from precision_fix.model.blocks import occurrences
+from precision_fix.model.classes import COMMON, class_around, is_instance, is_own, validators
 from precision_fix.model.fate import Fate
 from precision_fix.model.held import Shape
 from precision_fix.model.module import Function, Module, unparsed
@@ -130,6 +131,8 @@ class Bindings(Worklist):
         """An attribute of a class: its own methods read it, those of its family, and who holds one of them."""
         module = self.module
         self.held = self.held._replace(within=None)
+        for parameter in validators(module, cls, attr):
+            self.parameter(parameter, shape)
         kin = module.around.kin(module, cls)
         for each in self._all(module.around.holders(module, cls, attr), cls):
             if shape is Shape.OBJECT:
@@ -137,8 +140,11 @@ class Bindings(Worklist):
             else:
                 each.ensure("." + attr)
             for reader in self.looking(self._asking(each, each.names.attributes_of(attr), shape)):
-                if isinstance(reader.ctx, ast.Load) and _may_read(each, reader, kin, each is module):
+                if isinstance(reader.ctx, ast.Load) and _may_read(each, reader.value, attr, kin, each is module):
                     self.same(reader, shape, module=each)
+            for call in self.looking(_looked_up(each, attr)):
+                if _is_of(each, call.args[0], kin):
+                    self.same(call, shape, module=each)
 
     def _all(self, found: Iterable[_Found], at: ast.AST) -> Iterator[_Found]:
         """What is found, and LOST where there is more of it."""
@@ -189,7 +195,7 @@ class Bindings(Worklist):
         for other in _once(others, module):
             other.ensure(name)
             for call in [*other.names.calls_of(name)]:
-                if isinstance(call.func, ast.Attribute) and _may_read(other, call.func, kin, False):
+                if isinstance(call.func, ast.Attribute) and _may_read(other, call.func.value, name, kin, False):
                     yield other, call
 
     def returned_by_lambda(self, function: ast.Lambda) -> None:
@@ -214,13 +220,28 @@ class Bindings(Worklist):
             self.end(Fate.UNKNOWN, parameter)
 
 
-def _may_read(module: Module, reader: ast.Attribute, kin: Kin, at_home: bool) -> bool:
+def _may_read(module: Module, base: ast.expr, attr: str, kin: Kin, at_home: bool) -> bool:
     """Whether `base.attr` may be that of a class of the family: its own, or of what is known to be one of them."""
-    if is_own(reader):
-        own = class_around(module, reader)
+    known = _is_of(module, base, kin)
+    return known if known is not None else at_home or attr not in COMMON
+
+
+def _is_of(module: Module, base: ast.expr, kin: Kin) -> bool | None:
+    """Whether an expression is an instance of a class of the family; None where nothing tells."""
+    if isinstance(base, ast.Name) and base.id in ("self", "cls"):
+        own = class_around(module, base)
         return own is not None and (module.real, own.name) in kin.members
-    known = is_instance(module, reader.value, kin.names)
-    return known if known is not None else at_home or reader.attr not in COMMON
+    return is_instance(module, base, kin.names)
+
+
+def _looked_up(module: Module, attr: str) -> Iterator[ast.Call]:
+    """`getattr(self, "attr")`."""
+    if "getattr(" not in module.text:
+        return
+    module.take(place for quoted in (f'"{attr}"', f"'{attr}'") for place in occurrences(module.text, (quoted,)))
+    for call in module.names.calls_of("getattr"):
+        if len(call.args) > 1 and isinstance(call.args[1], ast.Constant) and call.args[1].value == attr:
+            yield call
 
 
 def _once(modules: Iterable[Module], but: Module) -> Iterator[Module]:

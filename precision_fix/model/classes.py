@@ -127,5 +127,31 @@ def _of_attribute(module: Module, attribute: ast.Attribute) -> ast.expr | None:
     return None
 
 
+@remembered
+def validators(module: Module, cls: ast.ClassDef, attr: str) -> list[ast.arg]:
+    """What the methods that check a field are given of it: `@field_validator("dtype")`, attrs' `@dtype.validator`."""
+    if "validator" not in module.text:
+        return []
+    module.ensure("validator")
+    module.ensure("field_validator")
+    found = []
+    for each in cls.body:
+        for decorator in each.decorator_list if isinstance(each, Function) else ():
+            place = _checked(decorator, attr)
+            if place is not None and isinstance(each, Function):
+                found += each.args.args[place : place + 1]
+    return found
+
+
+def _checked(decorator: ast.expr, attr: str) -> int | None:
+    """The place of the field's value among the parameters of what checks it; None where that is none of this field."""
+    if isinstance(decorator, ast.Attribute):
+        is_of_field = isinstance(decorator.value, ast.Name) and decorator.value.id == attr
+        return 2 if decorator.attr == "validator" and is_of_field else None
+    if not isinstance(decorator, ast.Call) or not called(decorator).endswith("validator"):
+        return None
+    return 1 if any(isinstance(each, ast.Constant) and each.value == attr for each in decorator.args) else None
+
+
 def method(cls: ast.ClassDef, name: str) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
     return next((each for each in cls.body if isinstance(each, Function) and each.name == name), None)

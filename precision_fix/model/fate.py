@@ -11,6 +11,7 @@ class Fate(Enum):
     CHOOSES = "sets the precision of what is created, cast or computed"
     COMPARED = "is compared or tested for membership"
     ASSERTED = "is asserted, by a guard that moves with it"
+    AGREES = "is what something made is asserted to be of"
     ASKED = "is tested for other words"
     REFUSED = "is checked by a guard that would refuse the new precision"
     FALLS = "is tested, and without bfloat16 the test chooses float16"

@@ -31,6 +31,7 @@ class Part(Enum):
     HOLDS = "it must stay, and so must all that reaches the same guard or goes into the same call"
     GUARDS = "it moves with what it guards, and only with that"
     REFUSES = "it moves with what it guards, and has nothing to say where that stays"
+    AGREES = "it moves with what is asserted to be of it, and only with that"
     FOLLOWS = "it goes by what it leads to: a person is asked where that does not change"
 
 
@@ -101,6 +102,16 @@ def held(reason: str, *, runtime: bool = False) -> Verdict:
 def guards(reason: str, *edits: Edit) -> Verdict:
     """It is rewritten with what it guards."""
     return Verdict(Action.REWRITE, reason, edits, part=Part.GUARDS)
+
+
+def agrees(reason: str, *edits: Edit) -> Verdict:
+    """It is rewritten with what is asserted to be of it, and stays where nothing of that moves."""
+    return Verdict(Action.REWRITE, reason, edits, part=Part.AGREES)
+
+
+def agrees_and_stays(reason: str) -> Verdict:
+    """It is kept, and so is what is asserted to be of it."""
+    return Verdict(Action.KEEP, reason, part=Part.HOLDS)
 
 
 def refuses(reason: str, *edits: Edit) -> Verdict:

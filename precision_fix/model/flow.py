@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import ast
 
-from precision_fix.model import records
+from precision_fix.model import matched, records
 from precision_fix.model.fate import Fate
 from precision_fix.model.guard import falls_to_float16, judged_by
 from precision_fix.model.handed import Handed
 from precision_fix.model.held import End, Held, Shape
 from precision_fix.model.kernels import to_native
 from precision_fix.model.module import Module, by_default, remembered
+from precision_fix.model.sizes import SIZES, refusing
+from precision_fix.model.syntax import called
 from precision_fix.model.vocabulary.callees import DESCRIBES
 
 _SEQUENCES = ast.List | ast.Tuple | ast.Set
 _PASSES = ast.Starred | ast.Await | ast.NamedExpr | ast.BoolOp | ast.BinOp
 # What is asked of a tensor or a module without touching what it holds.
 _TELLS_OF = frozenset(
-    {"shape", "device", "ndim", "is_cuda", "requires_grad", "layout", "names", "grad_fn", "nbytes", "itemsize"}
+    {"shape", "device", "ndim", "is_cuda", "requires_grad", "layout", "names", "grad_fn"}
     | {"training", "is_leaf", "is_sparse", "config", "generation_config"}
 )
 # Methods whose result is of another dtype, whatever the tensor's, or no tensor.
 _LEAVES = frozenset(
     {"float", "double", "half", "int", "long", "bool", "short", "byte", "bfloat16", "item", "tolist", "size", "dim"}
-    | {"numel", "stride", "nelement", "element_size", "is_contiguous", "type_as", "numpy", "argmax", "argmin", "eq"}
+    | {"numel", "stride", "nelement", "is_contiguous", "type_as", "numpy", "argmax", "argmin", "eq"}
     | {"ne", "lt", "gt", "le", "ge", "isnan", "isinf", "get_device", "backward", "tobytes", "zero_grad"}
 )
 # What is done to "torch.bfloat16" to get at the name alone.
@@ -59,7 +61,8 @@ class Follower(Handed):
         elif isinstance(above, ast.Compare):
             self.compared(node, above)
         elif isinstance(above, ast.FormattedValue | ast.JoinedStr):
-            self.end(Fate.TEXT, above)
+            guard = matched.of_word(self.module, node) if self.is_word else None
+            self.end(Fate.TEXT if guard is None else Fate.REFUSED, guard or above)
         else:
             self.by_shape(node, above)
 
@@ -92,10 +95,13 @@ class Follower(Handed):
                 self.end(Fate.KEY if node is above.slice else Fate.UNKNOWN, above)
             case ast.Attribute() if self.held.spelt and above.attr in _RESPELLS:
                 self.spelt(self.module.parent(above) or above)
+            case ast.Attribute() if self.held.spelt:
+                self.named(node)
             case ast.Attribute() if self.is_word and above.attr in _SAME_WORD:
                 self.same(self.module.parent(above) or above)
             case ast.Attribute():
                 self.end(Fate.SIZE if above.attr in DESCRIBES else Fate.UNKNOWN, above)
+                self.counted(above)
             case ast.Match() | ast.MatchValue():
                 self.end(Fate.COMPARED, above)
             case ast.Expr() | ast.Raise():
@@ -166,10 +172,22 @@ class Follower(Handed):
         elif attribute.attr == "data_ptr":
             # Near the cast it is handed to a kernel; further off it tells tensors apart, unless C takes it.
             self.end(Fate.KERNEL, attribute, near=not to_native(self.module, attribute))
+        elif attribute.attr in SIZES:
+            self.counted(attribute)
         elif isinstance(call, ast.Call) and call.func is attribute:
             self.method_of_tensor(attribute.attr, call)
         elif attribute.attr not in _TELLS_OF and isinstance(attribute.ctx, ast.Load):
             self.same(attribute)
+
+    def counted(self, attribute: ast.Attribute) -> None:
+        """`x.element_size()`, `x.nbytes`, `kind.itemsize`: a guard of the size that would not let the new one pass."""
+        call = self.module.parent(attribute)
+        size = call if isinstance(call, ast.Call) and call.func is attribute else attribute
+        of_a_name = self.module.dtype_name(attribute.value) is not None
+        if attribute.attr in SIZES and not of_a_name and (attribute.attr != "bits" or _is_finfo(attribute.value)):
+            guard = refusing(self.module, size)
+            if guard is not None:
+                self.end(Fate.REFUSED, guard)
 
     def method_of_tensor(self, name: str, call: ast.Call) -> None:
         if name in ("to", "type", "view"):
@@ -313,6 +331,12 @@ class Follower(Handed):
             return other or any(self.module.dtype_name(item) is not None for item in items)
         return bool(items) and all(isinstance(item, ast.Constant) and isinstance(item.value, str) for item in items)
 
+    def named(self, node: ast.AST) -> None:
+        """The name of the dtype is held against a word, which need not change with it."""
+        guard = matched.by_name(self.module, node)
+        if guard is not None:
+            self.end(Fate.REFUSED, guard)
+
     def compared(self, node: ast.AST, compare: ast.Compare) -> None:
         shape = self.held.shape
         if shape in (Shape.MAP, Shape.OBJECT) or self.held.tensor:
@@ -323,7 +347,11 @@ class Follower(Handed):
         if guard is not None:
             self.end(guard, compare)
         elif self.held.spelt:
-            pass
+            self.named(node)
+        elif not self.is_word and matched.agrees(self.module, compare):
+            self.end(Fate.AGREES, compare)
+        elif not self.is_word and matched.by_lookup(self.module, compare, node):
+            self.end(Fate.REFUSED, compare)
         # A variable that holds now a word and now a dtype: a comparison with the one says nothing of the other.
         elif self.compares_other_things(node, compare):
             if self.is_word:
@@ -332,6 +360,10 @@ class Follower(Handed):
             self.end(Fate.FALLS, compare)
         else:
             self.end(Fate.COMPARED, compare)
+
+
+def _is_finfo(node: ast.expr) -> bool:
+    return isinstance(node, ast.Call) and called(node) == "finfo"
 
 
 def _constant(node: ast.expr | None) -> str | int | None:

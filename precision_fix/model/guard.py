@@ -21,12 +21,12 @@ def accepted(module: Module, node: ast.AST) -> frozenset[str] | None:
     """
     lets: frozenset[str] | None = None
     for negated in (False, True):
-        if _guards(module, node, negated=negated):
+        if guards(module, node, negated=negated):
             lets = _widened(module, node, negated=negated)
     return lets
 
 
-def _guards(module: Module, node: ast.AST, *, negated: bool) -> bool:
+def guards(module: Module, node: ast.AST, *, negated: bool) -> bool:
     """Whether the program goes on only where the comparison holds (or, negated, where it does not)."""
     test, above = node, module.parent(node)
     while isinstance(above, ast.BoolOp | ast.UnaryOp | ast.GeneratorExp | ast.ListComp):
@@ -96,7 +96,7 @@ def judged_by(module: Module, compare: ast.Compare, subject: ast.AST) -> Fate | 
         return Fate.ASSERTED if lets == frozenset({"bfloat16"}) else Fate.REFUSED
     if lets is not None and lets & _WORDS and not {word.lower() for word in lets} & FULL_WORDS:
         return Fate.REFUSED
-    if lets is None and _is_asked_of(compare, subject) and _guards(module, compare, negated=False):
+    if lets is None and _is_asked_of(compare, subject) and guards(module, compare, negated=False):
         return Fate.ASSERTED  # what others are to be of: it moves by itself
     if refused(module, compare) is not None:
         return Fate.ASSERTED
@@ -130,7 +130,7 @@ def excluded(module: Module, compare: ast.Compare) -> frozenset[str]:
     """The dtypes and words that a guard refuses by name: `assert dtype != torch.float`, `if word == "no": raise`."""
     found: frozenset[str] = frozenset()
     for negated in (False, True):
-        if _guards(module, compare, negated=negated):
+        if guards(module, compare, negated=negated):
             found |= passing(module, compare, negated=not negated) or frozenset()
     return found
 

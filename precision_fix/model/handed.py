@@ -10,6 +10,7 @@ from precision_fix.model.callees import guessed as guessed_callees
 from precision_fix.model.fate import Fate
 from precision_fix.model.guard import refused_by
 from precision_fix.model.held import Shape
+from precision_fix.model.matched import of_word
 from precision_fix.model.module import Module
 from precision_fix.model.options import DECLARES, DECORATES, FIELDS, Options
 from precision_fix.model.syntax import called
@@ -94,7 +95,9 @@ class Handed(Options):
         elif role is Role.CAST and self.is_word and called(call) in ("to", "type"):
             pass  # a tensor is cast to no word: it is none any more where this runs
         elif role is Role.CAST and self.held.shape is Shape.VALUE:
-            self.end(calls.fate_of_cast(self.module, call), call, guessed, under=keyword)
+            guard = of_word(self.module, node) if self.is_word else None
+            fate = calls.fate_of_cast(self.module, call) if guard is None else Fate.REFUSED
+            self.end(fate, guard or call, guessed, under=keyword)
             self.made(self.module, call)
         else:
             self._given(node, call, keyword)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import partial
 from pathlib import PurePath
 
 from precision_fix.model.module import Function, Module, remembered
+from precision_fix.model.paths import always
 from precision_fix.model.syntax import called
 from precision_fix.model.vocabulary.attention import STOOD_IN
 from precision_fix.model.vocabulary.callees import AMPERE_PACKAGES, FLOAT8_PRODUCTS, GUESSES, KERNEL_PACKAGES, Role
@@ -41,41 +43,7 @@ def cannot_run(module: Module, node: ast.AST) -> bool:
 
 @remembered
 def _calls_such(module: Module, function: Function) -> bool:
-    return _ends_there(module, function.body)
-
-
-def _ends_there(module: Module, block: list[ast.stmt]) -> bool:
-    """Whether whoever goes into a block comes to such a kernel, or to an exception."""
-    for statement in block:
-        if _meets(module, statement):
-            return True
-        if isinstance(statement, ast.Return) or (isinstance(statement, ast.If) and _leaves(statement)):
-            return False
-    return False
-
-
-def _meets(module: Module, statement: ast.stmt) -> bool:
-    match statement:
-        case ast.Raise():
-            return True
-        case ast.If():
-            ways = [statement.body, statement.orelse]
-            return _calls(module, statement.test) or all(_ends_there(module, way) for way in ways)
-        case ast.Try():
-            ways = [statement.body, *(handler.body for handler in statement.handlers)]
-            return all(_ends_there(module, way) for way in ways)
-        case ast.Match():
-            return all(_ends_there(module, each.body) for each in statement.cases)
-        case ast.For() | ast.AsyncFor() | ast.While() | ast.With() | ast.AsyncWith():
-            return _ends_there(module, statement.body)
-        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
-            return False
-    return _calls(module, statement)
-
-
-def _leaves(branch: ast.If) -> bool:
-    """Whether one of its ways goes out of the function."""
-    return any(isinstance(each, ast.Return) for way in (branch.body, branch.orelse) for each in way)
+    return always(function.body, partial(_calls, module))
 
 
 def _calls(module: Module, node: ast.AST) -> bool:

@@ -23,6 +23,9 @@ def moves_with(site: Site, verdict: Verdict) -> tuple[Place, ...]:
     if verdict.part in GUARDS:
         return ()
     found = [place for end in site.meets(Fate.ASSERTED) for place in _tokens(end.module, end.node)]
+    for end in site.meets(Fate.AGREES):
+        line, column = place_of(end.module, end.node)
+        found.append(Place(end.module.real, line, -column))
     call = _taking(site)
     if call is not None:
         line, column = place_of(site.module, call)

@@ -51,13 +51,14 @@ class Move:
 
 
 NOTHING_MOVES = "nothing in reach that changes: see what it guards"
+NOTHING_MADE = "nothing is seen to change of what is asserted to be of it"
 NOTHING_REFUSED = "refuses float32, and nothing in reach becomes that"
 GUARDS = (Part.GUARDS, Part.REFUSES)
 
 
 def action_of(why: str) -> Action:
     """What is done with a place that is left for this reason."""
-    return Action.KEEP if why == NOTHING_REFUSED else Action.MANUAL
+    return Action.KEEP if why in (NOTHING_REFUSED, NOTHING_MADE) else Action.MANUAL
 
 
 def left(moves: Iterable[Move], tests: Collection[str] = ()) -> dict[Place, str]:
@@ -77,13 +78,16 @@ def left(moves: Iterable[Move], tests: Collection[str] = ()) -> dict[Place, str]
         holder = next((move.place for move in members if _holds(move)), None) or next(
             (place for place in group if place.column > 0 and _stays(known.get(place))), None
         )
-        moving = any(move.part not in GUARDS and move.action is Action.REWRITE for move in members)
+        moving = any(move.part not in (*GUARDS, Part.AGREES) and move.action is Action.REWRITE for move in members)
         needed = any(move.part is Part.HOLDS for move in members)
         for move in members:
             if move.action is not Action.REWRITE or (move.lets_both and not needed):
                 continue
             if holder is not None:
                 found[move.place] = f"moves together with {holder.seen_from(move.place.path)}, which stays"
+            elif move.part is Part.AGREES:
+                if not moving:
+                    found[move.place] = NOTHING_MADE
             elif not moving and move.place.path not in changing and not (regions and move.place.path not in tests):
                 # A guard whose tensor nobody can follow: what its own file makes, or a region, is what it is there for.
                 found[move.place] = NOTHING_REFUSED if move.part is Part.REFUSES else NOTHING_MOVES

@@ -11,7 +11,7 @@ from precision_fix.model.module import Module
 
 _NEEDS = (Fate.KERNEL, Fate.BITS)
 # What a choice of precision may come to. STORED is said besides the readers of an attribute, which are followed.
-_HARMLESS = frozenset({Fate.CHOOSES, Fate.COMPARED, Fate.ASSERTED, Fate.TEXT, Fate.STORED, Fate.RETURNED})
+_HARMLESS = frozenset({Fate.CHOOSES, Fate.COMPARED, Fate.ASSERTED, Fate.AGREES, Fate.TEXT, Fate.STORED, Fate.RETURNED})
 
 
 def needs_it(module: Module, guard: ast.AST) -> bool:

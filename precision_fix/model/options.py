@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from precision_fix.model.bindings import Bindings
+from precision_fix.model.callees import functions_of
 from precision_fix.model.classes import class_around
 from precision_fix.model.held import Held, Shape
 from precision_fix.model.module import Function, Module, unparsed
@@ -54,6 +55,7 @@ class Options(Bindings):
             return self._decorated(call, name)
         if not name or not isinstance(call.func, ast.Attribute):
             return False
+        self._converted(call)
         found = False
         for module, parser in _parsers(self.module, call.func.value):
             home = self.module
@@ -63,6 +65,17 @@ class Options(Bindings):
                 self.same(reader, Shape.OBJECT, name)
             self.within(home)
         return self._by_habit(name) or found
+
+    def _converted(self, call: ast.Call) -> None:
+        """`type=precision_of`: what the parser makes of the word, or refuses it by."""
+        given = next((each.value for each in call.keywords if each.arg == "type"), None)
+        for home, function, before in functions_of(self.module, given) if given is not None else ():
+            parameters = function.args.args[before:] if isinstance(function, Function) else []
+            if parameters:
+                held, module = self.held, self.module
+                self.within(home)
+                self.parameter(parameters[0], Shape.VALUE)
+                self.held, self.module = held, module
 
     def _by_habit(self, name: str) -> bool:
         """`args.dtype`: what everybody calls the namespace, where the way from the parser to it may not be seen."""

@@ -89,6 +89,9 @@ def _around(module: Module, call: ast.AST) -> Way:
     return chosen
 
 
+_LEAVES = ast.Return | ast.Continue | ast.Break
+
+
 def _tests(module: Module, above: ast.AST, node: ast.AST) -> Iterator[tuple[ast.expr, bool]]:
     """The tests of one node around, and whether they hold where the node within it is reached."""
     if isinstance(above, ast.If) and node is not above.test:
@@ -97,7 +100,7 @@ def _tests(module: Module, above: ast.AST, node: ast.AST) -> Iterator[tuple[ast.
         yield above.test, node is above.body
     block = getattr(above, "body", None)
     for each in block if isinstance(block, list) else ():
-        if isinstance(each, ast.If) and leaves_before(each, node):
+        if isinstance(each, ast.If) and isinstance(each.body[-1], _LEAVES) and leaves_before(each, node):
             yield each.test, False
 
 

@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 from precision_fix.model.callees import functions_of
 from precision_fix.model.classes import class_around
 from precision_fix.model.module import Function, Module, remembered
+from precision_fix.model.paths import always, blocks, leaves, may_leave, takes_any, ways
 from precision_fix.model.said import given, said
 from precision_fix.model.scope import Definition
 
 # So many callers are gone up to; who calls these is not asked.
 _HIGHEST = 4
-_LEAVES = ast.Return | ast.Continue | ast.Break
+_ASKS = ast.If | ast.IfExp | ast.Try | ast.BoolOp | ast.Match
 #: A test, and what it comes to where the program goes on to the call.
 _Test = tuple[ast.AST, bool]
 
@@ -115,28 +116,61 @@ def _tests(module: Module, call: ast.Call, sought: _Sought) -> list[_Test]:
     found: list[_Test] = []
     node: ast.AST = call
     for above in module.ancestors(call):
-        if isinstance(above, ast.If | ast.IfExp | ast.Try | ast.BoolOp) and _has_other(module, above, node, sought):
-            found.append((getattr(above, "test", above), _is_in_body(module, above, node)))
-        block = getattr(above, "body", None)
-        if isinstance(block, list):
-            found += [each for statement in block if leaves_before(statement, node) for each in _left(statement)]
+        if isinstance(above, _ASKS) and _has_other(module, above, node, sought):
+            found += _asked(module, above, node)
+        for block in blocks(above):
+            if module.index(block, node) is not None:
+                before = (each for each in block if leaves_before(each, node))
+                found += [each for statement in before for each in _left(module, statement, sought)]
         if isinstance(above, Function):
             break
         node = above
     return found
 
 
-def _left(statement: ast.AST) -> Iterator[_Test]:
-    """The tests of an `if` and its `elif`s that leave."""
+def _asked(module: Module, test: ast.AST, node: ast.AST) -> Iterator[_Test]:
+    """What a test comes to on the way to a node in it."""
+    if not isinstance(test, ast.Match):
+        yield getattr(test, "test", test), _is_in_body(module, test, node)
+        return
+    for case in test.cases:
+        is_here = case is node
+        if not (is_here and takes_any(case)):
+            yield _equal(test, case), is_here
+        if is_here:
+            return
+
+
+def _equal(match: ast.Match, case: ast.match_case) -> ast.AST:
+    """`case "a" | "b"` as a test of the subject; what is no such case is a test of which nothing is known."""
+    patterns = case.pattern.patterns if isinstance(case.pattern, ast.MatchOr) else [case.pattern]
+    values = [each.value for each in patterns if isinstance(each, ast.MatchValue)]
+    if len(values) < len(patterns) or case.guard is not None:
+        return case
+    return ast.Compare(match.subject, [ast.In()], [ast.Tuple(values, ast.Load())])
+
+
+def _left(module: Module, statement: ast.AST, sought: _Sought) -> Iterator[_Test]:
+    """The tests that lead away from the package: of an `if` and its `elif`s, or others, of which nothing is known."""
+
+    def away(block: Sequence[ast.AST]) -> bool:
+        return leaves(block, lambda each: _names_it(module, each, sought))
+
+    if not isinstance(statement, ast.If) and away([statement]):
+        yield statement, True
     while isinstance(statement, ast.If):
-        yield statement.test, False
-        statement = statement.orelse[0] if len(statement.orelse) == 1 else statement.test
+        if away(statement.body):
+            yield statement.test, False
+        following = statement.orelse
+        statement = following[0] if len(following) == 1 else statement.test
+        if not isinstance(statement, ast.If) and away(following):
+            yield statement, True
 
 
 def leaves_before(statement: ast.stmt, node: ast.AST) -> bool:
-    """Whether a statement tests something before a node stands, and leaves."""
-    before = statement.lineno < node.lineno and isinstance(statement, ast.If)  # type: ignore[attr-defined]
-    return before and isinstance(statement, ast.If) and isinstance(statement.body[-1], _LEAVES)
+    """Whether a statement tests something before a node stands, and may leave."""
+    is_test = isinstance(statement, ast.If | ast.Match | ast.Try | ast.With | ast.For | ast.While)
+    return is_test and statement.lineno < node.lineno and may_leave(statement)  # type: ignore[attr-defined]
 
 
 def _is_in_body(module: Module, test: ast.AST, node: ast.AST) -> bool:
@@ -146,6 +180,8 @@ def _is_in_body(module: Module, test: ast.AST, node: ast.AST) -> bool:
 
 def _has_other(module: Module, test: ast.AST, node: ast.AST, sought: _Sought) -> bool:
     """Whether what is done in the other case is no call of the package either, and does not stop the program."""
+    if isinstance(test, ast.Match):
+        return any(not _needs(module, way, sought) for way in ways(test) if way is not getattr(node, "body", None))
     if isinstance(test, ast.If | ast.IfExp):
         if node is test.test or _is_main(test.test):
             return False
@@ -164,9 +200,8 @@ def _is_main(test: ast.expr) -> bool:
 
 
 def _needs(module: Module, block: Sequence[ast.AST], sought: _Sought) -> bool:
-    if block and isinstance(block[-1], ast.Raise):
-        return True
-    return any(_names_it(module, each, sought) for each in block)
+    """Whether each way through a block calls the package, or stops the program."""
+    return always(block, lambda each: _names_it(module, each, sought))
 
 
 @remembered

@@ -1,12 +1,12 @@
 """The programs of a project, and which of its files each imports: found in bytes and commands; nothing is run."""
 
 # Asked of every file of a project.
-# ruff: noqa: PTH118, PTH119, PTH120, PTH206
+# ruff: noqa: PTH110, PTH118, PTH119, PTH120, PTH206
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cached_property
 
 from precision_fix import door
@@ -14,8 +14,11 @@ from precision_fix.model.entry_points import usual
 from precision_fix.project.facts import NOTHING, Facts, facts_of
 from precision_fix.project.imports import MOST_BYTES, Imports, look_at
 from precision_fix.project.names import Names, is_test
+from precision_fix.project.scripts import does
 
 _INSTALLERS = frozenset({"setup.py", "conftest.py", "install.py"})
+# What other programs load by its name.
+_LOADED = _INSTALLERS | {"__init__.py", "hubconf.py", "noxfile.py", "conf.py", "sitecustomize.py"}
 # A command that starts a program: `python train.py`, `torchrun --nproc 2 train.py`, `accelerate launch -m pkg.train`.
 _COMMAND = re.compile(r"(?:\bpython[\d.]*|\btorchrun|\blaunch|\bdeepspeed|\brun)\b(?P<rest>[^\n|&;#]*)")
 _SCRIPT = re.compile(r"(?:^|[\s\"'=(/])((?:[\w.-]+/)*[\w.-]+\.py)\b")
@@ -55,6 +58,31 @@ class Entries:
             (path for path in wanted if not is_test(os.path.relpath(path, self._top))),
             key=lambda path: (path not in commands, path.count(os.sep), usual(os.path.basename(path)), path),
         )
+
+    def scripts(self, lines: Mapping[str, Collection[int]]) -> list[str]:
+        """Of these files those that people start though no `__main__` block says so: what stands on these lines is done
+        as such a file is started, it belongs to no package, and nothing of the project imports it.
+        """
+        programs = {*self.programs()}
+        return [path for path in sorted(lines) if path not in programs and self._is_script(path, lines[path])]
+
+    def _is_script(self, path: str, lines: Collection[int]) -> bool:
+        folder, name = os.path.split(path)
+        facts = self._imports.files.get(path) or look_at(path) or NOTHING
+        if facts.is_started or facts.is_node_pack or name in _LOADED or is_test(os.path.relpath(path, self._top)):
+            return False
+        parts = path.removesuffix(".py").split(os.sep)
+        if any(os.sep.join(parts[start:]) in self._brought for start in range(len(parts))):
+            return False
+        return not os.path.exists(os.path.join(folder, "__init__.py")) and does(_text(path), lines)
+
+    @cached_property
+    def _brought(self) -> set[str]:
+        """What the path of a module ends in that something of the project imports, wherever Python looks for it."""
+        files = self._imports.files.values()
+        dotted = {name for each in files for name in (*(found.brings for found in each.imports), *each.stars)}
+        names = (name.lstrip(".").split(".") for name in dotted)
+        return {os.sep.join(parts[:end]) for parts in names for end in range(1, len(parts) + 1)}
 
     def reached(self, program: str) -> set[str]:
         """The files of the project that a program imports, itself among them, and those that they import."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import ast
 
 from precision_fix.model.fate import Fate
-from precision_fix.model.finding import Verdict, keep
+from precision_fix.model.finding import Verdict, agrees_and_stays, keep
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 
-_HARMLESS = frozenset({Fate.COMPARED, Fate.TEXT, Fate.KEY, Fate.SIZE})
-# A dtype kept for its size is kept in an attribute, where other files may ask for the size as well.
-_SIZED = _HARMLESS | {Fate.STORED}
+_HARMLESS = frozenset({Fate.COMPARED, Fate.AGREES, Fate.TEXT, Fate.KEY, Fate.SIZE})
+# A dtype kept for its size is kept in an attribute, where other files may ask for the size as well; a guard may too.
+_SIZED = _HARMLESS | {Fate.STORED, Fate.REFUSED}
 
 
 class RULE(Rule):
@@ -31,7 +31,10 @@ class RULE(Rule):
         if isinstance(site.parent, ast.Dict) and site.fates != {Fate.KEY}:
             return None
         if Fate.COMPARED in site.fates:
-            return keep("compared with a dtype, or tested for membership")
+            kept = agrees_and_stays if Fate.AGREES in site.fates else keep
+            return kept("compared with a dtype, or tested for membership")
+        if Fate.AGREES in site.fates:
+            return None  # it moves with what is asserted to be of it
         if Fate.KEY in site.fates:
             return keep("a key that something is looked up by")
         if all(isinstance(end.node, ast.Name) for end in site.ends):

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import ast
 
+from precision_fix.model.bits import behind, read
 from precision_fix.model.fate import Fate
-from precision_fix.model.finding import Verdict, keep
-from precision_fix.model.held import End
+from precision_fix.model.finding import Verdict, held, keep, manual
+from precision_fix.model.given import is_given
 from precision_fix.model.module import Module, is_direct_argument
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 
 _FULL = frozenset({"float32", "float64"})
 _WIDER = frozenset({"float", "double"})
-
-_TWO_BYTES = frozenset({"int16", "uint16"})
-_BEYOND = frozenset({Fate.STORED, Fate.RETURNED, Fate.HANDED, Fate.UNKNOWN, Fate.LOST})
 _READ = "stored bytes, which are cast up at once"
 
 
@@ -26,15 +24,16 @@ class RULE(Rule):
         "`x.to(torch.bfloat16).to(torch.float32)` rounds on purpose, and a cast that is then viewed as integers "
         "reads the bits. Both compute nothing in bfloat16, and neither means the same with another dtype."
     )
-    kinds = frozenset({Kind.DTYPE, Kind.METHOD})
+    kinds = frozenset({Kind.DTYPE, Kind.METHOD, Kind.WORD})
     stage = Stage.LEFT
-    before = ("PF004",)
+    before = ("PF004", "PF007")
 
     def judge(self, site: Site) -> Verdict | None:
+        if site.kind is Kind.WORD:
+            return _word(site)
         cast = _cast(site)
         if cast is None:
-            bits = "the bits are read of all that is made with it"
-            return keep(bits) if site.kind is Kind.DTYPE and _is_all_bits(site) else None
+            return _bits(site) if site.kind is Kind.DTYPE else None
         for call in _results(site.module, cast):
             assert isinstance(call.func, ast.Attribute)
             dtypes = {site.module.dtype_name(a) for a in [*call.args, *(k.value for k in call.keywords)]} - {None}
@@ -48,21 +47,25 @@ class RULE(Rule):
         return None
 
 
-def _is_all_bits(site: Site) -> bool:
-    """Whether the dtype goes elsewhere by a name or a parameter, and all casts that it reaches are for their bits."""
-    read = {end.origin for end in site.results if end.fate is Fate.BITS and _needs_two_bytes(site, end)} - {None}
-    if not read or not site.fates.isdisjoint(_BEYOND):
-        return False
-    made = {end.origin for end in site.results} | {end.node for end in site.ends if end.fate is Fate.CHOOSES}
-    return read >= made - {None}
+def _bits(site: Site) -> Verdict | None:
+    """The dtype goes elsewhere by a name or a parameter, and a cast that it reaches is for its bits."""
+    found = read(site)
+    if found is None:
+        return None
+    if found.alone:
+        return keep("the bits are read of all that is made with it")
+    where = found.at.where(site.module)
+    return held(f"the bits are read of one thing made with it ({where}), not of all: give that a dtype of its own")
 
 
-def _needs_two_bytes(site: Site, end: End) -> bool:
-    """Not so for the bytes of a tensor, further off: what writes these into a file says of which dtype they are."""
-    here = end.module is site.module and end.module.function(end.node) is site.module.function(site.node)
-    call = end.node
-    given = [*call.args, *(each.value for each in call.keywords)] if isinstance(call, ast.Call) else []
-    return here or any(end.module.dtype_name(each) in _TWO_BYTES for each in given)
+def _word(site: Site) -> Verdict | None:
+    found = behind(site.word, site.ends) if is_given(site) else None
+    if found is None:
+        return None
+    where = found.at.where(site.module)
+    if found.alone:
+        return keep(f"leads to a dtype of which the bits are read ({where})")
+    return manual(f"leads to a dtype of which the bits are read in one place ({where}), not in all: see both")
 
 
 def _cast(site: Site) -> ast.Call | None:

@@ -7,12 +7,15 @@ from collections.abc import Iterator
 
 from precision_fix.model.context import says_bfloat16, tests_around
 from precision_fix.model.edit import Edit, LetPass, Rename, Replace
-from precision_fix.model.finding import Verdict, guards, held, keep
+from precision_fix.model.fate import Fate
+from precision_fix.model.finding import Verdict, agrees, guards, held, keep
 from precision_fix.model.guard import accepted, guards_kernel, is_equality_assertion, says_it_needs
 from precision_fix.model.kernels import cannot_run
 from precision_fix.model.needs import guards_choice, needs_it
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
+
+_ONLY_ASKED = frozenset({Fate.AGREES, Fate.TEXT, Fate.SIZE})
 
 
 class RULE(Rule):
@@ -27,6 +30,9 @@ class RULE(Rule):
     before = ("PF105",)
 
     def judge(self, site: Site) -> Verdict | None:
+        if Fate.AGREES in site.fates <= _ONLY_ASKED:
+            edits = site.retarget()
+            return agrees("what is rewritten with it is asserted to be of it", *edits) if edits else None
         above = site.parent
         sole = isinstance(above, ast.Compare) and accepted(site.module, above) == frozenset({"bfloat16"})
         if not sole and not (isinstance(above, ast.Call) and is_equality_assertion(above)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, held, keep
+from precision_fix.model.read_elsewhere import refused
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 
@@ -30,4 +31,7 @@ class RULE(Rule):
                 return held(f"the guard on {where} would refuse {target}: change both, or neither")
             if target != "float16":
                 return held(f"the test on {where} would then choose float16: change both, or neither")
-        return None
+        other = refused(site) if site.kind is Kind.WORD else None
+        if other is None:
+            return None
+        return held(f"the guard on {other.where(site.module)} would refuse {target}: change both, or neither")

@@ -21,10 +21,10 @@ from precision_fix.sources.positions import Positions
 Answer = tuple[Site, AnyRule, Verdict]
 
 _PLAIN = re.compile(r"([rR]?)(\"\"\"|'''|\"|')(.*)\2", re.DOTALL)
-_NAMED = re.compile(r"[\w.-]*\.(?:ya?ml|json|toml|ini|cfg|env)\b")
+_NAMED = re.compile(r"[\w.-]*\.(?:ya?ml|json|toml|ini|cfg|env|py)\b")
 _READS = {"yaml": ".yaml", "toml": ".toml", "tomllib": ".toml", "OmegaConf": ".yaml", "json": ".json"}
 _LOADS = frozenset({"load", "loads", "load_all", "safe_load", "safe_load_all", "full_load", "create"})
-_WRITES = frozenset({"write", "write_text", "writestr"})
+_WRITES = frozenset({"write", "write_text", "write_bytes", "writestr"})
 _CALLED = re.compile(rf"\.[\s\\]*(?:({'|'.join(sorted(_WRITES))})|{'|'.join(sorted(_LOADS))})\b")
 
 
@@ -43,7 +43,10 @@ def handles_configs(text: str) -> bool:
 
 
 def is_config(module: Module, node: ast.Constant, value: str) -> bool:
-    return value.lstrip()[:1] == "{" or ("\n" in value.strip() and bool(_name_of(module, node)))
+    if value.lstrip()[:1] == "{":
+        return True
+    name = _name_of(module, node) if "\n" in value.strip() else ""
+    return bool(name) and not name.endswith(".py")
 
 
 def config(module: Module, node: ast.Constant, value: str) -> Iterator[Answer]:
@@ -80,7 +83,7 @@ def _read(module: Module, node: ast.Constant, value: str) -> Analysis | None:
 
     name = _name_of(module, node) or "document.json"
     format_ = format_of(name)
-    if format_ is None:
+    if format_ is None or name.endswith(".py"):
         return None
     try:
         return format_.source().analyse(module.path, value, module.target, around=module.around)
@@ -99,7 +102,7 @@ def _name_of(module: Module, node: ast.expr) -> str:
         if isinstance(call, ast.keyword):
             call = module.parent(call)
         if isinstance(call, ast.Call) and each is not call.func:
-            return _of_call(module, call)
+            return file_of(module, call)
     return ""
 
 
@@ -109,7 +112,8 @@ def _held_by(module: Module, node: ast.expr) -> list[ast.Name]:
     return module.readers(target) if isinstance(target, ast.Name) else []
 
 
-def _of_call(module: Module, call: ast.Call) -> str:
+def file_of(module: Module, call: ast.Call) -> str:
+    """What the file is called that a call writes a text into, or that it reads one as; empty where it does neither."""
     name, func = called(call), call.func
     if name in _WRITES and isinstance(func, ast.Attribute):
         return _file(module, func.value) or (_file(module, call.args[0]) if name == "writestr" and call.args else "")

@@ -74,7 +74,7 @@ def launch_lines(module: Module) -> Iterator[Answer]:
         if isinstance(above, ast.JoinedStr):
             if above.values[0] is node:
                 yield from _formatted(module, above, value)
-        elif COMMAND.match(value) and not _is_shown(module, node):
+        elif COMMAND.match(value) and not is_shown(module, node):
             yield from _within(module, node, value)
         elif not isinstance(above, ast.Expr) and is_config(module, node, value):
             yield from config(module, node, value)
@@ -82,7 +82,8 @@ def launch_lines(module: Module) -> Iterator[Answer]:
             yield from _listed(module, node, value)
 
 
-def _is_shown(module: Module, node: ast.AST) -> bool:
+def is_shown(module: Module, node: ast.AST) -> bool:
+    """Whether a text is there for a person, or to be compared with."""
     for above in module.ancestors(node):
         if isinstance(above, ast.Expr | ast.Raise | ast.Assert | ast.Compare):
             return not isinstance(module.parent(node), ast.Call) or isinstance(
@@ -125,13 +126,14 @@ def _answers(
         edits = () if mine else edits
 
 
-_F_STRING = re.compile(r"([fF][rR]?|[rR][fF])(\"\"\"|'''|\"|')(.*)\2", re.DOTALL)
+#: An f-string: what it begins with, its quotes, its content.
+F_STRING = re.compile(r"([fF][rR]?|[rR][fF])(\"\"\"|'''|\"|')(.*)\2", re.DOTALL)
 
 
 def _formatted(module: Module, node: ast.JoinedStr, first: str) -> Iterator[Answer]:
     """`f"accelerate launch --mixed_precision bf16 {script}"`: what stands in braces is a word like any other."""
-    match = _F_STRING.fullmatch(module.source(node))
-    if not COMMAND.match(first) or match is None or "\\" in match[3] or match[2] in match[3] or _is_shown(module, node):
+    match = F_STRING.fullmatch(module.source(node))
+    if not COMMAND.match(first) or match is None or "\\" in match[3] or match[2] in match[3] or is_shown(module, node):
         return
     head = match[1] + match[2]
     yield from _answers(

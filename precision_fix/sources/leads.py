@@ -13,7 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
+from precision_fix.model.arms import Arm, applies, arm_of, refuses_off
 from precision_fix.model.around import Around
+from precision_fix.model.bits import behind
 from precision_fix.model.blocks import NotApart
 from precision_fix.model.classes import COMMON, class_around, is_own
 from precision_fix.model.declared import ends as ends_of
@@ -31,7 +33,6 @@ from precision_fix.model.moves import Place
 from precision_fix.model.readings import common_word
 from precision_fix.model.setting import Form, Setting
 from precision_fix.model.vocabulary import attention, precision
-from precision_fix.sources.arms import Arm, applies, arm_of, refuses_off
 
 _Answer = TypeVar("_Answer")
 # Another reader than those that are seen may take the value there.
@@ -105,6 +106,13 @@ def _word(setting: Setting, verdict: Verdict, new: str | None, anybody: bool) ->
         asked = manual(f"{_takes(refused)} ({_where(refused)}): change both")
         holds = applies(refused, _given(setting))
         return replace(asked, part=Part.HOLDS, moves_with=readers.places) if holds else asked
+    read = behind(str(setting.value), readers.ends) if readers.sure else None
+    if read is not None and read.alone:
+        return keep(f"leads to a dtype of which the bits are read ({_where(read.at)})")
+    if read is not None:
+        return manual(
+            f"leads to a dtype of which the bits are read in one place ({_where(read.at)}), not in all: see both"
+        )
     shut = next((end for end in readers.ends if readers.sure and _shuts_out(end, str(setting.value), new)), None)
     if not anybody and verdict.action is Action.REWRITE and shut is None:
         return _of_library(readers, verdict)

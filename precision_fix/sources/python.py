@@ -32,6 +32,7 @@ from precision_fix.model.vocabulary.spellings import QUIET_WORDS, STYLES, TAG
 from precision_fix.model.worklist import TooMuch
 from precision_fix.rules import rules_of
 from precision_fix.sources.analysis import Analysis, Left, Stretch, Unparsable
+from precision_fix.sources.code_strings import IMPORTS, embedded
 from precision_fix.sources.comments import Keeps
 from precision_fix.sources.config_strings import Answer, handles_configs
 from precision_fix.sources.launch_strings import COMMAND, launch_lines
@@ -54,11 +55,13 @@ def analyse(
     left: Left | None = None,
     *,
     blocks: Sequence[int] = (),
+    starts: bool = True,
 ) -> Analysis:
     """Find the sites of a text and judge them; those of the selected rules count. Raises Unparsable.
 
     `blocks` are the lines at which parts of the text begin that must be sound by themselves (the cells of a notebook):
-    a statement that reaches from one into the next is none.
+    a statement that reaches from one into the next is none. Without `starts` a program that stands alone is not made to
+    start the runtime.
     """
     keeps = Keeps(text)
     hits = {*_mentions(text), *occurrences(text, (*ELSEWHERE, *REFUSES))}
@@ -74,11 +77,13 @@ def analyse(
     if blocks:
         _check_blocks(module.tree, blocks)
     analysis = _told(module, answers, keeps, selection, left)
+    if starts:
+        embedded(module, analysis, keeps, selection)
     for site in silent if hearing.is_heard() else ():
         finding = Finding(path, *_Places(module).of(site), "", Action.KEEP, site.token, SILENT)
         analysis.unanswered.append(heard(finding, _heard(site)))
     analysis.unused_keeps = keeps.unused
-    if around is ALONE and not blocks:
+    if around is ALONE and not blocks and starts:
         from precision_fix.sources import start_line
 
         start_line.alone(analysis, path, text, selection, target.dtype)
@@ -278,6 +283,8 @@ def _may_tell(text: str, quotes: int, end: int) -> bool:
     content = text[quotes + 3 : end]
     is_short = "\n" not in content
     if is_short or before[-1:] in "fF" or content.lstrip()[:1] == "{" or COMMAND.match(content) is not None:
+        return True
+    if IMPORTS.search(content) is not None:
         return True
     return handles_configs(text)
 

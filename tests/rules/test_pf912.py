@@ -134,3 +134,56 @@ def test_as_many_callers_as_are_gone_up_to() -> None:
     check_reported(chain(0), code="PF912")
     check_reported(chain(4), code="PF912")
     check_kept(chain(5), code="PF912")
+
+
+FLASH = "return flash_attn_func(q, q, q)"
+# The body of a function of `q`, `mode` and `fast`, which is called with "flash".
+OTHER_WAYS = {
+    "another case": f'match fast:\n    case "flash":\n        {FLASH}\n    case _:\n        return sdpa(q)',
+    "a case of none": f'match mode:\n    case "fa3":\n        {FLASH}\nreturn sdpa(q)',
+    "a case with a guard": f'match mode:\n    case "flash" if fast:\n        {FLASH}\nreturn sdpa(q)',
+    "a case that leaves": f"match fast:\n    case True:\n        return sdpa(q)\n{FLASH}",
+    "an if within an if that leaves": (
+        f"if fast:\n    if q.causal:\n        return sdpa(q, True)\n    else:\n        return sdpa(q)\n{FLASH}"
+    ),
+    "an elif that leaves": f"if fast:\n    q = q * 2\nelif q.causal:\n    return sdpa(q)\n{FLASH}",
+    "an else that leaves": f"if fast:\n    q = q * 2\nelse:\n    return sdpa(q)\n{FLASH}",
+    "an if before it in an else": (
+        f"if fast:\n    {FLASH}\nelse:\n    if q.causal:\n        return sdpa(q)\n    {FLASH}"
+    ),
+    "a choice in the other arm": (
+        f"if fast:\n    {FLASH}\nelse:\n    if q.causal:\n        {FLASH}\n    else:\n        return sdpa(q)"
+    ),
+    "an arm of an arm": f"if fast:\n    {FLASH}\nreturn flash_attn_func(q) if q.causal else sdpa(q)",
+    "a loop that is left": f"for each in q:\n    if each.short:\n        return sdpa(q)\n{FLASH}",
+    "a with": f"with profile():\n    if fast:\n        return sdpa(q)\n{FLASH}",
+}
+NO_OTHER_WAY = {
+    "the case that is taken": f'match mode:\n    case "flash":\n        {FLASH}\n    case _:\n        return sdpa(q)',
+    "one of several": f'match mode:\n    case "fa2" | "flash":\n        {FLASH}\n    case _:\n        return sdpa(q)',
+    "cases that stop": f"match q.mode:\n    case 1:\n        {FLASH}\n    case _:\n        raise ValueError(mode)",
+    "cases that all lead there": f"match q.mode:\n    case 1:\n        {FLASH}\n    case _:\n        {FLASH}",
+    "an else whose arms stop": (
+        f"if q.fast:\n    {FLASH}\nelse:\n    if q.short:\n        raise ValueError\n    else:\n        raise TypeError"
+    ),
+    "arms that both lead there": (
+        f"if q.fast:\n    {FLASH}\nelse:\n    if q.causal:\n        {FLASH}\n    else:\n        raise ValueError"
+    ),
+    "a return in the other arm": f"if q.fast:\n    if q.causal:\n        raise TypeError\nelse:\n    {FLASH}\n{FLASH}",
+    "a loop that is gone on with": f"for each in q:\n    if each:\n        continue\n{FLASH}",
+}
+
+
+def _program(body: str, call: str) -> str:
+    lines = "".join(f"    {line}\n" for line in body.splitlines())
+    return f"{TRIED}\ndef attend(q, mode, fast):\n{lines}\nx = attend(q, {call})\n"
+
+
+@pytest.mark.parametrize("way", OTHER_WAYS)
+def test_another_way_through_cases_and_tests_within_tests(way: str) -> None:
+    check_kept(_program(OTHER_WAYS[way], '"flash", read()'), code="PF912")
+
+
+@pytest.mark.parametrize("way", NO_OTHER_WAY)
+def test_no_other_way_through_cases_and_tests_within_tests(way: str) -> None:
+    check_reported(_program(NO_OTHER_WAY[way], '"flash", read()'), code="PF912")

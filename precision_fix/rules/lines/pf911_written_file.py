@@ -1,4 +1,4 @@
-"""PF911: a file or program that a script holds in a here-document."""
+"""PF911: a file or program that a script holds in a here-document or, put together as it runs, in a string."""
 
 from __future__ import annotations
 
@@ -21,10 +21,15 @@ class RULE(LineRule):
     title = "a file that a script writes"
     why = (
         "`cat > config.json <<EOF` holds a config, `python - <<EOF` a program, with the shell's variables in it: it is "
-        "no launch line, and is what it will be only when the script runs. Change it by hand."
+        "no launch line, and is what it will be only when the script runs. So is a program in a string of Python that "
+        "is none before something is put into it. Change it by hand."
     )
     lines = Lines.WRITTEN
     stage = Stage.REPORTED
 
     def judge(self, line: str) -> Verdict | None:
-        return manual("chooses bfloat16 in a here-document: change it there by hand") if _CHOOSES.search(line) else None
+        return (
+            manual("chooses bfloat16 in a text that a script writes or runs: change it by hand")
+            if _CHOOSES.search(line)
+            else None
+        )

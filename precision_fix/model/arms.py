@@ -23,13 +23,17 @@ _HALF = frozenset({"float16", "half"})
 class Arm:
     """What the end of a setting's way leads to. `chooses` says that it chooses a precision: what a second run finds.
 
-    `places` are those that speak of bfloat16; `else_half` says that without them it would be float16.
+    `bfloat16` are the expressions that speak of that; `else_half` says that without them it would be float16.
     """
 
     end: End
     chooses: bool
-    places: tuple[Place, ...]
+    bfloat16: tuple[ast.AST, ...]
     else_half: bool
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        return tuple(Place(self.end.module.real, *place_of(self.end.module, each)) for each in self.bfloat16)
 
 
 def arm_of(end: End, word: str | None) -> Arm | None:
@@ -40,9 +44,9 @@ def arm_of(end: End, word: str | None) -> Arm | None:
     module, then, otherwise = taken
     ours = ("bfloat16", module.target.dtype, module.target.method)
     chosen = [each for node in then for each in _choices(module, node) if _says(module, each) in ours]
-    places = tuple(Place(module.real, *place_of(module, each)) for each in chosen if _says(module, each) == "bfloat16")
+    halves = tuple(each for each in chosen if _says(module, each) == "bfloat16")
     half = any(_says(module, each) in _HALF for node in otherwise for each in _choices(module, node))
-    return Arm(end, bool(chosen), places, half)
+    return Arm(end, bool(chosen), halves, half)
 
 
 _Taken = tuple[Module, Sequence[ast.AST], Sequence[ast.AST]]

@@ -1,0 +1,69 @@
+"""A guard of how many bytes something has moves with what is made in bfloat16, though it speaks of no dtype."""
+
+from __future__ import annotations
+
+import pytest
+
+from precision_fix.model.finding import Action
+from tests.tools import findings, rewritten
+
+# What is made, as `x` in a function of `n`, `word` and `flag`.
+MADE = {
+    "a word of the environment": (
+        'kind = torch.bfloat16 if os.environ["DT"] == "bf16" else torch.float16\n    x = torch.zeros(n, dtype=kind)'
+    ),
+    "a cast": "x = torch.zeros(n).to(torch.bfloat16)",
+    "a method": "x = torch.zeros(n).bfloat16()",
+}
+REFUSE = [
+    "assert x.element_size() == 2",
+    "assert x.dtype.itemsize == 2, x.shape",
+    "assert x.nbytes == 2 * n",
+    "assert x.element_size() * 8 == 16 and n > 2",
+    "if x.itemsize != 2:\n        raise ValueError(n)",
+    "if not x.element_size() < 4:\n        raise ValueError(n)",
+    "size = x.element_size()\n    assert size in (1, 2)",
+    "assert all(each.element_size() == 2 for each in [x])",
+    "assert torch.finfo(x.dtype).bits == 16",
+    "assert x.element_size() == 2 or flag",
+    "test.assertEqual(x.element_size(), 2)",
+]
+LET_PASS = [
+    "assert x.element_size() in (2, 4)",
+    "assert x.element_size() <= 4",
+    "assert x.nbytes == x.numel() * x.element_size()",
+    "assert x.nbytes == flag.nbytes",
+    "assert x.nbytes < 2 * n or n",
+    "assert x.dtype != torch.bfloat16 or x.element_size() == 2",
+    "if x.dtype == torch.bfloat16:\n        assert x.element_size() == 2",
+    "if x.element_size() == 2:\n        print(n)",
+    "assert x.element_size() == 2 or x.element_size() == 4",
+]
+PROGRAM = "import os\nimport torch\ndef run(n, word, flag, test):\n    {made}\n    {guard}\n    return x\n"
+
+
+@pytest.mark.parametrize("guard", REFUSE)
+@pytest.mark.parametrize("made", MADE)
+def test_a_guard_of_two_bytes_holds_what_it_is_asked_of(made: str, guard: str) -> None:
+    program = PROGRAM.format(made=MADE[made], guard=guard)
+    assert rewritten(program) == program
+    said = [each for each in findings(program) if each.action is Action.MANUAL]
+    assert ["would refuse float32" in each.reason for each in said] == [True]
+
+
+@pytest.mark.parametrize("guard", REFUSE)
+def test_float16_has_as_many_bytes(guard: str) -> None:
+    program = PROGRAM.format(made=MADE["a cast"], guard=guard)
+    assert "torch.float16" in rewritten(program, to="float16")
+
+
+@pytest.mark.parametrize("guard", LET_PASS)
+@pytest.mark.parametrize("made", MADE)
+def test_another_test_of_a_size_holds_nothing(made: str, guard: str) -> None:
+    program = PROGRAM.format(made=MADE[made], guard=guard)
+    assert rewritten(program) != program
+
+
+def test_the_size_of_a_dtype_that_nothing_is_made_in() -> None:
+    program = "import torch\nKIND = torch.bfloat16\nassert KIND.itemsize == 2\n"
+    assert [each.action for each in findings(program)] == [Action.KEEP]
