@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,7 @@ def edited(
 
     With `stores` only guards do, which let both dtypes pass: what the program wants in bfloat16 must be seen.
     """
+    _can_edit()
 
     def judged(path: str, file: FileScan | None) -> None:
         # What a group leaves becomes less, and never more.
@@ -117,9 +119,19 @@ def _scanned(top: Path, target: Target, judged: Callable[[str, FileScan | None],
 
 def edited_text(text: str, target: Target, *, stores: bool = False) -> str:
     """The same of a text that is no file."""
+    _can_edit()
     data = text.encode("utf-8", "surrogatepass")
     changed = scan_text("-", data, _in_memory(target, stores=stores), Project(Settings())).changed
     return _after(changed[0], text) if changed else text
+
+
+def _can_edit() -> None:
+    """Raises ModuleNotFoundError where every file would fail alike, as after `pip install --no-deps`.
+
+    The program is told so, and nothing of it is kept for the next start.
+    """
+    if find_spec("libcst") is None:
+        raise ModuleNotFoundError("edits need libcst, which is not installed here: pip install libcst")
 
 
 def _in_memory(target: Target, *, stores: bool) -> Target:

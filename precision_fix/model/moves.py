@@ -52,6 +52,7 @@ class Move:
 
 NOTHING_MOVES = "nothing in reach that changes: see what it guards"
 NOTHING_MADE = "nothing is seen to change of what is asserted to be of it"
+NOTHING_IN_TEST = "in a test, and nothing in its file changes: see whether what the program gives it does"
 NOTHING_REFUSED = "refuses float32, and nothing in reach becomes that"
 GUARDS = (Part.GUARDS, Part.REFUSES)
 
@@ -90,7 +91,9 @@ def left(moves: Iterable[Move], tests: Collection[str] = ()) -> dict[Place, str]
                     found[move.place] = NOTHING_MADE
             elif not moving and move.place.path not in changing and not (regions and move.place.path not in tests):
                 # A guard whose tensor nobody can follow: what its own file makes, or a region, is what it is there for.
-                found[move.place] = NOTHING_REFUSED if move.part is Part.REFUSES else NOTHING_MOVES
+                # What a test asks of the program holds nothing back there, and is not followed.
+                nothing = NOTHING_IN_TEST if move.place.path in tests else NOTHING_MOVES
+                found[move.place] = NOTHING_REFUSED if move.part is Part.REFUSES else nothing
     for move in known.values():
         stays = _followed(move, known, found) if move.part is Part.FOLLOWS else None
         if stays is not None:

@@ -14,20 +14,23 @@ _NEEDS = (Fate.KERNEL, Fate.BITS)
 _HARMLESS = frozenset({Fate.CHOOSES, Fate.COMPARED, Fate.ASSERTED, Fate.AGREES, Fate.TEXT, Fate.STORED, Fate.RETURNED})
 
 
-def needs_it(module: Module, guard: ast.AST) -> bool:
-    """Whether the tensor whose dtype is compared reaches a kernel, or has its bits read, behind the guard."""
+def need_behind(module: Module, guard: ast.AST) -> Fate | None:
+    """What takes nothing but the tensor whose dtype is compared, behind the guard: a kernel, or who reads its bits."""
     sides = [guard.left, *guard.comparators] if isinstance(guard, ast.Compare) else []
     for side in sides:
         base = side.value if isinstance(side, ast.Attribute) and side.attr == "dtype" else None
-        if isinstance(base, ast.Name) and base.id not in ("self", "cls") and _reaches_need(module, base, guard):
-            return True
-    return False
+        if isinstance(base, ast.Name) and base.id not in ("self", "cls"):
+            found = _need(module, base, guard)
+            if found is not None:
+                return found
+    return None
 
 
-def _reaches_need(module: Module, name: ast.Name, guard: ast.AST) -> bool:
+def _need(module: Module, name: ast.Name, guard: ast.AST) -> Fate | None:
     readers = [reader for reader in module.readers(name) if reader.lineno > getattr(guard, "lineno", 0)]
     held = [Held(module, reader, Shape.VALUE, tensor=True) for reader in readers]
-    return any(end.fate in _NEEDS for end in Follower(tensors=True).run(held, module))
+    met = {end.fate for end in Follower(tensors=True).run(held, module)}
+    return next((fate for fate in _NEEDS if fate in met), None)
 
 
 def guards_choice(module: Module, guard: ast.AST | None) -> bool:

@@ -40,7 +40,7 @@ class Names:
         return self._nested(bases, parts) or self._inside(parts)
 
     def _nested(self, bases: list[str], parts: tuple[str, ...]) -> tuple[str, tuple[str, ...]] | None:
-        """In a folder that holds the package of its own name: `sys.path.insert(0, "./shape")`, or installed from there."""
+        """In a folder that holds the package of its own name: `sys.path.insert(0, "shape")`, or installed from it."""
         nested = (os.sep.join((base.rstrip(os.sep), parts[0])) for base in bases)  # noqa: PTH118
         named = (each for each in nested if os.sep.join((each, parts[0], "__init__.py")) in self._files)  # noqa: PTH118
         return next(filter(None, (self._below(base, parts, 0) for base in named)), None)

@@ -11,7 +11,7 @@ from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, agrees, guards, held, keep
 from precision_fix.model.guard import accepted, guards_kernel, is_equality_assertion, says_it_needs
 from precision_fix.model.kernels import cannot_run
-from precision_fix.model.needs import guards_choice, needs_it
+from precision_fix.model.needs import guards_choice, need_behind
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 
@@ -39,7 +39,10 @@ class RULE(Rule):
             return None
         if cannot_run(site.module, site.node):
             return keep("guards a kernel that does not run on this GPU, so that nobody comes here")
-        if guards_kernel(site.module, site.node) or (isinstance(above, ast.Compare) and needs_it(site.module, above)):
+        need = need_behind(site.module, above) if isinstance(above, ast.Compare) else None
+        if need is Fate.BITS:
+            return held("guards what reads its bits, which are others in float32")
+        if need is not None or guards_kernel(site.module, site.node):
             return held("guards a compiled kernel, which takes nothing else")
         if says_it_needs(site.module, site.node) and not guards_choice(site.module, above):
             return held("guards what needs bfloat16, as its message says")

@@ -6,7 +6,7 @@ import ast
 
 from precision_fix.model.edit import Rename
 from precision_fix.model.finding import Verdict, refuses
-from precision_fix.model.needs import needs_it
+from precision_fix.model.needs import need_behind
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 
@@ -30,7 +30,7 @@ class RULE(Rule):
         if (
             not isinstance(above, ast.Compare)
             or not isinstance(site.node, ast.Attribute)
-            or needs_it(site.module, above)
+            or need_behind(site.module, above) is not None
         ):
             return None
         return refuses("refuses what is wider than what the program computes in", Rename(site.node, _WIDER))

@@ -21,6 +21,8 @@ from precision_fix.model.vocabulary.callees import Role
 _DEMAND = re.compile(
     r"(?i)\b(?:must|only|requires?|needs?)\s+(?:[\w.]+\s+){0,3}`?(?:torch\.)?(?:bf16|bfloat16)\b(?!\W+(?:if|when|on)\b)"
 )
+# "must match the bf16 base": it is of the dtype of something else, and moves with that.
+_AGREES = re.compile(r"(?i)\b(?:match(?:es)?|same|equals?|agrees?)\b")
 _FALLBACK = re.compile(r"(?i)falls? ?back|slower|otherwise")
 
 
@@ -85,7 +87,8 @@ def _said_by_author(site: Site) -> bool:
 
 def _demands(said: str) -> tuple[bool, bool]:
     """Whether words say that nothing else will do, and whether they say that something else will."""
-    return _DEMAND.search(said) is not None, _FALLBACK.search(said) is not None
+    demands = any(not _AGREES.search(found[0]) for found in _DEMAND.finditer(said))
+    return demands, _FALLBACK.search(said) is not None
 
 
 @remembered

@@ -10,7 +10,16 @@ import pytest
 from precision_fix.model.brought import calls
 from precision_fix.model.entry_points import is_started, program_in, usual
 from precision_fix.model.finding import Action, Part
-from precision_fix.model.moves import GUARDS, NOTHING_MOVES, NOTHING_REFUSED, Move, Place, action_of, left
+from precision_fix.model.moves import (
+    GUARDS,
+    NOTHING_IN_TEST,
+    NOTHING_MOVES,
+    NOTHING_REFUSED,
+    Move,
+    Place,
+    action_of,
+    left,
+)
 from precision_fix.project.entries import Entries, readmes
 from precision_fix.project.facts import Import, facts_of
 from precision_fix.project.imports import look_through, python_below
@@ -104,6 +113,12 @@ def test_what_is_left_of_a_group(name: str) -> None:
     moves, wanted = GROUPS[name]
     assert left(moves) == wanted
     assert left(reversed(moves)) == wanted
+
+
+def test_a_guard_of_a_test_says_that_the_program_was_not_asked() -> None:
+    assert left([move(A, CHANGES, Part.GUARDS), move(ELSEWHERE)], tests={A.path}) == {A: NOTHING_IN_TEST}
+    assert left([move(A, CHANGES, Part.GUARDS), move(B)], tests={A.path}) == {}
+    assert action_of(NOTHING_IN_TEST) is Action.MANUAL
 
 
 def test_what_a_group_is_made_of() -> None:

@@ -364,7 +364,7 @@ PROGRAMS = {
                 assert self.compute == torch.bfloat16, "requires bfloat16"  #: PF106 rewrite asserts what is rewritten => assert self.compute == torch.float32, "requires bfloat16"
                 return x.to(self.compute)
         def g(x):
-            assert x.dtype == torch.bfloat16  #: PF106 manual guards a compiled kernel,
+            assert x.dtype == torch.bfloat16  #: PF106 manual guards what reads its
             x.view(torch.int16)
         def h(x):
             assert x.dtype == torch.bfloat16  #: PF001 keep compared with a dtype,

@@ -68,6 +68,15 @@ PROGRAMS = {
         WALKED = [torch.float16, torch.bfloat16]  #: PF903 manual@6 the guard on line
         hand(KINDS)
         """,
+    ("PF902: words of the author", "a.py", "float32"): """
+        import torch
+        def f(x):
+            a = x.to(torch.bfloat16)  # must match the bf16 base  #: PF101 rewrite chooses a precision => a = x.to(torch.float32)  # must match the bf16 base
+            b = x.to(torch.bfloat16)  # needs the same bf16 as w  #: PF101 rewrite chooses a precision => b = x.to(torch.float32)  # needs the same bf16 as w
+            c = x.to(torch.bfloat16)  # only agrees with bfloat16  #: PF101 rewrite chooses a precision => c = x.to(torch.float32)  # only agrees with bfloat16
+            d = x.to(torch.bfloat16)  # same shape; only takes bf16  #: PF902 manual the author says that
+            return a, b, c, d
+        """,
     ("PF902: operators", "a.py", "float32"): """
         import torch, flash_attn  #: PF912 manual the file needs the
         def f(x, w):

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from precision_fix import caches
 from precision_fix.engine.asked_guards import met
-from precision_fix.engine.in_memory import edited_text, leveled
+from precision_fix.engine.in_memory import edited, edited_text, leveled
 from precision_fix.model.target import FLOAT32
 from precision_fix.runtime import edits, gate
 from precision_fix.runtime.edits import helper, prints
@@ -183,6 +183,16 @@ def test_with_no_folder_to_keep_it_in_a_project_is_read_all_the_same(
     monkeypatch.setattr(caches, "folder_of", lambda kind: None)
     again(armed)
     assert "float32" in names(write(armed / "a.py", CAST))
+
+
+def test_where_no_edit_can_be_made_that_is_said_of_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without libcst each file failed by itself, in silence, and the next start took it for done."""
+    write(tmp_path / "a.py", CAST)
+    monkeypatch.setitem(sys.modules, "libcst", None)
+    with pytest.raises(ModuleNotFoundError, match="pip install libcst"):
+        list(edited(tmp_path, FLOAT32))
+    with pytest.raises(ModuleNotFoundError, match="pip install libcst"):
+        edited_text(CAST, FLOAT32)
 
 
 def test_on_another_gpu_and_where_it_is_turned_off_nothing_is_read(

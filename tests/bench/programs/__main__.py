@@ -3,10 +3,10 @@
     python -m tests.bench.programs [NAME ...] [--python PYTHON] [--work FOLDER]
 
 Each program of `drivers/` runs in up to five ways, a process each: as it is; with every mention of bfloat16 meaning
-float32, which is what the others are compared with; patched; patched and started by `precision-fix run`, where the
-report of the patch says so and it would not do otherwise; and as it is, started so.
-Exits with 1 where the patched one does not run though the other does, is not float32 throughout, or is not the float32
-run bit for bit. The first two ways are run anew only where a driver changed.
+float32, which is what the others are compared with; patched; patched and on a T4, where the runtime comes in by the
+start line, if the report of the patch leaves it anything; and as it is, started by `precision-fix run`.
+Exits with 1 where one does not run, or one of the last three is not float32 throughout, or not the float32 run bit for
+bit. The first two ways are run anew only where a driver changed.
 The first run makes a virtual environment in FOLDER with pip; the trees are fetched once, and never changed.
 """
 
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import json
 import os
 import shutil
 import subprocess
@@ -31,7 +32,7 @@ Results = dict[str, dict[str, Any]]
 # They ask for another torch than the CPU build; what is imported of them needs none of their compiled parts.
 FOR_OTHER_TORCH = ("timm", "torchvision", "torchaudio")
 REFERENCES = ("unpatched", "float32")
-STARTED = "patched, run"
+STARTED = "with line"
 RUN = ("-m", "precision_fix", "run", "--gpu", "t4")
 #: Way -> the copy, how bfloat16 is read in it, and what starts it. The assertions that refuse float32 do not count in
 #: the run that is compared with.
@@ -39,7 +40,7 @@ WAYS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "unpatched": ("before", "asis", ()),
     "float32": ("before", "float32", ("-O",)),
     "patched": ("after", "asis", ()),
-    STARTED: ("after", "asis", RUN),
+    STARTED: ("after", "started", ()),
     "runtime": ("before", "asis", RUN),
 }
 
@@ -67,11 +68,12 @@ class Program:
         for copy in (before, after):
             if not copy.is_dir():
                 shutil.copytree(source, copy, symlinks=True, ignore=shutil.ignore_patterns(".git"))
-        patch = [sys.executable, "-m", "precision_fix", "--gpu", "t4", str(after)]
+        report = self.folder / "patch.json"
+        patch = [sys.executable, "-m", "precision_fix", "--gpu", "t4", str(after), "--output-file", str(report)]
         done = subprocess.run(patch, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT)
         (self.folder / "patch.txt").write_text(done.stdout)
+        self.has_line = left_to_the_runtime(json.loads(report.read_text(encoding="utf-8")))
         self.outside = _constant(driver, "OUTSIDE")
-        self.to_be_started = any(each in done.stdout for each in ("while the program runs", "with the runtime now"))
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "PRECISION_FIX"))}
         self.variables = kept | {
             "PYTHONPATH": os.pathsep.join(map(str, [HERE, HERE.parent / "clones/stand_ins", ROOT])),
@@ -90,8 +92,9 @@ class Program:
         if way not in REFERENCES or not output.exists() or output.stat().st_mtime < written:
             output.unlink(missing_ok=True)
             command = [self.python, *starter, str(HERE / "drive.py"), str(self.driver), state, str(output), how]
+            variables = self.variables | ({"PRECISION_FIX_GPU": "t4"} if how == "started" else {})
             with log.open("w") as file:
-                subprocess.run(command, check=False, cwd=self.folder, env=self.variables, stdout=file, stderr=file)
+                subprocess.run(command, check=False, cwd=self.folder, env=variables, stdout=file, stderr=file)
         if not output.exists():
             return {"": {"error": (log.read_text().strip() or "nothing was said").splitlines()[-1]}}
         results: Results = torch.load(output, weights_only=True)
@@ -132,25 +135,26 @@ def _judge(ways: dict[str, Results], way: str, part: str) -> tuple[str, bool]:
 def report(program: Program, only_patched: bool) -> bool:
     """Run it in every way, print a row for each part and way, and say whether all is as it should be.
 
-    A part in the driver's OUTSIDE gets its dtype from a file: it is judged as it is started by the report's last line.
+    A part in the driver's OUTSIDE gets its dtype from a file: it is judged with the start line alone.
     """
-    wanted = [way for way in WAYS if way != STARTED and (way != "runtime" or not only_patched)]
-    ways = {way: program.run(way) for way in wanted}
+    left_out = {STARTED: not program.has_line, "runtime": only_patched}
+    ways = {way: program.run(way) for way in WAYS if not left_out.get(way)}
     parts = {part: 0 for results in ways.values() for part in results}
-    if program.to_be_started and not all(_judge(ways, "patched", part)[1] for part in parts):
-        ways[STARTED] = program.run(STARTED)
     every_good = True
     for part in parts:
         print(f"{program.driver.stem} {part}")
-        ran = "outcome" in ways["unpatched"].get(part, {})
-        judged = STARTED if part in program.outside and STARTED in ways else "patched"
-        good = _judge(ways, judged, part)[1]
-        every_good &= good or not ran
+        told = {"patched"} if part in program.outside and program.has_line else set()
         for way in filter(ways.__contains__, WAYS):
-            wrong = way == judged and ran and not good
-            words = _judge(ways, way, part)[0]
+            words, good = _judge(ways, way, part)
+            wrong = not good and way not in told
+            every_good &= not wrong
             print(f"    {way:<12} {words[:108]}{'   <-- NOT AS IT SHOULD BE' if wrong else ''}", flush=True)
     return every_good
+
+
+def left_to_the_runtime(report: dict[str, Any]) -> bool:
+    """Whether a patch has left anything to the running program, as its JSON report has it."""
+    return any(finding["runtime"] for file in report["files"] for finding in file["findings"])
 
 
 def _constant(driver: Path, name: str) -> list[str]:

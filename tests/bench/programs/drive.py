@@ -1,11 +1,11 @@
-"""Run one program, in this process: drive.py DRIVER TREE OUTPUT asis|float32 [PART ...]
+"""Run one program, in this process: drive.py DRIVER TREE OUTPUT asis|float32|started [PART ...]
 
 A driver is a file of functions, each a part of the program in small: it returns what came out, as a dict. Here the
 parts are run one after the other on a CPU that says it is a T4, and what is to be compared is written to OUTPUT.
 
 Of a driver, besides PARTS: `prepare` makes files and stand-ins first; LIBRARIES are imported before the program, ABSENT
 modules have stand-ins, SOURCES are folders of the tree to import from besides its root. DEVICE = ["cpu"] leaves the CPU
-a CPU.
+a CPU. A program that is `started` begins with the start line; the environment says for which GPU.
 """
 
 from __future__ import annotations
@@ -150,6 +150,8 @@ def load(driver: str, how: str) -> types.ModuleType:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.path[:0] = [str(Path(folder).resolve()) for folder in (".", *constant(driver, "SOURCES"))]
+    if how == "started":
+        importlib.import_module("precision_fix.auto")
     if constant(driver, "DEVICE") != ["cpu"]:
         gpu.pretend()
     for name in constant(driver, "LIBRARIES"):  # while torch.bfloat16 is still itself
