@@ -55,11 +55,11 @@ def test_together(tmp_path: Path) -> None:
 
     code, told, problems = run("--gpu", "t4", ".", cwd=tmp_path)
     assert code == 0, problems
-    assert "    precision-fix run main.py" in told.splitlines()
+    assert "  PF701       1 place  the program starts with the runtime" in told.splitlines()
     text = (tmp_path / "main.py").read_text()
     assert "x.to(torch.float32)" in text and "assign=True" in text and "getattr(torch, DTYPE)" in text
 
-    # By the edits alone a float32 activation meets the checkpoint's bfloat16 weights.
+    # Where no GPU is seen the start does nothing, and a float32 activation meets the checkpoint's bfloat16 weights.
     alone = subprocess.run([sys.executable, "main.py", "model.pt"], cwd=tmp_path, capture_output=True, text=True)
     assert alone.returncode == 1 and "BFloat16" in alone.stderr
 
