@@ -70,3 +70,30 @@ def test_a_name_that_is_imported_from_elsewhere_is_another_one(tmp_path: Path) -
 @pytest.mark.parametrize("name", ["tests/run.py", "test_load.py", "hubconf.py", "setup.py"])
 def test_what_others_load_by_its_name_is_no_program(tmp_path: Path, name: str) -> None:
     assert started(scanned(tree(tmp_path, {"cast.py": CAST, name: SCRIPTS["at the margin"]}))) == []
+
+
+@pytest.mark.parametrize(
+    ("left", "meant"),
+    [
+        ("audio/net/load.py", "audio/demo.py"),
+        ("audio/net/clap/load.py", "audio/demo.py"),
+        ("video/load.py", "app.py"),
+    ],
+)
+def test_the_program_that_is_named_stands_above_what_no_program_was_seen_to_reach(
+    tmp_path: Path, left: str, meant: str
+) -> None:
+    main = 'if __name__ == "__main__":\n    print(1)\n'
+    programs = dict.fromkeys(("app.py", "audio/demo.py", "audio/net/clap/run.py", "tools/generate.py"), main)
+    if meant != "app.py":
+        del programs["app.py"]
+    found = scanned(tree(tmp_path, {"cast.py": CAST, left: LOAD, **programs}))
+    assert found.starts[0].left == 1
+    assert Path(found.starts[0].program).relative_to(tmp_path).as_posix() == meant
+
+
+def test_the_program_that_is_named_was_started_where_nothing_is_left(tmp_path: Path) -> None:
+    files = {"cast.py": CAST, "b.py": LOAD, "app.py": 'if __name__ == "__main__":\n    print(1)\n'}
+    files["tools/train.py"] = 'import b\nif __name__ == "__main__":\n    b.load()\n'
+    found = scanned(tree(tmp_path, files))
+    assert Path(found.starts[0].program).name == "train.py"

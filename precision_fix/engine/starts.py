@@ -19,6 +19,7 @@ from precision_fix.engine import rounds
 from precision_fix.engine.one import item_of
 from precision_fix.engine.surroundings import imports_of
 from precision_fix.model.edit import spliced
+from precision_fix.model.entry_points import below, likely, program_in
 from precision_fix.model.finding import Action, Finding
 from precision_fix.model.selection import Selection
 from precision_fix.project.entries import Entries, readmes
@@ -43,8 +44,8 @@ class Launch:
     """How the programs of one tree are started: `started` import the runtime now; `left` places are nobody's. Of the
     started those are `untold` that did so before, and do not say what bfloat16 becomes.
 
-    `program` is the file to start by `precision-fix run` for these, "" where none is known; those of a node pack are
-    started by its host.
+    `program` is the file to start by `precision-fix run`, "" where none is known; those of a node pack are started by
+    its host.
     """
 
     tree: str
@@ -114,7 +115,7 @@ class _Tree:
             those = {**places, each.path: own} if own else {path: places[path] for path in places if path != each.path}
             self._begin(launch, each, entries.reached_by(os.path.realpath(each.path), text), those)
         launch.left = sum(map(len, self.places().values()))
-        launch.program = self._program(programs, real)
+        launch.program = self._program([real[path].path for path in programs], launch.started)
         self._scan.starts.append(launch)
 
     def _begin(self, launch: Launch, found: Found, reached: set[str], places: dict[str, list[Finding]]) -> None:
@@ -135,13 +136,17 @@ class _Tree:
         except (OSError, Undecodable, Unparsable):
             return None  # said where it is judged
 
-    def _program(self, programs: list[str], real: dict[str, Found]) -> str:
+    def _program(self, programs: list[str], started: list[str]) -> str:
+        """Of the programs the one that stands above most of what is left; where nothing is, one that was started."""
+        left = self.places()
+        begun = [path for path in programs if path in started]
+        if begun and not left:
+            return min(begun, key=likely)
         if programs:
-            return real[programs[0]].path
-        if len(real) == 1:
-            return next(iter(real.values())).path
-        from precision_fix.model.entry_points import program_in
-
+            return max(programs, key=lambda path: below(path, left))
+        python = [each.path for each in self._found if PYTHON.takes(each.path)]
+        if len(python) == 1:
+            return python[0]
         return str(program_in([self._tree_of(self._found[0])]) or "")
 
     def _bring(self, files: list[Found]) -> None:

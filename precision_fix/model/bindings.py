@@ -164,6 +164,8 @@ class Bindings(Worklist):
         cls = class_around(self.module, function)
         if any(_last(each) in _PROPERTIES for each in function.decorator_list) and cls is not None:
             self.field(cls, function.name, shape)
+            if not function.name.startswith("_"):
+                self.end(Fate.STORED, statement)  # as with an attribute, whoever holds an object may ask for it
             return
         found = False
         if self.held.within is function:

@@ -17,7 +17,9 @@ def accepted(module: Module, node: ast.AST) -> frozenset[str] | None:
     """The dtype names that the guard around a comparison lets through; None where the comparison guards nothing.
 
     Of a test that asks several things, what is joined by "or" widens the answer, and what is joined by "and" is asked
-    besides: `assert x.dtype == torch.bfloat16 and x.dim() == 2` lets bfloat16 alone pass.
+    besides: `assert x.dtype == torch.bfloat16 and x.dim() == 2` lets bfloat16 alone pass. What is joined by "or" and
+    asks nothing of the same dtype tells when the guard stands: `assert not flash or dtype == torch.bfloat16`. Not so of
+    a word: the config that chooses it also tells whether the guard stands.
     """
     lets: frozenset[str] | None = None
     for negated in (False, True):
@@ -53,26 +55,49 @@ def _widened(module: Module, node: ast.AST, *, negated: bool) -> frozenset[str] 
         if isinstance(above, ast.UnaryOp):
             negated = not negated
         elif isinstance(above.op, ast.And if negated else ast.Or):
-            others = _beside(module, above, test, negated)
+            compared = _compared(module, node) if lets.isdisjoint(_WORDS) else frozenset()
+            others = _beside(module, above, test, negated, compared)
             lets = None if others is None else lets | others
         test, above = above, module.parent(above)
     return lets
 
 
-def _beside(module: Module, test: ast.BoolOp, part: ast.AST, negated: bool) -> frozenset[str] | None:
-    """What the parts of a test other than this one let through; None where one of them tests something else."""
-    unknown, names = _parts(module, test, negated)
+def _beside(
+    module: Module, test: ast.BoolOp, part: ast.AST, negated: bool, compared: frozenset[str]
+) -> frozenset[str] | None:
+    """What the other parts of a test let through; None where one of them asks more of what is compared."""
+    asked, names = _parts(module, test, negated)
     own = passing(module, part, negated=negated)
-    if unknown - (own is None):
+    if not compared or any(asked[value] > (own is None) for value in compared):
         return None
     return frozenset(name for name, number in names.items() if number > (own is not None and name in own))
 
 
 @remembered
-def _parts(module: Module, test: ast.BoolOp, negated: bool) -> tuple[int, Counter[str]]:
-    """Of how many parts of a test it is not known what they let through, and how many let each dtype through."""
-    parts = [passing(module, value, negated=negated) for value in test.values]
-    return parts.count(None), Counter(name for part in parts if part is not None for name in part)
+def _parts(module: Module, test: ast.BoolOp, negated: bool) -> tuple[Counter[str], Counter[str]]:
+    """How many parts ask something else of each value, as it is written, and how many let each dtype through."""
+    asked: Counter[str] = Counter()
+    names: Counter[str] = Counter()
+    for value in test.values:
+        lets = passing(module, value, negated=negated)
+        if lets is not None:
+            names.update(lets)
+        else:
+            inside = (node for node in ast.walk(value) if isinstance(node, ast.Name | ast.Attribute))
+            asked.update({unparsed(module, node) for node in inside})
+    return asked, names
+
+
+def _compared(module: Module, node: ast.AST) -> frozenset[str]:
+    """How the values are written that a comparison asks for their dtypes."""
+    sides = [node.left, *node.comparators] if isinstance(node, ast.Compare) else []
+    # `x.is_floating_point()` asks for the dtype of x too.
+    bases = (s.value if isinstance(s, ast.Attribute) and s.attr == "dtype" and not _is_own(s) else s for s in sides)
+    return frozenset(unparsed(module, base) for base in bases if isinstance(base, ast.Name | ast.Attribute))
+
+
+def _is_own(attribute: ast.Attribute) -> bool:
+    return isinstance(attribute.value, ast.Name) and attribute.value.id in ("self", "cls")
 
 
 # Words that programs have for float32.

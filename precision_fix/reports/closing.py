@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from precision_fix.model.entry_points import program_in, usual
+from precision_fix.model.entry_points import likely, program_in
 from precision_fix.model.problem import count, shown
 from precision_fix.reports.paste import pasted, taken_back
 from precision_fix.reports.run import Run, by_hand, idle
@@ -157,5 +157,4 @@ def _called(tree: str) -> str:
 
 
 def _first(programs: list[str]) -> list[str]:
-    """The programs that a person is most likely to mean: those on top, and of the usual names, before others."""
-    return sorted(programs, key=lambda path: (len(Path(path).parts), usual(Path(path).name), path))[:_MOST_PROGRAMS]
+    return sorted(programs, key=likely)[:_MOST_PROGRAMS]

@@ -12,6 +12,8 @@ from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 
 _CHOSEN = frozenset({Fate.CHOOSES, Fate.STORED})
+# What was looked up goes out of sight: as with a word, it is chosen where the key is what a person says.
+_SAID = frozenset({Fate.RETURNED, Fate.HANDED})
 # Libraries with dtypes of their own: a map from one of those tells what torch calls it.
 _OTHERS = frozenset(
     {"tensorrt", "onnx", "onnxruntime", "openvino", "coremltools", "tvm", "cutlass", "triton", "numpy", "ml_dtypes"}
@@ -88,5 +90,22 @@ def _is_case(site: Site) -> bool:
         if isinstance(key, ast.Constant):
             return isinstance(key.value, int)
         # Another kind of key, a member of an enum say, does not tell; the use does.
-        return key is not None and not isinstance(key, ast.JoinedStr) and not site.fates & _CHOSEN
+        if key is None or isinstance(key, ast.JoinedStr) or site.fates & _CHOSEN:
+            return False
+        return not (site.fates & _SAID and _stands_for_word(site.module, key))
     return False
+
+
+def _stands_for_word(module: Module, key: ast.expr) -> bool:
+    """`Precision.BF16`, of a class in which `BF16 = "bf16"` stands: what people type, by another name."""
+    name = module.resolve(key.value) if isinstance(key, ast.Attribute) else None
+    cls = module.definition(name) if name is not None and "." not in name else None
+    if cls is None and name is not None:
+        found = module.around.definition(module, name)
+        cls = found[1] if found is not None else None
+    members = cls.body if isinstance(cls, ast.ClassDef) else []
+    return any(
+        isinstance(each.value, ast.Constant) and isinstance(each.value.value, str)
+        for each in members
+        if isinstance(each, ast.Assign) and getattr(each.targets[0], "id", "") == getattr(key, "attr", None)
+    )

@@ -190,7 +190,7 @@ ACROSS = {
         class A:
             @functools.cached_property
             def kind(self):
-                return HERE
+                return HERE  # stored
         == b.py
         from a import A
         class B(A):

@@ -348,7 +348,8 @@ PROGRAMS = {
         def others(x):
             x = x.to(torch.bfloat16)  #: PF101 rewrite chooses a precision => x = x.to(torch.float32)
             assert x.dtype == torch.bfloat16 and x.dim() == 2  #: PF106 rewrite asserts what is rewritten => assert x.dtype == torch.float32 and x.dim() == 2
-            assert x.dtype == torch.bfloat16 or y  #: PF001 keep compared with a dtype,
+            assert x.dtype == torch.bfloat16 or x.is_floating_point()  #: PF001 keep compared with a dtype,
+            assert x.dtype == torch.bfloat16 or x.dtype == y.dtype  #: PF001 keep compared with a dtype,
         def equal(self, x):
             x = x.to(torch.bfloat16)  #: PF101 rewrite chooses a precision => x = x.to(torch.float32)
             self.assertEqual(x.dtype, torch.bfloat16)  #: PF106 rewrite asserts what is rewritten => self.assertEqual(x.dtype, torch.float32)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from tests.project.programs import patched
 from tests.tools import check_kept, check_rewritten, rewritten
 
 
@@ -46,6 +49,38 @@ from .options import Precision
 model.to({Precision.FP32: torch.float32, Precision.BF16: torch.bfloat16}[precision])
 """
     check_rewritten(before, before.replace("torch.bfloat16", "torch.float32"), code="PF105")
+
+
+MEMBERS = "class Precision(Enum):\n    FP32 = 'fp32'\n    BF16 = 'bf16'\n"
+MAP = "{Precision.FP32: torch.float32, Precision.BF16: torch.bfloat16}"
+
+
+@pytest.mark.parametrize(
+    "asks",
+    [
+        f"    def dtype(self):\n        return {MAP}[self]\n",
+        f"    def dtype(self):\n        return {MAP}.get(self, torch.float32)\n",
+        f"    @property\n    def dtype(self):\n        return {MAP}[self]\n",
+        f"def dtype(said):\n    return {MAP}[said]\n",
+        f"TABLE = {MAP}\ndef dtype(said):\n    return TABLE[said]\n",
+    ],
+)
+def test_an_enum_of_words_whose_map_gives_what_goes_out_of_sight(asks: str) -> None:
+    before = f"import torch\nfrom enum import Enum\n{MEMBERS}{asks}"
+    check_rewritten(before, before.replace("torch.bfloat16", "torch.float32"), code="PF105")
+    if "property" not in asks:
+        check_kept(before.replace("'bf16'", "16"))  # a code
+
+
+def test_a_property_of_an_enum_that_is_asked_for_in_another_file(tmp_path: Path) -> None:
+    members = MEMBERS.replace("'bf16'", "16")
+    program = {
+        "kinds.py": f"import torch\nfrom enum import Enum\n{members}"
+        f"    @property\n    def dtype(self):\n        return {MAP}[self]\n",
+        "train.py": "def go(x, config):\n    return x.to(config.precision.dtype)\n",
+    }
+    after, _ = patched(tmp_path, program)
+    assert after["kinds.py"] == program["kinds.py"].replace("torch.bfloat16", "torch.float32")
 
 
 def test_keys_and_values_of_one_map() -> None:

@@ -20,6 +20,9 @@ from tests.tools import check_kept, check_reported, check_rewritten, findings
         "if not (x.dtype == torch.bfloat16):\n        raise ValueError(x.dtype)",
         "self.assertEqual(x.dtype, torch.bfloat16)",
         "self.assertTrue(x.dtype == torch.bfloat16)",
+        "assert not self.flash or x.dtype == torch.bfloat16",
+        "assert (x.dtype == torch.bfloat16 and env('FLASH') == '1') or env('FLASH') != '1'",
+        "if self.flash and x.dtype != torch.bfloat16:\n        raise ValueError(x.dtype)",
     ],
 )
 def test_a_guard_moves_with_the_cast(guard: str) -> None:

@@ -31,6 +31,17 @@ def test_pf903_a_guard_that_would_refuse() -> None:
         code="PF903",
     )
 
+    check_reported(
+        """\
+        import torch
+        def f(x, flash, dtype=torch.bfloat16):
+            if flash and dtype not in (torch.float16, torch.bfloat16):
+                raise ValueError(dtype)
+            return x.to(dtype)
+        """,
+        code="PF903",
+    )
+
 
 def test_pf903_a_guard_that_lets_float32_through() -> None:
     check_rewritten(

@@ -50,7 +50,7 @@ _STORED = _all(
     " from"
 )
 # At the end of a name: the value is no more than a name, or is offered.
-_CALLED = _all("name names title label id tag text help description url key str wire format suffix choices options")
+_CALLED = _all("name names title label id tag text help description url key wire format suffix choices options")
 
 
 def says(value: object, name: str = "") -> bool:
