@@ -133,7 +133,7 @@ SWITCH = (
     " unet vae clip text encoder transformer cuda torch"
 )
 STORED = "save saved saving store stored storage file checkpoint ckpt checkpointer export source src orig original expected from"
-CALLED_SO = "name names title label id tag text help description url key str wire format suffix choices options"
+CALLED_SO = "name names title label id tag text help description url key wire format suffix choices options"
 
 OTHER_DEVICES = "xpu mps hpu npu xla ipu mtia musa mlu tpu"
 
@@ -147,7 +147,8 @@ def test_names_of_settings() -> None:
     assert [word for word in each(STORED) if not precision.describes(f"{word}_dtype")] == []
     assert [word for word in each(STORED) if not precision.describes("dtype", (f"{word}_it",))] == []
     assert [word for word in each(CALLED_SO) if not precision.describes(f"dtype_{word}")] == []
-    assert not precision.describes("model_dtype", ("model",)) and not precision.describes("name_dtype")
+    others = each("name_dtype dtype_str param_dtype_str")
+    assert not precision.describes("model_dtype", ("model",)) and [n for n in others if precision.describes(n)] == []
     names = each("dtype torch_dtype precision data_type torch_type compute_type weight_type amp_type")
     assert [name for name in names if not precision.is_precision(name)] == []
     assert not precision.is_precision("type")
@@ -216,8 +217,8 @@ def test_words_of_attention() -> None:
 # The order in which rules are asked of a place, by what they are asked of.
 ASKED = {
     Rule: (
-        "008 010 009 006 005 007 004 003 002 001 014 401 905 906 907 909 908 904 903 902 901 912 914 913 915 916 102 104"
-        " 106 105 103 107 108 109 101 203 204 202 201 205 301"
+        "008 010 009 006 005 007 004 003 002 001 014 401 905 906 907 909 908 904 903 902 901 912 914 913 915 916 102 104 106"
+        " 105 103 107 108 109 101 203 204 202 201 205 301"
     ),
     SettingRule: "012 011 922 921 920 504 503 502 501 603 604 602 601",
     LineRule: "013 910 911",
