@@ -13,7 +13,7 @@ from precision_fix.cli.app import HELP, app, say
 from precision_fix.cli.options import To, complete_code
 from precision_fix.cli.terminal import emit
 from precision_fix.errors import PrecisionFixError
-from precision_fix.home import rule_page
+from precision_fix.home import has_address, rule_page
 from precision_fix.wrapping import columns
 
 _WIDTH = 80
@@ -64,7 +64,8 @@ def rule(
     print(f"\nBefore:\n\n{textwrap.indent(shown.before.strip(), '    ')}")
     same = shown.before == shown.after
     print("\nIt stays as it is." if same else f"\nAfter:\n\n{textwrap.indent(shown.after.strip(), '    ')}")
-    print(f"\nIts page: {rule_page(found.code)}")
+    if has_address():
+        print(f"\nIts page: {rule_page(found.code)}")
 
 
 def _width() -> int:
