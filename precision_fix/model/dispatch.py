@@ -126,6 +126,8 @@ class _Walk:
                 return _Way.RAISES
             case ast.Return() | ast.Continue() | ast.Break():
                 return _Way.LEAVES
+            case ast.If(orelse=[]) if isinstance(statement.body[-1], ast.Raise) and statement not in self.inside:
+                return _Way.GOES_ON  # a guard by itself, which may move
             case ast.If():
                 taken = self._holds(statement.test)
                 return self._one([(taken, statement.body)], statement.orelse, statement)
