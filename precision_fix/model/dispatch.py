@@ -130,6 +130,8 @@ class _Walk:
                 return _Way.GOES_ON  # a guard by itself, which may move
             case ast.If():
                 taken = self._holds(statement.test)
+                if taken is None and self.text in unparsed(self.module, statement.test):
+                    return _Way.LEAVES  # held against something that is not known
                 return self._one([(taken, statement.body)], statement.orelse, statement)
             case ast.Match():
                 cases = [(self._takes(each, statement.subject), each.body) for each in statement.cases]
