@@ -62,6 +62,25 @@ def test_what_something_imports_is_no_program(tmp_path: Path, importer: str, tex
     assert started(scanned(tree(tmp_path, files))) == []
 
 
+@pytest.mark.parametrize(
+    "loads",
+    [
+        "import importlib\nimportlib.import_module('load_example')\n",
+        "from importlib import import_module as load\nload('.load_example', package='examples')\n",
+        "import importlib, sys\nimportlib.import_module('load_' + sys.argv[1])\n",
+        "import runpy\nrunpy.run_path('examples/load_example.py')\n",
+        "import importlib.util\nimportlib.util.spec_from_file_location('p', 'examples/load_example.py')\n",
+        "import glob\nfor file in glob.glob('examples/*.py'):\n    exec(open(file).read())\n",
+        "plugin = __import__('load_example')\n",
+    ],
+)
+def test_what_something_loads_by_its_name_is_no_program(tmp_path: Path, loads: str) -> None:
+    files = {"cast.py": CAST, "examples/load_example.py": SCRIPTS["at the margin"], "host.py": loads}
+    assert started(scanned(tree(tmp_path, files))) == []
+    files["host.py"] = loads.replace("load_", "other_").replace("examples", "others")
+    assert started(scanned(tree(tmp_path / "other", files))) == ["examples/load_example.py"]
+
+
 def test_a_name_that_is_imported_from_elsewhere_is_another_one(tmp_path: Path) -> None:
     files = {"cast.py": CAST, "examples/load.py": SCRIPTS["at the margin"], "a.py": "from transformers import load\n"}
     assert started(scanned(tree(tmp_path, files))) == ["examples/load.py"]

@@ -84,6 +84,8 @@ def _by_argument(module: Module, call: ast.Call, node: ast.AST, last: str) -> Ro
         return Role.DEFAULT
     if last == "getattr" and call.args and module.resolve(call.args[0]) == "torch":
         return Role.CAST
+    if last == "eval" and isinstance(call.func, ast.Name) and module.index(call.args, node) == 0:
+        return Role.CAST
     if last in ("isinstance", "issubclass", "hasattr", "getattr") and call.args and call.args[0] is node:
         # `isinstance(dtype, str)` asks for the type of the variable, not which dtype it is.
         return Role.NOTHING

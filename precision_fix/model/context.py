@@ -56,7 +56,8 @@ FIELDS = frozenset({"field", "Field", "Option", "Argument"})
 def _looked_up(module: Module, call: ast.Call, node: ast.AST) -> str | None:
     """The key of a look-up that the value is the default of; "dtype" for a name that is looked up in torch."""
     name, args = called(call), call.args
-    if name == "getattr" and args and module.resolve(args[0]) == "torch":
+    is_evaluated = name == "eval" and isinstance(call.func, ast.Name)
+    if is_evaluated or (name == "getattr" and args and module.resolve(args[0]) == "torch"):
         # A name that is written out is the dtype itself (PF107), not a word on its way to one.
         return None if isinstance(node, ast.Constant) else "dtype"
     index = {"getattr": 2, "get": 1, "pop": 1, "setdefault": 1, "getenv": 1, "putenv": 1}.get(name)

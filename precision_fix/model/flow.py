@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from precision_fix.model import matched, records
+from precision_fix.model import dispatch, matched, records
 from precision_fix.model.fate import Fate
 from precision_fix.model.guard import falls_to_float16, judged_by
 from precision_fix.model.handed import Handed
@@ -92,7 +92,7 @@ class Follower(Handed):
             case ast.Subscript() if self.held.spelt and node is above.value:
                 self.spelt(above)
             case ast.Subscript():
-                self.end(Fate.KEY if node is above.slice else Fate.UNKNOWN, above)
+                self.end(dispatch.by_key(self.module, above) if node is above.slice else Fate.UNKNOWN, above)
             case ast.Attribute() if self.held.spelt and above.attr in _RESPELLS:
                 self.spelt(self.module.parent(above) or above)
             case ast.Attribute() if self.held.spelt:
@@ -103,7 +103,7 @@ class Follower(Handed):
                 self.end(Fate.SIZE if above.attr in DESCRIBES else Fate.UNKNOWN, above)
                 self.counted(above)
             case ast.Match() | ast.MatchValue():
-                self.end(Fate.COMPARED, above)
+                self.end(dispatch.by_tests(self.module, above, node), above)
             case ast.Expr() | ast.Raise():
                 self.end(Fate.TEXT, above)
             case ast.IfExp() | ast.UnaryOp() | ast.If() | ast.While() | ast.Assert():
@@ -149,6 +149,8 @@ class Follower(Handed):
             self.end(Fate.RETURNED, above)
         elif isinstance(above, ast.Subscript) and sequence is above.slice:
             self.end(Fate.KEY, above)
+        elif isinstance(above, ast.Match):
+            self.end(dispatch.by_tests(self.module, above, node), above)
         else:
             self.same(sequence, Shape.ITEMS)
 
@@ -359,7 +361,7 @@ class Follower(Handed):
         elif isinstance(node, ast.Name | ast.Attribute) and falls_to_float16(self.module, compare, node):
             self.end(Fate.FALLS, compare)
         else:
-            self.end(Fate.COMPARED, compare)
+            self.end(dispatch.by_tests(self.module, compare, node), compare)
 
 
 def _is_finfo(node: ast.expr) -> bool:

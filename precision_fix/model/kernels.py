@@ -74,10 +74,18 @@ def to_native(module: Module, address: ast.Attribute) -> bool:
     if not isinstance(taker, ast.Call) or taker.func is call:
         return False
     name = module.resolve(taker.func) or ""
-    if not name.startswith("ctypes.") and not _is_library(module, taker.func):
+    if not name.startswith("ctypes.") and not _is_library(module, taker.func) and not _lies_over(taker.func):
         return False
     function = module.function(address)
     return function is None or not _tests_a_dtype(module, function)
+
+
+def _lies_over(func: ast.expr) -> bool:
+    """`(ctypes.c_uint16 * n).from_address`, which reads what lies there as that; not bytes, of which there are more."""
+    if not isinstance(func, ast.Attribute) or func.attr != "from_address":
+        return False
+    names = {getattr(each, "attr", getattr(each, "id", "")) for each in ast.walk(func.value)}
+    return names.isdisjoint({"c_uint8", "c_int8", "c_byte", "c_ubyte", "c_char"})
 
 
 def _is_library(module: Module, func: ast.expr) -> bool:

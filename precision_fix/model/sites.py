@@ -93,7 +93,8 @@ def _calls(module: Module) -> Iterator[Site]:
             yield Site(module, Kind.LOOKUP, call, "getattr")
     for call in module.names.calls_of("eval"):
         # `model.eval()` is no look-up, and pandas' `frame.eval(...)` none of a dtype.
-        if isinstance(call.func, ast.Name) and len(call.args) == 1 and not isinstance(call.args[0], ast.Constant):
+        dtype = call.args[0] if isinstance(call.func, ast.Name) and call.args else None
+        if dtype is not None and (not isinstance(dtype, ast.Constant) or dtype.value == "torch.bfloat16"):
             yield Site(module, Kind.LOOKUP, call, "eval")
     for call in module.names.calls_of("load_state_dict"):
         for keyword in call.keywords:

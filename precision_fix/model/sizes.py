@@ -11,6 +11,7 @@ import operator
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from precision_fix.model.dispatch import comes_to_raise
 from precision_fix.model.guard import is_equality_assertion
 from precision_fix.model.module import Function, Module, remembered, unparsed
 
@@ -53,6 +54,10 @@ def refusing(module: Module, size: ast.expr) -> ast.expr | None:
         before, after = (_World(module, size, dtype).holds(test) for dtype in ("bfloat16", module.target.dtype))
         if after is not wanted and before is not after and not _is_under_bfloat16(module, test):
             return test
+    asks = module.parent(size)
+    worth = [_World(module, size, dtype).number(size) for dtype in ("bfloat16", module.target.dtype)]
+    if isinstance(asks, ast.Compare | ast.Match) and comes_to_raise(module, asks, size, *worth):
+        return asks if isinstance(asks, ast.Compare) else size
     return None
 
 

@@ -22,6 +22,10 @@ _LOADED = _INSTALLERS | {"__init__.py", "hubconf.py", "noxfile.py", "conf.py", "
 # A command that starts a program: `python train.py`, `torchrun --nproc 2 train.py`, `accelerate launch -m pkg.train`.
 _COMMAND = re.compile(r"(?:\bpython[\d.]*|\btorchrun|\blaunch|\bdeepspeed|\brun)\b(?P<rest>[^\n|&;#]*)")
 _SCRIPT = re.compile(r"(?:^|[\s\"'=(/])((?:[\w.-]+/)*[\w.-]+\.py)\b")
+# What loads a file of Python by a name: `importlib.import_module("plugins." + name)`, `runpy.run_path("config.py")`.
+_LOADER = re.compile(r"\bimport_module\b|\bimportlib\.(?:util|machinery)\b|\b__import__\(|\brunpy\b|\bexec\(")
+_STRING = re.compile(r"\"([^\"\n\\]*)\"|'([^'\n\\]*)'")
+_WORD = re.compile(r"[A-Za-z_][\w-]*")
 _MODULE = re.compile(r"(?:^|\s)-m\s+([A-Za-z_][\w.]*)")
 _SCRIPTS = re.compile(r"(?ms)^\[(?:project\.(?:gui-)?scripts|tool\.poetry\.scripts)\]\s*$(.*?)(?=^\[|\Z)")
 _CONSOLE = re.compile(r"console_scripts[\"']?\s*[:=]?\s*(.*?)(?:\]|\n\s*\n|\Z)", re.DOTALL)
@@ -74,7 +78,28 @@ class Entries:
         parts = path.removesuffix(".py").split(os.sep)
         if any(os.sep.join(parts[start:]) in self._brought for start in range(len(parts))):
             return False
-        return not os.path.exists(os.path.join(folder, "__init__.py")) and does(_text(path), lines)
+        return (
+            not os.path.exists(os.path.join(folder, "__init__.py"))
+            and does(_text(path), lines)
+            and not self._is_loaded(path)
+        )
+
+    def _is_loaded(self, path: str) -> bool:
+        """Whether a file that loads others by their names says this one's, what that begins with, or its folder's."""
+        folder, name = os.path.split(os.path.relpath(path, self._top))
+        stem, folders = name.removesuffix(".py"), {*folder.split(os.sep)} - {""}
+        words = {word for file, found in self._loads.items() if file != path for word in found}
+        return any(word in folders or word == stem or (word[-1:] in "_-" and stem.startswith(word)) for word in words)
+
+    @cached_property
+    def _loads(self) -> dict[str, set[str]]:
+        """By the files that load others by their names, the words of their strings."""
+        texts = {path: _text(path) for path in self._files}
+        loaders = {path: text for path, text in texts.items() if _LOADER.search(text)}
+        return {
+            path: {word for each in _STRING.finditer(text) for word in _WORD.findall(each[0])}
+            for path, text in loaders.items()
+        }
 
     @cached_property
     def _brought(self) -> set[str]:

@@ -20,10 +20,8 @@ class RULE(Rule):
 
     def judge(self, site: Site) -> Verdict | None:
         assert isinstance(site.node, ast.Call)
-        if site.token == "eval":
-            return None
-        name = site.node.args[1]
-        if not (isinstance(name, ast.Constant) and name.value == "bfloat16"):
+        name = site.node.args[0] if site.token == "eval" else site.node.args[1]
+        if not (isinstance(name, ast.Constant) and name.value in ("bfloat16", "torch.bfloat16")):
             return None
         if Fate.CHOOSES not in site.fates:
             return keep("chooses nothing in this file")

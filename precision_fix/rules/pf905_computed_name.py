@@ -26,7 +26,7 @@ class RULE(Rule):
 
     def judge(self, site: Site) -> Verdict | None:
         assert isinstance(site.node, ast.Call)
-        name = site.node.args[-1] if site.token == "eval" else site.node.args[1]
+        name = site.node.args[0] if site.token == "eval" else site.node.args[1]
         text = ast.unparse(name)
         if "Storage" in text or "float8" in text:
             return keep("names a storage class or a float8 dtype")

@@ -36,6 +36,7 @@ _SAME_TEXT = frozenset({"dedent", "cleandoc", "strip", "lstrip", "rstrip", "enco
 _MOST_NAMES = 3
 _PUT_IN = re.compile(r"\{\{|\}\}|\{[^{}\n]*\}")
 _ESCAPED = "in a string of a form that is not edited: change it there by hand"
+_GUARDED = "in a program that this file runs, and an assertion of bfloat16 stays here: change both, or neither"
 _UNKNOWN = "in a program that a string holds, and who runs that is not seen: change it there by hand"
 
 
@@ -60,6 +61,15 @@ def _programs(module: Module) -> Iterator[_Program]:
             value = string.value if node is string else _filled_in(module.source(node))
             if IMPORTS.search(value):
                 yield _Program(module, node, value)
+            elif _is_run(module, node, here=True):
+                yield _Program(module, node, value, _brought(module, value))
+
+
+def _brought(module: Module, text: str) -> str:
+    """The imports of a module that a program which it runs in its own names may use; they stand below the program."""
+    found = [each for each in module.tree.body if isinstance(each, ast.Import | ast.ImportFrom)]
+    used = [each for each in found if any((name.asname or name.name.partition(".")[0]) in text for name in each.names)]
+    return "".join(f"\n{ast.unparse(each)}" for each in used if getattr(each, "module", "") != "__future__")
 
 
 def _filled_in(source: str) -> str:
@@ -82,12 +92,21 @@ def _judged(
     for finding in found.findings:
         if finding.by_comment:
             keeps.heed(manual(""), finding.code, [program.outer(finding)[0]])
+    if program.start is not None and is_run and _waits(into) and _is_run(program.module, program.node, here=True):
+        return [_placed(_left(each, _GUARDED), program) for each in found.findings]
+    # An import that would have to change stands in the module.
+    is_run &= "bfloat16" not in program.brought
     if program.start is not None and is_run:
         into.stretches += [Stretch(each.code, each.edits, program.placed) for each in found.stretches]
         return [_placed(each, program) for each in found.findings]
-    told = [_left(each, _ESCAPED if is_run else _UNKNOWN) for each in found.findings]
+    told = [_left(each, _ESCAPED if is_run or program.brought else _UNKNOWN) for each in found.findings]
     # Without a place of their own they would all stand in one.
     return [_placed(each, program) for each in (told if program.start is not None else _first(told))]
+
+
+def _waits(around: Analysis) -> bool:
+    """Whether an assertion of bfloat16 stays in the module, for which nothing is seen to change."""
+    return any(each.code == "PF106" and each.action is Action.MANUAL for each in around.findings)
 
 
 def _first(told: Sequence[Finding]) -> Sequence[Finding]:
@@ -118,24 +137,26 @@ def _placed(finding: Finding, program: _Program) -> Finding:
     return replace(finding, line=line, column=column, runtime=False)
 
 
-def _is_run(module: Module, node: ast.expr, most: int = _MOST_NAMES) -> bool:
-    """Whether a text is seen to be run, or written into a file of Python."""
+def _is_run(module: Module, node: ast.expr, most: int = _MOST_NAMES, *, here: bool = False) -> bool:
+    """Whether a text is seen to be run, or written into a file of Python; `here`: among the names of this module."""
     above = module.parent(node)
     if isinstance(above, ast.Assign) and above.value is node and isinstance(above.targets[0], ast.Name) and most:
-        return any(_is_run(module, reader, most - 1) for reader in module.readers(above.targets[0]))
+        return any(_is_run(module, reader, most - 1, here=here) for reader in module.readers(above.targets[0]))
     if isinstance(above, ast.BinOp):
-        return _is_run(module, above, most)
+        return _is_run(module, above, most, here=here)
     if isinstance(above, ast.List | ast.Tuple):
-        return _is_command(module, above.elts, node)
+        return not here and _is_command(module, above.elts, node)
     if isinstance(above, ast.Attribute):
         call = module.parent(above)
-        return isinstance(call, ast.Call) and above.attr in _SAME_TEXT and _is_run(module, call, most)
+        return isinstance(call, ast.Call) and above.attr in _SAME_TEXT and _is_run(module, call, most, here=here)
     call = module.parent(above) if isinstance(above, ast.keyword) else above
     if not isinstance(call, ast.Call) or node is call.func:
         return False
     if called(call) in _SAME_TEXT:
-        return _is_run(module, call, most)
-    return called(call) in _RUNS or file_of(module, call).endswith(".py") or _is_command(module, call.args, node)
+        return _is_run(module, call, most, here=here)
+    if here or called(call) in _RUNS:
+        return called(call) in _RUNS
+    return file_of(module, call).endswith(".py") or _is_command(module, call.args, node)
 
 
 def _is_command(module: Module, words: list[ast.expr], node: ast.AST) -> bool:
@@ -156,6 +177,7 @@ class _Program:
     module: Module
     node: ast.Constant | ast.JoinedStr
     value: str
+    brought: str = ""
 
     @cached_property
     def start(self) -> int | None:
@@ -183,7 +205,7 @@ class _Program:
 
     @cached_property
     def text(self) -> str:
-        return "\n".join(line.removeprefix(self.margin) for line in self.value.split("\n"))
+        return "\n".join(line.removeprefix(self.margin) for line in self.value.split("\n")) + self.brought
 
     @cached_property
     def _starts(self) -> list[tuple[int, int]]:

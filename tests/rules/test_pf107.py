@@ -13,6 +13,13 @@ def test_it_chooses() -> None:
     )
 
 
+def test_it_is_evaluated() -> None:
+    check_rewritten(
+        "import torch\nx.to(eval('torch.bfloat16'))\ndef load(dtype='torch.bfloat16'):\n    return x.to(eval(dtype))\n",
+        "import torch\nx.to(eval('torch.float32'))\ndef load(dtype='torch.float32'):\n    return x.to(eval(dtype))\n",
+    )
+
+
 def test_it_compares() -> None:
     check_kept('import torch\nif x.dtype == getattr(torch, "bfloat16"):\n    size = 2\n')
 

@@ -17,6 +17,9 @@ def product(x, s):
     lib.run(pointer(x), pointer(s))
 """,
     "from ctypes import c_void_p\ndef product(x, s):\n    lib.run(*[c_void_p(each.data_ptr()) for each in (x, s)])\n",
+    "def product(x, s):\n    return list((ctypes.c_uint16 * 4).from_address(s.data_ptr()))\n",
+    "def product(x, s):\n    cells = ctypes.c_short * len(s)\n    return cells.from_address(s.data_ptr())[0]\n",
+    "from ctypes import c_uint16 as half\ndef product(x, s):\n    return half.from_address(s.data_ptr()).value\n",
 ]
 USES = [
     "s = torch.ones(4, dtype=torch.bfloat16)\nproduct(x, s)\n",
@@ -39,6 +42,7 @@ def product(x, s):
         lib.run_fp32(s.data_ptr())
 """,
     "def product(x, s):\n    return zip(x, s)\n",
+    "def product(x, s):\n    return bytes((ctypes.c_uint8 * s.nbytes).from_address(s.data_ptr()))\n",
 ]
 
 

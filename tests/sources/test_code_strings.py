@@ -90,3 +90,30 @@ def test_what_is_written_runs_as_before() -> None:
     after = rewritten(f'exec("""{PROGRAM}""")\n')
     ran = subprocess.run([sys.executable, "-c", after], capture_output=True, text=True, check=True)
     assert ran.stdout == "torch.float32 False\n"
+
+
+SHARED = {
+    "exec": 'exec("y = x.to(torch.bfloat16)")',
+    "a name": 'TEXT = """\ny = x.to(torch.bfloat16)\n"""\nexec(TEXT, {"torch": torch})',
+    "compile": 'exec(compile("y = x.to(torch.bfloat16)", "b", "exec"))',
+    "another name of torch": 'import torch as th\nexec("y = x.to(th.bfloat16)")',
+}
+
+
+@pytest.mark.parametrize("way", SHARED)
+def test_a_program_that_runs_among_the_names_of_the_module(way: str) -> None:
+    before = f"import torch\n{SHARED[way]}\nz = torch.ones(2, dtype=torch.bfloat16)\n"
+    after = rewritten(before)
+    assert after == before.replace("torch.bfloat16", "torch.float32").replace("th.bfloat16", "th.float32")
+    check_reported('from torch import bfloat16\nexec("y = x.to(bfloat16)")\n')
+
+
+def test_what_is_written_into_a_file_has_its_own_names() -> None:
+    check_not_a_site('import torch\nfrom pathlib import Path\nPath("x.py").write_text("y = x.to(torch.bfloat16)")\n')
+
+
+def test_a_program_waits_for_an_assertion_around_it() -> None:
+    guard = "def use(x):\n    if x.dtype is not torch.bfloat16:\n        raise TypeError\nuse(ns['x'])\n"
+    before = f'import torch\nns = {{}}\nexec("""{PROGRAM}""", ns)\n{guard}'
+    assert rewritten(before) == before
+    assert any("an assertion of bfloat16 stays here" in each.reason for each in findings(before))
