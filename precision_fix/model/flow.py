@@ -5,9 +5,8 @@ from __future__ import annotations
 import ast
 
 from precision_fix.model import dispatch, matched, records
+from precision_fix.model.compared import Compared
 from precision_fix.model.fate import Fate
-from precision_fix.model.guard import falls_to_float16, judged_by
-from precision_fix.model.handed import Handed
 from precision_fix.model.held import End, Held, Shape
 from precision_fix.model.kernels import to_native
 from precision_fix.model.module import Module, by_default, remembered
@@ -15,7 +14,6 @@ from precision_fix.model.sizes import SIZES, refusing
 from precision_fix.model.syntax import called
 from precision_fix.model.vocabulary.callees import DESCRIBES
 
-_SEQUENCES = ast.List | ast.Tuple | ast.Set
 _PASSES = ast.Starred | ast.Await | ast.NamedExpr | ast.BoolOp | ast.BinOp
 # What is asked of a tensor or a module without touching what it holds.
 _TELLS_OF = frozenset(
@@ -35,7 +33,7 @@ _SAME_WORD = frozenset({"lower", "casefold", "strip", "lstrip", "rstrip", "remov
 _FLOATS = frozenset({"float32", "float64", "float16", "bfloat16"})
 
 
-class Follower(Handed):
+class Follower(Compared):
     """A worklist of expressions that hold the value. With `tensors`, what is made with it is followed as well."""
 
     def step(self, held: Held) -> None:
@@ -319,49 +317,6 @@ class Follower(Handed):
             self.same(call, Shape.MAP, self.held.key)
         elif name in records.LOOKED_UP and (not call.args or self.may_be(_constant(call.args[0]))):
             self.same(call, Shape.VALUE)
-
-    # What it is compared with.
-
-    def compares_other_things(self, node: ast.AST, compare: ast.Compare) -> bool:
-        """Whether a dtype's variable is compared with words, or a word's variable with dtypes."""
-        others = [side for side in (compare.left, *compare.comparators) if side is not node]
-        items = [item for side in others for item in (side.elts if isinstance(side, _SEQUENCES) else [side])]
-        if self.is_word:
-            # A test for another word says nothing of this one either.
-            words = [item.value for item in items if isinstance(item, ast.Constant)]
-            other = len(words) == len(items) and not any("16" in str(word) and "b" in str(word) for word in words)
-            return other or any(self.module.dtype_name(item) is not None for item in items)
-        return bool(items) and all(isinstance(item, ast.Constant) and isinstance(item.value, str) for item in items)
-
-    def named(self, node: ast.AST) -> None:
-        """The name of the dtype is held against a word, which need not change with it."""
-        guard = matched.by_name(self.module, node)
-        if guard is not None:
-            self.end(Fate.REFUSED, guard)
-
-    def compared(self, node: ast.AST, compare: ast.Compare) -> None:
-        shape = self.held.shape
-        if shape in (Shape.MAP, Shape.OBJECT) or self.held.tensor:
-            return
-        guard = judged_by(self.module, compare, node) if shape is Shape.VALUE else None
-        if self.module.resolve(node) == "torch.bfloat16" and guard is not Fate.ASSERTED:
-            guard = None  # what is compared with, not what is checked
-        if guard is not None:
-            self.end(guard, compare)
-        elif self.held.spelt:
-            self.named(node)
-        elif not self.is_word and matched.agrees(self.module, compare):
-            self.end(Fate.AGREES, compare)
-        elif not self.is_word and matched.by_lookup(self.module, compare, node):
-            self.end(Fate.REFUSED, compare)
-        # A variable that holds now a word and now a dtype: a comparison with the one says nothing of the other.
-        elif self.compares_other_things(node, compare):
-            if self.is_word:
-                self.end(Fate.ASKED, compare)
-        elif isinstance(node, ast.Name | ast.Attribute) and falls_to_float16(self.module, compare, node):
-            self.end(Fate.FALLS, compare)
-        else:
-            self.end(dispatch.by_tests(self.module, compare, node), compare)
 
 
 def _is_finfo(node: ast.expr) -> bool:
