@@ -85,7 +85,9 @@ def edited(
             continue
         before = decode(file.before, coding=True).text
         after = _after(file, before)
-        real = _statements(before, [each.line for each in file.findings if each.code == _ROUNDS])
+        real = _statements(
+            before, [line for each in file.findings if each.code == _ROUNDS for line in (each.line, *each.made_on)]
+        )
         needs = [each.action for each in file.findings if each.code == _NEEDS]
         after = met(opened(after, target.dtype) if needs else after, target.dtype)
         marks = [CALLS] if Action.MANUAL in needs else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from precision_fix.model.arms import arm_of
@@ -16,10 +17,13 @@ _BEYOND = frozenset({Fate.STORED, Fate.RETURNED, Fate.HANDED, Fate.UNKNOWN, Fate
 
 
 class Bits(NamedTuple):
-    """Where bits are read, and whether that is all that the dtype is there for."""
+    """Where bits are read, whether that is all that the dtype is there for, and the lines of its file that make what is
+    read so.
+    """
 
     at: End
     alone: bool
+    made_on: tuple[int, ...] = ()
 
 
 def read(site: Site) -> Bits | None:
@@ -28,10 +32,13 @@ def read(site: Site) -> Bits | None:
     own = {origin: end for origin, end in bits.items() if _is_here(site, end) or _as_two_bytes(end)}
     made = {end.origin for end in site.results} | {end.node for end in site.ends if end.fate is Fate.CHOOSES}
     if own and site.fates.isdisjoint(_BEYOND) and own.keys() >= made - {None}:
-        return Bits(next(iter(own.values())), alone=True)
-    far = (end for end in bits.values() if _as_two_bytes(end) and not _is_of_others(end.module, end.node))
-    found = next(far, None)
-    return Bits(found, alone=False) if found is not None else None
+        return Bits(next(iter(own.values())), alone=True, made_on=_lines(site.module, own))
+    far = {at: end for at, end in bits.items() if _as_two_bytes(end) and not _is_of_others(end.module, end.node)}
+    return Bits(next(iter(far.values())), alone=False, made_on=_lines(site.module, far)) if far else None
+
+
+def _lines(module: Module, made: Iterable[ast.AST]) -> tuple[int, ...]:
+    return tuple(each.lineno for each in made if isinstance(each, ast.expr) and module.parent(each) is not None)
 
 
 def behind(word: str, ends: list[End]) -> Bits | None:

@@ -41,6 +41,7 @@ class Verdict:
 
     Of an expression that is `edits`, of a setting `change`. `part` is the place's in its group, `moves_with` are the
     members that the verdict itself has found. `runtime` says of this place what `Rule.runtime` says of all of a rule's.
+    `made_on` are lines of the file on which something is made in what the place names, for its bits.
     """
 
     action: Action
@@ -50,6 +51,7 @@ class Verdict:
     part: Part = Part.NONE
     moves_with: tuple[Place, ...] = ()
     runtime: bool = False
+    made_on: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -58,7 +60,7 @@ class Finding:
 
     `runtime` says that `import precision_fix.auto` can take care of what an edit cannot. `cell` is the place as
     a person finds it in a notebook ("cell 3, line 2"), whose file is not made of lines that anybody looks at.
-    `hearings` is what was asked about it, where somebody wants to know.
+    `hearings` is what was asked about it, where somebody wants to know, `made_on` as the verdict has it.
     """
 
     path: str
@@ -71,6 +73,7 @@ class Finding:
     runtime: bool = False
     cell: str = ""
     hearings: tuple[Hearing, ...] = field(default=(), compare=False, repr=False)
+    made_on: tuple[int, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def by_comment(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import replace
 
 from precision_fix.model.bits import behind, read
 from precision_fix.model.fate import Fate
@@ -52,10 +53,10 @@ def _bits(site: Site) -> Verdict | None:
     found = read(site)
     if found is None:
         return None
-    if found.alone:
-        return keep("the bits are read of all that is made with it")
     where = found.at.where(site.module)
-    return held(f"the bits are read of one thing made with it ({where}), not of all: give that a dtype of its own")
+    apart = f"the bits are read of one thing made with it ({where}), not of all: give that a dtype of its own"
+    verdict = keep("the bits are read of all that is made with it") if found.alone else held(apart)
+    return replace(verdict, made_on=found.made_on)
 
 
 def _word(site: Site) -> Verdict | None:

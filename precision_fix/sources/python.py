@@ -101,7 +101,17 @@ def _told(module: Module, answers: Sequence[Answer], keeps: Keeps, selection: Se
         line, column = places.of(site)
         verdict = keeps.heed(verdict, rule.code, [line])
         by_runtime = (rule.runtime or verdict.runtime) and verdict.action is Action.MANUAL
-        finding = Finding(module.path, line, column, rule.code, verdict.action, site.token, verdict.reason, by_runtime)
+        finding = Finding(
+            module.path,
+            line,
+            column,
+            rule.code,
+            verdict.action,
+            site.token,
+            verdict.reason,
+            by_runtime,
+            made_on=verdict.made_on,
+        )
         known = decided.get((line, column))
         action = verdict.action if selection.takes(rule.code) or verdict.action is Action.KEEP else Action.MANUAL
         others = (*moves_with(site, verdict), *verdict.moves_with)

@@ -211,6 +211,19 @@ def main():
     ).to(torch.float32)
     return bits(torch.tensor([1.0, 2.5])), rounded, torch.ones(1).to(torch.bfloat16)
 """,
+    "bits_by_a_table.py": """
+import torch
+
+KINDS = {"bf16": torch.bfloat16, "fp32": torch.float32}
+
+def dump(x, word):
+    return x.to(
+        KINDS[word]
+    ).view(torch.int16)
+
+def main():
+    return dump(torch.tensor([1.0, 2.5]), "bf16")
+""",
     "lines.py": """
 import inspect
 import torch
