@@ -169,7 +169,7 @@ WAYS = {
         class A:
             @property
             def kind(self):
-                return HERE
+                return HERE  # stored
             def f(self, x):
                 x.to(self.kind)  # chooses?
         """,
