@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from precision_fix.model.around import Kin, TooMany
-from precision_fix.model.blocks import occurrences
 from precision_fix.model.classes import COMMON, class_around, is_instance, is_own, validators
 from precision_fix.model.fate import Fate
 from precision_fix.model.held import Shape
@@ -238,9 +237,7 @@ def _is_of(module: Module, base: ast.expr, kin: Kin) -> bool | None:
 
 def _looked_up(module: Module, attr: str) -> Iterator[ast.Call]:
     """`getattr(self, "attr")`."""
-    if "getattr(" not in module.text:
-        return
-    module.take(place for quoted in (f'"{attr}"', f"'{attr}'") for place in occurrences(module.text, (quoted,)))
+    module.ensure_looked_up(attr)
     for call in module.names.calls_of("getattr"):
         if len(call.args) > 1 and isinstance(call.args[1], ast.Constant) and call.args[1].value == attr:
             yield call

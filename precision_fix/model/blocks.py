@@ -89,6 +89,11 @@ def asked_at(text: str, attribute: str, names: Collection[str]) -> Iterator[int]
             yield position
 
 
+def looked_up_at(text: str, attribute: str) -> Iterator[int]:
+    """Where the name stands in quotes, if a file looks up anything by its name."""
+    return occurrences(text, (f'"{attribute}"', f"'{attribute}'") if "getattr(" in text else ())
+
+
 def _is_word(character: str) -> bool:
     return character.isalnum() or character == "_"
 

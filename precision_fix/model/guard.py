@@ -6,6 +6,7 @@ import ast
 import re
 from collections import Counter
 
+from precision_fix.model.classes import is_own
 from precision_fix.model.fate import Fate
 from precision_fix.model.kernels import cannot_run, near_kernel
 from precision_fix.model.module import Module, remembered, unparsed
@@ -92,12 +93,8 @@ def _compared(module: Module, node: ast.AST) -> frozenset[str]:
     """How the values are written that a comparison asks for their dtypes."""
     sides = [node.left, *node.comparators] if isinstance(node, ast.Compare) else []
     # `x.is_floating_point()` asks for the dtype of x too.
-    bases = (s.value if isinstance(s, ast.Attribute) and s.attr == "dtype" and not _is_own(s) else s for s in sides)
+    bases = (s.value if isinstance(s, ast.Attribute) and s.attr == "dtype" and not is_own(s) else s for s in sides)
     return frozenset(unparsed(module, base) for base in bases if isinstance(base, ast.Name | ast.Attribute))
-
-
-def _is_own(attribute: ast.Attribute) -> bool:
-    return isinstance(attribute.value, ast.Name) and attribute.value.id in ("self", "cls")
 
 
 # Words that programs have for float32.

@@ -11,7 +11,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from precision_fix.model import newlines
 from precision_fix.model.around import ALONE, Around
-from precision_fix.model.blocks import Blocks, NotApart, asked_at, assigned_at, bound_at, reads
+from precision_fix.model.blocks import Blocks, NotApart, asked_at, assigned_at, bound_at, looked_up_at, reads
 from precision_fix.model.columns import Columns
 from precision_fix.model.scope import Definition, Names, Scope, build, grow
 from precision_fix.model.syntax import defaults
@@ -82,6 +82,10 @@ class Module:
     def ensure_asked(self, attribute: str, names: frozenset[str]) -> None:
         """Have every block parsed where one of these may be asked of a `.name`. Raises NotApart."""
         self._ensure_at(attribute, names, lambda: asked_at(self.text, attribute, names))
+
+    def ensure_looked_up(self, attribute: str) -> None:
+        """Have every block parsed that may look an attribute up by `getattr(it, "name")`. Raises NotApart."""
+        self._ensure_at(attribute, "looked up", lambda: looked_up_at(self.text, attribute))
 
     def _ensure_at(self, name: str, what: Hashable, places: Callable[[], Iterable[int]]) -> None:
         if self._blocks is not None and name not in self._ensured and (name, what) not in self._ensured:
