@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from precision_fix.model.fate import Fate
+from precision_fix.model.maybe import all_of, any_of, joined, negated
 from precision_fix.model.module import Function, Module, unparsed
 from precision_fix.model.syntax import called
 
@@ -190,17 +191,14 @@ class _Walk:
     def _holds(self, test: ast.expr) -> bool | None:
         match test:
             case ast.UnaryOp(op=ast.Not()):
-                found = self._holds(test.operand)
-                return None if found is None else not found
+                return negated(self._holds(test.operand))
             case ast.BoolOp():
-                parts = {self._holds(value) for value in test.values}
-                settles = isinstance(test.op, ast.Or)
-                return settles if settles in parts else None if None in parts else not settles
+                return joined(test, [self._holds(value) for value in test.values])
             case ast.Compare(
                 ops=[ast.In() | ast.NotIn() as op], comparators=[ast.List() | ast.Tuple() | ast.Set() as r]
             ):
-                found = _any([self._equal(test.left, item) for item in r.elts])
-                return found if found is None or isinstance(op, ast.In) else not found
+                found = any_of([self._equal(test.left, item) for item in r.elts])
+                return found if isinstance(op, ast.In) else negated(found)
             case ast.Compare(ops=[op], comparators=[right]) if type(op) in _COMPARES:
                 equal = self._equal(test.left, right)
                 return None if equal is None else _COMPARES[type(op)](equal, True)
@@ -213,7 +211,7 @@ class _Walk:
     def _takes(self, case: ast.match_case, subject: ast.expr) -> bool | None:
         fits = self._fits(case.pattern, subject)
         more = True if case.guard is None else self._holds(case.guard)
-        return _all([fits, more])
+        return all_of([fits, more])
 
     def _fits(self, pattern: ast.pattern, subject: ast.expr) -> bool | None:
         match pattern:
@@ -222,15 +220,7 @@ class _Walk:
             case ast.MatchAs():
                 return True if pattern.pattern is None else self._fits(pattern.pattern, subject)
             case ast.MatchOr():
-                return _any([self._fits(each, subject) for each in pattern.patterns])
+                return any_of([self._fits(each, subject) for each in pattern.patterns])
             case ast.MatchSequence() if isinstance(subject, ast.Tuple) and len(subject.elts) == len(pattern.patterns):
-                return _all([self._fits(*each) for each in zip(pattern.patterns, subject.elts, strict=True)])
+                return all_of([self._fits(*each) for each in zip(pattern.patterns, subject.elts, strict=True)])
         return None
-
-
-def _any(found: Sequence[bool | None]) -> bool | None:
-    return True if True in found else None if None in found else False
-
-
-def _all(found: Sequence[bool | None]) -> bool | None:
-    return False if False in found else None if None in found else True

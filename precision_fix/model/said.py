@@ -6,6 +6,7 @@ import ast
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from precision_fix.model.maybe import joined
 from precision_fix.model.module import Module
 from precision_fix.model.syntax import defaults
 
@@ -67,12 +68,8 @@ def _value(node: ast.AST, values: Mapping[str, object]) -> Any:
 
 def _combined(node: ast.BoolOp, values: Mapping[str, object]) -> Any:
     """`and`, `or`: one part alone may settle it."""
-    settles = isinstance(node.op, ast.Or)
-    parts = [_value(each, values) for each in node.values]
-    known = [bool(each) for each in parts if each is not _UNKNOWN]
-    if settles in known:
-        return settles
-    return not settles if len(known) == len(parts) else _UNKNOWN
+    found = joined(node, [said(each, values) for each in node.values])
+    return _UNKNOWN if found is None else found
 
 
 def _compared(node: ast.Compare, values: Mapping[str, object]) -> Any:

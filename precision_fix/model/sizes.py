@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from precision_fix.model.dispatch import comes_to_raise
 from precision_fix.model.guard import is_equality_assertion
+from precision_fix.model.maybe import any_of, joined, negated
 from precision_fix.model.module import Function, Module, remembered, unparsed
 
 #: What a tensor or a dtype is asked for to get at a size.
@@ -113,10 +114,9 @@ class _World:
     def holds(self, test: ast.expr) -> bool | None:
         match test:
             case ast.UnaryOp(op=ast.Not()):
-                found = self.holds(test.operand)
-                return None if found is None else not found
+                return negated(self.holds(test.operand))
             case ast.BoolOp():
-                return self._joined(test)
+                return joined(test, [self.holds(value) for value in test.values])
             case ast.Call(func=ast.Name(id="all"), args=[ast.GeneratorExp() | ast.ListComp() as each]):
                 return self.holds(each.elt)
             case ast.Call() if is_equality_assertion(test) and len(test.args) > 1:
@@ -127,17 +127,11 @@ class _World:
                 return self._compared(test.left, op, right)
         return None
 
-    def _joined(self, test: ast.BoolOp) -> bool | None:
-        parts = {self.holds(value) for value in test.values}
-        settles = isinstance(test.op, ast.Or)
-        return settles if settles in parts else None if None in parts else not settles
-
     def _compared(self, left: ast.expr, op: ast.cmpop, right: ast.expr) -> bool | None:
         if isinstance(op, ast.In | ast.NotIn):
             items = right.elts if isinstance(right, ast.List | ast.Tuple | ast.Set) else []
-            found = {self._compared(left, ast.Eq(), item) for item in items}
-            is_in = True if True in found else None if None in found or not found else False
-            return is_in if is_in is None or isinstance(op, ast.In) else not is_in
+            is_in = any_of([self._compared(left, ast.Eq(), item) for item in items]) if items else None
+            return is_in if isinstance(op, ast.In) else negated(is_in)
         one, other = self.number(left), self.number(right)
         if one is not None and other is not None and type(op) in _ORDERS:
             return _ORDERS[type(op)](one, other)
