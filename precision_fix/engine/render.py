@@ -37,13 +37,11 @@ def render(
             splices += stretch.place(edit.splices(stretch.code, stretch.edits))
         edited = spliced(text, splices)
         source.parse(edited)
-        left = source.analyse(path, edited, target, selection, around).edits
-        # For the other files it still is what it was.
-        around.let_go(path)
+        left = source.analyse(path, edited, target, selection, around).edits if not some_stay else []
     except (ValueError, AssertionError) as error:
         # What libcst says goes over several lines.
         what = " ".join(str(error).split()[:30])
         raise CannotEdit(f"cannot be edited safely, left as it is ({what})") from error
-    if left and not some_stay:
+    if left:
         raise CannotEdit(f"cannot be edited safely, left as it is ({len(left)} edits would be left to make)")
     return edited

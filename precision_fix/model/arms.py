@@ -124,17 +124,12 @@ def _says(module: Module, node: ast.AST) -> str | None:
     return None
 
 
-def refuses_off(end: End, given: Collection[str]) -> bool:
-    """`assert args.bf16`, `if not args.bf16: raise ...`, where that applies."""
-    return _stops_without(end) and applies(end, given)
-
-
 def applies(end: End, given: Collection[str]) -> bool:
     """Whether a guard stands by itself, or under tests of what is `given` besides: `if args.fp8: assert ...`."""
-    return all(not names or not names.isdisjoint(given) for names in _asked_around(end.module, end.node))
+    return all(not names or not names.isdisjoint(given) for names in asked_around(end.module, end.node))
 
 
-def _asked_around(module: Module, node: ast.AST) -> Iterator[set[str]]:
+def asked_around(module: Module, node: ast.AST) -> Iterator[set[str]]:
     """The attributes and keys that each test asks for which a statement stands under."""
     below = module.statement(node)
     for above in module.ancestors(below):
@@ -145,7 +140,8 @@ def _asked_around(module: Module, node: ast.AST) -> Iterator[set[str]]:
             yield names | {str(each.value) for each in walked if isinstance(each, ast.Constant)}
 
 
-def _stops_without(end: End) -> bool:
+def stops_without(end: End) -> bool:
+    """`assert args.bf16`, `if not args.bf16: raise ...`: whether the program stops there where a switch is off."""
     node, module = end.node, end.module
     if isinstance(node, ast.Assert):
         return True

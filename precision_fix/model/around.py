@@ -11,7 +11,7 @@ from precision_fix.model.trace import Trace
 if TYPE_CHECKING:
     from precision_fix.model.module import Module
     from precision_fix.model.scope import Definition
-    from precision_fix.model.setting import Declared
+    from precision_fix.model.setting import Declaration, Declared
 
 
 class Programs(Protocol):
@@ -22,6 +22,9 @@ class Programs(Protocol):
 
     def option(self, program: str, name: str) -> Declared:
         """What a program says of an option. `Takes.UNKNOWN` where it does not show where that comes from."""
+
+    def declaration(self, program: str, name: str) -> tuple[Module, Declaration] | None:
+        """Where the files of a program declare an option, and which of them does, if one does. Raises NotApart."""
 
     def reached(self, program: str) -> Collection[str]:
         """The files of the project that a program is made of: its own, and those that it imports, closest first."""
@@ -83,10 +86,10 @@ class Around(Protocol):
         """A path as the project's people know it."""
 
     def own(self, path: str, text: str, hits: Iterable[int]) -> Module:
-        """The module of a file that is judged, with its blocks at these places. Raises NotApart."""
+        """The module of a file that is judged, with its blocks at these places. Raises NotApart.
 
-    def let_go(self, path: str) -> None:
-        """The text of a file that was judged is not what the others see."""
+        The first text of a file that is judged is what the other files see.
+        """
 
     def read_whole(self, path: str) -> None:
         """Parse another file as a whole from now on: one of its blocks does not parse apart."""
@@ -113,6 +116,9 @@ class _NoPrograms:
 
     def option(self, program: str, name: str) -> Declared:
         raise NotImplementedError  # there is no program to ask
+
+    def declaration(self, program: str, name: str) -> tuple[Module, Declaration] | None:
+        return None
 
     def reached(self, program: str) -> Collection[str]:
         return ()
@@ -153,9 +159,6 @@ class _Alone:
 
     def own(self, path: str, text: str, hits: Iterable[int]) -> Module:
         raise NotImplementedError  # there are no others to share it with
-
-    def let_go(self, path: str) -> None:
-        pass
 
     def read_whole(self, path: str) -> None:
         raise NotImplementedError

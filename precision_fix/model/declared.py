@@ -75,7 +75,7 @@ def declared(module: Module, node: Declaration, *, by_transformers: bool) -> Dec
         # The words that the program compares it with, or looks something up by.
         words = known(ends(module, node))
         offered = tuple(sorted(words)) if words.intersection(GENERAL) else ()
-    return Declared(found.takes, offered, found.on, found.others, (module, node))
+    return Declared(found.takes, offered, found.on, found.others, variable(node), isinstance(node, ast.AnnAssign))
 
 
 # A call.

@@ -103,9 +103,7 @@ class Handed(Options):
             self._given(node, call, keyword)
 
     def made(self, module: Module, call: ast.AST) -> None:
-        """What a call makes with the value: followed where that is asked for, and where the call changes in place."""
-        if not self.tensors:
-            return
+        """What a call makes with the value, and what it changes in place; who asks for the value alone leaves both."""
         self.push(call, Shape.VALUE, module=module, tensor=True, origin=call)
         if (
             isinstance(module.parent(call), ast.Expr)

@@ -118,8 +118,6 @@ class Module:
             except NotApart:
                 raise NotApart(self.path) from None
             grow(self.names, statements, holder)
-            # What was answered before these statements were seen may be another answer now.
-            self.memory.clear()
             if around is None:
                 self._classes(statements, self._blocks)
 

@@ -7,14 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from precision_fix.model.around import ALONE, Around
 from precision_fix.model.target import Target
 from precision_fix.model.vocabulary.truth import TRUTH
-
-if TYPE_CHECKING:
-    from precision_fix.model.module import Module
 
 #: Where an option is declared: a call, a field of a dataclass, a parameter of a command.
 Declaration = ast.Call | ast.AnnAssign | ast.arg
@@ -57,15 +54,17 @@ class Declared:
     """An option as the program that reads it declares it.
 
     `offered` are the words that it takes, if they are known; `on` says that it is true by default. `others` are the
-    options, without dashes, that say the contrary (`no-bf16`) or another precision (`fp32-vae` beside `bf16-vae`). `at`
-    is the declaration.
+    options, without dashes, that say the contrary (`no-bf16`) or another precision (`fp32-vae` beside `bf16-vae`).
+    `variable` is the attribute, or the parameter, that holds its value, "" where no declaration is known; `is_field`
+    says that it is a field of a dataclass.
     """
 
     takes: Takes
     offered: tuple[str, ...] = ()
     on: bool = False
     others: tuple[str, ...] = ()
-    at: tuple[Module, Declaration] | None = field(default=None, compare=False, repr=False)
+    variable: str = ""
+    is_field: bool = False
 
 
 @dataclass(frozen=True, slots=True)

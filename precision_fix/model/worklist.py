@@ -93,7 +93,7 @@ class Worklist:
         return [*self._ends]
 
     def _ways(self, held: Held) -> Ways:
-        key = (Ways, held, self.is_word, self._sort, self.tensors)
+        key = (Ways, held, self._sort)
         return held.module.around.trace.remember(held.module.memory, key, self._found, held)
 
     def _found(self, held: Held) -> Ways:
@@ -107,7 +107,8 @@ class Worklist:
         for function, call, module in ways.entered:
             self._came_in(function, call, (module, origin))
         for held in ways.held:
-            self._go_on(held, origin)
+            if self.tensors or not held.tensor:
+                self._go_on(held, origin)
         for function, held in ways.left:
             self._left.setdefault(function, {}).setdefault(held, origin)
             for call, entry in self._entered.get(function, {}).items():
@@ -144,7 +145,7 @@ class Worklist:
         """One after the other, as long as there is somebody to follow what is found."""
         for each in found:
             self.ways.looks += 1
-            if len(self.ways.held) > self._most or self.ways.looks > _MOST_LOOKS:
+            if len(self.ways.held) > _MOST_STEPS or self.ways.looks > _MOST_LOOKS:
                 return
             yield each
 

@@ -27,8 +27,8 @@ from precision_fix.sources.text import Undecodable, decode
 
 # Bytes of modules that are kept parsed between two files, about; where there are more, the last so many stay. A node of
 # a syntax tree takes 340 in Python 3.11, and what is known of it some more; a text is kept with its lines.
-_MOST_KEPT = 84 << 20
-_LEFT = 68 << 20
+_MOST_KEPT = 104 << 20
+_LEFT = 84 << 20
 _OF_A_NODE = 400
 _OF_A_CHARACTER = 3
 _LOOKS_EACH = 4
@@ -52,7 +52,9 @@ class Project:
         self._whole: set[str] = set()
         # Modules that were given to others, which may name them in what they remember.
         self._lent: set[str] = set()
-        self._judged = ""
+        self._judged = self._first = ""
+        # Texts of files that the others do not see.
+        self._aside: list[Module] = []
         self._files = 0
         self._asked: set[tuple[str, str]] = set()
         self.trace = Trace()
@@ -104,6 +106,9 @@ class Project:
 
     def begin(self) -> None:
         """Between two files: of what was parsed for the others, what was not asked for lately is let go."""
+        for module in self._aside:
+            module.release()
+        self._aside.clear()
         if self._judged and self._judged not in self._lent and self._is_test(self._judged):
             self._forget([self._judged])  # nobody will ask for it
         self._judged = ""
@@ -152,21 +157,26 @@ class Project:
             self._unlearn()
 
     def own(self, path: str, text: str, hits: Iterable[int]) -> Module:
-        """The module of a file that is judged, with the blocks at these places. Raises NotApart."""
-        real = self._judged = os.path.abspath(path)  # noqa: PTH100
+        """The module of a file that is judged, with the blocks at these places. Raises NotApart.
+
+        For the other files it stays what it was first, whatever text of it is judged after that: an edited one.
+        """
+        real = os.path.abspath(path)  # noqa: PTH100
+        if real != self._judged:
+            self._judged, self._first = real, text
         known = self._modules.get(real)
         if known is not None and known.text == text:
             known.path = path
             known.take(hits)
             self._modules[real] = self._modules.pop(real)
             return known
-        self._drop(real)
         module = self._parsed(path, text, hits, real in self._whole)
-        self._modules[real] = module
+        if text == self._first:
+            self._drop(real)
+            self._modules[real] = module
+        else:
+            self._aside.append(module)
         return module
-
-    def let_go(self, path: str) -> None:
-        self._drop(os.path.abspath(path))  # noqa: PTH100
 
     def _parsed(self, path: str, text: str, hits: Iterable[int], whole: bool) -> Module:
         if whole:

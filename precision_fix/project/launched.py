@@ -55,6 +55,7 @@ class Programs:
         self._parts = {part for path in imports.files for part in path.removesuffix(".py").split(os.sep)}  # noqa: PTH206
         self._read: dict[str, Any] = {}
         self._reached: dict[str, Any] = {}
+        self._options: dict[tuple[str, str], Any] = {}
 
     def file(self, path: str, script: str, module: bool) -> str:
         # `$DIR/train.py`: the variable holds a folder that is tried anyway.
@@ -95,14 +96,20 @@ class Programs:
         return found.keys()
 
     def option(self, program: str, name: str) -> Declared:
+        return self._trace.remember(self._options, (program, name), lambda: self._find_option(program, name))
+
+    def _find_option(self, program: str, name: str) -> Declared:
         option = plain(name)
         by_transformers = any(self._facts(path).by_transformers for path in self.reached(program))
-        first = next(iter(self._declarations(program, option)), None) or next(self._nested(program, name), None)
+        first = self.declaration(program, name)
         if first is None:
             is_trainers = by_transformers and option in ("bf16", "bf16_full_eval")
             return Declared(Takes.TRUTH if is_trainers else Takes.UNKNOWN)
         found = declared(*first, by_transformers=by_transformers)
         return replace(found, others=self._others(program, option)) if found.takes is Takes.NOTHING else found
+
+    def declaration(self, program: str, name: str) -> tuple[Module, Declaration] | None:
+        return next(self._declarations(program, plain(name)), None) or next(self._nested(program, name), None)
 
     def _declarations(self, program: str, option: str) -> Iterator[tuple[Module, Declaration]]:
         """The calls and parameters that declare an option, closest first, and then the fields."""

@@ -124,6 +124,7 @@ def meetings(run: Run) -> list[Meeting]:
 def _hosted(changed: Iterable[str]) -> Iterator[tuple[Host, list[str]]]:
     """Each host with what of the changed files runs in it: a pack by its folder, a file that stands alone by itself."""
     known: dict[str, Facts] = {}
+    packages: dict[str, bool] = {}
     found: dict[str, dict[str, None]] = {host.name: {} for host in HOSTS}
 
     def facts(path: str) -> Facts:
@@ -132,7 +133,7 @@ def _hosted(changed: Iterable[str]) -> Iterator[tuple[Host, list[str]]]:
         return known[path]
 
     for path in sorted(changed):
-        pack = next((each for each in _folders(path) if _is_node(facts(os.path.join(each, _INIT)))), None)  # noqa: PTH118
+        pack = next((each for each in _folders(path, packages) if _is_node(facts(os.path.join(each, _INIT)))), None)  # noqa: PTH118
         if pack is not None:
             found["ComfyUI"][pack] = None
             continue
@@ -145,14 +146,16 @@ def _hosted(changed: Iterable[str]) -> Iterator[tuple[Host, list[str]]]:
 _INIT = "__init__.py"
 
 
-def _folders(path: str) -> list[str]:
+def _folders(path: str, packages: dict[str, bool]) -> list[str]:
     """The folders around a file that are packages, the outermost first: the top of a pack registers its nodes."""
     above: list[str] = []
-    for folder in (str(each) for each in Path(path).absolute().parents):
-        if os.path.basename(folder) == "custom_nodes" or len(above) == _MOST_FOLDERS_UP:  # noqa: PTH119
-            break
+    folder = os.path.dirname(os.path.abspath(path))  # noqa: PTH100, PTH120
+    while os.path.basename(folder) not in ("custom_nodes", "") and len(above) < _MOST_FOLDERS_UP:  # noqa: PTH119
+        if folder not in packages:
+            packages[folder] = os.path.isfile(os.path.join(folder, _INIT))  # noqa: PTH113, PTH118
         above.insert(0, folder)
-    return [each for each in above if os.path.isfile(os.path.join(each, _INIT))]  # noqa: PTH113, PTH118
+        folder = os.path.dirname(folder)  # noqa: PTH120
+    return [each for each in above if packages[each]]
 
 
 def _main_of_comfyui(files: list[str], run: Run) -> Path | None:

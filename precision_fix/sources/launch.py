@@ -28,9 +28,9 @@ from precision_fix.sources.comments import Keeps
 from precision_fix.sources.launch_dialects import read
 from precision_fix.sources.launch_settings import Found, Line, found
 from precision_fix.sources.launch_variables import MOST_READERS, TOO_MANY
-from precision_fix.sources.leads import whole
 from precision_fix.sources.positions import Positions
 from precision_fix.sources.project import libraries_near
+from precision_fix.sources.readers import whole
 from precision_fix.sources.shell import Command, HereDocument, Word, commands
 from precision_fix.sources.written import Script, read_as_files
 

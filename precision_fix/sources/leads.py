@@ -7,71 +7,17 @@ the target precision, it is that word.
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
+from dataclasses import replace
 
-from precision_fix.model.arms import Arm, applies, arm_of, refuses_off
-from precision_fix.model.around import Around
-from precision_fix.model.bits import behind
-from precision_fix.model.blocks import NotApart
-from precision_fix.model.classes import COMMON, class_around, is_own
-from precision_fix.model.declared import ends as ends_of
-from precision_fix.model.declared import variable
 from precision_fix.model.eager import eager_alone
 from precision_fix.model.edit import GiveValue
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Action, Part, Verdict, change, keep, manual
-from precision_fix.model.flow import Follower
-from precision_fix.model.guard import FULL_WORDS, accepted, excluded
-from precision_fix.model.held import End, Held
+from precision_fix.model.guard import FULL_WORDS
 from precision_fix.model.library_answers import answer as of_library
-from precision_fix.model.module import Module
-from precision_fix.model.moves import Place
-from precision_fix.model.readings import common_word
-from precision_fix.model.setting import Form, Setting
+from precision_fix.model.setting import Setting
 from precision_fix.model.vocabulary import attention, precision
-
-_Answer = TypeVar("_Answer")
-# Another reader than those that are seen may take the value there.
-_BEYOND = frozenset({Fate.CHOOSES, Fate.LOST})
-
-
-def whole(around: Around, ask: Callable[[], _Answer], otherwise: _Answer) -> _Answer:
-    """An answer of the project; what does not parse in blocks is read as a whole, and then it is asked anew."""
-    seen: set[str] = set()
-    while True:
-        try:
-            return ask()
-        except NotApart as apart:
-            path = str(apart.args[0]) if apart.args else ""
-            if path in seen:
-                return otherwise
-            seen.add(path)
-            around.read_whole(path)
-
-
-@dataclass(slots=True)
-class _Readers:
-    """What the readers of a setting do with it. `sure` says that they are readers of this one, not of its like."""
-
-    ends: list[End]
-    arms: list[Arm]
-    sure: bool
-
-    @property
-    def beyond(self) -> End | None:
-        return next((end for end in self.ends if end.fate in _BEYOND), None) if self.sure else None
-
-    @property
-    def leads(self) -> list[Arm]:
-        return [arm for arm in self.arms if arm.chooses]
-
-    @property
-    def places(self) -> tuple[Place, ...]:
-        return tuple(dict.fromkeys(place for arm in self.leads for place in arm.places))
+from precision_fix.sources.readers import Reader, Readers, readers_of
 
 
 def settled(setting: Setting, verdict: Verdict, *, anybody: bool) -> Verdict:
@@ -96,71 +42,64 @@ def settled(setting: Setting, verdict: Verdict, *, anybody: bool) -> Verdict:
 
 
 def _word(setting: Setting, verdict: Verdict, new: str | None, anybody: bool) -> Verdict:
-    readers = _known(setting, True)
+    readers = readers_of(setting, is_word=True)
     if readers is None or not readers.ends:
         return verdict
     refused = next((end for end in readers.ends if end.fate is Fate.REFUSED and _would_refuse(end, new)), None)
     if refused is not None and readers.sure:
         if readers.leads and readers.beyond is None:
-            return _stays(readers, f"{_takes(refused)} ({_where(refused)})")
-        asked = manual(f"{_takes(refused)} ({_where(refused)}): change both")
-        holds = applies(refused, _given(setting))
+            return _stays(readers, f"{_takes(refused)} ({refused.where})")
+        asked = manual(f"{_takes(refused)} ({refused.where}): change both")
+        holds = refused.applies(_given(setting))
         return replace(asked, part=Part.HOLDS, moves_with=readers.places) if holds else asked
-    read = behind(str(setting.value), readers.ends) if readers.sure else None
+    read = readers.bits
     if read is not None and read.alone:
-        return keep(f"leads to a dtype of which the bits are read ({_where(read.at)})")
+        return keep(f"leads to a dtype of which the bits are read ({read.where})")
     if read is not None:
-        return manual(
-            f"leads to a dtype of which the bits are read in one place ({_where(read.at)}), not in all: see both"
-        )
+        return manual(f"leads to a dtype of which the bits are read in one place ({read.where}), not in all: see both")
     shut = next((end for end in readers.ends if readers.sure and _shuts_out(end, str(setting.value), new)), None)
     if not anybody and verdict.action is Action.REWRITE and shut is None:
         return _of_library(readers, verdict)
-    known = common_word(str(setting.value), readers.ends, setting.target) if readers.sure else None
+    known = readers.common
     if known is not None and known != setting.value:
         why = verdict.reason if verdict.action is Action.REWRITE else "the word that all its readers know"
         return replace(change(why, GiveValue(known)), part=Part.FOLLOWS, moves_with=readers.places)
     if shut is not None and not readers.leads:
-        return manual(f"{_takes(shut)} ({_where(shut)}): change both")
+        return manual(f"{_takes(shut)} ({shut.where}): change both")
     if not readers.leads:
         return verdict
     if readers.beyond is not None:
-        out = _where(readers.beyond)
-        return manual(f"compared ({_where(readers.leads[0].end)}), and handed on ({out}): see which word both take")
+        out = readers.beyond.where
+        return manual(f"compared ({readers.leads[0].where}), and handed on ({out}): see which word both take")
     return _stays(readers, "")
 
 
-def _of_library(readers: _Readers, verdict: Verdict) -> Verdict:
+def _of_library(readers: Readers, verdict: Verdict) -> Verdict:
     """A library reads the word, and so does the project: what that makes of another must be no half either."""
     falls = next((arm for arm in readers.leads if arm.else_half), None) if readers.sure else None
     if falls is None:
         return verdict
     return replace(
-        manual(f"a library reads it, and {_where(falls.end)} makes float16 of any other word: change both"),
+        manual(f"a library reads it, and {falls.where} makes float16 of any other word: change both"),
         part=Part.HOLDS,
         moves_with=readers.places,
     )
 
 
-def _would_refuse(end: End, new: str | None) -> bool:
-    if new is None or not isinstance(end.node, ast.Compare):
+def _would_refuse(reader: Reader, new: str | None) -> bool:
+    if new is None or not reader.is_test:
         return True
-    refused = excluded(end.module, end.node)
-    if refused & FULL_WORDS:
-        return new in refused
-    return new not in (accepted(end.module, end.node) or ())
+    return new in reader.refuses if reader.refuses & FULL_WORDS else new not in reader.lets
 
 
-def _shuts_out(end: End, word: str, new: str | None) -> bool:
+def _shuts_out(reader: Reader, word: str, new: str | None) -> bool:
     """`assert level in ("bf16", "16", "32")`: it takes a word for float32, and not the one that is meant."""
-    lets = (accepted(end.module, end.node) if isinstance(end.node, ast.Compare) else None) or frozenset()
-    words = {each.strip("'") for each in lets}
+    words = {each.strip("'") for each in reader.lets}
     return new is not None and word in words and new not in words
 
 
-def _takes(end: End) -> str:
-    taken = (accepted(end.module, end.node) if isinstance(end.node, ast.Compare) else None) or frozenset()
-    words = ", ".join(sorted(word.strip("'") for word in taken))
+def _takes(reader: Reader) -> str:
+    words = ", ".join(sorted(word.strip("'") for word in reader.lets))
     return f"the program takes only {words} there" if words else "the program refuses the word there"
 
 
@@ -168,16 +107,16 @@ def _takes(end: End) -> str:
 
 
 def _switch(setting: Setting, verdict: Verdict) -> Verdict:
-    readers = _known(setting, False)
+    readers = readers_of(setting, is_word=False)
     if readers is None or not readers.ends or not readers.sure:
         return verdict
     given = _given(setting)
-    refused = next((end for end in readers.ends if refuses_off(end, given)), None)
+    refused = next((end for end in readers.ends if end.stops_off(given)), None)
     falls = next((arm for arm in readers.leads if arm.else_half), None)
     if refused is not None:
-        why = f"the program stops without it ({_where(refused)})"
+        why = f"the program stops without it ({refused.where})"
     elif falls is not None:
-        why = f"without it the program chooses float16 ({_where(falls.end)})"
+        why = f"without it the program chooses float16 ({falls.where})"
     else:
         why = ""
     alone = readers.beyond is None and not _may_be_librarys(setting)
@@ -186,18 +125,18 @@ def _switch(setting: Setting, verdict: Verdict) -> Verdict:
     if not why:
         return verdict
     # What one line asks for besides says nothing of the others, for which the arms are as well.
-    always = falls is not None or (refused is not None and refuses_off(refused, ()))
+    always = falls is not None or (refused is not None and refused.stops_off(()))
     asked = manual(f"{why}: change both")
     return replace(asked, part=Part.HOLDS, moves_with=readers.places) if always else asked
 
 
 def _attention(setting: Setting, verdict: Verdict) -> Verdict:
     """Flash attention is turned off where the program goes on without it."""
-    readers, given = _known(setting, False), _given(setting)
-    refused = next((end for end in readers.ends if refuses_off(end, given)), None) if readers else None
+    readers, given = readers_of(setting, is_word=False), _given(setting)
+    refused = next((end for end in readers.ends if end.stops_off(given)), None) if readers else None
     if readers is None or refused is None or not readers.sure:
         return verdict
-    return manual(f"flash attention does not run here, and the program stops without it ({_where(refused)})")
+    return manual(f"flash attention does not run here, and the program stops without it ({refused.where})")
 
 
 def _given(setting: Setting) -> set[str]:
@@ -210,75 +149,14 @@ def _may_be_librarys(setting: Setting) -> bool:
 
     A field may be one that a class of the library takes over.
     """
-    at = setting.declared.at if setting.declared is not None else None
+    declared = setting.declared
     on = replace(setting, value=True)
-    return (at is None or isinstance(at[1], ast.AnnAssign)) and of_library(on) is not None
+    return (declared is None or not declared.variable or declared.is_field) and of_library(on) is not None
 
 
-def _stays(readers: _Readers, why: str) -> Verdict:
+def _stays(readers: Readers, why: str) -> Verdict:
     """It stays, as what it leads to is rewritten."""
-    where = _where(readers.leads[0].end)
+    where = readers.leads[0].where
     told = f"{why}; what it" if why else f"compared in {where}; what it"
     there = f"({where})" if why else "there"
     return replace(keep(f"{told} leads to is rewritten {there}"), part=Part.FOLLOWS, moves_with=readers.places)
-
-
-# Who reads it.
-
-
-# A project gives a setting of one name the same answer in each of its hundred configs.
-_asked_before: WeakKeyDictionary[Around, dict[object, Any]] = WeakKeyDictionary()
-
-
-def _known(setting: Setting, is_word: bool) -> _Readers | None:
-    document = setting.document
-    around = document.around
-    known = _asked_before.setdefault(around, {})
-    # What an option is declared as follows from the program and its name.
-    key = (
-        document.program,
-        setting.form,
-        setting.shown,
-        str(setting.value) if is_word else None,
-        setting.beside("target"),
-    )
-    return around.trace.remember(known, key, lambda: whole(around, lambda: _readers(setting, is_word), None))
-
-
-def _readers(setting: Setting, is_word: bool) -> _Readers:
-    declared = setting.declared.at if setting.declared is not None else None
-    found = ends_of(*declared) if declared is not None else []
-    name = variable(declared[1]) if declared is not None else _asked(setting)
-    shows = bool(setting.beside("target")) and setting.form is Form.KEY
-    if name not in COMMON or not found:
-        follower = Follower(is_word)
-        found = [*found, *follower.run(_held(setting, name))]
-    sure = bool(declared) or name not in COMMON or shows
-    ends = [*dict.fromkeys(found)]
-    word = str(setting.value) if is_word else None
-    arms = [arm for end in ends if (arm := arm_of(end, word)) is not None]
-    return _Readers(ends, arms, sure)
-
-
-def _asked(setting: Setting) -> str:
-    """A variable of the environment is read as it is written."""
-    return setting.shown if setting.form in (Form.VARIABLE, Form.ASSIGNED) else setting.name
-
-
-def _held(setting: Setting, name: str) -> Iterator[Held]:
-    document = setting.document
-    target = str(setting.beside("target") or "").rpartition(".")[2] if setting.form is Form.KEY else ""
-    within = document.around.programs.reached(document.program) if document.program else None
-    for module, reader in document.around.keyed(name, within):
-        if not target or _is_of(module, reader, target):
-            yield Held(module, reader)
-
-
-def _is_of(module: Module, reader: ast.expr, cls: str) -> bool:
-    """Whether it is the attribute of this class."""
-    around = class_around(module, reader) if isinstance(reader, ast.Attribute) and is_own(reader) else None
-    return around is not None and around.name == cls
-
-
-def _where(end: End) -> str:
-    return f"{end.module.around.shown(end.module.real)}:{getattr(end.node, 'lineno', 0)}"
