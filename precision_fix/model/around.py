@@ -58,6 +58,9 @@ class Around(Protocol):
     def readers(self, module: Module, name: str) -> Sequence[tuple[Module, ast.expr]]:
         """The expressions in other files that stand for what a module binds at its margin."""
 
+    def users(self, module: Module, name: str) -> int:
+        """In how many other files `readers` has some, at most, which costs much less to know."""
+
     def definition(self, module: Module, dotted: str) -> tuple[Module, Definition] | None:
         """The function or class that a resolved name of a module stands for, where another file defines it."""
 
@@ -69,6 +72,9 @@ class Around(Protocol):
 
     def family(self, module: Module, cls: ast.ClassDef, word: str) -> Iterable[tuple[Module, ast.ClassDef]]:
         """A class with those of its bases and of what is derived from it in whose files a word stands."""
+
+    def relatives(self, module: Module, cls: ast.ClassDef, word: str) -> int:
+        """How many `family` has besides the class itself, which costs much less to know."""
 
     def kin(self, module: Module, cls: ast.ClassDef) -> Kin:
         """A class, its bases and what is derived from it, by their names."""
@@ -88,7 +94,7 @@ class Around(Protocol):
     def own(self, path: str, text: str, hits: Iterable[int]) -> Module:
         """The module of a file that is judged, with its blocks at these places. Raises NotApart.
 
-        The first text of a file that is judged is what the other files see.
+        Whatever text of a file is judged after its first, an edited one, stands for it until the next file is judged.
         """
 
     def read_whole(self, path: str) -> None:
@@ -133,6 +139,9 @@ class _Alone:
     def readers(self, module: Module, name: str) -> Sequence[tuple[Module, ast.expr]]:
         return ()
 
+    def users(self, module: Module, name: str) -> int:
+        return 0
+
     def definition(self, module: Module, dotted: str) -> tuple[Module, Definition] | None:
         return None
 
@@ -144,6 +153,9 @@ class _Alone:
 
     def family(self, module: Module, cls: ast.ClassDef, word: str) -> Iterable[tuple[Module, ast.ClassDef]]:
         return ((module, cls),)
+
+    def relatives(self, module: Module, cls: ast.ClassDef, word: str) -> int:
+        return 0
 
     def kin(self, module: Module, cls: ast.ClassDef) -> Kin:
         return Kin.of([(module.real, cls.name)])

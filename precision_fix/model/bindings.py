@@ -13,7 +13,7 @@ from precision_fix.model.held import Shape
 from precision_fix.model.module import Function, Module, unparsed
 from precision_fix.model.records import asking, ensure_asking
 from precision_fix.model.uses import later, may_follow
-from precision_fix.model.worklist import Worklist
+from precision_fix.model.worklist import MOST_OF_TENSORS, Worklist
 
 _Found = TypeVar("_Found")
 _Reader = TypeVar("_Reader", bound=ast.expr)
@@ -169,6 +169,9 @@ class Bindings(Worklist):
         found = False
         if self.held.within is function:
             self.leave(function, shape, self.held.key if shape is self.held.shape and key is None else key)
+            return
+        if self.held.tensor and cls is None and self.module.around.users(self.module, function.name) > MOST_OF_TENSORS:
+            self.end(Fate.LOST, statement)  # as it would be after the first so many calls
             return
         for module, call in self.looking(self._all(self._calls_of(function, cls), function)):
             found = True

@@ -74,6 +74,16 @@ def bound_at(text: str) -> dict[str, list[int]]:
     return found
 
 
+def binds_at(text: str, name: str) -> Iterator[int]:
+    """Where one name is defined, as `bound_at` says it of all; of a text in which no `global` stands."""
+    for position in reads(text, name):
+        end = position
+        while end and text[end - 1] in " \t\\\n":
+            end -= 1
+        if text.endswith(("def", "class"), 0, end):
+            yield position
+
+
 def assigned_at(text: str, attribute: str) -> Iterator[int]:
     """Where `.name = value` may stand, or `.name: type`."""
     for position in reads(text, attribute):

@@ -187,6 +187,15 @@ def _methods(module: Module, func: ast.Attribute) -> Iterator[Found]:
         yield from _methods_of(*owner, func.attr)
 
 
+@remembered
+def crowded(module: Module, func: ast.expr, most: int) -> bool:
+    """Whether more than so many classes of a family may define a method of `self`."""
+    cls = class_around(module, func) if isinstance(func, ast.Attribute) and is_own(func) else None
+    if cls is None or not isinstance(func, ast.Attribute):
+        return False
+    return module.around.relatives(module, cls, f"def {func.attr}") > most
+
+
 def _methods_of(home: Module, cls: ast.ClassDef, name: str) -> Iterator[Found]:
     home.ensure_bound(name)
     for each in cls.body:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 
 from precision_fix.model import calls
-from precision_fix.model.callees import Callee, callees
+from precision_fix.model.callees import Callee, callees, crowded
 from precision_fix.model.callees import guessed as guessed_callees
 from precision_fix.model.fate import Fate
 from precision_fix.model.guard import refused_by
@@ -15,6 +15,7 @@ from precision_fix.model.module import Module
 from precision_fix.model.options import DECLARES, DECORATES, FIELDS, Options
 from precision_fix.model.syntax import called
 from precision_fix.model.vocabulary.callees import Role
+from precision_fix.model.worklist import MOST_OF_TENSORS
 
 # Methods of a tensor that take another and give one of the wider precision of both.
 _OPERATORS = frozenset(
@@ -157,6 +158,9 @@ class Handed(Options):
 
     def _given(self, node: ast.AST, call: ast.Call, keyword: str | None) -> None:
         """Go into a function of the project; another one is taken to use its argument as what it looks like."""
+        if self.held.tensor and crowded(self.module, call.func, MOST_OF_TENSORS):
+            self.end(Fate.LOST, call)  # as it would be after the first so many of them
+            return
         found = callees(self.module, call, node, keyword)
         if self._enter_all(found, call, self.held.shape):
             return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import NamedTuple
 
@@ -42,8 +41,7 @@ class Held(NamedTuple):
     spelt: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+class End(NamedTuple):
     """An end of a value's way: its fate, and the node of which module meets it.
 
     `guessed` says that a callee's last name alone told, `under` by which keyword the callee was given the value.

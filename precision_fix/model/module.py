@@ -11,7 +11,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from precision_fix.model import newlines
 from precision_fix.model.around import ALONE, Around
-from precision_fix.model.blocks import Blocks, NotApart, asked_at, assigned_at, bound_at, looked_up_at, reads
+from precision_fix.model.blocks import Blocks, NotApart, asked_at, assigned_at, binds_at, bound_at, looked_up_at, reads
 from precision_fix.model.columns import Columns
 from precision_fix.model.scope import Definition, Names, Scope, build, grow
 from precision_fix.model.syntax import defaults
@@ -73,7 +73,7 @@ class Module:
 
     def ensure_bound(self, name: str) -> None:
         """Have every block parsed that binds a name of the file, or defines a method of it. Raises NotApart."""
-        self._ensure_at(name, "bound", lambda: self._bound_at.get(name, ()))
+        self._ensure_at(name, "bound", lambda: self._places_bound(name))
 
     def ensure_assigned(self, attribute: str) -> None:
         """Have every block parsed that assigns to a `.name`. Raises NotApart."""
@@ -91,6 +91,11 @@ class Module:
         if self._blocks is not None and name not in self._ensured and (name, what) not in self._ensured:
             self._ensured.add((name, what))
             self.take(places())
+
+    def _places_bound(self, name: str) -> Iterable[int]:
+        if len(self._ensured) <= _FEW_NAMES and "global" not in self.text:
+            return binds_at(self.text, name)
+        return self._bound_at.get(name, ())
 
     @cached_property
     def _bound_at(self) -> dict[str, list[int]]:

@@ -15,7 +15,7 @@ from precision_fix.model.rebound import Sort
 # A way that goes on for longer ends in LOST, which a rule sees. What is nearest comes first; a tensor goes nearly
 # everywhere in the end.
 _MOST_STEPS = 2_000
-_MOST_STEPS_OF_TENSORS = 250
+MOST_OF_TENSORS = 250
 # So many readers and calls are looked at to find those that matter.
 _MOST_LOOKS = 20_000
 # What all values of one file may cost together, in steps and looks: some five seconds. The most that was seen is 13,000
@@ -64,7 +64,7 @@ class Worklist:
         # What is held, whatever made it, and what did.
         self._pending: deque[tuple[Held, ast.AST | None]] = deque()
         self._seen: set[Held] = set()
-        self._most = _MOST_STEPS_OF_TENSORS if tensors else _MOST_STEPS
+        self._most = MOST_OF_TENSORS if tensors else _MOST_STEPS
         self._looks = 0
         self._ends: dict[End, None] = {}
         # The calls by which what is followed came into a function, and with what it left that again.
@@ -143,9 +143,10 @@ class Worklist:
 
     def looking(self, found: Iterable[_Seen]) -> Iterator[_Seen]:
         """One after the other, as long as there is somebody to follow what is found."""
+        most = MOST_OF_TENSORS if hasattr(self, "held") and self.held.tensor else _MOST_STEPS
         for each in found:
             self.ways.looks += 1
-            if len(self.ways.held) > _MOST_STEPS or self.ways.looks > _MOST_LOOKS:
+            if len(self.ways.held) > most or self.ways.looks > _MOST_LOOKS:
                 return
             yield each
 

@@ -18,6 +18,7 @@ from precision_fix.model.target import Target
 from precision_fix.model.trace import FACTS, HOLDS, Trace
 from precision_fix.project.arrays import Arrays
 from precision_fix.project.imports import MOST_BYTES, Imports, look_through
+from precision_fix.project.kept import Kept
 from precision_fix.project.launched import Programs
 from precision_fix.project.links import Links, Member, Origin
 from precision_fix.project.names import is_test, stem_of
@@ -25,12 +26,6 @@ from precision_fix.project.readings import aliases, asks_for, items, reads_of, u
 from precision_fix.project.texts import Texts
 from precision_fix.sources.text import Undecodable, decode
 
-# Bytes of modules that are kept parsed between two files, about; where there are more, the last so many stay. A node of
-# a syntax tree takes 340 in Python 3.11, and what is known of it some more; a text is kept with its lines.
-_MOST_KEPT = 104 << 20
-_LEFT = 84 << 20
-_OF_A_NODE = 400
-_OF_A_CHARACTER = 3
 _LOOKS_EACH = 4
 _MOST_ALIKE = 2
 _MOST_HOLDERS = 64
@@ -46,15 +41,11 @@ class Project:
         self.target = target
         self._look = imports or (lambda: look_through(Path(top)))
         self._imports: Imports | None = None
-        self._modules: dict[str, Module | None] = {}
         self._tests: dict[str, bool] = {}
         self._texts = Texts()
         self._whole: set[str] = set()
-        # Modules that were given to others, which may name them in what they remember.
-        self._lent: set[str] = set()
+        # The file that is judged, and the text of it that was judged first.
         self._judged = self._first = ""
-        # Texts of files that the others do not see.
-        self._aside: list[Module] = []
         self._files = 0
         self._asked: set[tuple[str, str]] = set()
         self.trace = Trace()
@@ -64,6 +55,7 @@ class Project:
         self._kin: dict[Member, Any] = {}
         self._relatives: dict[tuple[str, str, str], list[Member]] = {}
         self._holders: dict[tuple[str, str, str], Any] = {}
+        self._kept = Kept(self._readers, self._known_tables)
 
     @property
     def programs(self) -> Programs:
@@ -106,76 +98,38 @@ class Project:
 
     def begin(self) -> None:
         """Between two files: of what was parsed for the others, what was not asked for lately is let go."""
-        for module in self._aside:
-            module.release()
-        self._aside.clear()
-        if self._judged and self._judged not in self._lent and self._is_test(self._judged):
-            self._forget([self._judged])  # nobody will ask for it
+        self._kept.put_back()
+        if self._judged and not self._kept.is_lent(self._judged) and self._is_test(self._judged):
+            self._kept.forget([self._judged])  # nobody will ask for it
         self._judged = ""
         self._files += 1
         if self._files % _LOOKS_EACH == 0:
-            self._let_go_of_some()
+            self._kept.let_go_of_some()
         self.trace.begin()
-
-    def _let_go_of_some(self) -> None:
-        sizes = {path: _size(module) if module else 0 for path, module in self._modules.items()}
-        left = sum(sizes.values())
-        if left > _MOST_KEPT:
-            going = []
-            for path, size in sizes.items():
-                if left <= _LEFT:
-                    break
-                left -= size
-                going.append(path)
-            self._forget(going)
-
-    def _forget(self, paths: Iterable[str]) -> None:
-        paths = [path for path in paths if path in self._modules]
-        for path in paths:
-            module = self._modules.pop(path)
-            if module is not None:
-                module.release()
-        if not self._lent.isdisjoint(paths):
-            self._lent.difference_update(paths)
-            self._unlearn()
-
-    def _unlearn(self) -> None:
-        """What is known of the modules that stay may name one that has gone."""
-        for module in self._modules.values():
-            if module is not None:
-                module.memory.clear()
-        self._readers.clear()
-        self._known_tables.clear()
 
     def read_whole(self, path: str) -> None:
         """Parse a file as a whole from now on: one of its blocks does not parse apart."""
         self._whole.add(path)
-        self._drop(path)
-
-    def _drop(self, path: str) -> None:
-        if self._modules.pop(path, None) is not None:
-            self._unlearn()
+        self._kept.drop(path)
 
     def own(self, path: str, text: str, hits: Iterable[int]) -> Module:
-        """The module of a file that is judged, with the blocks at these places. Raises NotApart.
-
-        For the other files it stays what it was first, whatever text of it is judged after that: an edited one.
-        """
+        """The module of a file that is judged, with the blocks at these places. Raises NotApart."""
         real = os.path.abspath(path)  # noqa: PTH100
         if real != self._judged:
             self._judged, self._first = real, text
-        known = self._modules.get(real)
+        if text == self._first:
+            self._kept.put_back()
+        else:
+            self._kept.set_aside(real)
+        known = self._kept.get(real)
         if known is not None and known.text == text:
             known.path = path
             known.take(hits)
-            self._modules[real] = self._modules.pop(real)
+            self._kept.put(real, known)
             return known
         module = self._parsed(path, text, hits, real in self._whole)
-        if text == self._first:
-            self._drop(real)
-            self._modules[real] = module
-        else:
-            self._aside.append(module)
+        self._kept.drop(real)
+        self._kept.put(real, module)
         return module
 
     def _parsed(self, path: str, text: str, hits: Iterable[int], whole: bool) -> Module:
@@ -186,9 +140,9 @@ class Project:
 
     def _load(self, path: str) -> Module | None:
         self.trace.note(path)
-        self._lent.add(path)
-        module = self._modules.pop(path) if path in self._modules else self._read(path)
-        self._modules[path] = module  # last: what was not asked for lately comes first
+        self._kept.lend(path)
+        module = self._kept.get(path) if path in self._kept else self._read(path)
+        self._kept.put(path, module)
         return module
 
     def _read(self, path: str) -> Module | None:
@@ -293,19 +247,25 @@ class Project:
             if dotted is not None and isinstance(reader.ctx, ast.Load) and self._origin(other.real, dotted) in meant:
                 yield other, reader
 
+    def users(self, module: Module, name: str) -> int:
+        return sum(1 for _ in self._using(module.real, name, name))
+
     def _users(self, path: str, name: str, word: str) -> Iterator[Module]:
-        """The files that import a name of a file, and in which a word stands as well."""
-        for each in self._links.users(path, name):
-            other = self._load(each) if self._may_see(path, each) and self._holds(each, word) else None
+        for each in self._using(path, name, word):
+            other = self._load(each)
             if other is not None:
                 yield other
+
+    def _using(self, path: str, name: str, word: str) -> Iterator[str]:
+        """The files that import a name of a file, and in which a word stands as well."""
+        return (each for each in self._links.users(path, name) if self._may_see(path, each) and self._holds(each, word))
 
     def _holds(self, path: str, word: str) -> bool:
         """Whether a word is in a file at all; asked of its bytes, before anything of it is parsed."""
         self.trace.note(path)
-        known = self._modules.get(path)
-        if known is not None:
-            return word in known.text
+        text = self._kept.text_of(path)
+        if text is not None:
+            return word in text
         return self._texts.hold(path, word)
 
     def _asks_another(self, path: str, word: str) -> bool:
@@ -316,16 +276,20 @@ class Project:
 
     def family(self, module: Module, cls: ast.ClassDef, word: str) -> Iterator[tuple[Module, ast.ClassDef]]:
         yield module, cls
-        member = Member(module.real, cls.name)
-        for path, name in self.trace.remember(
-            self._relatives, (*member, word), lambda: self._find_relatives(member, word)
-        ):
+        for path, name in self._family(module, cls, word):
             home = self._load(path)
             if home is not None:
                 home.ensure_bound(name)
                 for each in home.names.definitions_of(name):
                     if isinstance(each, ast.ClassDef) and each is not cls:
                         yield home, each
+
+    def relatives(self, module: Module, cls: ast.ClassDef, word: str) -> int:
+        return len(self._family(module, cls, word))
+
+    def _family(self, module: Module, cls: ast.ClassDef, word: str) -> list[Member]:
+        member = Member(module.real, cls.name)
+        return self.trace.remember(self._relatives, (*member, word), lambda: self._find_relatives(member, word))
 
     def _find_relatives(self, member: Member, word: str) -> list[Member]:
         """Those of a class's family in whose files a word stands."""
@@ -397,7 +361,3 @@ class Project:
                     yield module, reader
             yield from ((module, each) for each in items(module, name))
             yield from ((module, each) for each in unexplained(module, name))
-
-
-def _size(module: Module) -> int:
-    return len(module.names.parents) * _OF_A_NODE + len(module.text) * _OF_A_CHARACTER

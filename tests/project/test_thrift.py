@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from pathlib import Path
 
 import pytest
@@ -9,11 +11,13 @@ import pytest
 from precision_fix import door
 from precision_fix.engine.scan import scan
 from precision_fix.model.blocks import Blocks
+from precision_fix.model.module import Module
 from precision_fix.model.target import FLOAT32
 from precision_fix.project import index, texts
+from precision_fix.project import kept as modules_kept
 from precision_fix.project.index import Project
 from precision_fix.project.texts import Texts
-from precision_fix.sources import python
+from precision_fix.sources import launch, python
 from precision_fix.sources.python import analyse
 from tests.tools import rewritten
 
@@ -133,7 +137,7 @@ def begun(project: Project, name: str) -> None:
 
 
 def kept(project: Project) -> set[str]:
-    return {Path(path).name for path in project._modules}
+    return {Path(path).name for path in project._kept}
 
 
 def test_a_test_that_nobody_asks_for_is_let_go_at_once(tmp_path: Path) -> None:
@@ -154,17 +158,53 @@ def test_what_is_remembered_goes_with_what_it_may_name(project: Project, monkeyp
     monkeypatch.setattr(index, "_LOOKS_EACH", 1)
     begun(project, "one.py")
     begun(project, "base.py")
-    own = project._modules[str(Path(project.top) / "base.py")]
+    own = project._kept.get(str(Path(project.top) / "base.py"))
     assert own is not None
-    own.memory["known"] = 1
-    for most, knows in ((10**9, True), (0, False)):
+    own.memory = {"of two.py": (1, ["two.py"]), "of its own": (1, [])}
+    for most, knows in ((10**9, {"of two.py", "of its own"}), (0, {"of its own"})):
         project._load(str(Path(project.top) / "two.py"))
-        monkeypatch.setattr(index, "_MOST_KEPT", most)
-        monkeypatch.setattr(index, "_LEFT", index._size(own))
+        monkeypatch.setattr(modules_kept, "_MOST_KEPT", most)
+        monkeypatch.setattr(modules_kept, "_LEFT", modules_kept._size(own))
         project._load(own.real)
         project.begin()
-        assert bool(own.memory) is knows
+        assert own.memory.keys() == knows
     assert kept(project) == {"base.py"}, "the last that was asked for"
+
+
+def test_an_edited_text_stands_for_the_file_until_the_next_is_judged(project: Project) -> None:
+    path = Path(project.top) / "base.py"
+    begun(project, "one.py")
+    begun(project, "base.py")
+    own, one = project._kept.get(str(path)), project._kept.get(str(path.with_name("one.py")))
+    assert own is not None and one is not None
+    one.memory = {"of base.py": (1, ["base.py"])}
+    edited = project.own(str(path), own.text + "pass\n", ())
+    assert project._load(str(path)) is edited and one.memory == {}, "what is known was known of the other text"
+    one.memory["of the edited one"] = 1, ["base.py"]
+    begun(project, "base.py")
+    assert project._load(str(path)) is own and one.memory.keys() == {"of base.py"}
+    own.memory = {"of one.py": (1, ["one.py"])}
+    project.own(str(path), edited.text, ())
+    project.read_whole(one.real)
+    project.begin()
+    assert project._load(str(path)) is own and own.memory == {}, "one.py has another module now"
+
+
+def test_a_setting_of_a_hundred_lines_keeps_no_tree_alive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What launch lines made of a program's readers named their modules, which stayed for the whole run."""
+    program = "import argparse\np = argparse.ArgumentParser()\np.add_argument('--bf16', action='store_true')\n"
+    (tmp_path / "train.py").write_text(f"{program}args = p.parse_args()\nx = 1 if args.bf16 else 2\n")
+    project = Project(tmp_path, FLOAT32)
+    line = "python train.py --bf16\n"
+    found = launch.analyse(str(tmp_path / "a.sh"), line, FLOAT32, around=project).findings
+    module = weakref.ref(project._kept.get(str(tmp_path / "train.py")) or project)
+    monkeypatch.setattr(modules_kept, "_MOST_KEPT", 0)
+    monkeypatch.setattr(modules_kept, "_LEFT", 0)
+    monkeypatch.setattr(index, "_LOOKS_EACH", 1)
+    assert found and isinstance(module(), Module)
+    project.begin()
+    gc.collect()
+    assert module() is None
 
 
 def test_a_file_is_asked_once_however_many_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
