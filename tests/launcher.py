@@ -44,14 +44,18 @@ with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
     typer.main.get_command(precision_fix.cli.app.app)(["rule", "PF101"])
 """
 
-#: A program that imports torch before anything else, from there on.
+#: A program that imports torch before anything else, from there on; with -m, a module.
 _AFTER_TORCH = """
 import torch
 def main():
     import runpy
     sys.argv = sys.argv[1:]
-    sys.path[0] = os.path.dirname(sys.argv[0])
-    runpy.run_path(sys.argv[0], run_name="__main__")
+    if sys.argv[0] == "-m":
+        del sys.argv[0]
+        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+    else:
+        sys.path[0] = os.path.dirname(sys.argv[0])
+        runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 _SERVER = r"""
@@ -251,7 +255,8 @@ def command_line() -> Launcher:
 
 
 def after_torch() -> Launcher:
-    """What runs a program whose first line imports torch, from a process that has done just that."""
+    """What runs a program whose first line imports torch, or after -m a module that may be started so, from a process
+    that has done just that."""
     return _shared(_AFTER_TORCH)
 
 
