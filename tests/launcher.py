@@ -26,11 +26,17 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 #: The fixture `python` of the runtime's tests: runs a program's text, with arguments and, by name, variables.
 Python = Callable[..., "subprocess.CompletedProcess[str]"]
 
-#: The command line: what a run imports on its way is imported once.
+#: The command line: what a run imports on its way is imported once. After -c, a text that changes something first.
 _COMMAND = """
 import contextlib, importlib, io, pathlib, pkgutil, tempfile
 import precision_fix.cli, precision_fix.gpu, precision_fix.plan, precision_fix.reports, typer
-from precision_fix.__main__ import main
+import precision_fix.__main__
+def main():
+    if sys.argv[1:2] != ["-c"]:
+        return precision_fix.__main__.main()
+    del sys.argv[0]
+    text = sys.argv.pop(1)
+    exec(compile(text, "<string>", "exec"), {"__name__": "__main__"})
 from precision_fix.rules import rules
 rules()
 with tempfile.TemporaryDirectory() as warm:
@@ -92,7 +98,7 @@ def child(job, streams):
             os.close(given)
     os.close(0)
     if job["stdin"]:
-        os.open(os.devnull, os.O_RDONLY)
+        os.open(job["stdin"], os.O_RDONLY)
     sys.stdin = sys.__stdin__ = io.TextIOWrapper(io.FileIO(0, closefd=False)) if job["stdin"] else None
     sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__ = stream(1, "strict"), stream(2, "backslashreplace")
     sys.argv = ["precision-fix", *(os.fsdecode(bytes.fromhex(word)) for word in job["argv"])]
@@ -171,10 +177,11 @@ class Launcher:
         env: Mapping[str, str],
         out: str = "pipe",
         err: str = "pipe",
-        stdin: bool = True,
+        stdin: bool | bytes = True,
         timeout: float = 60,
     ) -> Ran:
-        """Raises subprocess.TimeoutExpired, and ends the run, after so many seconds."""
+        """Raises subprocess.TimeoutExpired, and ends the run, after so many seconds. `stdin`: whether there is one, and
+        what it has."""
         with contextlib.ExitStack() as stack:
             ours, theirs = zip(*(_stream(kind, stack) for kind in (out, err)), strict=True)
             job = {
@@ -182,7 +189,7 @@ class Launcher:
                 "env": [(_hex(name), _hex(value)) for name, value in env.items()],
                 "cwd": str(cwd),
                 "streams": [each is not None for each in theirs],
-                "stdin": stdin,
+                "stdin": _input(stdin, stack),
             }
             given = [each for each in theirs if each is not None]
             socket.send_fds(self._socket, [json.dumps(job).encode()], given)
@@ -231,6 +238,15 @@ def _stream(kind: str, stack: contextlib.ExitStack) -> tuple[int | Path | None, 
         os.close(ours)
         return None, theirs
     return ours, theirs
+
+
+def _input(given: bool | bytes, stack: contextlib.ExitStack) -> str:
+    """The file that a run has for stdin; empty where it has none."""
+    if not isinstance(given, bytes):
+        return os.devnull if given else ""
+    path = Path(stack.enter_context(tempfile.TemporaryDirectory()), "input")
+    path.write_bytes(given)
+    return str(path)
 
 
 def _hex(word: object) -> str:
