@@ -1,21 +1,29 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
+# What is imported is kept compiled, whatever the shell has: most tests start processes.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint score promises bench bench-configs bench-growth bench-runtime bench-storage bench-compute bench-plan mutation clones frameworks versions hooks page gpu trust clean
+.PHONY: demo test lint types tests score promises bench bench-configs bench-growth bench-runtime bench-storage bench-compute bench-plan mutation clones frameworks versions hooks page gpu trust clean
 
 # The two commands of the README. Both install what they need into .venv, and nothing elsewhere.
 
 demo: $(VENV)/ready
 	$(RUN) fixtures/demo/demo.py
 
+# Types are checked beside the tests: mypy takes one core.
 test: $(VENV)/ready lint
-	$(RUN) -m pytest --numprocesses auto --dist worksteal
+	$(MAKE) --no-print-directory --jobs 2 types tests
 
 lint: $(VENV)/ready
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
+
+types: $(VENV)/ready
 	$(RUN) -m mypy
+
+tests: $(VENV)/ready
+	$(RUN) -m pytest --numprocesses auto --dist worksteal
 
 # Longer: these fetch real projects into .trees/ first.
 
@@ -56,10 +64,11 @@ bench-compute: $(VENV)/ready
 	for what in $(WHAT); do $(RUN) -m tests.bench.compute $$what || exit 1; done
 
 # The runtime under transformers, Accelerate, Lightning, peft and diffusers, which are installed for it, and patched
-# configs as these libraries read them; fish-speech's are fetched, or taken from FISH_SPEECH=/path.
+# configs as these libraries read them; fish-speech's are fetched, or taken from FISH_SPEECH=/path. With them what is
+# marked as long: torchrun, and each small graph by Inductor's C++ compiler.
 frameworks: $(VENV)/ready
 	$(RUN) -m pip install --quiet --editable ".[test,frameworks]"
-	$(RUN) -m pytest tests/runtime/frameworks tests/frameworks
+	$(RUN) -m pytest -m "long or not long" tests/runtime/frameworks tests/frameworks
 
 # The runtime's tests under torch 2.2 to the newest, each in an environment of its own that is thrown away: up to 6 GB
 # of disk. VERSIONS="2.8.0" for some.
@@ -124,9 +133,12 @@ clones: $(VENV)/ready
 	$(RUN) -m tests.bench.clones --comfyui .trees/ComfyUI --fish-speech .trees/fish-speech $(CLONES)
 	$(RUN) -m tests.bench.programs $(PROGRAMS)
 
+# pip would compile 9,000 modules, which takes as long as all else that it does; Python compiles the fifth of them that
+# is imported. The largest are imported here once, before processes that run beside each other do it twice.
 $(VENV)/ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install --quiet --disable-pip-version-check --editable ".[test]"
+	$(RUN) -m pip install --quiet --disable-pip-version-check --no-compile --editable ".[test]"
+	$(RUN) -c "import torch._dynamo, torch._inductor, torch.distributed, hypothesis, libcst, gguf, jsonschema, pytest"
 	touch $@
 
 clean:

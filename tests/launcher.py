@@ -26,11 +26,17 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 #: The fixture `python` of the runtime's tests: runs a program's text, with arguments and, by name, variables.
 Python = Callable[..., "subprocess.CompletedProcess[str]"]
 
-#: The command line: what a run imports on its way is imported once.
+#: The command line: what a run imports on its way is imported once. After -c, a text that changes something first.
 _COMMAND = """
 import contextlib, importlib, io, pathlib, pkgutil, tempfile
 import precision_fix.cli, precision_fix.gpu, precision_fix.plan, precision_fix.reports, typer
-from precision_fix.__main__ import main
+import precision_fix.__main__
+def main():
+    if sys.argv[1:2] != ["-c"]:
+        return precision_fix.__main__.main()
+    del sys.argv[0]
+    text = sys.argv.pop(1)
+    exec(compile(text, "<string>", "exec"), {"__name__": "__main__"})
 from precision_fix.rules import rules
 rules()
 with tempfile.TemporaryDirectory() as warm:
@@ -44,14 +50,18 @@ with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
     typer.main.get_command(precision_fix.cli.app.app)(["rule", "PF101"])
 """
 
-#: A program that imports torch before anything else, from there on.
+#: A program that imports torch before anything else, from there on; with -m, a module.
 _AFTER_TORCH = """
 import torch
 def main():
     import runpy
     sys.argv = sys.argv[1:]
-    sys.path[0] = os.path.dirname(sys.argv[0])
-    runpy.run_path(sys.argv[0], run_name="__main__")
+    if sys.argv[0] == "-m":
+        del sys.argv[0]
+        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+    else:
+        sys.path[0] = os.path.dirname(sys.argv[0])
+        runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 _SERVER = r"""
@@ -88,7 +98,7 @@ def child(job, streams):
             os.close(given)
     os.close(0)
     if job["stdin"]:
-        os.open(os.devnull, os.O_RDONLY)
+        os.open(job["stdin"], os.O_RDONLY)
     sys.stdin = sys.__stdin__ = io.TextIOWrapper(io.FileIO(0, closefd=False)) if job["stdin"] else None
     sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__ = stream(1, "strict"), stream(2, "backslashreplace")
     sys.argv = ["precision-fix", *(os.fsdecode(bytes.fromhex(word)) for word in job["argv"])]
@@ -167,10 +177,11 @@ class Launcher:
         env: Mapping[str, str],
         out: str = "pipe",
         err: str = "pipe",
-        stdin: bool = True,
+        stdin: bool | bytes = True,
         timeout: float = 60,
     ) -> Ran:
-        """Raises subprocess.TimeoutExpired, and ends the run, after so many seconds."""
+        """Raises subprocess.TimeoutExpired, and ends the run, after so many seconds. `stdin`: whether there is one, and
+        what it has."""
         with contextlib.ExitStack() as stack:
             ours, theirs = zip(*(_stream(kind, stack) for kind in (out, err)), strict=True)
             job = {
@@ -178,7 +189,7 @@ class Launcher:
                 "env": [(_hex(name), _hex(value)) for name, value in env.items()],
                 "cwd": str(cwd),
                 "streams": [each is not None for each in theirs],
-                "stdin": stdin,
+                "stdin": _input(stdin, stack),
             }
             given = [each for each in theirs if each is not None]
             socket.send_fds(self._socket, [json.dumps(job).encode()], given)
@@ -229,6 +240,15 @@ def _stream(kind: str, stack: contextlib.ExitStack) -> tuple[int | Path | None, 
     return ours, theirs
 
 
+def _input(given: bool | bytes, stack: contextlib.ExitStack) -> str:
+    """The file that a run has for stdin; empty where it has none."""
+    if not isinstance(given, bytes):
+        return os.devnull if given else ""
+    path = Path(stack.enter_context(tempfile.TemporaryDirectory()), "input")
+    path.write_bytes(given)
+    return str(path)
+
+
 def _hex(word: object) -> str:
     return os.fsencode(word if isinstance(word, (str, bytes, os.PathLike)) else str(word)).hex()
 
@@ -251,7 +271,8 @@ def command_line() -> Launcher:
 
 
 def after_torch() -> Launcher:
-    """What runs a program whose first line imports torch, from a process that has done just that."""
+    """What runs a program whose first line imports torch, or after -m a module that may be started so, from a process
+    that has done just that."""
     return _shared(_AFTER_TORCH)
 
 

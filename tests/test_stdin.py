@@ -11,6 +11,7 @@ import pytest
 from precision_fix.engine.scan import scan_text
 from precision_fix.engine.settings import Project
 from precision_fix.model.target import FLOAT32
+from tests.launcher import command_line
 from tests.tools import environment
 
 CAST = b"import torch\r\n# \xc3\xa9\nx = y.to(torch.bfloat16)"
@@ -18,19 +19,17 @@ FIXED = CAST.replace(b"bfloat16", b"float32")
 MANUAL = b"import torch\nx = y.to(getattr(torch, config.dtype))\n"
 
 
+def test_a_pipe_into_an_interpreter(tmp_path: Path) -> None:
+    """All others here are given a file, and start nothing."""
+    words = [sys.executable, "-m", "precision_fix", "--gpu", "t4", "-"]
+    assert subprocess.run(words, input=CAST, capture_output=True, cwd=tmp_path, env=environment()).stdout == FIXED
+
+
 def run(data: bytes, *arguments: str, cwd: Path) -> tuple[int, bytes, str]:
-    result = subprocess.run(
-        [sys.executable, "-m", "precision_fix", *arguments],
-        input=data,
-        capture_output=True,
-        cwd=cwd,
-        env=environment(CUDA_VISIBLE_DEVICES=""),
-        timeout=60,
-        check=False,
-    )
-    error = result.stderr.decode()
+    result = command_line().run(*arguments, cwd=cwd, env=environment(CUDA_VISIBLE_DEVICES=""), stdin=data)
+    error = result.err.decode()
     assert "Traceback" not in error
-    return result.returncode, result.stdout, error
+    return result.code, result.out, error
 
 
 def test_the_fixed_text_goes_to_stdout_and_nothing_is_written(tmp_path: Path) -> None:

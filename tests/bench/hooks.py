@@ -86,7 +86,7 @@ def check_the_check(scratch: Scratch) -> None:
     scratch.write("cast.py", CAST)
     scratch.write("vendor/cast.py", CAST)
     scratch.write("pyproject.toml", '[tool.precision-fix]\nextend-exclude = ["vendor"]\n')
-    expect(scratch.hook("precision-fix-check"), 1, "Failed", "Tesla T4", "cast.py: 1 place", "would change")
+    expect(scratch.hook("precision-fix-check"), 1, "Failed", "Tesla T4", "cast.py:2:10: PF101", "would change")
     assert (scratch.path / "cast.py").read_text() == CAST
     print("check: fails where there is a place, passes where there is none, leaves out what is excluded")
 
@@ -112,7 +112,7 @@ def check_the_fix(scratch: Scratch) -> None:
 def check_a_commit(scratch: Scratch) -> None:
     scratch.run(sys.executable, "-m", "pre_commit", "install")
     scratch.write("new.py", CAST)
-    expect(scratch.run("git", "commit", "-qm", "with a place"), 1, "new.py: 1 place")
+    expect(scratch.run("git", "commit", "-qm", "with a place"), 1, "new.py:2:10: PF101")
     scratch.write("new.py", FIXED)
     expect(scratch.run("git", "commit", "-qm", "without"), 0)
     print("commit: is refused with a place, and made without")

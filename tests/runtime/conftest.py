@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,9 @@ import pytest
 
 from precision_fix import runtime
 from tests.launcher import REPOSITORY, Python, after_torch, needs_a_start
+
+#: A program that imports nothing of ours before torch.
+_TORCH_FIRST = re.compile(r"\s*import (?:(?:re|sys), )*torch\b(?!\.)")
 
 
 @pytest.fixture
@@ -31,7 +35,7 @@ def python(tmp_path: Path) -> Python:
         path.write_text(text)
         kept = {name: value for name, value in os.environ.items() if not name.startswith("PRECISION_FIX")}
         env = {**kept, "PYTHONPATH": str(REPOSITORY), "PYTHONDONTWRITEBYTECODE": "1", **environ}
-        if text.lstrip().startswith("import torch\n") and not needs_a_start(env):
+        if _TORCH_FIRST.match(text) and not needs_a_start(env):
             ran = after_torch().run(path, *argv, cwd=tmp_path, env=env, timeout=120)
             return subprocess.CompletedProcess([str(path), *argv], ran.code, ran.out.decode(), ran.err.decode())
         return subprocess.run(

@@ -104,7 +104,7 @@ def test_reports() -> None:
 
 
 def test_by_environment(python: Python) -> None:
-    program = "import precision_fix.auto, torch\nx = torch.ones(2, dtype=torch.bfloat16)\nx * x\n"
+    program = "import torch, precision_fix.auto\nx = torch.ones(2, dtype=torch.bfloat16)\nx * x\n"
     done = python(program, PRECISION_FIX="off", PRECISION_FIX_AUDIT="1")
     assert "program.py:3" in done.stderr
 
@@ -148,7 +148,7 @@ def test_operators_that_are_given_functions() -> None:
 
 
 def test_of_a_program_that_failed_it_is_not_said_that_nothing_computed(python: Python, tmp_path: Path) -> None:
-    run = "import sys\nfrom precision_fix.runtime.launch import run_program\nsys.exit(run_program({}))"
+    run = "import torch\nimport sys\nfrom precision_fix.runtime.launch import run_program\nsys.exit(run_program({}))"
     (tmp_path / "failing.py").write_text("import torch\n1 / 0\n")
     done = python(run.format("['failing.py'], audit=True"))
     assert "nothing computed" not in done.stderr

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,9 +16,10 @@ from precision_fix.model.vocabulary.needles import ELSEWHERE
 from precision_fix.runtime import child
 from precision_fix.runtime.edits import SPEAKS
 from precision_fix.sources import PYTHON
+from tests.launcher import Ran, after_torch
 from tests.runtime.since import stored
 from tests.runtime.small_programs import ALL, PROGRAMS
-from tests.tools import REPOSITORY
+from tests.tools import REPOSITORY, command
 
 pytest.importorskip("torch")
 
@@ -38,8 +40,6 @@ def test_what_is_asked_about_is_what_a_patch_would_read() -> None:
 
 
 def python(*words: str | Path, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PRECISION_FIX")}
-    more = {"PYTHONPATH": str(REPOSITORY), "PRECISION_FIX": "force", "PRECISION_FIX_QUIET": "1", **environ}
     return subprocess.run(
         [sys.executable, "-W", "ignore", *map(str, words)],
         cwd=cwd,
@@ -47,8 +47,19 @@ def python(*words: str | Path, cwd: Path, **environ: str) -> subprocess.Complete
         text=True,
         timeout=300,
         check=False,
-        env={**kept, **more},
+        env=variables(environ),
     )
+
+
+def after(*words: str | Path, cwd: Path) -> Ran:
+    """The same from a process that has imported torch: for what a program gives, not how it is started."""
+    return after_torch().run(*words, cwd=cwd, env=variables({"PYTHONDONTWRITEBYTECODE": "1"}), timeout=300)
+
+
+def variables(more: Mapping[str, str]) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PRECISION_FIX")}
+    ours = {"PYTHONPATH": str(REPOSITORY), "PRECISION_FIX": "force", "PRECISION_FIX_QUIET": "1"}
+    return {**kept, **ours, **more}
 
 
 def project(folder: Path, files: dict[str, str]) -> Path:
@@ -68,17 +79,20 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Given]:
     base = tmp_path_factory.mktemp("programs")
     untouched, patched = (project(base / name, {**PROGRAMS, "all.py": ALL}) for name in ("untouched", "patched"))
     before = contents(untouched)
-    done = python("-m", "precision_fix", "--gpu", "t4", ".", cwd=patched)
+    done = command("--gpu", "t4", ".", cwd=patched)
     assert done.returncode == 0, done.stderr
 
-    def given(folder: Path, *words: str) -> Given:
-        found = python(*words, "all.py", *NAMES, cwd=folder, PYTHONDONTWRITEBYTECODE="1")
-        assert found.returncode == 0, found.stderr
-        return Given(*json.loads(found.stdout))
+    def given(folder: Path, *words: str | Path) -> Given:
+        found = after(*words, cwd=folder)
+        assert found.code == 0, found.err
+        return Given(*json.loads(found.out))
 
-    run = ("-m", "precision_fix", "run")
-    found = {"disk": given(patched), "memory": given(untouched, *run), "both": given(patched, *run)}
-    found["stored"] = given(untouched, *run, "--storage", "bfloat16")
+    run, program = ("-m", "precision_fix", "run"), ("all.py", *NAMES)
+    started = python(*run, *program, cwd=untouched, PYTHONDONTWRITEBYTECODE="1")
+    assert started.returncode == 0, started.stderr
+    found = {"disk": given(patched, patched / "all.py", *NAMES), "memory": Given(*json.loads(started.stdout))}
+    found["both"] = given(patched, *run, *program)
+    found["stored"] = given(untouched, *run, "--storage", "bfloat16", *program)
     assert contents(untouched) == before
     return found
 
@@ -171,8 +185,8 @@ print(linear(x).dtype, linear.weight.dtype)
 def test_guards_let_stored_weights_and_what_is_computed_pass(tmp_path: Path, storage: str, weights: str) -> None:
     project(tmp_path, {"main.py": GUARDED})
     words = ("-m", "precision_fix", "run", "--storage", storage, "main.py")
-    done = python(*words, cwd=tmp_path)
-    assert done.stdout == f"torch.float32 torch.{weights}\n", done.stderr
+    done = after(*words, cwd=tmp_path)
+    assert done.out.decode() == f"torch.float32 torch.{weights}\n", done.err
 
 
 #: By what a program is told the dtype: files beside it, its words, and the expression of the word.
@@ -216,8 +230,8 @@ def test_a_guard_passes_what_a_word_that_stays_has_asked_for(tmp_path: Path, tol
     """A config is not edited in memory: the dtype that it names stays, and what is made in it is float32."""
     files, words, word = TOLD[told]
     project(tmp_path, {**files, "main.py": WORDED.format(read=READ[read], word=word)})
-    done = python("-m", "precision_fix", "run", "main.py", *words, cwd=tmp_path)
-    assert done.stdout == "torch.float32\n", done.stderr
+    done = after("-m", "precision_fix", "run", "main.py", *words, cwd=tmp_path)
+    assert done.out == b"torch.float32\n", done.err
 
 
 ASKED = """\
@@ -247,8 +261,8 @@ except AssertionError as error:
 def test_a_guard_passes_what_stands_for_the_dtype_of_a_config(tmp_path: Path, storage: str) -> None:
     """Neither side is named, and the config on disk says bfloat16. Another dtype is refused as ever."""
     project(tmp_path, {"model.yaml": "dtype: bfloat16\n", "main.py": ASKED})
-    done = python("-m", "precision_fix", "run", "--storage", storage, "main.py", cwd=tmp_path)
-    assert done.stdout == "torch.float32\nas the config says\n", done.stderr
+    done = after("-m", "precision_fix", "run", "--storage", storage, "main.py", cwd=tmp_path)
+    assert done.out == b"torch.float32\nas the config says\n", done.err
 
 
 LAUNCHER = """\

@@ -92,7 +92,7 @@ def test_auto(program: str, python: Python) -> None:
     ],
 )
 def test_environment(environ: dict[str, str], dtype: str, lines: int, python: Python) -> None:
-    done = python(PROGRAM, **environ)
+    done = python(AFTER_TORCH, **environ)
     assert done.returncode == 0
     assert done.stdout == f"torch.{dtype}\n"
     assert done.stderr.count("\n") == lines, done.stderr
@@ -101,7 +101,7 @@ def test_environment(environ: dict[str, str], dtype: str, lines: int, python: Py
 def test_unknown_gpu_does_nothing_and_says_why(python: Python) -> None:
     if gpu.detect().known:
         pytest.skip("this machine has a GPU")
-    done = python(PROGRAM)
+    done = python(AFTER_TORCH)
     assert done.stdout == "torch.bfloat16\n"
     assert done.stderr.count("\n") == 1
 
@@ -138,8 +138,8 @@ def test_storage_as_it_fits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 STORED = """
-import precision_fix.auto
 import torch
+import precision_fix.auto
 layer = torch.nn.Linear(2, 2).to(torch.bfloat16)
 print(layer.weight.dtype, layer(torch.ones(1, 2, dtype=torch.bfloat16)).dtype)
 """
@@ -153,6 +153,7 @@ def test_storage_by_the_environment_and_by_the_command(start: str, python: Pytho
     else:
         body = STORED.replace("import precision_fix.auto\n", "")
         program = f"""
+import torch
 import pathlib, sys
 pathlib.Path("main.py").write_text({body!r})
 sys.argv = ["precision-fix", "run", "--gpu", "t4", "--storage", "bfloat16", "--audit", "--fail", "main.py"]

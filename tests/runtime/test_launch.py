@@ -14,6 +14,7 @@ import pytest
 
 from precision_fix.errors import PrecisionFixError
 from precision_fix.runtime.launch import run_program
+from tests.launcher import after_torch
 from tests.runtime.since import since
 from tests.tools import command
 
@@ -41,11 +42,20 @@ needs_entry_point = pytest.mark.skipif(
 def run(tmp_path: Path) -> Run:
     """Runs `argv` through run_program in a fresh interpreter, after writing `program.py`."""
 
-    def start(text: str, *argv: str, options: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
+    def start(
+        text: str, *argv: str, options: str = "", after: bool = False, **environ: str
+    ) -> subprocess.CompletedProcess[str]:
+        """`after`: from a process that has imported torch."""
         (tmp_path / "program.py").write_text(text)
         kept = {name: value for name, value in os.environ.items() if not name.startswith("PRECISION_FIX")}
         root = str(Path(__file__).parents[2])
         command = _START.format(argv=list(argv) or ["program.py"], options=options)
+        env = {**kept, "PYTHONPATH": root, "PRECISION_FIX": "force", "PRECISION_FIX_QUIET": "1", **environ}
+        if after:
+            (tmp_path / "start.py").write_text(command)
+            env["PYTHONDONTWRITEBYTECODE"] = "1"
+            ran = after_torch().run(tmp_path / "start.py", cwd=tmp_path, env=env, timeout=120)
+            return subprocess.CompletedProcess(argv, ran.code, ran.out.decode(), ran.err.decode())
         return subprocess.run(
             [sys.executable, "-c", command],
             capture_output=True,
@@ -53,7 +63,7 @@ def run(tmp_path: Path) -> Run:
             timeout=120,
             check=False,
             cwd=tmp_path,
-            env={**kept, "PYTHONPATH": root, "PRECISION_FIX": "force", "PRECISION_FIX_QUIET": "1", **environ},
+            env=env,
         )
 
     return start
@@ -130,7 +140,7 @@ DTYPE = "import torch\nprint(torch.empty(1, dtype=torch.bfloat16).dtype)\n"
 def test_a_program_that_knows_nothing_of_us(run: Run) -> None:
     done = run(DTYPE)
     assert done.stdout == "torch.float32\n"
-    assert run(DTYPE, PRECISION_FIX="auto", PRECISION_FIX_GPU="h100").stdout == "torch.bfloat16\n"
+    assert run(DTYPE, after=True, PRECISION_FIX="auto", PRECISION_FIX_GPU="h100").stdout == "torch.bfloat16\n"
 
 
 def test_one_line_and_children_stay_quiet(run: Run) -> None:
@@ -149,8 +159,9 @@ def test_audit_json_and_fail(run: Run, tmp_path: Path) -> None:
     done = run(text, options="audit=True, fail=True", PRECISION_FIX="off")
     assert done.returncode == 1
     assert "program.py:3" in done.stderr
-    assert run(text, options="audit=True, fail=True").returncode == 0
-    code = run(text + "raise SystemExit(7)", options="fail=True, json_path='out.json'", PRECISION_FIX="off")
+    assert run(text, options="audit=True, fail=True", after=True).returncode == 0
+    seven = text + "raise SystemExit(7)"
+    code = run(seven, options="fail=True, json_path='out.json'", after=True, PRECISION_FIX="off")
     assert code.returncode == 7, "the program's own code comes first"
     assert json.loads((tmp_path / "out.json").read_text())["hits"] >= 1
 

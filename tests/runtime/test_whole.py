@@ -96,14 +96,20 @@ def tensors(value: Any) -> Iterator[torch.Tensor]:
 def returns_bfloat16(function: Callable[..., Any], lists: list[tuple[Any, ...]]) -> tuple[int, bool]:
     """In how many calls `function` took bfloat16, and whether any of them gave a bfloat16 tensor."""
     accepted, found = 0, False
-    for args, kwargs in (spelling for given in lists for spelling in spellings(given)):
-        fresh = [value.clone() if isinstance(value, torch.Tensor) else value for value in args]
-        try:
-            result = function(*fresh, **kwargs)
-        except Exception:  # not this function's signature
-            continue
-        accepted += 1
-        found = found or any(tensor.dtype is BF16 for tensor in tensors(result))
+    for given in lists:
+        tried, before = 0, -1
+        while tried > before:  # with tensors of its own until a call takes them, which may change them
+            before = tried
+            fresh = tuple(value.clone() if isinstance(value, torch.Tensor) else value for value in given)
+            for args, kwargs in islice(spellings(fresh), tried, None):
+                tried += 1
+                try:
+                    result = function(*args, **kwargs)
+                except Exception:  # not this function's signature
+                    continue
+                accepted += 1
+                found = found or any(tensor.dtype is BF16 for tensor in tensors(result))
+                break
     return accepted, found
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
+from tests.launcher import command_line
 from tests.tools import environment, plant
 from tests.trust import fuzz
 
@@ -32,16 +32,21 @@ main()
 PANIC = "type('PanicException', (BaseException,), {'__module__': 'pyo3_runtime'})('index out of bounds')"
 
 
-def run(tree: Path, module: str, name: str, error: str, *options: str, **env: str) -> subprocess.CompletedProcess[str]:
-    script = _BREAK.format(module=module, name=name, error=error, more="")
-    return subprocess.run(
-        [sys.executable, "-c", script, "--gpu", "t4", *options, "."],
-        cwd=tree,
-        env=environment(**env),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+class Result(NamedTuple):
+    """What a run ended with, and said."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def start(tree: Path, script: str, *words: object, **env: str) -> Result:
+    ran = command_line().run("-c", script, "--gpu", "t4", *words, cwd=tree, env=environment(**env))
+    return Result(ran.code, ran.out.decode(), ran.err.decode())
+
+
+def run(tree: Path, module: str, name: str, error: str, *options: str, **env: str) -> Result:
+    return start(tree, _BREAK.format(module=module, name=name, error=error, more=""), *options, ".", **env)
 
 
 @pytest.fixture
@@ -95,14 +100,7 @@ def test_a_report_that_fails_on_one_file(tree: Path, tmp_path: Path, suffix: str
         "module.text_of = fails",
     )
     report = tmp_path / f"report.{suffix}"
-    result = subprocess.run(
-        [sys.executable, "-c", text, "--gpu", "t4", "--check", ".", "--output-file", str(report)],
-        cwd=tree,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    result = start(tree, text, "--check", ".", "--output-file", report)
     assert result.returncode == 1, result.stderr
     assert "a.py" in report.read_text() and "z.py" in report.read_text()
     said = "bad.py: internal error (KeyError: 1), left out of the report: please report it"

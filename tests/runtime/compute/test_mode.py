@@ -20,8 +20,8 @@ from precision_fix.runtime.compute import seen
 from tests.launcher import Python
 
 PROGRAM = """
-import precision_fix.auto
 import torch
+import precision_fix.auto
 from torch import nn
 from precision_fix.runtime.compute.state import USE
 USE.least = 0
@@ -121,6 +121,7 @@ def test_on_a_gpu_that_loses_a_program_runs_in_float32(python: Python) -> None:
 
 
 def test_run_takes_the_options_and_the_audit_says_what_ran(tmp_path: Path) -> None:
+    # By run before `import torch`; by the other programs here after it.
     (tmp_path / "main.py").write_text(PROGRAM.replace("import precision_fix.auto\n", "import precision_fix.runtime\n"))
     command = [sys.executable, "-m", "precision_fix", "run", "--compute", "float16", "--compute-copy", "use"]
     done = subprocess.run(

@@ -252,7 +252,7 @@ def test_under_the_traceback_and_nothing_else_is_changed(python: Python, tmp_pat
         "precision-fix: flash-attn's kernels begin at compute capability 8.0, Tesla T4 (7.5) has none.\n"
     )
     assert len(after.splitlines()) == 2
-    unknown = python("import precision_fix.auto, torch\n1 / 0\n", PRECISION_FIX="force")
+    unknown = python("import torch, precision_fix.auto\n1 / 0\n", PRECISION_FIX="force")
     assert unknown.stderr.endswith("ZeroDivisionError: division by zero\n")
 
 

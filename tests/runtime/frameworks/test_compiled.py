@@ -6,6 +6,8 @@ import pytest
 
 from tests.runtime.test_compiled import GRAPHS, INDUCTOR, check
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.usefixtures("patched")
 @pytest.mark.parametrize("name", [name for name in GRAPHS if name not in INDUCTOR])

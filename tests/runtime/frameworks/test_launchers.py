@@ -62,6 +62,7 @@ def launch(argv: list[str], program: str, folder: Path) -> list[str]:
     return sorted(done.stdout.splitlines())
 
 
+@pytest.mark.long
 @needs_entry_point
 def test_torchrun(tmp_path: Path) -> None:
     got = launch(_TORCHRUN, _REDUCE, tmp_path)

@@ -30,7 +30,7 @@ def original() -> Any:
     return Every().to(BF16)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def expected(original: Any) -> torch.Tensor:
     return outputs(copy.deepcopy(original).float())
 
