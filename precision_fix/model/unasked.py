@@ -56,9 +56,17 @@ def _is_of(module: Module, bound: ast.AST, sought: _Sought) -> bool:
 
 def _stands_in(module: Module, bound: list[ast.AST]) -> bool:
     """Whether the name is given to something else where the package is not there."""
-    values = [module.assigned_value(each) for each in bound]
-    others = [value for value in values if value is not None and not isinstance(value, ast.Constant)]
+    values = [(each, module.assigned_value(each)) for each in bound]
+    others = [value for each, value in values if value is not None and not _is_nothing_else(value, each)]
     return bool(others) or any(isinstance(each, Definition) for each in bound)
+
+
+def _is_nothing_else(value: ast.expr, bound: ast.AST) -> bool:
+    """`flash = None`, and `flash = flash` where a second try failed."""
+    own = bound.id if isinstance(bound, ast.Name) else None
+    inner = [*ast.walk(value)]
+    made = any(isinstance(each, ast.Call | ast.Attribute | ast.Lambda) for each in inner)
+    return not made and all(each.id == own for each in inner if isinstance(each, ast.Name))
 
 
 def _called(module: Module, reader: ast.expr) -> ast.Call | None:
