@@ -5,12 +5,13 @@ from __future__ import annotations
 import ast
 import re
 
-from precision_fix.model.calls import may_take_others, role
+from precision_fix.model.calls import role
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, held, manual
 from precision_fix.model.held import End
 from precision_fix.model.kernels import cannot_run, is_kernel, stood_in
 from precision_fix.model.module import Module, remembered
+from precision_fix.model.quantized import may_take_others
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 from precision_fix.model.syntax import called

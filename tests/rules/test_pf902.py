@@ -147,6 +147,8 @@ def load(quant):
         ("IntxWeightOnlyConfig", "quantize_(model, IntxWeightOnlyConfig(weight_dtype=torch.int4))"),
         ("Int8DynamicActivationInt8WeightConfig", "quantize_(model, Int8DynamicActivationInt8WeightConfig())"),
         ("int8_dynamic_activation_int8_weight", "quantize_(model, int8_dynamic_activation_int8_weight())"),
+        ("Int8WeightOnlyConfig as C", "quantize_(model, C())"),
+        ("int8_weight_only as a, float8_weight_only as b", "quantize_(model, a() if small else b())"),
     ],
 )
 def test_weights_in_eight_bits_are_cast_up_to_any_dtype(config: str, call: str) -> None:
@@ -164,6 +166,28 @@ def test_weights_in_eight_bits_are_cast_up_to_any_dtype(config: str, call: str) 
 def test_pf902_weights_in_four_bits_are_for_bfloat16(config: str, call: str) -> None:
     text = EIGHT_BITS.format(config=config, call=call)
     assert "PF902" in {each.code for each in findings(text) if each.action is Action.MANUAL}
+
+
+TABLED = """\
+import torch
+from torchao.quantization import Float8WeightOnlyConfig, {more}quantize_ as shrink
+KINDS = {{"int8": {first}, "float8": Float8WeightOnlyConfig()}}
+class Kind:
+    def __init__(self, name):
+        self.config = KINDS[name]
+def load(kind):
+    model = Model.load("a", torch_dtype=torch.bfloat16)
+    shrink(model, kind.config)
+    return model
+"""
+
+
+def test_configs_of_a_table_that_an_object_holds() -> None:
+    text = TABLED.format(more="Int8WeightOnlyConfig, ", first="Int8WeightOnlyConfig()")
+    check_rewritten(text, text.replace("bfloat16", "float32"))
+    for more, first in (("Int4WeightOnlyConfig, ", "Int4WeightOnlyConfig()"), ("", "made()")):
+        found = findings(TABLED.format(more=more, first=first))
+        assert {each.code for each in found if each.action is Action.MANUAL} == {"PF902"}
 
 
 @pytest.mark.parametrize(
