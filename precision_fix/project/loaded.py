@@ -8,6 +8,8 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 
+from precision_fix.project.names import is_test
+
 _STRING = re.compile(r"\"([^\"\n\\]*)\"|'([^'\n\\]*)'")
 # "plugins.", "modules/modelLoader", "handlers.asr"; of f"{package}.{name}" nothing.
 _PATH = re.compile(r"\.{0,2}[/.]?([A-Za-z_]\w*(?:[./][A-Za-z_]\w*)*)[./]?")
@@ -18,7 +20,8 @@ class Loaded:
 
     def __init__(self, top: str, files: Iterable[str]) -> None:
         self._top = top
-        self._files = {*files}
+        # Tests are started one by one.
+        self._files = {path for path in files if not is_test(os.path.relpath(path, top))}
         self._below: dict[str, list[str]] = {}
         for path in self._files:
             folder = os.path.dirname(path)
@@ -28,11 +31,14 @@ class Loaded:
 
     def by(self, path: str, text: str) -> set[str]:
         """The files that a loader's strings name, by a module's dotted name, or by a folder that they lie below."""
-        return {found for parts in _named(text) for base in self._bases(path) for found in self._at(base, parts)}
+        return {found for parts in _named(text) for base in self._bases(path, parts) for found in self._at(base, parts)}
 
-    def _bases(self, path: str) -> Iterator[str]:
-        """Where a name may begin: at the top, in the loader's folder and those above it."""
+    def _bases(self, path: str, parts: tuple[str, ...]) -> Iterator[str]:
+        """Where a name may begin: at the top, in the loader's folder and, unless it is a mere word, those between."""
         folder = os.path.dirname(path)
+        if len(parts) == 1:
+            yield from {folder, self._top}
+            return
         while len(folder) > len(self._top) and folder.startswith(self._top):
             yield folder
             folder = os.path.dirname(folder)
