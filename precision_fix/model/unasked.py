@@ -111,25 +111,26 @@ def _comes_to(tests: Sequence[_Test], values: Mapping[str, object]) -> bool:
 
 def users(module: Module, owner: Definition) -> list[tuple[Module, ast.Call]]:
     """The calls of a function or a class; none where it is looked up, handed on or derived from as well."""
-    reads = _reads(module, owner)
-    calls = _called_in(reads)
-    return calls if len(calls) == len(reads) else []
+    found = reads(module, owner)
+    calls = _called_in(found)
+    return calls if len(calls) == len(found) else []
 
 
 def calls_of(module: Module, owner: Definition) -> list[tuple[Module, ast.Call]]:
     """The calls of a function or a class, whatever else it is read for."""
-    return _called_in(_reads(module, owner))
+    return _called_in(reads(module, owner))
 
 
-def _reads(module: Module, owner: Definition) -> list[tuple[Module, ast.expr]]:
+def reads(module: Module, owner: Definition) -> list[tuple[Module, ast.expr]]:
+    """Where a function or a class is named, in whatever file."""
     module.ensure(owner.name)
     scope = module.scope_of(owner).owner(owner.name) or module.names.root
-    reads: list[tuple[Module, ast.expr]] = [(module, each) for each in module.names.readers(scope, owner.name)]
-    return [*reads, *module.around.readers(module, owner.name)]
+    here: list[tuple[Module, ast.expr]] = [(module, each) for each in module.names.readers(scope, owner.name)]
+    return [*here, *module.around.readers(module, owner.name)]
 
 
-def _called_in(reads: Sequence[tuple[Module, ast.expr]]) -> list[tuple[Module, ast.Call]]:
-    return [(home, call) for home, read in reads if (call := _called(home, read)) is not None]
+def _called_in(found: Sequence[tuple[Module, ast.expr]]) -> list[tuple[Module, ast.Call]]:
+    return [(home, call) for home, read in found if (call := _called(home, read)) is not None]
 
 
 def _tests(module: Module, call: ast.Call, sought: _Sought) -> list[_Test]:
