@@ -95,7 +95,8 @@ def test_what_may_compute_on_a_gpu_or_meets_float32_starts_the_runtime(tmp_path:
 def test_the_program_that_is_named_loads_models_where_none_stands_above_the_most(tmp_path: Path) -> None:
     files = {"cast.py": CAST, "loading.py": LOAD, "scripts/add_copyrights.py": _IS_MAIN, "tests/one.py": LOAD}
     files |= {"train.py": f"import loading\n{_IS_MAIN}", "scripts/tiny/a.py": LOAD, "tests/two.py": LOAD}
+    files |= {"app/cli/__init__.py": "import loading\n", "pyproject.toml": "[project.scripts]\napp = 'app.cli:main'\n"}
     files |= {"scripts/tiny/b.py": LOAD, "bench/c.py": LOAD, "bench/d.py": LOAD, "app/main.py": files.pop("train.py")}
     found = scanned(tree(tmp_path, files))
-    assert started(found) == ["app/main.py"]
+    assert started(found) == ["app/cli/__init__.py", "app/main.py"]
     assert Path(found.starts[0].program).name == "main.py"

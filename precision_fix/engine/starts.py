@@ -161,7 +161,8 @@ class _Tree:
     def _program(self, programs: list[str], started: list[str]) -> str:
         """Of the programs the one that stands above most of what is left; where nothing is, one that was started."""
         left = self.places()
-        begun = [path for path in programs if path in started]
+        # A package that a console script names runs nothing when it is started as a file.
+        begun = [path for path in programs if path in started and not path.endswith("__init__.py")]
         if begun and not left:
             return min(begun, key=likely)
         if programs:
