@@ -57,6 +57,36 @@ WAYS = {
         make = _kind
         x.to(make())  # chooses?
         """,
+    "past a function that it calls, and back to those who gave it": """
+        def same(one):
+            return one
+        def twice(one):
+            return same(one)
+        def other(mine):
+            y.to(twice(mine))
+        x.to(twice(HERE))  # chooses?
+        """,
+    "past one that is called twice": """
+        def same(one):
+            return one
+        def pair(one, two):
+            a = same(one)
+            return same(a)
+        def other(mine):
+            y.to(pair(mine, 1))
+        x.to(pair(HERE, 2))  # chooses?
+        """,
+    "past one that gives it to all of its callers as well": """
+        KIND = HERE
+        def same(one):
+            return one
+        def twice(one):
+            return same(one)
+        def kind():
+            return same(KIND)  # returned
+        x.to(twice(KIND))  # chooses?
+        y.to(kind())  # chooses?
+        """,
     "a generator": """
         def _kinds():
             yield HERE

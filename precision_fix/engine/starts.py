@@ -107,13 +107,27 @@ class _Tree:
         lines = {os.path.realpath(path): {each.line for each in found} for path, found in places.items()}
         scripts = entries.scripts({path: lines[path] for path in lines if path in real})
         programs = [path for path in (*entries.programs(), *scripts) if not real[path].ignored()]
-        for program in programs:
+        edited = {os.path.realpath(path) for path, file in self._files.items() if file.changes}
+        apart = [
+            each
+            for each in programs
+            if edited.isdisjoint(reached := entries.reached(each))
+            and not reached.isdisjoint(lines)
+            and entries.keeps_to_the_cpu(each)
+        ]
+        computing = [each for each in programs if each not in apart]
+        for program in computing:
             self._begin(launch, real[program], entries.reached(program), places)
         for each, code in notebooks.values():
             text = code.python.encode("utf-8", "replace")
             own = [place for place in places.get(each.path, ()) if code.runs(place)]
             those = {**places, each.path: own} if own else {path: places[path] for path in places if path != each.path}
             self._begin(launch, each, entries.reached_by(os.path.realpath(each.path), text), those)
+        for program in apart:
+            self._leave(entries.reached(program))
+        # Some of what no import leads to is loaded by its name.
+        for program in computing if (left := self.places()) else ():
+            self._begin(launch, real[program], entries.reached(program, loading=True), left)
         launch.left = sum(map(len, self.places().values()))
         launch.program = self._program([real[path].path for path in programs], launch.started)
         self._scan.starts.append(launch)
@@ -121,10 +135,18 @@ class _Tree:
     def _begin(self, launch: Launch, found: Found, reached: set[str], places: dict[str, list[Finding]]) -> None:
         """Have a program that reaches some of these places start the runtime."""
         those = [path for path in sorted(places) if os.path.realpath(path) in reached]
-        if those and self._start(launch, found, [each for path in those for each in places[path]]):
-            launch.started.append(found.path)
+        starts = found.path in launch.started
+        if those and (starts or self._start(launch, found, [each for path in those for each in places[path]])):
+            launch.started += [found.path] * (not starts)
             for path in those:
                 self._see_to(self._files[path], found.path, places[path])
+
+    def _leave(self, reached: set[str]) -> None:
+        """What a program brings that keeps to the CPU, and where nothing becomes float32, stays as its file has it."""
+        for path in self.places():
+            if os.path.realpath(path) in reached:
+                file = self._files[path]
+                file.findings = [start_line.on_the_cpu(e) if start_line.is_open(e) else e for e in file.findings]
 
     def _notebook(self, found: Found) -> Notebook | None:
         """What a notebook does; None for a file that is none, or cannot be read."""
@@ -139,11 +161,15 @@ class _Tree:
     def _program(self, programs: list[str], started: list[str]) -> str:
         """Of the programs the one that stands above most of what is left; where nothing is, one that was started."""
         left = self.places()
-        begun = [path for path in programs if path in started]
+        # A package that a console script names runs nothing when it is started as a file.
+        begun = [path for path in programs if path in started and not path.endswith("__init__.py")]
         if begun and not left:
             return min(begun, key=likely)
         if programs:
-            return max(programs, key=lambda path: below(path, left))
+            best = max(programs, key=lambda path: below(path, left))
+            # One that stands above little of it may have nothing to do with it: those that load models come first.
+            above = below(best, left) * 2 >= len(left)
+            return best if above or not begun else max(begun, key=lambda path: below(path, left))
         python = [each.path for each in self._found if PYTHON.takes(each.path)]
         if len(python) == 1:
             return python[0]

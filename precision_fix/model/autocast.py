@@ -7,6 +7,7 @@ import re
 from typing import NamedTuple
 
 from precision_fix.model.context import under_short_weights
+from precision_fix.model.halved import meets_half
 from precision_fix.model.module import Module, remembered
 from precision_fix.model.short import handles_short
 from precision_fix.model.site import Site
@@ -150,9 +151,14 @@ _PUTS = re.compile(r"^(?![^\S\n]*#)(?!.*(?:[=!]=|\bin\b|\bis\b))[^\n]*\btorch\.f
 _FILE = re.compile(r"(?i)[\"'][^\"'\n]*(?:fp8|float8|e4m3)[^\"'\n]*\.(?:safetensors|ckpt|pth?|bin)[\"']")
 
 
-def may_hold_short_weights(site: Site, call: ast.Call) -> bool:
-    """Whether a region may be what casts float8 weights for each product: what is around it or in its file says so."""
-    return under_short_weights(site) or handles_short(site.module, call) or _keeps_short(site.module)
+def held_short(site: Site, call: ast.Call) -> str:
+    """The short dtype of what a region may be there to cast for each product; "" where nothing says so.
+
+    Weights in float8: what is around it or in its file says so. Float16: what it works with was put into that.
+    """
+    if under_short_weights(site) or handles_short(site.module, call) or _keeps_short(site.module):
+        return "float8"
+    return "float16" if meets_half(site.module, call) else ""
 
 
 @remembered

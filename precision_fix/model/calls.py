@@ -10,11 +10,10 @@ from precision_fix.model.built import is_compiled
 from precision_fix.model.fate import Fate
 from precision_fix.model.kernels import is_kernel, needs_ampere
 from precision_fix.model.module import Module, remembered
-from precision_fix.model.syntax import called
+from precision_fix.model.quantized import stores_in_eight_bits
 from precision_fix.model.vocabulary import callees
 from precision_fix.model.vocabulary.callees import Role
 
-_QUANTIZES = "quantize_"
 _OF_PYTHON = (Role.SEQUENCE, Role.PICK)
 
 
@@ -37,7 +36,7 @@ def use(module: Module, call: ast.Call, node: ast.AST, keyword: str | None) -> U
     last = name.rpartition(".")[2] if name else call.func.attr if isinstance(call.func, ast.Attribute) else ""
     if needs_ampere(name, last) or (last == ATTENTION and is_forced(module, call)):
         return Use(Role.NEVER, name is None)
-    takes_no_other = is_kernel(name) and not _stores_in_eight_bits(module, call, last)
+    takes_no_other = is_kernel(name) and not stores_in_eight_bits(module, call)
     here = None if takes_no_other else _by_argument(module, call, node, last)
     if here is not None:
         return Use(here, False)
@@ -57,25 +56,6 @@ def use(module: Module, call: ast.Call, node: ast.AST, keyword: str | None) -> U
     if guess is Role.OTHER and isinstance(call.func, ast.Attribute) and is_compiled(module, call.func.value):
         return Use(Role.KERNEL, False)
     return Use(guess, True)
-
-
-def _stores_in_eight_bits(module: Module, call: ast.Call, last: str) -> bool:
-    """`quantize_(model, int8_weight_only())`: the model may be in any dtype."""
-    return last == _QUANTIZES and callees.EIGHT_BITS.match(quantized_with(module, call)) is not None
-
-
-def quantized_with(module: Module, call: ast.Call) -> str:
-    """The config that `quantize_` is given, by its last name; empty where it does not show."""
-    given = next((k.value for k in call.keywords if k.arg == "config"), call.args[1] if len(call.args) > 1 else None)
-    if isinstance(given, ast.Name):
-        bound = module.bindings(given)
-        given = module.assigned_value(bound[0]) if len(bound) == 1 else None
-    return called(given) if isinstance(given, ast.Call) else ""
-
-
-def may_take_others(module: Module, call: ast.Call) -> bool:
-    """Whether it is not known that a kernel takes one dtype alone: `quantize_` with a config that is none we know."""
-    return called(call) == _QUANTIZES and callees.FOUR_BITS.search(quantized_with(module, call)) is None
 
 
 def _by_argument(module: Module, call: ast.Call, node: ast.AST, last: str) -> Role | None:

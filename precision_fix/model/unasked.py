@@ -56,9 +56,17 @@ def _is_of(module: Module, bound: ast.AST, sought: _Sought) -> bool:
 
 def _stands_in(module: Module, bound: list[ast.AST]) -> bool:
     """Whether the name is given to something else where the package is not there."""
-    values = [module.assigned_value(each) for each in bound]
-    others = [value for value in values if value is not None and not isinstance(value, ast.Constant)]
+    values = [(each, module.assigned_value(each)) for each in bound]
+    others = [value for each, value in values if value is not None and not _is_nothing_else(value, each)]
     return bool(others) or any(isinstance(each, Definition) for each in bound)
+
+
+def _is_nothing_else(value: ast.expr, bound: ast.AST) -> bool:
+    """`flash = None`, and `flash = flash` where a second try failed."""
+    own = bound.id if isinstance(bound, ast.Name) else None
+    inner = [*ast.walk(value)]
+    made = any(isinstance(each, ast.Call | ast.Attribute | ast.Lambda) for each in inner)
+    return not made and all(each.id == own for each in inner if isinstance(each, ast.Name))
 
 
 def _called(module: Module, reader: ast.expr) -> ast.Call | None:
@@ -103,12 +111,26 @@ def _comes_to(tests: Sequence[_Test], values: Mapping[str, object]) -> bool:
 
 def users(module: Module, owner: Definition) -> list[tuple[Module, ast.Call]]:
     """The calls of a function or a class; none where it is looked up, handed on or derived from as well."""
+    found = reads(module, owner)
+    calls = _called_in(found)
+    return calls if len(calls) == len(found) else []
+
+
+def calls_of(module: Module, owner: Definition) -> list[tuple[Module, ast.Call]]:
+    """The calls of a function or a class, whatever else it is read for."""
+    return _called_in(reads(module, owner))
+
+
+def reads(module: Module, owner: Definition) -> list[tuple[Module, ast.expr]]:
+    """Where a function or a class is named, in whatever file."""
     module.ensure(owner.name)
     scope = module.scope_of(owner).owner(owner.name) or module.names.root
-    reads: list[tuple[Module, ast.expr]] = [(module, each) for each in module.names.readers(scope, owner.name)]
-    reads += module.around.readers(module, owner.name)
-    calls = [(home, call) for home, read in reads if (call := _called(home, read)) is not None]
-    return calls if len(calls) == len(reads) else []
+    here: list[tuple[Module, ast.expr]] = [(module, each) for each in module.names.readers(scope, owner.name)]
+    return [*here, *module.around.readers(module, owner.name)]
+
+
+def _called_in(found: Sequence[tuple[Module, ast.expr]]) -> list[tuple[Module, ast.Call]]:
+    return [(home, call) for home, read in found if (call := _called(home, read)) is not None]
 
 
 def _tests(module: Module, call: ast.Call, sought: _Sought) -> list[_Test]:

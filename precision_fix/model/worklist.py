@@ -23,6 +23,8 @@ _MOST_LOOKS = 20_000
 _MOST_OF_A_FILE = 250_000
 
 _Seen = TypeVar("_Seen")
+# A call, and the function that what it is given had come into: who comes back to the call leaves that by its own calls.
+_Call = tuple[ast.Call, ast.AST | None]
 # The module of a call, and what had made that which the call is given.
 _Entry = tuple[Module, ast.AST | None]
 # Stands for what made that which is looked at, whatever it was.
@@ -45,7 +47,7 @@ class Ways:
     def __init__(self) -> None:
         self.held: dict[Held, None] = {}
         self.ends: list[tuple[End, bool]] = []
-        self.entered: list[tuple[ast.AST, ast.Call, Module]] = []
+        self.entered: list[tuple[ast.AST, _Call, Module]] = []
         self.left: list[tuple[ast.AST, Held]] = []
         self.looks = 0
 
@@ -68,7 +70,7 @@ class Worklist:
         self._looks = 0
         self._ends: dict[End, None] = {}
         # The calls by which what is followed came into a function, and with what it left that again.
-        self._entered: dict[ast.AST, dict[ast.Call, _Entry]] = {}
+        self._entered: dict[ast.AST, dict[_Call, _Entry]] = {}
         self._left: dict[ast.AST, dict[Held, ast.AST | None]] = {}
 
     def step(self, held: Held) -> None:
@@ -119,7 +121,7 @@ class Worklist:
             elif not is_near or origin is None or end.module.function(origin) is end.module.function(end.node):
                 self._ends[End(end.fate, end.node, end.module, origin, end.guessed, end.under)] = None
 
-    def _came_in(self, function: ast.AST, call: ast.Call, entry: _Entry) -> None:
+    def _came_in(self, function: ast.AST, call: _Call, entry: _Entry) -> None:
         """By one more call: the way through the function is not gone again, and what it gave is given here too."""
         entered = self._entered.setdefault(function, {})
         if call not in entered:
@@ -127,11 +129,11 @@ class Worklist:
             for held, origin in self._left.get(function, {}).items():
                 self._give_back(function, held, origin, call, entry)
 
-    def _give_back(self, function: ast.AST, held: Held, origin: ast.AST | None, call: ast.Call, entry: _Entry) -> None:
+    def _give_back(self, function: ast.AST, held: Held, origin: ast.AST | None, by: _Call, entry: _Entry) -> None:
         """Go on with the result of a call; what was made before it is what this call was given."""
-        module, given = entry
+        (call, within), (module, given) = by, entry
         passes = any(origin is each for _, each in self._entered[function].values())
-        self._go_on(held._replace(node=call, module=module), given if passes else origin)
+        self._go_on(held._replace(node=call, module=module, within=within), given if passes else origin)
 
     def _go_on(self, held: Held, origin: ast.AST | None) -> None:
         # Ways that meet go on as one.
@@ -185,7 +187,7 @@ class Worklist:
 
     def enter(self, function: ast.AST, call: ast.Call, module: Module) -> None:
         """What is held comes into a function, and leaves it to this call."""
-        self.ways.entered.append((function, call, module))
+        self.ways.entered.append((function, (call, self.held.within), module))
         self.held = self.held._replace(within=function)
 
     def leave(self, function: ast.AST, shape: Shape, key: str | int | None) -> None:

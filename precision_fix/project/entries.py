@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cached_property
 
@@ -13,9 +14,24 @@ from precision_fix import door
 from precision_fix.model.entry_points import usual
 from precision_fix.project.facts import NOTHING, Facts, facts_of
 from precision_fix.project.imports import MOST_BYTES, Imports, look_at
+from precision_fix.project.loaded import Loaded
 from precision_fix.project.names import Names, is_test
 from precision_fix.project.scripts import does
 
+# What a program speaks of that computes on a GPU, and how it says that it does not.
+_GPU = re.compile(r"(?i)cuda|gpu|device|accelerat|\bdev\b|\bxpu\b|\bmps\b")
+_CPU = re.compile(r"(?:torch\.)?\bdevice\(\s*[\"']cpu[\"']\s*\)|\b(?:map_location|device)\s*=\s*[\"']cpu[\"']")
+# What reads, writes and shows, and takes nothing to a GPU by itself.
+_PLAIN = sys.stdlib_module_names | {
+    "torch",
+    "numpy",
+    "safetensors",
+    "gguf",
+    "tqdm",
+    "huggingface_hub",
+    "yaml",
+    "omegaconf",
+}
 _INSTALLERS = frozenset({"setup.py", "conftest.py", "install.py"})
 # What other programs load by its name.
 _LOADED = _INSTALLERS | {"__init__.py", "hubconf.py", "noxfile.py", "conf.py", "sitecustomize.py"}
@@ -42,6 +58,7 @@ class Entries:
         self._imports = imports
         self._names = Names(top, self._files)
         self._edges: dict[str, tuple[str, ...]] = {}
+        self._by_name: dict[str, set[str]] = {}
         self._started: set[str] = set()
         self.is_node_pack = False
         for path in self._files:
@@ -109,14 +126,41 @@ class Entries:
         names = (name.lstrip(".").split(".") for name in dotted)
         return {os.sep.join(parts[:end]) for parts in names for end in range(1, len(parts) + 1)}
 
-    def reached(self, program: str) -> set[str]:
-        """The files of the project that a program imports, itself among them, and those that they import."""
+    def reached(self, program: str, *, loading: bool = False) -> set[str]:
+        """The files of the project that a program imports, itself among them, and those that they import; with
+        `loading` those as well that are loaded by names, as far as strings tell.
+        """
         seen, pending = {program}, [program]
         while pending:
-            further = [path for path in self._imported(pending.pop()) if path not in seen]
+            path = pending.pop()
+            further = {*self._imported(path), *(self._loaded(path) if loading else ())} - seen
             seen.update(further)
             pending += further
         return seen
+
+    def keeps_to_the_cpu(self, program: str) -> bool:
+        """Whether a program, and what it imports of the project, only reads and writes: no word of a GPU, nor a library
+        that may go there by itself.
+        """
+        reached = self.reached(program)
+        facts = [self._imports.files.get(path) or look_at(path) or NOTHING for path in reached]
+        brought = {name for each in facts for name in (*(found.brings for found in each.imports), *each.stars)}
+        own = {part.removesuffix(".py") for path in reached for part in os.path.relpath(path, self._top).split(os.sep)}
+        if any(each.loads for each in facts) or not {name.partition(".")[0] for name in brought} <= _PLAIN | own | {""}:
+            return False
+        return not any(_GPU.search(_CPU.sub("", _text(path))) for path in reached)
+
+    def _loaded(self, path: str) -> set[str]:
+        facts = self._imports.files.get(path)
+        if facts is None or not facts.loads:
+            return set()
+        if path not in self._by_name:
+            self._by_name[path] = self._loading.by(path, _text(path))
+        return self._by_name[path]
+
+    @cached_property
+    def _loading(self) -> Loaded:
+        return Loaded(self._top, self._files)
 
     def reached_by(self, path: str, code: bytes) -> set[str]:
         """The files of the project that code at a path imports which is no Python file (a notebook), and so on."""
@@ -168,12 +212,19 @@ class Entries:
                 return
 
     def _module(self, dotted: str) -> Iterator[str]:
-        for base in (self._top, os.path.join(self._top, "src")):
-            place = os.path.join(base, *dotted.split("."))
+        parts = dotted.split(".")
+        for base in (self._top, os.path.join(self._top, "src"), *self._homes(parts[0])):
+            place = os.path.join(base, *parts)
             for path in (f"{place}.py", os.path.join(place, "__main__.py"), os.path.join(place, "__init__.py")):
                 if path in self._files:
                     yield path
                     return
+
+    def _homes(self, package: str) -> list[str]:
+        """The folders within that a package of this name lies in, the nearest first: one of several in a repository."""
+        inits = os.path.join(os.sep, package, "__init__.py")
+        homes = [path.removesuffix(inits) for path in self._files if path.endswith(inits)]
+        return sorted((each for each in homes if os.path.join(each, "__init__.py") not in self._files), key=len)
 
 
 def _text(path: str) -> str:

@@ -12,6 +12,7 @@ from precision_fix.model.entry_points import is_started
 _ATTENDS = b"flash_attention_2"
 _MAIN = b"__main__"
 _NODES = b"NODE_CLASS_MAPPINGS"
+_LOADERS = (b"import_module(", b"__import__(", b"spec_from_file_location(")
 # What stands before the word `import` where it begins a statement, or ends `from module`.
 _BEFORE = re.compile(rb"(?:^|[:;\n])[ \t]*(?:from[ \t\\\n]+([^\s#;:]+)[ \t\\\n]*)?$")
 _LISTED = re.compile(rb"[ \t]*\(((?:[^)#]|#[^\n]*)*)\)")
@@ -42,7 +43,7 @@ class Facts(NamedTuple):
     """`stars` are the modules of which all is imported, `classes` have their bases as they are written.
 
     `attends` says that flash attention is named, `is_started` that it begins something when it is started as a program,
-    `is_node_pack` that it offers nodes to ComfyUI.
+    `is_node_pack` that it offers nodes to ComfyUI, `loads` that it imports by names that it works out.
     """
 
     imports: tuple[Import, ...]
@@ -52,12 +53,13 @@ class Facts(NamedTuple):
     attends: bool
     is_started: bool
     is_node_pack: bool
+    loads: bool
 
     def imports_of(self, local: str) -> list[Import]:
         return [each for each in self.imports if each.local == local]
 
 
-NOTHING = Facts((), (), (), frozenset(), attends=False, is_started=False, is_node_pack=False)
+NOTHING = Facts((), (), (), frozenset(), attends=False, is_started=False, is_node_pack=False, loads=False)
 
 
 def facts_of(data: bytes) -> Facts:
@@ -80,6 +82,7 @@ def facts_of(data: bytes) -> Facts:
         attends=_ATTENDS in data,
         is_started=_MAIN in data and is_started(data),
         is_node_pack=_NODES in data,
+        loads=any(each in data for each in _LOADERS),
     )
 
 

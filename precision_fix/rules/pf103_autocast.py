@@ -6,7 +6,7 @@ from precision_fix.model.autocast import (
     autocast_call,
     cannot_say,
     enabled_position,
-    may_hold_short_weights,
+    held_short,
     takes_kwargs,
     turned_on_again,
 )
@@ -22,7 +22,7 @@ class RULE(Rule):
     why = (
         'On a CUDA device torch.autocast("cuda", dtype=torch.float32) neither warns nor turns itself off (torch '
         "2.13), and compiled graphs under it were seen to give inf and NaN. So the region gets enabled=False as "
-        "well; but for one that may be what casts float8 weights for each product, which it does in float32 too."
+        "well; but for one that may be what casts float8 or float16 for each product, which it does in float32 too."
     )
     kinds = frozenset({Kind.DTYPE})
     stage = Stage.CHANGED
@@ -38,8 +38,10 @@ class RULE(Rule):
         if target.dtype != "float32" or takes_kwargs(call):
             # **kwargs may hold enabled= already; float16 is what autocast on these GPUs is made for.
             return rewrite("an autocast region in bfloat16", *edits)
-        if may_hold_short_weights(site, call):
-            return rewrite("an autocast region, which stays on: it may be what casts float8 weights", *edits)
+        short = held_short(site, call)
+        if short:
+            said = "float8 weights" if short == "float8" else f"what is in {short}"
+            return rewrite(f"an autocast region, which stays on: it may be what casts {said}", *edits)
         if cannot_say(site.module, call):
             return rewrite("an autocast region, of which something else says whether it is on", *edits)
         off = SetArgument(call, "enabled", "False", enabled_position(site.module, call))

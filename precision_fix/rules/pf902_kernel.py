@@ -5,12 +5,14 @@ from __future__ import annotations
 import ast
 import re
 
-from precision_fix.model.calls import may_take_others, role
+from precision_fix.model.calls import role
 from precision_fix.model.fate import Fate
-from precision_fix.model.finding import Verdict, held, manual
+from precision_fix.model.finding import Verdict, held, keep, manual
 from precision_fix.model.held import End
 from precision_fix.model.kernels import cannot_run, is_kernel, stood_in
+from precision_fix.model.launched import follows_what_comes
 from precision_fix.model.module import Module, remembered
+from precision_fix.model.quantized import may_take_others
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 from precision_fix.model.syntax import called
@@ -40,6 +42,8 @@ class RULE(Rule):
 
     def judge(self, site: Site) -> Verdict | None:
         if site.kind is Kind.KERNEL:
+            if follows_what_comes(site):
+                return keep("for what comes to the kernel in bfloat16 alone")
             return manual("Triton: the kernel itself names bfloat16, which does not compile below 8.0")
         if site.kind is Kind.DTYPE and Fate.KERNEL in site.fates:
             return held("goes to an operator that takes nothing else")

@@ -6,7 +6,7 @@ from precision_fix.model.autocast import (
     autocast_call,
     device_of,
     enabled_position,
-    may_hold_short_weights,
+    held_short,
     turned_on_again,
 )
 from precision_fix.model.fate import Fate
@@ -37,8 +37,12 @@ class RULE(Rule):
         device = device_of(site.module, call)
         if device in OTHER_DEVICES:
             return keep("autocast of another device")
-        if (device == "cpu" or site.module.target.dtype != "float32") and may_hold_short_weights(site, call):
-            return manual("the region may cast float8 weights: turning it off would break their products")
+        if device == "cpu" or site.module.target.dtype != "float32":
+            short = held_short(site, call)
+            # In float16 a region casts what is in float16 as before.
+            if short and short != site.module.target.dtype:
+                said = "float8 weights" if short == "float8" else f"what is in {short}"
+                return manual(f"the region may cast {said}: turning it off would break their products")
         others = (
             each
             for each in turned_on_again(site.module, call)

@@ -111,6 +111,12 @@ def seen_to(finding: Finding, by: str) -> Finding:
     return replace(finding, action=Action.KEEP, reason=reason)
 
 
+def on_the_cpu(finding: Finding) -> Finding:
+    """A place of a program that has no use for the GPU: a converter of checkpoints writes what it reads."""
+    reason = "its program keeps to the CPU, and nothing there becomes float32"
+    return replace(finding, action=Action.KEEP, reason=reason)
+
+
 def is_open(finding: Finding) -> bool:
     """Whether a place is decided while the program runs, and nobody has taken care of it."""
     return finding.runtime and finding.action is Action.MANUAL

@@ -305,3 +305,73 @@ def test_a_partial_that_another_file_turns_on_is_told(tmp_path: Path) -> None:
     for said in ("", "enabled=False"):
         files, _ = patched(tmp_path / f"plain{said}", {"amp.py": made, "main.py": opens.format(said)})
         assert files["amp.py"] == made.replace("dtype=torch.bfloat16", "dtype=torch.float32, enabled=False")
+
+
+#: A model in float16 that a region in bfloat16 works with.
+HALF = {
+    "a function makes it": (
+        "def load(name):\n    return Vae.from_pretrained(name, torch_dtype=torch.float16)\n"
+        "vae = load(name).eval()\nvae = vae.to(device)\nwith {}:\n    y = vae.decode(x).sample\n"
+    ),
+    "another function is given it": (
+        "def draw(vae, x):\n    with {}:\n        return vae(x)\nnet = Net().half()\ny = draw(net, x)\n"
+    ),
+    "an object holds it": (
+        "class Draws:\n    def __init__(self, name):\n        self.vae = Vae.from_pretrained(name)\n"
+        "        self.vae.to(dtype=torch.half)\n    @{}\n    def draw(self, x):\n        return self.vae.decode(x)\n"
+    ),
+    "it is used further below": (
+        "class Draws:\n    def __init__(self, vae):\n        self.vae = vae\n    def decode(self, x):\n"
+        "        return self.vae.decode(x)\n"
+        "    def draw(self, x):\n        with {}:\n            return self.decode(x)\n"
+        "kind = torch.float16\nDraws(vae=Vae.from_pretrained(name, torch_dtype=kind)).draw(x)\n"
+    ),
+    "the input is": "x = x.half()\nctx = {}\nwith ctx:\n    y = net(x)\n",
+    "a host brings it back": (
+        "def made(name):\n    return Vae.from_pretrained(name, torch_dtype=torch.float16)\n"
+        "class Loads:\n    def load(self, name):\n        vae = made(name)\n        return (vae,)\n"
+        "class Decodes:\n    def decode(self, vae, x):\n        with {}:\n            return vae.decode(x)\n"
+    ),
+}
+_HERE = 'torch.autocast("cuda", dtype={})'
+
+
+@pytest.mark.parametrize("how", HALF)
+def test_what_casts_float16_stays_on(how: str) -> None:
+    # With the region off, weights in float16 meet what is float32 now.
+    text = f"import torch\n{HALF[how]}"
+    check_rewritten(text.format(_HERE.format(_BF)), text.format(_HERE.format(_F)), code="PF103")
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        "net = Net().half().float()\nwith {}:\n    net(x)\n",
+        "net = Net()\nif args.fp16:\n    net.half()\nwith {}:\n    net(x)\n",
+        "other = Net().half()\nwith {}:\n    net(x)\n",
+        "net = Net.from_pretrained(n, dtype=torch.float16 if low else torch.float32)\nwith {}:\n    net(x)\n",
+    ],
+)
+def test_what_is_not_seen_to_be_in_float16_needs_no_region(beside: str) -> None:
+    text = f"import torch\n{beside}"
+    off = _HERE.format(_F).replace(")", ", enabled=False)")
+    check_rewritten(text.format(_HERE.format(_BF)), text.format(off), code="PF103")
+
+
+def test_weights_in_float16_from_another_file(tmp_path: Path) -> None:
+    files = {
+        "vae.py": "import torch\ndef build(name):\n    return Vae.from_pretrained(name, torch_dtype=torch.float16)\n",
+        "main.py": "from pipe import Pipe\nfrom vae import build\nPipe(build(name)).draw(x)\n",
+        "pipe.py": "from draw import sample\nclass Pipe:\n    def __init__(self, vae: object) -> None:\n"
+        "        self.vae = vae\n    def draw(self, x):\n        return sample(x, vae=self.vae)\n",
+        "draw.py": f"import torch\ndef sample(x, vae):\n    with {_HERE.format(_BF)}:\n        return vae.decode(x)\n",
+    }
+    after, _ = patched(tmp_path, files)
+    assert after["draw.py"] == files["draw.py"].replace("bfloat16", "float32")
+
+
+def test_on_the_cpu_a_region_over_float16_is_told() -> None:
+    check_reported(
+        "import torch\nnet = Net().half()\nwith torch.autocast('cpu', dtype=torch.bfloat16):\n    net(x)\n",
+        code="PF904",
+    )

@@ -7,7 +7,7 @@ from textwrap import dedent
 import pytest
 
 from precision_fix.model.finding import Action
-from tests.tools import check_reported, check_rewritten, findings, rewritten
+from tests.tools import check_kept, check_reported, check_rewritten, findings, rewritten
 
 
 @pytest.mark.parametrize(
@@ -147,6 +147,8 @@ def load(quant):
         ("IntxWeightOnlyConfig", "quantize_(model, IntxWeightOnlyConfig(weight_dtype=torch.int4))"),
         ("Int8DynamicActivationInt8WeightConfig", "quantize_(model, Int8DynamicActivationInt8WeightConfig())"),
         ("int8_dynamic_activation_int8_weight", "quantize_(model, int8_dynamic_activation_int8_weight())"),
+        ("Int8WeightOnlyConfig as C", "quantize_(model, C())"),
+        ("int8_weight_only as a, float8_weight_only as b", "quantize_(model, a() if small else b())"),
     ],
 )
 def test_weights_in_eight_bits_are_cast_up_to_any_dtype(config: str, call: str) -> None:
@@ -164,6 +166,28 @@ def test_weights_in_eight_bits_are_cast_up_to_any_dtype(config: str, call: str) 
 def test_pf902_weights_in_four_bits_are_for_bfloat16(config: str, call: str) -> None:
     text = EIGHT_BITS.format(config=config, call=call)
     assert "PF902" in {each.code for each in findings(text) if each.action is Action.MANUAL}
+
+
+TABLED = """\
+import torch
+from torchao.quantization import Float8WeightOnlyConfig, {more}quantize_ as shrink
+KINDS = {{"int8": {first}, "float8": Float8WeightOnlyConfig()}}
+class Kind:
+    def __init__(self, name):
+        self.config = KINDS[name]
+def load(kind):
+    model = Model.load("a", torch_dtype=torch.bfloat16)
+    shrink(model, kind.config)
+    return model
+"""
+
+
+def test_configs_of_a_table_that_an_object_holds() -> None:
+    text = TABLED.format(more="Int8WeightOnlyConfig, ", first="Int8WeightOnlyConfig()")
+    check_rewritten(text, text.replace("bfloat16", "float32"))
+    for more, first in (("Int4WeightOnlyConfig, ", "Int4WeightOnlyConfig()"), ("", "made()")):
+        found = findings(TABLED.format(more=more, first=first))
+        assert {each.code for each in found if each.action is Action.MANUAL} == {"PF902"}
 
 
 @pytest.mark.parametrize(
@@ -231,3 +255,48 @@ def test_what_the_runtime_has_another_for_needs_no_hand(kernel: str, stood_in: b
     text = "import torch, flash_attn, flash_attn_interface\ndef f(q, kind=torch.bfloat16):\n    q = q.to(kind)\n"
     text += f"    return {kernel}\n"
     assert [each.runtime for each in findings(text) if each.code == "PF902"] == [stood_in]
+
+
+_TL = "import torch\nimport triton\nimport triton.language as tl\n"
+_KERNEL = """\
+@triton.jit
+def kernel(x_ptr, n, {flag}: tl.constexpr):
+    if {test}:
+        tl.store(x_ptr, y.to(tl.bfloat16))
+    else:
+        tl.store(x_ptr, y.to(tl.float16))
+def launch(x, n, half):
+    {line}
+"""
+_BF = "x.dtype == torch.bfloat16"
+FOLLOWS = {
+    "an arm": "def f(a, b):\n    return tl.bfloat16 if torch.bfloat16 in (a.dtype, b.dtype) else tl.float32\n",
+    "an arm of two": "def f(a):\n    return tl.bfloat16 if wide and a.dtype == torch.bfloat16 else tl.float32\n",
+    "a table": "OF = {torch.float32: tl.float32, torch.bfloat16: tl.bfloat16}\n",
+    "asked in the kernel": _KERNEL.format(flag="N", test="x_ptr.dtype.element_ty == tl.bfloat16", line="pass"),
+    "a flag": _KERNEL.format(flag="IS", test="IS", line=f"kernel[(n,)](x, n, IS=({_BF}))"),
+    "by position, from a name": _KERNEL.format(
+        flag="IS", test="IS", line=f"short = {_BF}\n    kernel[(n,)](x, n, short)"
+    ),
+}
+NAMES_IT = {
+    "a flag of the user": _KERNEL.format(flag="IS", test="IS", line="kernel[(n,)](x, n, IS=half)"),
+    "a flag of which one launch says otherwise": _KERNEL.format(
+        flag="IS", test="IS", line=f"kernel[(n,)](x, n, IS=({_BF}))\n    kernel[(n,)](x, n, IS=True)"
+    ),
+    "either": "def f(a):\n    return tl.bfloat16 if wide or a.dtype == torch.bfloat16 else tl.float32\n",
+    "nobody launches it": _KERNEL.format(flag="IS", test="IS", line="pass"),
+    "the other arm": "def f(a):\n    return tl.float32 if a.dtype == torch.bfloat16 else tl.bfloat16\n",
+    "a table of words": "OF = {'fp32': tl.float32, 'bf16': tl.bfloat16}\n",
+}
+
+
+@pytest.mark.parametrize("how", FOLLOWS)
+def test_a_kernel_that_names_it_for_what_comes_in_it_alone(how: str) -> None:
+    check_kept(_TL + FOLLOWS[how], code="PF902")
+
+
+@pytest.mark.parametrize("how", NAMES_IT)
+def test_a_kernel_that_names_it_whatever_comes(how: str) -> None:
+    found = [each for each in findings(_TL + NAMES_IT[how]) if each.code == "PF902" and each.token == "tl.bfloat16"]
+    assert [each.action for each in found] == [Action.MANUAL]

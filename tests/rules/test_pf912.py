@@ -16,6 +16,21 @@ def test_one_that_has() -> None:
     check_kept("try:\n    import flash_attn\nexcept ImportError:\n    flash_attn = None\n", code="PF912")
 
 
+@pytest.mark.parametrize(
+    "again",
+    [
+        "except:\n    FA = None\ntry:\n    from flash_attn_interface import flash as FA\nexcept:\n    FA = FA\n",
+        "except ImportError:\n    FA = FA if False else None\n",
+        "except ImportError:\n    FA: object = None\nelse:\n    FA = FA\n",
+        "except ImportError:\n    pass\nFA = FA\n",
+    ],
+)
+def test_a_name_that_is_given_to_itself_stands_for_nothing_else(again: str) -> None:
+    text = f"try:\n    from flash_attn import flash_attn_func as FA\n{again}y = FA(q, k, v)\n"
+    [said] = [each for each in findings(text) if each.code == "PF912" and each.line == 2]
+    assert "has no way without it" in said.reason
+
+
 TRIED = "try:\n    from flash_attn import flash_attn_func\nexcept ImportError:\n    flash_attn_func = None\n"
 BY_A_WORD = f"""{TRIED}
 def attend(q, mode="flash", fast=True):

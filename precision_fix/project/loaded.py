@@ -1,0 +1,56 @@
+"""What a file loads by names: the modules and the folders of plugins that its strings speak of."""
+
+# Asked of every loader that a program reaches.
+# ruff: noqa: PTH118, PTH120
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+
+from precision_fix.project.names import is_test
+
+_STRING = re.compile(r"\"([^\"\n\\]*)\"|'([^'\n\\]*)'")
+# "plugins.", "modules/modelLoader", "handlers.asr"; of f"{package}.{name}" nothing.
+_PATH = re.compile(r"\.{0,2}[/.]?([A-Za-z_]\w*(?:[./][A-Za-z_]\w*)*)[./]?")
+
+
+class Loaded:
+    """The Python files of a tree by what a string may call them."""
+
+    def __init__(self, top: str, files: Iterable[str]) -> None:
+        self._top = top
+        # Tests are started one by one.
+        self._files = {path for path in files if not is_test(os.path.relpath(path, top))}
+        self._below: dict[str, list[str]] = {}
+        for path in self._files:
+            folder = os.path.dirname(path)
+            while folder.startswith(top) and len(folder) > len(top):
+                self._below.setdefault(folder, []).append(path)
+                folder = os.path.dirname(folder)
+
+    def by(self, path: str, text: str) -> set[str]:
+        """The files that a loader's strings name, by a module's dotted name, or by a folder that they lie below."""
+        return {found for parts in _named(text) for base in self._bases(path, parts) for found in self._at(base, parts)}
+
+    def _bases(self, path: str, parts: tuple[str, ...]) -> Iterator[str]:
+        """Where a name may begin: at the top, in the loader's folder and, unless it is a mere word, those between."""
+        folder = os.path.dirname(path)
+        if len(parts) == 1:
+            yield from {folder, self._top}
+            return
+        while len(folder) > len(self._top) and folder.startswith(self._top):
+            yield folder
+            folder = os.path.dirname(folder)
+        yield self._top
+
+    def _at(self, base: str, parts: tuple[str, ...]) -> list[str]:
+        place = os.path.join(base, *parts)
+        module = f"{place}.py"
+        return [module] if module in self._files else self._below.get(place, [])
+
+
+def _named(text: str) -> set[tuple[str, ...]]:
+    """The paths that strings may stand for, up to what is put in: `f"plugins.{name}"`."""
+    found = (_PATH.fullmatch((each[1] or each[2] or "").partition("{")[0]) for each in _STRING.finditer(text))
+    return {tuple(re.split(r"[./]", each[1])) for each in found if each is not None}
