@@ -8,6 +8,7 @@ the target precision, it is that word.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -28,10 +29,11 @@ from precision_fix.model.flow import Follower
 from precision_fix.model.guard import FULL_WORDS, accepted, excluded
 from precision_fix.model.held import End, Held
 from precision_fix.model.library_answers import answer as of_library
+from precision_fix.model.matched import names_neither
 from precision_fix.model.module import Module
 from precision_fix.model.moves import Place
 from precision_fix.model.readings import common_word
-from precision_fix.model.setting import Form, Setting
+from precision_fix.model.setting import Form, Setting, plain
 from precision_fix.model.vocabulary import attention, precision
 
 _Answer = TypeVar("_Answer")
@@ -100,7 +102,7 @@ def _word(setting: Setting, verdict: Verdict, new: str | None, anybody: bool) ->
     if readers is None or not readers.ends:
         return verdict
     refused = next((end for end in readers.ends if end.fate is Fate.REFUSED and _would_refuse(end, new)), None)
-    if refused is not None and readers.sure:
+    if refused is not None and (readers.sure or names_neither(refused.module, refused)):
         if readers.leads and readers.beyond is None:
             return _stays(readers, f"{_takes(refused)} ({_where(refused)})")
         asked = manual(f"{_takes(refused)} ({_where(refused)}): change both")
@@ -159,6 +161,8 @@ def _shuts_out(end: End, word: str, new: str | None) -> bool:
 
 
 def _takes(end: End) -> str:
+    if names_neither(end.module, end):
+        return "the program holds what it makes against the word there"
     taken = (accepted(end.module, end.node) if isinstance(end.node, ast.Compare) else None) or frozenset()
     words = ", ".join(sorted(word.strip("'") for word in taken))
     return f"the program takes only {words} there" if words else "the program refuses the word there"
@@ -241,6 +245,7 @@ def _known(setting: Setting, is_word: bool) -> _Readers | None:
         setting.shown,
         str(setting.value) if is_word else None,
         setting.beside("target"),
+        (setting.above, document.file) if setting.name in COMMON and setting.form is Form.KEY else None,
     )
     return around.trace.remember(known, key, lambda: whole(around, lambda: _readers(setting, is_word), None))
 
@@ -251,8 +256,10 @@ def _readers(setting: Setting, is_word: bool) -> _Readers:
     name = variable(declared[1]) if declared is not None else _asked(setting)
     shows = bool(setting.beside("target")) and setting.form is Form.KEY
     if name not in COMMON or not found:
-        follower = Follower(is_word)
-        found = [*found, *follower.run(_held(setting, name))]
+        held = [*_held(setting, name)]
+        shown = [each for each in held if name in COMMON and setting.form is Form.KEY and _is_shown(setting, each)]
+        shows = shows or bool(shown)
+        found = [*found, *Follower(is_word).run(shown or held)]
     sure = bool(declared) or name not in COMMON or shows
     ends = [*dict.fromkeys(found)]
     word = str(setting.value) if is_word else None
@@ -272,6 +279,32 @@ def _held(setting: Setting, name: str) -> Iterator[Held]:
     for module, reader in document.around.keyed(name, within):
         if not target or _is_of(module, reader, target):
             yield Held(module, reader)
+
+
+def _is_shown(setting: Setting, held: Held) -> bool:
+    """Whether a reader names the key that a setting stands under, or its file: `config["trainer"]["precision"]`."""
+    reader, module = held.node, held.module
+    file = setting.document.file
+    if file and file in module.text and re.search(rf"(?<![\w.-]){re.escape(file)}[\"']", module.text):
+        return True
+    if isinstance(reader, ast.Call):
+        reader = reader.func
+    base = getattr(reader, "value", None)
+    if isinstance(base, ast.Name):
+        bound = module.bindings(base)
+        base = module.assigned_value(bound[0]) or base if len(bound) == 1 else base
+    return setting.above != "" and base is not None and _key(base) == setting.above
+
+
+def _key(node: ast.AST) -> str:
+    """The last key or attribute that an expression reads, in plain spelling."""
+    if isinstance(node, ast.Call) and node.args:
+        node = node.args[0]
+    elif isinstance(node, ast.Subscript):
+        node = node.slice
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return plain(node.value)
+    return plain(node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", ""))
 
 
 def _is_of(module: Module, reader: ast.expr, cls: str) -> bool:
