@@ -7,7 +7,7 @@ import os
 import re
 import warnings
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 
@@ -16,9 +16,10 @@ from precision_fix.model.around import ALONE, Around
 from precision_fix.model.blocks import Blocks, NotApart, long_strings, occurrences, parsed
 from precision_fix.model.brought import calls as brought
 from precision_fix.model.edit import Edit, LetPass
-from precision_fix.model.finding import Action, Finding, Part, Verdict, manual
+from precision_fix.model.finding import BY_COMMENT, Action, Finding, Part, Verdict, manual
 from precision_fix.model.hearing import SILENT, Hearing, heard
 from precision_fix.model.linked import moves_with, place_of
+from precision_fix.model.met import together
 from precision_fix.model.module import Module
 from precision_fix.model.moves import Move, Place, action_of
 from precision_fix.model.moves import left as groups_left
@@ -97,9 +98,12 @@ def _told(module: Module, answers: Sequence[Answer], keeps: Keeps, selection: Se
     analysis = Analysis()
     places = _Places(module)
     decided: dict[tuple[int, int], tuple[Finding, tuple[Edit, ...], Move]] = {}
-    for site, rule, verdict in answers:
+    heeded = [(site, rule, keeps.heed(verdict, rule.code, [places.of(site)[0]])) for site, rule, verdict in answers]
+    met = _met(heeded)
+    for site, rule, verdict in heeded:
         line, column = places.of(site)
-        verdict = keeps.heed(verdict, rule.code, [line])
+        if verdict.reason is BY_COMMENT:
+            verdict = replace(verdict, part=Part.HOLDS)
         by_runtime = (rule.runtime or verdict.runtime) and verdict.action is Action.MANUAL
         finding = Finding(
             module.path,
@@ -114,7 +118,7 @@ def _told(module: Module, answers: Sequence[Answer], keeps: Keeps, selection: Se
         )
         known = decided.get((line, column))
         action = verdict.action if selection.takes(rule.code) or verdict.action is Action.KEEP else Action.MANUAL
-        others = (*moves_with(site, verdict), *verdict.moves_with)
+        others = (*moves_with(site, verdict), *verdict.moves_with, *met.get(site, ()))
         place, region = Place(module.real, line, column), rule.code == "PF103"
         move = Move(place, action, verdict.part, others, region, module.target.lets_both and _lets_both(verdict))
         # A word may be a flag's name as well: one place, one finding, and a change counts for more.
@@ -141,6 +145,14 @@ def _told(module: Module, answers: Sequence[Answer], keeps: Keeps, selection: Se
         # Two places may ask for one and the same: a copy of what either of them made.
         analysis.stretches.append(Stretch(module.text, [*dict.fromkeys(all_edits)]))
     return analysis
+
+
+def _met(answers: Sequence[Answer]) -> Mapping[Site, tuple[Place, ...]]:
+    """Where what a person keeps comes together with what changes."""
+    kept = [site for site, _, verdict in answers if verdict.reason is BY_COMMENT]
+    if not kept:
+        return {}
+    return together(kept, [site for site, _, verdict in answers if verdict.action is Action.REWRITE])
 
 
 def _lets_both(verdict: Verdict) -> bool:
