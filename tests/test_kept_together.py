@@ -63,7 +63,7 @@ def test_what_does_not_meet_it_moves(then: str) -> None:
         ("x = a.to(torch.bfloat16)\nassert x.dtype == torch.bfloat16  # precision-fix: keep\n", 2),
         ("f(a.to(torch.bfloat16),  # precision-fix: keep\n  b.to(torch.bfloat16))\n", 3),
         (
-            "m = Model.from_pretrained(a, torch_dtype='bfloat16')  # precision-fix: keep\ny = m(x.to(torch.bfloat16))\n",
+            "m = A.from_pretrained(a, torch_dtype='bfloat16')  # precision-fix: keep\ny = m(x.to(torch.bfloat16))\n",
             3,
         ),
     ],

@@ -33,7 +33,7 @@ from precision_fix.model.vocabulary.spellings import QUIET_WORDS, STYLES, TAG
 from precision_fix.model.worklist import TooMuch
 from precision_fix.rules import rules_of
 from precision_fix.sources.analysis import Analysis, Left, Stretch, Unparsable
-from precision_fix.sources.code_strings import IMPORTS, embedded
+from precision_fix.sources.code_strings import IMPORTS, embedded, programs
 from precision_fix.sources.comments import Keeps
 from precision_fix.sources.config_strings import Answer, handles_configs
 from precision_fix.sources.launch_strings import COMMAND, launch_lines
@@ -77,9 +77,9 @@ def analyse(
         raise Unparsable("its values go more ways than are followed: split it, or change it by hand") from None
     if blocks:
         _check_blocks(module.tree, blocks)
-    analysis = _told(module, answers, keeps, selection, left)
-    if starts:
-        embedded(module, analysis, keeps, selection)
+    held = programs(module, selection) if starts else []
+    analysis, left = _told(module, answers, keeps, selection, left, [move for each in held for move in each.moves])
+    embedded(module, held, analysis, keeps, left)
     for site in silent if hearing.is_heard() else ():
         finding = Finding(path, *_Places(module).of(site), "", Action.KEEP, site.token, SILENT)
         analysis.unanswered.append(heard(finding, _heard(site)))
@@ -93,8 +93,18 @@ def analyse(
     return analysis
 
 
-def _told(module: Module, answers: Sequence[Answer], keeps: Keeps, selection: Selection, left: Left | None) -> Analysis:
-    """What the answers come to: one finding a place, what moves with it, and the edits."""
+def _told(
+    module: Module,
+    answers: Sequence[Answer],
+    keeps: Keeps,
+    selection: Selection,
+    left: Left | None,
+    besides: Sequence[Move],
+) -> tuple[Analysis, Left]:
+    """What the answers come to: one finding a place, what moves with it, and the edits; and what is left.
+
+    `besides` are places in programs that strings of the module hold.
+    """
     analysis = Analysis()
     places = _Places(module)
     decided: dict[tuple[int, int], tuple[Finding, tuple[Edit, ...], Move]] = {}
@@ -127,7 +137,7 @@ def _told(module: Module, answers: Sequence[Answer], keeps: Keeps, selection: Se
             before = known[0].hearings if known and chosen is not known else ()
             chosen = heard(chosen[0], (*before, *mine)), chosen[1], chosen[2]
         decided[line, column] = chosen
-    analysis.moves = [move for _, _, move in decided.values() if move.counts]
+    analysis.moves = [*(move for _, _, move in decided.values() if move.counts), *besides]
     if left is None and module.around is ALONE:
         left = {(place.line, place.column): why for place, why in groups_left(analysis.moves).items()}
     all_edits: list[Edit] = []
@@ -144,7 +154,7 @@ def _told(module: Module, answers: Sequence[Answer], keeps: Keeps, selection: Se
     if all_edits:
         # Two places may ask for one and the same: a copy of what either of them made.
         analysis.stretches.append(Stretch(module.text, [*dict.fromkeys(all_edits)]))
-    return analysis
+    return analysis, left or {}
 
 
 def _met(answers: Sequence[Answer]) -> Mapping[Site, tuple[Place, ...]]:
@@ -308,7 +318,7 @@ def _may_tell(text: str, quotes: int, end: int) -> bool:
         return True
     if IMPORTS.search(content) is not None:
         return True
-    return handles_configs(text)
+    return "exec(" in text or handles_configs(text)
 
 
 def _is_statement(text: str, start: int) -> bool:
