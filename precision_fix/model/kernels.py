@@ -15,6 +15,8 @@ from precision_fix.model.vocabulary.callees import AMPERE_PACKAGES, FLOAT8_PRODU
 
 # Compiled extension modules by their usual names: `_C`, `_custom_ops`, `moe_cuda`.
 _EXTENSION = re.compile(r"^_C$|^_?custom_ops$|_(?:cuda|ext)$")
+# Packages of them: `sgl_kernel`, `q8_kernels`.
+_PACKAGE = re.compile(r"_kernels?$")
 _PATH = re.compile(r"(?i)kernel|triton|cutlass|cute|csrc|tilelang|deep_?gemm|flash_?(?:attn|mla|infer)")
 # What gives a library of compiled functions.
 _LOADS = frozenset({"ctypes.CDLL", "ctypes.PyDLL", "ctypes.WinDLL", "ctypes.cdll.LoadLibrary"})
@@ -27,6 +29,8 @@ def is_kernel(name: str | None) -> bool:
     parts = name.split(".")
     if parts[:2] == ["torch", "ops"]:
         return len(parts) > 2 and parts[2] not in ("aten", "prims", "torchvision")
+    if len(parts) > 1 and _PACKAGE.search(parts[0]):
+        return True
     return parts[0] in KERNEL_PACKAGES or any(_EXTENSION.search(part) for part in parts[:-1])
 
 
