@@ -18,6 +18,7 @@ _EXTENSION = re.compile(r"^_C$|^_?custom_ops$|_(?:cuda|ext)$")
 # Packages of them: `sgl_kernel`, `q8_kernels`.
 _PACKAGE = re.compile(r"_kernels?$")
 _PATH = re.compile(r"(?i)kernel|triton|cutlass|cute|csrc|tilelang|deep_?gemm|flash_?(?:attn|mla|infer)")
+_TWOS = frozenset({"int16", "uint16", "<u2", "<i2", "u2", "i2"})
 # What gives a library of compiled functions.
 _LOADS = frozenset({"ctypes.CDLL", "ctypes.PyDLL", "ctypes.WinDLL", "ctypes.cdll.LoadLibrary"})
 
@@ -78,7 +79,8 @@ def to_native(module: Module, address: ast.Attribute) -> bool:
     if not isinstance(taker, ast.Call) or taker.func is call:
         return False
     name = module.resolve(taker.func) or ""
-    if not name.startswith("ctypes.") and not _is_library(module, taker.func) and not _lies_over(taker.func):
+    lies_over = _lies_over(taker.func) or _read_in_twos(module, taker)
+    if not name.startswith("ctypes.") and not _is_library(module, taker.func) and not lies_over:
         return False
     function = module.function(address)
     return function is None or not _tests_a_dtype(module, function)
@@ -90,6 +92,24 @@ def _lies_over(func: ast.expr) -> bool:
         return False
     names = {getattr(each, "attr", getattr(each, "id", "")) for each in ast.walk(func.value)}
     return names.isdisjoint({"c_uint8", "c_int8", "c_byte", "c_ubyte", "c_char"})
+
+
+def _read_in_twos(module: Module, array: ast.Call) -> bool:
+    """Whether NumPy reads an array of bytes two by two: `np.frombuffer((c_uint8 * n).from_address(p), np.uint16)`."""
+    above = module.parent(array)
+    names = above.targets if isinstance(above, ast.Assign) else []
+    held: list[ast.AST] = [
+        array,
+        *(reader for name in names if isinstance(name, ast.Name) for reader in module.readers(name)),
+    ]
+    for call in (module.parent(each) for each in held):
+        if isinstance(call, ast.Call) and called(call) in ("frombuffer", "as_array", "asarray", "array"):
+            behind = module.parent(module.parent(call) or call)
+            views = behind.args if isinstance(behind, ast.Call) and called(behind) == "view" else []
+            given = [*call.args, *(each.value for each in call.keywords), *views]
+            if any(getattr(each, "attr", getattr(each, "value", "")) in _TWOS for each in given):
+                return True
+    return False
 
 
 def _is_library(module: Module, func: ast.expr) -> bool:
