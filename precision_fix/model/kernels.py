@@ -129,12 +129,14 @@ def _tests_a_dtype(module: Module, function: Function) -> bool:
     return any(isinstance(side, ast.Attribute) and side.attr == "dtype" for side in sides)
 
 
+def is_of_kernels(module: Module) -> bool:
+    """Whether a file is one of kernels, by its folders; where the clone itself lies says nothing."""
+    return _PATH.search("/".join(PurePath(module.path).parts[-3:])) is not None
+
+
 def near_kernel(module: Module, node: ast.AST) -> bool:
     """Whether the function around a node launches a kernel, or its file is one of kernels."""
-    # The folders near the file; where the clone itself lies says nothing.
-    if _PATH.search("/".join(PurePath(module.path).parts[-3:])):
-        return True
-    return _holds_kernel(module, module.function(node) or module.tree)
+    return is_of_kernels(module) or _holds_kernel(module, module.function(node) or module.tree)
 
 
 @remembered

@@ -50,7 +50,7 @@ class RULE(Rule):
         if is_told or not _is_in_each_table(site):
             return keep("compared, offered or looked up by")
         name = _option(site) or receiver(site)
-        led = _is_led_to_sdpa(site)
+        led = _is_led_to_sdpa(site) if not _names_or_tries_it(site, name) else False
         if led is None and (name is None or not TAKES_SDPA.search(name.lower())):
             return manual(
                 f"flash attention needs compute capability 8.0, and not all that read the word show: {ADVICE}"
@@ -68,6 +68,12 @@ class RULE(Rule):
                 return _to_sdpa(site)
             return manual(f"flash attention needs compute capability 8.0: {ADVICE}")
         return keep("a word whose reader the file does not show")
+
+
+def _names_or_tries_it(site: Site, name: str | None) -> bool:
+    """Whether the name says flash attention itself, or the program goes on where it fails: it is what it asks for."""
+    tried = any(isinstance(above, ast.Try) and above.handlers for above in site.module.ancestors(site.node))
+    return tried or (name is not None and _NAMES_IT.search(name.lower()) is not None)
 
 
 def _is_led_to_sdpa(site: Site) -> bool | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, held, keep
+from precision_fix.model.kernels import is_of_kernels
 from precision_fix.model.read_elsewhere import refused
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
@@ -44,5 +45,5 @@ def _is_of_value(site: Site) -> bool:
     """
     asked = {end.node for end in site.ends if end.fate is Fate.REFUSED}
     guards = {end.node for end in site.results if end.fate is Fate.REFUSED}
-    in_kernel = any(end.fate in (Fate.KERNEL, Fate.BITS) for end in site.results)
+    in_kernel = is_of_kernels(site.module) or any(end.fate in (Fate.KERNEL, Fate.BITS) for end in site.results)
     return site.kind is Kind.DTYPE and bool(asked) and guards <= asked and not in_kernel

@@ -47,7 +47,7 @@ NAMED = [
     f"impl = WORD\n{TO.format('impl')}",
     f"def load(x, impl=WORD):\n    return {TO.format('impl')}",
     f"def load(x, impl):\n    return {TO.format('impl')}load(x, WORD)\n",
-    f"class A:\n    flash = WORD\n    def load(self):\n        return {TO.format('self.flash')}",
+    f"class A:\n    impl = WORD\n    def load(self):\n        return {TO.format('self.impl')}",
     f"class A:\n    def __init__(self):\n        self.a = WORD\n    def get(self):\n        {TO.format('self.a')}",
     f"if fast:\n    which = WORD\nelse:\n    which = 'eager'\n{TO.format('which')}",
     f"p.add_argument('--backend', default=WORD)\nargs = p.parse_args()\n{TO.format('args.backend')}",
@@ -61,6 +61,17 @@ NAMED = [
 def test_a_word_under_a_name_of_the_programs_own(text: str) -> None:
     text = text.replace("WORD", "'flash_attention_2'")
     check_rewritten(text, text.replace("flash_attention_2", "sdpa"), code="PF205")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"KINDS = {{'flash_attention': 'flash_attention_2'}}\n{TO.format('KINDS[x]')}",
+        f"def build(impl):\n    {TO.format('impl')}try:\n    build('flash_attention_2')\nexcept E:\n    pass\n",
+    ],
+)
+def test_a_word_that_names_it_or_is_tried(text: str) -> None:
+    check_kept(text, code="PF205")
 
 
 @pytest.mark.parametrize("other", ["engine.start(impl)\n", "engine.start(kind=impl)\n", "use(x, [impl])\n"])
