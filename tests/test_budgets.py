@@ -97,3 +97,21 @@ def test_readers_of_what_a_file_brings(monkeypatch: pytest.MonkeyPatch) -> None:
     for most in (3, 2):
         monkeypatch.setattr(brought, "_MOST_STEPS", most)
         assert taken_as_it_is() is (most == 2)
+
+
+@pytest.mark.parametrize("hand", ["from f{} import kind\n", "from f{} import *\n", "import f{0}\nkind = f{0}.kind\n"])
+def test_a_name_that_many_files_hand_on(tmp_path: Path, hand: str) -> None:
+    """However many there are, who imports it at the end reads it."""
+    text = "kind = HERE  # stored\n" if "f{0}" not in hand else "kind = HERE\n"
+    for number in range(12):
+        text += f"== f{number + 1}.py\n{hand.format(number)}"
+    text = text.replace("f0", "a") + "== z.py\nfrom f12 import kind\nx.to(kind)  # chooses?\n"
+    check(tmp_path, text.replace("  # stored", ""))
+
+
+def test_files_that_hand_a_name_on_in_a_ring(tmp_path: Path) -> None:
+    check(
+        tmp_path,
+        "from b import *\nkind = HERE\nx.to(kind)  # chooses?\n== b.py\nfrom a import *\nx.to(kind)  # chooses?\n",
+    )
+    check(tmp_path, "from b import kind\nx.to(HERE)  # chooses?\n== b.py\nfrom a import kind\nx.to(kind)\n")

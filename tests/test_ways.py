@@ -219,6 +219,28 @@ WAYS = {
         other.update(table)
         x.to(other["a"])  # chooses?
         """,
+    "a map that is filled by keywords": """
+        table = {}
+        table.update(kind=HERE)
+        table.update(**{"kind": HERE})
+        x.to(table["kind"])  # chooses?
+        x.to(table["other"])
+        def f(kind, other): x.to(kind)  # chooses?
+        f(**table)
+        """,
+    "a map that has one by default": """
+        table = {}
+        table.setdefault("kind", HERE)  # text
+        x.to(table["kind"])  # chooses?
+        x.to(table["other"])
+        """,
+    "an update of the program's own": """
+        class A:
+            def update(self, kind): x.to(kind)  # chooses?
+        a = A()
+        a.update(kind=HERE)
+        a["kind"].size
+        """,
     "a map as arguments": """
         def make(kind, other):
             x.to(kind)  # chooses?

@@ -102,7 +102,7 @@ def test_what_comes_of_a_group_in_a_run() -> None:
     assert "PF106 rewrites it: asserts what is rewritten with it" in told(GUARD, "layer.py:3")
     Path("main.py").write_text(GOES.replace("16))", "16))  # precision-fix: keep"))
     text = told(GUARD, "layer.py:3")
-    assert "nothing in reach that changes" in text and "does not count alone: asserts" in text
+    assert "moves together with main.py:4, which stays" in text and "does not count alone: asserts" in text
 
 
 def test_rules_behind_the_answer_were_not_asked() -> None:
@@ -216,3 +216,19 @@ def test_it_is_read_in_a_narrow_terminal() -> None:
     told = list(lines(why(text, "train.py:2:10"), 50))
     assert max(map(len, told)) <= 50
     assert "    PF101  rewrite  chooses a precision" in told, "columns stay columns"
+
+
+def test_of_a_file_that_was_patched(tmp_path: Path) -> None:
+    """What was a place is none any more: that is said, with the way back."""
+    (tmp_path / "a.py").write_text(CAST)
+    (tmp_path / "b.py").write_text("import torch\nif kind == torch.bfloat16:\n    pass\n")
+    line = line_named("a.py:2")
+    assert not explain(line, FLOAT32, Project(Settings())).patched
+    assert command("--gpu", "t4", ".", cwd=tmp_path).returncode == 0
+    text = " ".join(lines(explain(line, FLOAT32, Project(Settings()))))
+    assert "nothing in it speaks of bfloat16 now" in " ".join(text.split())
+    assert "The file is patched" in text and "precision-fix undo a.py" in text
+    assert not explain(line_named("b.py:2"), FLOAT32, Project(Settings())).patched
+    assert command("undo", "a.py", cwd=tmp_path).returncode == 0
+    assert explain(line, FLOAT32, Project(Settings())).places
+    assert not explain(line, FLOAT32, Project(Settings())).patched

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from precision_fix.engine import surroundings
+from precision_fix.engine.patched import is_patched
 from precision_fix.engine.scan import scan
 from precision_fix.engine.settings import Project
 from precision_fix.errors import PrecisionFixError
@@ -37,7 +38,8 @@ class Line:
 class Explained:
     """The places of a line; where it has none, the lines and columns of the others in its file.
 
-    A finding without a code is a place of which no rule knows a meaning.
+    A finding without a code is a place of which no rule knows a meaning. `patched` says that the file holds what a run
+    made of it: what that changed is no place any more.
     """
 
     line: Line
@@ -45,6 +47,7 @@ class Explained:
     selection: Selection
     places: list[Finding] = field(default_factory=list)
     others: list[Finding] = field(default_factory=list)
+    patched: bool = False
 
 
 def line_named(text: str) -> Line:
@@ -65,6 +68,7 @@ def explain(line: Line, target: Target, project: Project) -> Explained:
     here = [each for each in findings if each.line == line.number]
     covering = [each for each in here if line.column is None or _covers(each, line.column)]
     found.places, found.others = covering, ([] if covering else here or findings)
+    found.patched = is_patched(Path(line.path))
     return found
 
 

@@ -6,7 +6,7 @@ import ast
 from typing import NamedTuple
 
 from precision_fix.model.attending import ATTENTION, is_forced
-from precision_fix.model.built import is_compiled
+from precision_fix.model.built import is_compiled, is_kernels_name
 from precision_fix.model.fate import Fate
 from precision_fix.model.kernels import is_kernel, needs_ampere
 from precision_fix.model.module import Module, remembered
@@ -54,6 +54,8 @@ def use(module: Module, call: ast.Call, node: ast.AST, keyword: str | None) -> U
         by_name = None  # a function of the file's own, which is called as one of Python's
     guess = by_name or _by_shape(module, last)
     if guess is Role.OTHER and isinstance(call.func, ast.Attribute) and is_compiled(module, call.func.value):
+        return Use(Role.KERNEL, False)
+    if guess is Role.OTHER and is_kernels_name(module, call.func):
         return Use(Role.KERNEL, False)
     return Use(guess, True)
 

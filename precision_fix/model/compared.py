@@ -38,6 +38,8 @@ class Compared(Handed):
         if shape in (Shape.MAP, Shape.OBJECT) or self.held.tensor:
             return
         guard = judged_by(self.module, compare, node) if shape is Shape.VALUE else None
+        if guard is None and self.is_word and matched.to_name(self.module, node) is not None:
+            guard = Fate.REFUSED
         if self.module.resolve(node) == "torch.bfloat16" and guard is not Fate.ASSERTED:
             guard = None  # what is compared with, not what is checked
         if guard is not None:

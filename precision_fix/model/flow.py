@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Collection
 
 from precision_fix.model import dispatch, matched, records
 from precision_fix.model.compared import Compared
@@ -342,6 +343,18 @@ def follow_results(module: Module, node: ast.AST, *, is_tensor: bool) -> list[En
         follower.made(module, node)
         return follower.run([], module)
     return follower.run([Held(module, node)], module)
+
+
+def passed(module: Module, node: ast.AST, *, is_tensor: bool) -> Collection[Held]:
+    """All that holds a value on its way, or what is made with it, as far as that is followed."""
+    is_word = isinstance(node, ast.Constant)
+    follower = Follower(is_word, is_dtype=module.dtype_name(node) is not None, tensors=True)
+    if is_tensor:
+        follower.made(module, node)
+        follower.run([], module)
+    else:
+        follower.run([Held(module, node)], module)
+    return follower.seen
 
 
 def follow_variable(module: Module, target: ast.Name | ast.Attribute, *, tensors: bool) -> list[End]:

@@ -10,7 +10,7 @@ from precision_fix.model.callees import guessed as guessed_callees
 from precision_fix.model.fate import Fate
 from precision_fix.model.guard import refused_by
 from precision_fix.model.held import Shape
-from precision_fix.model.matched import of_word
+from precision_fix.model.matched import of_word, to_name
 from precision_fix.model.module import Module
 from precision_fix.model.options import DECLARES, DECORATES, FIELDS, Options
 from precision_fix.model.syntax import called
@@ -38,6 +38,8 @@ class Handed(Options):
             self.same(call, Shape.MAP, keyword.arg)
         elif keyword.arg == "default" and called(call) in FIELDS:
             self.same(call)
+        elif self._updates(call, keyword.arg):
+            self._gained(call, Shape.MAP, keyword.arg)
         elif keyword.arg != "default" or called(call) not in DECLARES | DECORATES or not self.option(call):
             self.argument(node, call, keyword.arg)
 
@@ -46,6 +48,9 @@ class Handed(Options):
         if self.held.shape is Shape.MAP and isinstance(self.held.key, str):
             if called(call) == "dict":
                 self.same(call)
+                return
+            if self._updates(call, self.held.key):
+                self._gained(call, Shape.MAP, self.held.key)
                 return
             found = callees(self.module, call, None, self.held.key)
             for each in found:
@@ -56,10 +61,20 @@ class Handed(Options):
             key = self.held.key
             self.end(Fate.CHOOSES, call, under=key if isinstance(key, str) else None)
 
+    def _updates(self, call: ast.Call, keyword: str) -> bool:
+        """`settings.update(kind="bf16")`: a map's own method, as far as the project shows no other."""
+        if called(call) != "update" or not isinstance(call.func, ast.Attribute) or self.held.tensor:
+            return False
+        return not callees(self.module, call, None, keyword)
+
     def argument(self, node: ast.AST, call: ast.Call, keyword: str | None) -> None:
         if self.held.spelt:
             for each in callees(self.module, call, node, keyword):
                 self._enter(each, call, self.held.shape)
+            return
+        guard = to_name(self.module, node) if self.is_word else None
+        if guard is not None:
+            self.end(Fate.REFUSED, guard)
             return
         role, guessed = calls.use(self.module, call, node, keyword)
         if self.held.tensor and role is Role.OTHER and calls.is_launch(self.module, call):
@@ -82,6 +97,8 @@ class Handed(Options):
             self._gained(call, Shape.MAP, self.held.key)
         elif role is Role.DEFAULT:
             self.same(call)
+            if called(call) == "setdefault" and isinstance(call.args[0], ast.Constant):
+                self._gained(call, Shape.MAP, str(call.args[0].value))
         elif role is not Role.NOTHING:
             if called(call) == "str" and not self.is_word and not self.held.tensor:
                 self.spelt(call)

@@ -15,7 +15,10 @@ from precision_fix.model.vocabulary.callees import AMPERE_PACKAGES, FLOAT8_PRODU
 
 # Compiled extension modules by their usual names: `_C`, `_custom_ops`, `moe_cuda`.
 _EXTENSION = re.compile(r"^_C$|^_?custom_ops$|_(?:cuda|ext)$")
+# Packages of them: `sgl_kernel`, `q8_kernels`.
+_PACKAGE = re.compile(r"_kernels?$")
 _PATH = re.compile(r"(?i)kernel|triton|cutlass|cute|csrc|tilelang|deep_?gemm|flash_?(?:attn|mla|infer)")
+_TWOS = frozenset({"int16", "uint16", "<u2", "<i2", "u2", "i2"})
 # What gives a library of compiled functions.
 _LOADS = frozenset({"ctypes.CDLL", "ctypes.PyDLL", "ctypes.WinDLL", "ctypes.cdll.LoadLibrary"})
 
@@ -27,6 +30,8 @@ def is_kernel(name: str | None) -> bool:
     parts = name.split(".")
     if parts[:2] == ["torch", "ops"]:
         return len(parts) > 2 and parts[2] not in ("aten", "prims", "torchvision")
+    if len(parts) > 1 and _PACKAGE.search(parts[0]):
+        return True
     return parts[0] in KERNEL_PACKAGES or any(_EXTENSION.search(part) for part in parts[:-1])
 
 
@@ -74,7 +79,8 @@ def to_native(module: Module, address: ast.Attribute) -> bool:
     if not isinstance(taker, ast.Call) or taker.func is call:
         return False
     name = module.resolve(taker.func) or ""
-    if not name.startswith("ctypes.") and not _is_library(module, taker.func) and not _lies_over(taker.func):
+    lies_over = _lies_over(taker.func) or _read_in_twos(module, taker)
+    if not name.startswith("ctypes.") and not _is_library(module, taker.func) and not lies_over:
         return False
     function = module.function(address)
     return function is None or not _tests_a_dtype(module, function)
@@ -86,6 +92,24 @@ def _lies_over(func: ast.expr) -> bool:
         return False
     names = {getattr(each, "attr", getattr(each, "id", "")) for each in ast.walk(func.value)}
     return names.isdisjoint({"c_uint8", "c_int8", "c_byte", "c_ubyte", "c_char"})
+
+
+def _read_in_twos(module: Module, array: ast.Call) -> bool:
+    """Whether NumPy reads an array of bytes two by two: `np.frombuffer((c_uint8 * n).from_address(p), np.uint16)`."""
+    above = module.parent(array)
+    names = above.targets if isinstance(above, ast.Assign) else []
+    held: list[ast.AST] = [
+        array,
+        *(reader for name in names if isinstance(name, ast.Name) for reader in module.readers(name)),
+    ]
+    for call in (module.parent(each) for each in held):
+        if isinstance(call, ast.Call) and called(call) in ("frombuffer", "as_array", "asarray", "array"):
+            behind = module.parent(module.parent(call) or call)
+            views = behind.args if isinstance(behind, ast.Call) and called(behind) == "view" else []
+            given = [*call.args, *(each.value for each in call.keywords), *views]
+            if any(getattr(each, "attr", getattr(each, "value", "")) in _TWOS for each in given):
+                return True
+    return False
 
 
 def _is_library(module: Module, func: ast.expr) -> bool:
@@ -105,12 +129,14 @@ def _tests_a_dtype(module: Module, function: Function) -> bool:
     return any(isinstance(side, ast.Attribute) and side.attr == "dtype" for side in sides)
 
 
+def is_of_kernels(module: Module) -> bool:
+    """Whether a file is one of kernels, by its folders; where the clone itself lies says nothing."""
+    return _PATH.search("/".join(PurePath(module.path).parts[-3:])) is not None
+
+
 def near_kernel(module: Module, node: ast.AST) -> bool:
     """Whether the function around a node launches a kernel, or its file is one of kernels."""
-    # The folders near the file; where the clone itself lies says nothing.
-    if _PATH.search("/".join(PurePath(module.path).parts[-3:])):
-        return True
-    return _holds_kernel(module, module.function(node) or module.tree)
+    return is_of_kernels(module) or _holds_kernel(module, module.function(node) or module.tree)
 
 
 @remembered

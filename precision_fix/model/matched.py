@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import ast
 
-from precision_fix.model.guard import guards
+from precision_fix.model.fate import Fate
+from precision_fix.model.guard import accepted, excluded, guards
+from precision_fix.model.held import End
 from precision_fix.model.module import Module
 from precision_fix.model.syntax import called
 
@@ -38,6 +40,19 @@ def by_lookup(module: Module, compare: ast.Compare, node: ast.AST) -> bool:
     return len(others) == 1 and _is_looked_up(module, others[0]) and _is_guard(module, compare)
 
 
+def to_name(module: Module, word: ast.AST) -> ast.expr | None:
+    """The guard that holds a word against the name of a dtype that something has: `assert word in str(x.dtype)`."""
+    test = module.parent(word)
+    if isinstance(test, ast.Call):
+        func = test.func
+        others = [func.value] if isinstance(func, ast.Attribute) and func.attr in _OF_TEXT else []
+    else:
+        others = _others(test, word)
+    if not isinstance(test, ast.expr) or not any(map(_spells_dtype, others)) or not _is_guard(module, test):
+        return None
+    return test
+
+
 def of_word(module: Module, node: ast.AST) -> ast.expr | None:
     """The guard that holds what is made of a word, in an f-string or by a look-up in torch, against a dtype's name."""
     made = module.parent(node)
@@ -47,6 +62,16 @@ def of_word(module: Module, node: ast.AST) -> ast.expr | None:
         return None
     is_name = isinstance(made, ast.JoinedStr) and any(map(_tells_dtype, _others(compare, made)))
     return compare if is_name or _is_looked_up(module, made) else None
+
+
+def names_neither(module: Module, end: End) -> bool:
+    """Whether a guard refuses a word that it does not name: one of these."""
+    compare = end.node
+    if end.fate is not Fate.REFUSED:
+        return False
+    if not isinstance(compare, ast.Compare):
+        return isinstance(compare, ast.Call)
+    return accepted(module, compare) is None and not excluded(module, compare)
 
 
 def _others(test: ast.AST | None, side: ast.AST) -> list[ast.expr]:
@@ -63,10 +88,28 @@ def _is_guard(module: Module, test: ast.expr) -> bool:
 
 
 def _tells_dtype(node: ast.expr) -> bool:
-    """`str(x.dtype)`, `kind_of(x.dtype)`, `str(kind)`: the name of a dtype that something has."""
+    """`str(x.dtype)`, `kind_of(x.dtype)`, `str(kind)`: the name of a dtype that something has.
+
+    In `f"torch.{config.dtype}"` the setting of that name is a word: of a dtype that would be "torch.torch.bfloat16".
+    """
     inner = [*ast.walk(node)]
-    asked = any(isinstance(each, ast.Attribute) and each.attr == "dtype" for each in inner)
-    return asked or any(isinstance(each, ast.Call) and called(each) == "str" for each in inner)
+    if any(isinstance(each, ast.Constant) and each.value == "torch." for each in inner):
+        return False
+    if any(isinstance(each, ast.Call) and called(each) == "str" for each in inner):
+        return True
+    # A bare `config.dtype` is a word, where it is held against one.
+    given = (arg for each in inner if isinstance(each, ast.Call | ast.FormattedValue) for arg in _given(each))
+    return any(isinstance(each, ast.Attribute) and each.attr == "dtype" for each in given)
+
+
+def _given(node: ast.Call | ast.FormattedValue) -> list[ast.expr]:
+    return node.args if isinstance(node, ast.Call) else [node.value]
+
+
+def _spells_dtype(node: ast.expr) -> bool:
+    """`str(x.dtype)`, and parts of it."""
+    calls = (each for each in ast.walk(node) if isinstance(each, ast.Call) and called(each) == "str")
+    return any(isinstance(arg, ast.Attribute) and arg.attr == "dtype" for call in calls for arg in call.args)
 
 
 def _is_looked_up(module: Module, node: ast.AST) -> bool:

@@ -262,8 +262,15 @@ class Module:
                 return self.resolve(value, depth + 1)
             if isinstance(bindings[0], Definition):
                 return node.id
-        # `torch = optional_import("torch")`, a parameter called torch: nobody gives that name to another thing.
-        return "torch" if node.id == "torch" else None
+        # `torch = optional_import("torch")`, a parameter called torch: nobody gives that name to another thing, unless
+        # it is seen to be of a class of the file.
+        return "torch" if node.id == "torch" and not any(map(self._is_instance, bindings)) else None
+
+    def _is_instance(self, bound: ast.AST) -> bool:
+        """Whether a name is bound to a class of the file, or what is made of it: `torch: Torch`, `torch = Torch()`."""
+        value = bound.annotation if isinstance(bound, ast.arg) else self.assigned_value(bound)
+        cls = value.func if isinstance(value, ast.Call) else value
+        return isinstance(cls, ast.Name) and isinstance(self.definition(cls.id), ast.ClassDef)
 
     def assigned_value(self, target: ast.AST) -> ast.expr | None:
         """The value of `name = value`, asked with the node of the name."""

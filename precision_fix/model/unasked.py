@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from precision_fix.model.callees import functions_of
 from precision_fix.model.classes import class_around
@@ -13,11 +14,19 @@ from precision_fix.model.paths import always, blocks, leaves, may_leave, takes_a
 from precision_fix.model.said import given, said
 from precision_fix.model.scope import Definition
 
-# So many callers are gone up to; who calls these is not asked.
+# So many callers are gone up to; who calls these is not asked, and that is said.
 _HIGHEST = 4
 _ASKS = ast.If | ast.IfExp | ast.Try | ast.BoolOp | ast.Match
 #: A test, and what it comes to where the program goes on to the call.
 _Test = tuple[ast.AST, bool]
+
+
+class Needed(NamedTuple):
+    """A call that has no way around it. Without `all_seen` it may have one further up than callers were asked."""
+
+    module: Module
+    call: ast.Call
+    all_seen: bool = True
 
 
 @dataclass(frozen=True)
@@ -27,15 +36,20 @@ class _Sought:
     deep: bool = True
 
 
-def unasked(module: Module, packages: Collection[str]) -> tuple[Module, ast.Call] | None:
+def unasked(module: Module, packages: Collection[str]) -> Needed | None:
     """A call that the program makes without another way, of what the file imports from one of these packages."""
     seen: set[ast.AST] = set()
     sought = _Sought(frozenset(packages))
-    for call in _calls(module, sought):
-        found = _up(module, call, sought, seen, 0)
-        if found is not None:
-            return found
-    return None
+    return _surest(_up(module, call, sought, seen, 0) for call in _calls(module, sought))
+
+
+def _surest(found: Iterable[Needed | None]) -> Needed | None:
+    unsure = None
+    for each in found:
+        if each is not None and each.all_seen:
+            return each
+        unsure = unsure or each
+    return unsure
 
 
 def _calls(module: Module, sought: _Sought) -> Iterator[ast.Call]:
@@ -77,9 +91,7 @@ def _called(module: Module, reader: ast.expr) -> ast.Call | None:
     return above if isinstance(above, ast.Call) and above.func is reader else None
 
 
-def _up(
-    module: Module, call: ast.Call, sought: _Sought, seen: set[ast.AST], height: int
-) -> tuple[Module, ast.Call] | None:
+def _up(module: Module, call: ast.Call, sought: _Sought, seen: set[ast.AST], height: int) -> Needed | None:
     """The call itself or, of a function that comes to it in any case, one that calls that in any case.
 
     What a function tests of its own parameters is settled by who calls it: `mode="flash"`, and nobody says otherwise.
@@ -87,9 +99,11 @@ def _up(
     tests = _tests(module, call, sought)
     function = module.function(call)
     if function is None:
-        return (module, call) if not tests else None
-    if function in seen or height > _HIGHEST:
+        return Needed(module, call) if not tests else None
+    if function in seen:
         return None
+    if height > _HIGHEST:
+        return Needed(module, call, all_seen=False)
     cls = class_around(module, function)
     if tests and (cls is not None or not isinstance(function, ast.FunctionDef)):
         return None
@@ -100,9 +114,8 @@ def _up(
         calls = [each for each in calls if _comes_to(tests, given(module, function, each[1]))]
     if cls is not None:
         # Whoever has such a part in it comes here: which of such wholes is made is another question.
-        return next(((module, call) for home, user in calls if not _tests(home, user, sought)), None)
-    found = (_up(home, user, sought, seen, height + 1) for home, user in calls)
-    return next((each for each in found if each is not None), None)
+        return next((Needed(module, call) for home, user in calls if not _tests(home, user, sought)), None)
+    return _surest(_up(home, user, sought, seen, height + 1) for home, user in calls)
 
 
 def _comes_to(tests: Sequence[_Test], values: Mapping[str, object]) -> bool:

@@ -65,7 +65,8 @@ class Worklist:
         self.ways = Ways()
         # What is held, whatever made it, and what did.
         self._pending: deque[tuple[Held, ast.AST | None]] = deque()
-        self._seen: set[Held] = set()
+        #: All that was found to hold it.
+        self.seen: set[Held] = set()
         self._most = MOST_OF_TENSORS if tensors else _MOST_STEPS
         self._looks = 0
         self._ends: dict[End, None] = {}
@@ -139,8 +140,8 @@ class Worklist:
         # Ways that meet go on as one.
         if held.origin is not _ITS_OWN:
             held, origin = held._replace(origin=_ITS_OWN), held.origin
-        if held not in self._seen and len(self._seen) <= self._most:
-            self._seen.add(held)
+        if held not in self.seen and len(self.seen) <= self._most:
+            self.seen.add(held)
             self._pending.append((held, origin))
 
     def looking(self, found: Iterable[_Seen]) -> Iterator[_Seen]:

@@ -20,19 +20,21 @@ class Arrays:
         self._top = top
         self._files = files
         self._folders: dict[str, Counter[str]] | None = None
+        self._importers: dict[str, list[str]] | None = None
 
     def without_torch(self, path: str, program: Iterable[str]) -> str:
         """The library that computes instead of torch; empty where torch does, or nothing is known.
 
         `program` are the files of the program that reads what stands in a file. What imports no library, as a config,
-        is taken to be of what most around it imports.
+        is taken to be of what most files import that import it, or most around it.
         """
         own = self._own(path)
         if own is not None:
             return own
-        started = self._most(Counter(filter(None, (self._sort(each) for each in program))))
-        if started is not None:
-            return started
+        for files in (program, self._importing(path)):
+            found = self._most(Counter(filter(None, (self._sort(each) for each in files))))
+            if found is not None:
+                return found
         folder = path
         while folder != self._top and folder.startswith(self._top):
             folder = os.path.dirname(folder)  # noqa: PTH120
@@ -40,6 +42,16 @@ class Arrays:
             if found is not None:
                 return found
         return ""
+
+    def _importing(self, path: str) -> Iterable[str]:
+        """The files that import one of its name."""
+        if self._importers is None:
+            self._importers = {}
+            for each, facts in self._files.items():
+                brought = (*facts.stars, *(one.brings for one in facts.imports))
+                for part in {part for name in brought for part in name.split(".")}:
+                    self._importers.setdefault(part, []).append(each)
+        return self._importers.get(os.path.basename(path).removesuffix(".py"), ())  # noqa: PTH119
 
     def _own(self, path: str) -> str | None:
         sort = self._sort(path)

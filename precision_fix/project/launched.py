@@ -127,14 +127,22 @@ class Programs:
 
     def _nested(self, program: str, name: str) -> Iterator[tuple[Module, Declaration]]:
         """The field that `worker.actor.dtype=bf16` sets: one of the dataclass that a field `actor` is declared with."""
-        above, _, last = name.rpartition(".")
-        holders = self._declarations(program, plain(above.rpartition(".")[2])) if above else ()
-        told = (ast.unparse(node.annotation) for _, node in holders if isinstance(node, ast.AnnAssign))
-        classes = {each for annotation in told for each in _WORD.findall(annotation)}
+        *above, last = name.split(".")
+        classes = self._classes(program, above)
         for module, node in self._declarations(program, plain(last)) if classes else ():
-            around = module.enclosing_class(node)
-            if isinstance(node, ast.AnnAssign) and around is not None and around.name in classes:
+            if _class_of(module, node) in classes:
                 yield module, node
+
+    def _classes(self, program: str, path: list[str]) -> set[str]:
+        """The classes that the field at the end of a path is declared with: that of the class before it, if known."""
+        within = self._classes(program, path[:-1]) if len(path) > 1 else set()
+        holders = self._declarations(program, plain(path[-1])) if path else ()
+        told = [
+            ast.unparse(node.annotation)
+            for module, node in holders
+            if isinstance(node, ast.AnnAssign) and (not within or _class_of(module, node) in within)
+        ]
+        return {each for annotation in told for each in _WORD.findall(annotation)}
 
     def _others(self, program: str, option: str) -> tuple[str, ...]:
         """What a program offers in the place of a switch, `--fp32-vae` for `--bf16-vae`."""
@@ -161,6 +169,12 @@ class Programs:
         imports = tuple(dict.fromkeys(there[0] for _, there in located if there is not None))
         elsewhere = tuple(each for each, there in located if there is None and not each.startswith("."))
         return _File(imports, elsewhere, names, any(name in data for name in _HF_PARSERS))
+
+
+def _class_of(module: Module, node: ast.AST) -> str:
+    """The class that a field is one of."""
+    around = module.enclosing_class(node) if isinstance(node, ast.AnnAssign) else None
+    return around.name if around is not None else ""
 
 
 def _named(data: bytes) -> frozenset[str]:

@@ -13,7 +13,8 @@ from precision_fix.project.facts import Facts, Import
 from precision_fix.project.imports import Imports
 from precision_fix.project.names import Names, stem_of
 
-_MOST_STEPS = 8
+# Files that hand a name on to one another in a ring end where it closes; this is for Python's stack.
+_MOST_STEPS = 64
 # A base of half a library: what its attributes are called says nothing.
 MOST_RELATIVES = 1_000
 
@@ -42,6 +43,7 @@ class Links:
         self._brought: dict[str, dict[str, list[str]]] = {}
         self._bases_of: dict[str, dict[str, list[tuple[str, ...]]]] = {}
         self._origins: dict[tuple[str, str], Any] = {}
+        self._going: set[tuple[str, str]] = set()
         self._users: dict[tuple[str, str], Any] = {}
         self._families: dict[Member, Any] = {}
         self._derived: dict[Member, Any] = {}
@@ -60,14 +62,21 @@ class Links:
             self._locals[path] = known
         return self._locals[path].get(local, [])
 
-    def origin(self, path: str, dotted: str, steps: int = 0) -> Origin | None:
+    def origin(self, path: str, dotted: str) -> Origin | None:
         """The file that binds a name for the first time, past those that hand it on, and what is left of the name."""
-        return self._trace.remember(self._origins, (path, dotted), lambda: self._origin(path, dotted, steps))
+        return self._trace.remember(self._origins, (path, dotted), lambda: self._origin(path, dotted))
 
-    def _origin(self, path: str, dotted: str, steps: int) -> Origin | None:
+    def _origin(self, path: str, dotted: str) -> Origin | None:
         found = self._names.locate(path, dotted)
-        if found is None or not found[1] or steps > _MOST_STEPS:
+        if found is None or not found[1] or (path, dotted) in self._going or len(self._going) > _MOST_STEPS:
             return found
+        self._going.add((path, dotted))
+        try:
+            return self._handed_on(found)
+        finally:
+            self._going.discard((path, dotted))
+
+    def _handed_on(self, found: Origin) -> Origin:
         file, rest = found
         facts, brought = self.facts(file), self.imported(file, rest[0])
         if facts is None or (not brought and not facts.stars):
@@ -77,9 +86,9 @@ class Links:
         if not brought or not all(each.margin for each in brought):
             is_bound, targets = self._binds(file, rest[0])
         for target in targets:
-            return self.origin(file, ".".join([target, *rest[1:]]), steps + 1) or found
+            return self.origin(file, ".".join([target, *rest[1:]])) or found
         for star in facts.stars if not is_bound else ():
-            there = self.origin(file, f"{star}.{'.'.join(rest)}", steps + 1)
+            there = self.origin(file, f"{star}.{'.'.join(rest)}")
             if there is not None and there[1] and self._binds(there[0], there[1][0])[0]:
                 return there
         return found

@@ -15,12 +15,27 @@ _GETS = frozenset({"get", "pop", "getenv"})
 def asks_for(data: bytes, name: str) -> bool:
     """Whether a file may read a setting of this name.
 
-    Nearly every file speaks of a dtype; of such a name it is of interest where it is compared.
+    Nearly every file speaks of a dtype; of such a name it is of interest where it is compared, or stands beside a
+    dtype's name: `f"torch.{config.dtype}"`, `str(x.dtype).endswith(config.dtype)`.
     """
     word = name.encode()
     if word not in data:
         return False
-    return name not in COMMON or re.search(rb"\b%b[\"'\])]*\s*(?:==|(?:not )?in )" % re.escape(word), data) is not None
+    if name not in COMMON:
+        return True
+    compared = rb"\b%b[\"'\])]*\s*(?:==|!=\s*[\"']|(?:not )?in )" % re.escape(word)
+    return any(word in line for line in _of_names(data)) or re.search(compared, data) is not None
+
+
+def _of_names(data: bytes) -> Iterator[bytes]:
+    """What stands behind the beginning of a dtype's name, or behind that of a dtype that something has."""
+    for mark in (b"torch.{", b'"torch."', b"'torch.'", b"str("):
+        at = data.find(mark)
+        while at >= 0:
+            end = data.find(b"\n", at)
+            line = data[at + len(mark) : end if end >= 0 else len(data)]
+            yield line if mark != b"str(" else line.partition(b"dtype)")[2]
+            at = data.find(mark, at + len(mark))
 
 
 def items(module: Module, name: str) -> list[ast.expr]:

@@ -12,6 +12,7 @@ from precision_fix.model.hearing import Hearing
 from precision_fix.model.problem import shown
 from precision_fix.model.reach import Reach, Reached
 from precision_fix.model.setting import Form, Setting, Takes
+from precision_fix.reports.paste import all_pasted
 
 _MOST_ENDS = 20
 
@@ -46,13 +47,18 @@ def _answer(found: Explained) -> Iterator[_Line]:
         if index:
             yield _Line("")
         yield from _place(place, found)
+    if found.patched:
+        yield _Line("")
+        yield _Line("The file is patched, and what that changed is no place any more. To ask of the original, undo it:")
+        yield _Line(f"precision-fix undo {all_pasted([found.line.path])}", "  ")
 
 
 def _nothing(found: Explained) -> Iterator[_Line]:
     line = found.line
     where = f"{shown(line.path)}:{line.number}" + (f":{line.column}" if line.column is not None else "")
     if not found.others:
-        yield _Line(f"{where}: no place here, nor anywhere in the file: nothing in it speaks of bfloat16")
+        speaks = "nothing in it speaks of bfloat16" + (" now" if found.patched else "")
+        yield _Line(f"{where}: no place here, nor anywhere in the file: {speaks}")
         return
     if found.others[0].line == line.number:
         columns = ", ".join(str(each.column) for each in found.others)

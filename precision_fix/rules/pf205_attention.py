@@ -10,6 +10,7 @@ from precision_fix.model.eager import eager_alone
 from precision_fix.model.edit import Replace, Respell
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, keep, manual, rewrite
+from precision_fix.model.held import End
 from precision_fix.model.module import unparsed
 from precision_fix.model.readings import known
 from precision_fix.model.rule import Rule, Stage
@@ -49,6 +50,13 @@ class RULE(Rule):
         if is_told or not _is_in_each_table(site):
             return keep("compared, offered or looked up by")
         name = _option(site) or receiver(site)
+        led = _is_led_to_sdpa(site) if not _names_or_tries_it(site, name) else False
+        if led is None and (name is None or not TAKES_SDPA.search(name.lower())):
+            return manual(
+                f"flash attention needs compute capability 8.0, and not all that read the word show: {ADVICE}"
+            )
+        if led:
+            name = "attn_implementation"
         if name is None or _NAMES_IT.search(name.lower()) or (site.fates and site.fates <= {Fate.TEXT}):
             return keep("a word whose reader the file does not show")
         if any(_PACKED.search(unparsed(site.module, test)) for test in tests_around(site)):
@@ -60,6 +68,31 @@ class RULE(Rule):
                 return _to_sdpa(site)
             return manual(f"flash attention needs compute capability 8.0: {ADVICE}")
         return keep("a word whose reader the file does not show")
+
+
+def _names_or_tries_it(site: Site, name: str | None) -> bool:
+    """Whether the name says flash attention itself, or the program goes on where it fails: it is what it asks for."""
+    tried = any(isinstance(above, ast.Try) and above.handlers for above in site.module.ancestors(site.node))
+    return tried or (name is not None and _NAMES_IT.search(name.lower()) is not None)
+
+
+def _is_led_to_sdpa(site: Site) -> bool | None:
+    """Whether all that is seen to take the word take it as transformers' own, under whatever name the program has it.
+
+    None where something else takes it as well.
+    """
+    takes = [(end, _name_of(end)) for end in site.ends if end.fate in (Fate.CHOOSES, Fate.STORED)]
+    ours = [end for end, name in takes if name is not None and TAKES_SDPA.search(name.lower())]
+    others = {end.fate for end in site.ends if end not in ours} - {Fate.TEXT, Fate.STORED, Fate.RETURNED}
+    return None if ours and others else bool(ours)
+
+
+def _name_of(end: End) -> str | None:
+    """The keyword that a callee is given it by, the attribute or the key that it is kept under."""
+    node = end.node
+    if isinstance(node, ast.Subscript):
+        return str(node.slice.value) if isinstance(node.slice, ast.Constant) else None
+    return node.attr if isinstance(node, ast.Attribute) else end.under
 
 
 def _of_region(site: Site) -> Verdict:

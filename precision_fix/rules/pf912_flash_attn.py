@@ -40,12 +40,11 @@ def _tried(site: Site) -> Verdict:
     found = unasked(site.module, PACKAGES)
     if found is None:
         return keep("imported where it is there, or where it is asked for")
-    there = End(Fate.CHOOSES, found[1], found[0])
+    there = End(Fate.CHOOSES, found.call, found.module)
     has = any(map(_has_stand_in, site.module.names.parents))
     where = there.where(site.module)
-    return manual(
-        f"flash-attn does not run here, and {where} has no way without it: {BY_RUNTIME if has else ADVICE}", runtime=has
-    )
+    has_none = "has no way without it" if found.all_seen else "shows no way without it, as far up as callers are asked"
+    return manual(f"flash-attn does not run here, and {where} {has_none}: {BY_RUNTIME if has else ADVICE}", runtime=has)
 
 
 def _has_stand_in(node: ast.AST) -> bool:

@@ -16,11 +16,12 @@ from precision_fix.model.edit import Splice
 from precision_fix.model.finding import Action, Finding, manual
 from precision_fix.model.linked import place_of
 from precision_fix.model.module import Module
+from precision_fix.model.moves import Move, Place
 from precision_fix.model.rule import Lines
 from precision_fix.model.selection import Selection
 from precision_fix.model.syntax import called
 from precision_fix.model.vocabulary.needles import BFLOAT16
-from precision_fix.sources.analysis import Analysis, Stretch, Unparsable
+from precision_fix.sources.analysis import Analysis, Left, Stretch, Unparsable
 from precision_fix.sources.asking import about_line
 from precision_fix.sources.comments import Keeps
 from precision_fix.sources.config_strings import file_of, raw_of
@@ -30,28 +31,30 @@ from precision_fix.sources.positions import Positions
 #: What a program that torch is in says somewhere.
 IMPORTS = re.compile(r"(?m)(?:^|[;:])[ \t]*(?:import|from)[ \t]+[\w.]*\w")
 _PYTHON = re.compile(r"(?:.*[/\\])?python[\d.]*(?:\.exe)?")
-_RUNS = frozenset({"exec", "compile"})
+_RUNS = frozenset({"exec", "compile", "eval"})
 # What leaves a text as it is but for the space around its lines, or puts something into it.
 _SAME_TEXT = frozenset({"dedent", "cleandoc", "strip", "lstrip", "rstrip", "encode", "format", "replace"})
 _MOST_NAMES = 3
 _PUT_IN = re.compile(r"\{\{|\}\}|\{[^{}\n]*\}")
 _ESCAPED = "in a string of a form that is not edited: change it there by hand"
-_GUARDED = "in a program that this file runs, and an assertion of bfloat16 stays here: change both, or neither"
 _UNKNOWN = "in a program that a string holds, and who runs that is not seen: change it there by hand"
 
 
-def embedded(module: Module, into: Analysis, keeps: Keeps, selection: Selection) -> None:
-    """Add what is said of the programs in the strings of a module."""
-    before = len(into.findings)
-    for program in _programs(module):
-        is_run = _is_run(module, program.node)
-        if is_run or not is_shown(module, program.node):
-            into.findings += _judged(program, into, keeps, selection, is_run=is_run)
-    if len(into.findings) > before:
+def programs(module: Module, selection: Selection) -> list[Program]:
+    """The programs in the strings of a module that are run, or of which nothing shows that they are but printed."""
+    found = [*_programs(module, selection)]
+    return [each for each in found if each.is_run or not is_shown(module, each.node)]
+
+
+def embedded(module: Module, found: Sequence[Program], into: Analysis, keeps: Keeps, left: Left) -> None:
+    """Add what is said of the programs in the strings of a module; `left` are places in them that stay after all."""
+    for program in found:
+        into.findings += _judged(program, into, keeps, left)
+    if found:
         into.findings.sort(key=lambda each: (each.line, each.column))
 
 
-def _programs(module: Module) -> Iterator[_Program]:
+def _programs(module: Module, selection: Selection) -> Iterator[Program]:
     seen: set[ast.AST] = set()
     for string in module.names.strings:
         above = module.parent(string)
@@ -60,9 +63,9 @@ def _programs(module: Module) -> Iterator[_Program]:
             seen.add(node)
             value = string.value if node is string else _filled_in(module.source(node))
             if IMPORTS.search(value):
-                yield _Program(module, node, value)
-            elif _is_run(module, node, here=True):
-                yield _Program(module, node, value, _brought(module, value))
+                yield Program(module, node, value, selection)
+            elif value.strip() != "torch.bfloat16" and _is_run(module, node, here=True):
+                yield Program(module, node, value, selection, _brought(module, value))
 
 
 def _brought(module: Module, text: str) -> str:
@@ -80,22 +83,15 @@ def _filled_in(source: str) -> str:
     return _PUT_IN.sub(lambda put: f" {put[0][0]}" if put[0] in ("{{", "}}") else "1" * len(put[0]), match[3])
 
 
-def _judged(
-    program: _Program, into: Analysis, keeps: Keeps, selection: Selection, *, is_run: bool
-) -> Sequence[Finding]:
-    from precision_fix.sources.python import analyse
-
-    try:
-        found = analyse(program.module.path, program.text, program.module.target, selection, starts=False)
-    except Unparsable:
-        return _read(program) if is_run else ()
+def _judged(program: Program, into: Analysis, keeps: Keeps, left: Left) -> Sequence[Finding]:
+    found = program.judged(left)
+    if found is None:
+        return _read(program) if program.is_run else ()
     for finding in found.findings:
         if finding.by_comment:
             keeps.heed(manual(""), finding.code, [program.outer(finding)[0]])
-    if program.start is not None and is_run and _waits(into) and _is_run(program.module, program.node, here=True):
-        return [_placed(_left(each, _GUARDED), program) for each in found.findings]
     # An import that would have to change stands in the module.
-    is_run &= "bfloat16" not in program.brought
+    is_run = program.is_run and "bfloat16" not in program.brought
     if program.start is not None and is_run:
         into.stretches += [Stretch(each.code, each.edits, program.placed) for each in found.stretches]
         return [_placed(each, program) for each in found.findings]
@@ -104,16 +100,11 @@ def _judged(
     return [_placed(each, program) for each in (told if program.start is not None else _first(told))]
 
 
-def _waits(around: Analysis) -> bool:
-    """Whether an assertion of bfloat16 stays in the module, for which nothing is seen to change."""
-    return any(each.code == "PF106" and each.action is Action.MANUAL for each in around.findings)
-
-
 def _first(told: Sequence[Finding]) -> Sequence[Finding]:
     return [each for each in told if each.action is Action.MANUAL][:1]
 
 
-def _read(program: _Program) -> Sequence[Finding]:
+def _read(program: Program) -> Sequence[Finding]:
     """What is said of the lines of a program that is none before something is put into it."""
     found = []
     for number, line in enumerate(program.text.split("\n"), 1):
@@ -132,7 +123,7 @@ def _left(finding: Finding, why: str) -> Finding:
     return replace(finding, action=Action.MANUAL, reason=f"{finding.reason}, {why}")
 
 
-def _placed(finding: Finding, program: _Program) -> Finding:
+def _placed(finding: Finding, program: Program) -> Finding:
     line, column = program.outer(finding)
     return replace(finding, line=line, column=column, runtime=False)
 
@@ -171,13 +162,65 @@ def _is_command(module: Module, words: list[ast.expr], node: ast.AST) -> bool:
 
 
 @dataclass(eq=False)
-class _Program:
+class Program:
     """A program in a string, without the space before all of its lines."""
 
     module: Module
     node: ast.Constant | ast.JoinedStr
     value: str
+    selection: Selection
     brought: str = ""
+
+    @cached_property
+    def is_run(self) -> bool:
+        return _is_run(self.module, self.node)
+
+    @cached_property
+    def _whole(self) -> Analysis | None:
+        """What is said of it where nothing is left; None where it is no program before something is put into it."""
+        from precision_fix.sources.python import analyse
+
+        module = self.module
+        left: Left | None = {} if self._is_among else None
+        try:
+            return analyse(module.path, self.text, module.target, self.selection, left=left, starts=False)
+        except Unparsable:
+            return None
+
+    @cached_property
+    def _is_among(self) -> bool:
+        """Whether it is run among the names of the module: an assertion in one guards what the other makes."""
+        can_edit = self.start is not None and "bfloat16" not in self.brought
+        return can_edit and _is_run(self.module, self.node, here=True)
+
+    @property
+    def moves(self) -> list[Move]:
+        """The places that change together with others, as those of the module do."""
+        found = self._whole.moves if self._whole is not None and self._is_among else []
+        return [
+            replace(each, place=self._out(each.place), moves_with=tuple(map(self._out, each.moves_with)))
+            for each in found
+        ]
+
+    def judged(self, left: Left) -> Analysis | None:
+        """What is said of it, without the places of the module that are left; None where it is no program."""
+        from precision_fix.sources.python import analyse
+
+        if not left or not self._is_among or self._whole is None:
+            return self._whole
+        inner = {}
+        for finding in self._whole.findings:
+            why = left.get(self.outer(finding))
+            if why is not None:
+                inner[finding.line, finding.column] = why
+        if not inner:
+            return self._whole
+        module = self.module
+        return analyse(module.path, self.text, module.target, self.selection, left=inner, starts=False)
+
+    def _out(self, place: Place) -> Place:
+        line, column = self._out_of(place.line, abs(place.column))
+        return Place(place.path, line, column if place.column > 0 else -column)
 
     @cached_property
     def start(self) -> int | None:
@@ -225,7 +268,10 @@ class _Program:
         """Line and column, from 1, in the module."""
         if self.start is None:
             return place_of(self.module, self.node)
-        return self._around.of(self._offset(self._starts[finding.line - 1][0] + finding.column - 1))
+        return self._out_of(finding.line, finding.column)
+
+    def _out_of(self, line: int, column: int) -> tuple[int, int]:
+        return self._around.of(self._offset(self._starts[line - 1][0] + column - 1))
 
     def placed(self, splices: list[Splice]) -> list[Splice]:
         """Raises ValueError for a text that would end the string, or mean something else in it."""

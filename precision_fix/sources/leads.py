@@ -46,7 +46,7 @@ def _word(setting: Setting, verdict: Verdict, new: str | None, anybody: bool) ->
     if readers is None or not readers.ends:
         return verdict
     refused = next((end for end in readers.ends if end.fate is Fate.REFUSED and _would_refuse(end, new)), None)
-    if refused is not None and readers.sure:
+    if refused is not None and (readers.sure or refused.is_held_against):
         if readers.leads and readers.beyond is None:
             return _stays(readers, f"{_takes(refused)} ({refused.where})")
         asked = manual(f"{_takes(refused)} ({refused.where}): change both")
@@ -99,6 +99,8 @@ def _shuts_out(reader: Reader, word: str, new: str | None) -> bool:
 
 
 def _takes(reader: Reader) -> str:
+    if reader.is_held_against:
+        return "the program holds what it makes against the word there"
     words = ", ".join(sorted(word.strip("'") for word in reader.lets))
     return f"the program takes only {words} there" if words else "the program refuses the word there"
 

@@ -7,7 +7,7 @@ import os
 import re
 import warnings
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 
@@ -16,9 +16,10 @@ from precision_fix.model.around import ALONE, Around
 from precision_fix.model.blocks import Blocks, NotApart, long_strings, occurrences, parsed
 from precision_fix.model.brought import calls as brought
 from precision_fix.model.edit import Edit, LetPass
-from precision_fix.model.finding import Action, Finding, Part, Verdict, manual
+from precision_fix.model.finding import BY_COMMENT, Action, Finding, Part, Verdict, manual
 from precision_fix.model.hearing import SILENT, Hearing, heard
 from precision_fix.model.linked import moves_with, place_of
+from precision_fix.model.met import together
 from precision_fix.model.module import Module
 from precision_fix.model.moves import Move, Place, action_of
 from precision_fix.model.moves import left as groups_left
@@ -32,7 +33,7 @@ from precision_fix.model.vocabulary.spellings import QUIET_WORDS, STYLES, TAG
 from precision_fix.model.worklist import TooMuch
 from precision_fix.rules import rules_of
 from precision_fix.sources.analysis import Analysis, Left, Stretch, Unparsable
-from precision_fix.sources.code_strings import IMPORTS, embedded
+from precision_fix.sources.code_strings import IMPORTS, embedded, programs
 from precision_fix.sources.comments import Keeps
 from precision_fix.sources.config_strings import Answer, handles_configs
 from precision_fix.sources.launch_strings import COMMAND, launch_lines
@@ -76,9 +77,9 @@ def analyse(
         raise Unparsable("its values go more ways than are followed: split it, or change it by hand") from None
     if blocks:
         _check_blocks(module.tree, blocks)
-    analysis = _told(module, answers, keeps, selection, left)
-    if starts:
-        embedded(module, analysis, keeps, selection)
+    held = programs(module, selection) if starts else []
+    analysis, left = _told(module, answers, keeps, selection, left, [move for each in held for move in each.moves])
+    embedded(module, held, analysis, keeps, left)
     for site in silent if hearing.is_heard() else ():
         finding = Finding(path, *_Places(module).of(site), "", Action.KEEP, site.token, SILENT)
         analysis.unanswered.append(heard(finding, _heard(site)))
@@ -92,14 +93,27 @@ def analyse(
     return analysis
 
 
-def _told(module: Module, answers: Sequence[Answer], keeps: Keeps, selection: Selection, left: Left | None) -> Analysis:
-    """What the answers come to: one finding a place, what moves with it, and the edits."""
+def _told(
+    module: Module,
+    answers: Sequence[Answer],
+    keeps: Keeps,
+    selection: Selection,
+    left: Left | None,
+    besides: Sequence[Move],
+) -> tuple[Analysis, Left]:
+    """What the answers come to: one finding a place, what moves with it, and the edits; and what is left.
+
+    `besides` are places in programs that strings of the module hold.
+    """
     analysis = Analysis()
     places = _Places(module)
     decided: dict[tuple[int, int], tuple[Finding, tuple[Edit, ...], Move]] = {}
-    for site, rule, verdict in answers:
+    heeded = [(site, rule, keeps.heed(verdict, rule.code, [places.of(site)[0]])) for site, rule, verdict in answers]
+    met = _met(heeded)
+    for site, rule, verdict in heeded:
         line, column = places.of(site)
-        verdict = keeps.heed(verdict, rule.code, [line])
+        if verdict.reason is BY_COMMENT:
+            verdict = replace(verdict, part=Part.HOLDS)
         by_runtime = (rule.runtime or verdict.runtime) and verdict.action is Action.MANUAL
         finding = Finding(
             module.path,
@@ -114,7 +128,7 @@ def _told(module: Module, answers: Sequence[Answer], keeps: Keeps, selection: Se
         )
         known = decided.get((line, column))
         action = verdict.action if selection.takes(rule.code) or verdict.action is Action.KEEP else Action.MANUAL
-        others = (*moves_with(site, verdict), *verdict.moves_with)
+        others = (*moves_with(site, verdict), *verdict.moves_with, *met.get(site, ()))
         place, region = Place(module.real, line, column), rule.code == "PF103"
         move = Move(place, action, verdict.part, others, region, module.target.lets_both and _lets_both(verdict))
         # A word may be a flag's name as well: one place, one finding, and a change counts for more.
@@ -123,7 +137,7 @@ def _told(module: Module, answers: Sequence[Answer], keeps: Keeps, selection: Se
             before = known[0].hearings if known and chosen is not known else ()
             chosen = heard(chosen[0], (*before, *mine)), chosen[1], chosen[2]
         decided[line, column] = chosen
-    analysis.moves = [move for _, _, move in decided.values() if move.counts]
+    analysis.moves = [*(move for _, _, move in decided.values() if move.counts), *besides]
     if left is None and module.around is ALONE:
         left = {(place.line, place.column): why for place, why in groups_left(analysis.moves).items()}
     all_edits: list[Edit] = []
@@ -140,7 +154,15 @@ def _told(module: Module, answers: Sequence[Answer], keeps: Keeps, selection: Se
     if all_edits:
         # Two places may ask for one and the same: a copy of what either of them made.
         analysis.stretches.append(Stretch(module.text, [*dict.fromkeys(all_edits)]))
-    return analysis
+    return analysis, left or {}
+
+
+def _met(answers: Sequence[Answer]) -> Mapping[Site, tuple[Place, ...]]:
+    """Where what a person keeps comes together with what changes."""
+    kept = [site for site, _, verdict in answers if verdict.reason is BY_COMMENT]
+    if not kept:
+        return {}
+    return together(kept, [site for site, _, verdict in answers if verdict.action is Action.REWRITE])
 
 
 def _lets_both(verdict: Verdict) -> bool:
@@ -296,7 +318,7 @@ def _may_tell(text: str, quotes: int, end: int) -> bool:
         return True
     if IMPORTS.search(content) is not None:
         return True
-    return handles_configs(text)
+    return "exec(" in text or handles_configs(text)
 
 
 def _is_statement(text: str, start: int) -> bool:

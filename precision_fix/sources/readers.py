@@ -7,6 +7,7 @@ kept for as long as the run takes, and holds nothing of their syntax trees: thes
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
@@ -23,10 +24,11 @@ from precision_fix.model.fate import Fate
 from precision_fix.model.flow import Follower
 from precision_fix.model.guard import accepted, excluded
 from precision_fix.model.held import End, Held
+from precision_fix.model.matched import names_neither
 from precision_fix.model.module import Module
 from precision_fix.model.moves import Place
 from precision_fix.model.readings import common_word
-from precision_fix.model.setting import Declaration, Form, Setting
+from precision_fix.model.setting import Declaration, Form, Setting, plain
 
 _Answer = TypeVar("_Answer")
 # Another reader than those that are seen may take the value there.
@@ -37,8 +39,9 @@ _NONE: frozenset[str] = frozenset()
 class Reader(NamedTuple):
     """An end of a setting's way, and where it is.
 
-    `lets` are the words that a comparison guards, `refuses` those that it refuses by name; `stops` says that the
-    program stops there where a switch is off. `asked` is what each test asks for that a guard stands under.
+    `lets` are the words that a comparison guards, `refuses` those that it refuses by name. `stops` says that the program
+    stops there where a switch is off, `is_held_against` that a guard names no word, but holds what the program makes
+    against the one that it is given. `asked` is what each test asks for that a guard stands under.
     """
 
     fate: Fate
@@ -47,6 +50,7 @@ class Reader(NamedTuple):
     lets: frozenset[str] = _NONE
     refuses: frozenset[str] = _NONE
     stops: bool = False
+    is_held_against: bool = False
     asked: tuple[frozenset[str], ...] = ()
 
     def applies(self, given: Collection[str]) -> bool:
@@ -119,7 +123,8 @@ def readers_of(setting: Setting, *, is_word: bool) -> Readers | None:
     known = _known.setdefault(around, {})
     word = str(setting.value) if is_word else None
     # What an option is declared as follows from the program and its name.
-    key = document.program, setting.form, setting.shown, word, setting.beside("target")
+    place = (setting.above, document.file) if setting.name in COMMON and setting.form is Form.KEY else None
+    key = document.program, setting.form, setting.shown, word, setting.beside("target"), place
     return around.trace.remember(known, key, lambda: whole(around, lambda: _find(setting, word), None))
 
 
@@ -129,8 +134,10 @@ def _find(setting: Setting, word: str | None) -> Readers:
     name = variable(declared[1]) if declared is not None else _asked(setting)
     shows = bool(setting.beside("target")) and setting.form is Form.KEY
     if name not in COMMON or not found:
-        follower = Follower(word is not None)
-        found = [*found, *follower.run(_held(setting, name))]
+        held = [*_held(setting, name)]
+        shown = [each for each in held if name in COMMON and setting.form is Form.KEY and _is_shown(setting, each)]
+        shows = shows or bool(shown)
+        found = [*found, *Follower(word is not None).run(shown or held)]
     sure = declared is not None or name not in COMMON or shows
     ends = [*dict.fromkeys(found)]
     readers, leads = tuple(map(_told, ends)), tuple(_leads(ends, word))
@@ -154,7 +161,8 @@ def _told(end: End) -> Reader:
     lets = accepted(module, node) if is_test else None
     refuses = excluded(module, node) if isinstance(node, ast.Compare) and is_refused else _NONE
     asked = tuple(map(frozenset, asked_around(module, node))) if is_refused or stops else ()
-    return Reader(end.fate, _where(end), is_test, lets or _NONE, refuses, stops, asked)
+    is_held_against = is_refused and names_neither(module, end)
+    return Reader(end.fate, _where(end), is_test, lets or _NONE, refuses, stops, is_held_against, asked)
 
 
 def _leads(ends: Iterable[End], word: str | None) -> Iterator[Lead]:
@@ -176,6 +184,32 @@ def _held(setting: Setting, name: str) -> Iterator[Held]:
     for module, reader in document.around.keyed(name, within):
         if not target or _is_of(module, reader, target):
             yield Held(module, reader)
+
+
+def _is_shown(setting: Setting, held: Held) -> bool:
+    """Whether a reader names the key that a setting stands under, or its file: `config["trainer"]["precision"]`."""
+    reader, module = held.node, held.module
+    file = setting.document.file
+    if file and file in module.text and re.search(rf"(?<![\w.-]){re.escape(file)}[\"']", module.text):
+        return True
+    if isinstance(reader, ast.Call):
+        reader = reader.func
+    base = getattr(reader, "value", None)
+    if isinstance(base, ast.Name):
+        bound = module.bindings(base)
+        base = module.assigned_value(bound[0]) or base if len(bound) == 1 else base
+    return setting.above != "" and base is not None and _key(base) == setting.above
+
+
+def _key(node: ast.AST) -> str:
+    """The last key or attribute that an expression reads, in plain spelling."""
+    if isinstance(node, ast.Call) and node.args:
+        node = node.args[0]
+    elif isinstance(node, ast.Subscript):
+        node = node.slice
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return plain(node.value)
+    return plain(node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", ""))
 
 
 def _is_of(module: Module, reader: ast.expr, cls: str) -> bool:

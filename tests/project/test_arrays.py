@@ -58,7 +58,23 @@ def test_most_around_it_is_torchs(tmp_path: Path) -> None:
         ("tensorflow transformers", "torch"),
         ("tensorflow", "tensorflow"),
         ("numpy", None),
+        ("transformers", None),
+        ("transformers accelerate", "torch"),
     ],
 )
 def test_what_a_file_computes_with(packages: str, what: str | None) -> None:
     assert computes(frozenset(packages.split())) == what
+
+
+HAS = "import transformers\nCONFIG = transformers.GemmaConfig(torch_dtype='bfloat16')\n"
+
+
+@pytest.mark.parametrize("of_jax", [3, 2, 0])
+def test_what_is_imported_is_of_who_imports_it(tmp_path: Path, of_jax: int) -> None:
+    """Its configs are transformers', which says nothing; beside it lies as much of torch's."""
+    program = {"app/convert/configs.py": HAS, "app/convert/shapes.py": "import torch\n"}
+    names = [f"app/read{number}.py" for number in range(4)]
+    for number, name in enumerate(names):
+        program[name] = f"import {'jax' if number < of_jax else 'torch'}\nfrom app.convert.configs import CONFIG\n"
+    after, _ = patched(tmp_path, program)
+    assert ("float32" in after["app/convert/configs.py"]) is (of_jax < 3)

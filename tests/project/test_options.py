@@ -206,7 +206,9 @@ def test_a_path_of_dataclasses_leads_to_the_field_that_is_read(tmp_path: Path, g
     assert not said(found, Action.MANUAL)
 
 
-@pytest.mark.parametrize("given", ["critic.dtype=bf16", "shards.actor.dtype=bf16", "dtype.shards=bf16"])
+@pytest.mark.parametrize(
+    "given", ["critic.dtype=bf16", "shards.actor.dtype=bf16", "dtype.shards=bf16", "judge.shards.dtype=bf16"]
+)
 def test_another_path_leads_nowhere(tmp_path: Path, given: str) -> None:
     """A field of that name in some dataclass is not what this path sets."""
     after, _ = patched(tmp_path, NESTED | {"run.sh": f"python train.py {given}\n"})

@@ -209,3 +209,36 @@ def test_flash_attention_stays_where_the_program_stops_without_it(tmp_path: Path
     after, found = patched(tmp_path, {"run.py": FLASH.format(test=test), file: line})
     assert after[file] == line
     assert said(found, Action.MANUAL) == [f"{file}:1"]
+
+
+READS = {
+    "config['trainer']['precision']": True,
+    "config.trainer.precision": True,
+    "config.get('trainer').get('precision')": True,
+    "trainer['precision']": True,
+    "config['other']['precision']": False,
+}
+
+
+@pytest.mark.parametrize("read", READS)
+def test_a_common_name_is_read_where_the_key_above_it_is_named(tmp_path: Path, read: str) -> None:
+    """A guard that takes no other word is one of this setting there, and may be of another elsewhere."""
+    program = {
+        "c.yaml": "trainer:\n  precision: bf16\n",
+        "work.py": f"import torch\ndef go(x, config):\n    trainer = config['trainer']\n    precision = {read}\n"
+        "    if precision not in ('bf16', '16'):\n        raise ValueError(precision)\n"
+        "    return x.to(torch.bfloat16 if precision == 'bf16' else torch.float16)\n",
+    }
+    after, _ = patched(tmp_path, program)
+    assert ("bf16" in after["c.yaml"]) is READS[read]
+
+
+@pytest.mark.parametrize("opened", ["c.yaml", "configs/c.yaml", "abc.yaml"])
+def test_a_common_name_is_read_where_its_file_is_opened(tmp_path: Path, opened: str) -> None:
+    program = {
+        "c.yaml": "precision: bf16\n",
+        "work.py": f"import torch, yaml\nconfig = yaml.safe_load(open('{opened}'))\n"
+        "if config['precision'] != 'bf16':\n    raise ValueError(config)\n",
+    }
+    after, _ = patched(tmp_path, program)
+    assert ("bf16" in after["c.yaml"]) is (opened != "abc.yaml")

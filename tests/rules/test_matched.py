@@ -45,6 +45,44 @@ def test_a_dtype_and_its_word_stay_both(guard: str) -> None:
     assert "torch.bfloat16" in told
 
 
+GUARDS_OF_MADE = [
+    'assert str(x.dtype) == f"torch.{SETTING}"',
+    'assert str(x.dtype) == "torch." + SETTING',
+    'if str(x.dtype) != f"torch.{SETTING}":\n        raise ValueError(x)',
+    "assert x.dtype == getattr(torch, SETTING)",
+    'assert str(x.dtype).split(".")[-1] == SETTING',
+    "assert str(x.dtype).endswith(SETTING)",
+    "assert SETTING in str(x.dtype)",
+]
+# Where the word stands, and how the program has it.
+SETTINGS = {
+    "c.yaml": ("dtype: bfloat16\n", "config = yaml.safe_load(open(PATH))", "config['dtype']"),
+    "c.json": ('{"run": {"dtype": "bfloat16"}}\n', "config = json.load(open(PATH))", "config['run']['dtype']"),
+    "run.sh": ("python run.py --dtype bfloat16\n", "parser.add_argument('--dtype')", "parser.parse_args().dtype"),
+    "run.py": ("", "parser.add_argument('--dtype', default='bfloat16')", "parser.parse_args().dtype"),
+    "config.py": (
+        "from dataclasses import dataclass\n@dataclass\nclass Config:\n    dtype: str = 'bfloat16'\n",
+        "from config import Config\nconfig = Config()",
+        "config.dtype",
+    ),
+}
+
+
+@pytest.mark.parametrize("guard", GUARDS_OF_MADE)
+@pytest.mark.parametrize("file", SETTINGS)
+def test_what_is_made_and_the_word_that_it_is_held_against_stay_both(tmp_path: Path, guard: str, file: str) -> None:
+    text, has, setting = SETTINGS[file]
+    run = (
+        f"import torch, yaml, json, argparse\nparser = argparse.ArgumentParser()\n{has}\ndef run():\n"
+        f"    x = torch.zeros(4).to(torch.bfloat16)\n    {guard.replace('SETTING', setting)}\n    return x\n"
+    )
+    program = {file: text, "run.py": run}
+    after, found = patched(tmp_path, program)
+    assert after == program
+    assert len({Path(each).stem for each in said(found, Action.MANUAL)}) == (1 if file.startswith("run") else 2)
+    assert len(said(found, Action.MANUAL)) == 2
+
+
 @pytest.mark.parametrize(
     "test",
     [

@@ -491,3 +491,23 @@ def test_a_cast_of_which_nobody_could_tell(line: str) -> None:
 def test_a_copy_for_float16_is_one_anyway() -> None:
     text = "import torch\ndef f(x):\n    y = x.to(torch.bfloat16)\n    y.mul_(2)\n"
     check_rewritten(text, text.replace("bfloat16", "float16"), to="float16")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def pick(torch: Torch):\n    return torch.bfloat16\n",
+        "def pick(kind):\n    torch = Torch()\n    return torch.bfloat16\n",
+        "torch = Torch\ndef pick():\n    return torch.bfloat16\n",
+    ],
+)
+def test_what_is_called_torch_and_is_of_a_class_of_the_file(text: str) -> None:
+    check_not_a_site(f"class Torch:\n    bfloat16 = 1\n{text}")
+
+
+@pytest.mark.parametrize(
+    "text", ["def pick(torch):\n    {}\n", "torch = optional_import('torch')\ndef pick():\n    {}\n"]
+)
+def test_what_is_called_torch_and_is_of_nothing_seen(text: str) -> None:
+    text = "class Torch:\n    bfloat16 = 1\n" + text.format("return torch.zeros(2, dtype=torch.bfloat16)")
+    check_rewritten(text, text.replace("torch.bfloat16", "torch.float32"))

@@ -42,6 +42,43 @@ def test_a_word(line: str) -> None:
     check_rewritten(line + "\n", after + "\n", code="PF205")
 
 
+TO = "AutoModel.from_pretrained(x, attn_implementation={})\n"
+NAMED = [
+    f"impl = WORD\n{TO.format('impl')}",
+    f"def load(x, impl=WORD):\n    return {TO.format('impl')}",
+    f"def load(x, impl):\n    return {TO.format('impl')}load(x, WORD)\n",
+    f"class A:\n    impl = WORD\n    def load(self):\n        return {TO.format('self.impl')}",
+    f"class A:\n    def __init__(self):\n        self.a = WORD\n    def get(self):\n        {TO.format('self.a')}",
+    f"if fast:\n    which = WORD\nelse:\n    which = 'eager'\n{TO.format('which')}",
+    f"p.add_argument('--backend', default=WORD)\nargs = p.parse_args()\n{TO.format('args.backend')}",
+    f"def kind():\n    return WORD\n{TO.format('kind()')}",
+    "impl = WORD\nconfig._attn_implementation = impl\n",
+    "impl = WORD\nkwargs['attn_implementation'] = impl\n",
+]
+
+
+@pytest.mark.parametrize("text", NAMED)
+def test_a_word_under_a_name_of_the_programs_own(text: str) -> None:
+    text = text.replace("WORD", "'flash_attention_2'")
+    check_rewritten(text, text.replace("flash_attention_2", "sdpa"), code="PF205")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"KINDS = {{'flash_attention': 'flash_attention_2'}}\n{TO.format('KINDS[x]')}",
+        f"def build(impl):\n    {TO.format('impl')}try:\n    build('flash_attention_2')\nexcept E:\n    pass\n",
+    ],
+)
+def test_a_word_that_names_it_or_is_tried(text: str) -> None:
+    check_kept(text, code="PF205")
+
+
+@pytest.mark.parametrize("other", ["engine.start(impl)\n", "engine.start(kind=impl)\n", "use(x, [impl])\n"])
+def test_a_word_that_something_else_takes_as_well(other: str) -> None:
+    check_reported(f"impl = 'flash_attention_2'\n{TO.format('impl')}{other}", code="PF205")
+
+
 @pytest.mark.parametrize(
     "line",
     ["f(x, use_flash_attention_2=True)", "f(use_flash_attn=True)", "config.use_flash_attn = True"],

@@ -54,6 +54,36 @@ def test_pf902_a_method_of_an_object_of_the_program() -> None:
 
 
 @pytest.mark.parametrize(
+    "body",
+    [
+        "return hadamard(x.to(torch.bfloat16))",
+        "quant = hadamard\n    return quant(x.to(torch.bfloat16), out_type=torch.bfloat16)",
+        "quant = hadamard if fast else gemm\n    return quant(x.to(torch.bfloat16))",
+        "ops = q8_kernels.functional\n    return ops.linear(x.bfloat16())",
+        "linear = q8_kernels.functional.linear\n    y = x.to(torch.bfloat16)\n    return linear(y)",
+        "return self.ops.linear(x.to(torch.bfloat16))",
+        "return self.gemm(x.to(torch.bfloat16))",
+    ],
+)
+def test_pf902_a_package_of_kernels_under_names_of_the_file(body: str) -> None:
+    check_reported(
+        "import torch\nimport q8_kernels.functional\nfrom q8_kernels.ops import hadamard\nfrom my_kernel import gemm\n"
+        "class A:\n  def __init__(self):\n    self.ops = q8_kernels.functional\n    self.gemm = gemm\n"
+        f"  def run(self, x, fast):\n    {body}\n",
+        code="PF902",
+    )
+
+
+@pytest.mark.parametrize("body", ["self.other(x.to(torch.bfloat16))", "plain = mine\n    plain(x.to(torch.bfloat16))"])
+def test_another_name_beside_a_package_of_kernels(body: str) -> None:
+    text = (
+        "import torch\nimport q8_kernels\nfrom kernels_of_mine import mine\n"
+        f"class A:\n  def __init__(self):\n    self.other = mine\n  def run(self, x):\n    {body}\n"
+    )
+    check_rewritten(text, text.replace("bfloat16", "float32"))
+
+
+@pytest.mark.parametrize(
     "call",
     ["Dispatch.apply(x)", "send(x)", "Dispatch.apply(x, 1)[0]", "Own().apply(x)"],
 )

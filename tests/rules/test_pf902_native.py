@@ -7,6 +7,7 @@ import pytest
 from tests.tools import check_reported, check_rewritten
 
 LIBRARY = "import ctypes\nimport torch\nfrom torch import nn\nlib = ctypes.CDLL('libsmall.so')\n"
+IN_BYTES = "def product(x, s):\n    b = (ctypes.c_uint8 * s.nbytes).from_address(s.data_ptr())\n"
 HANDS_OVER = [
     "def product(x, s):\n    lib.run(ctypes.c_void_p(x.data_ptr()), ctypes.c_void_p(s.data_ptr()))\n",
     "def product(x, s):\n    lib.run(x.data_ptr(), s.data_ptr())\n",
@@ -20,6 +21,10 @@ def product(x, s):
     "def product(x, s):\n    return list((ctypes.c_uint16 * 4).from_address(s.data_ptr()))\n",
     "def product(x, s):\n    cells = ctypes.c_short * len(s)\n    return cells.from_address(s.data_ptr())[0]\n",
     "from ctypes import c_uint16 as half\ndef product(x, s):\n    return half.from_address(s.data_ptr()).value\n",
+    f"{IN_BYTES}    return np.frombuffer(b, dtype=np.uint16)\n",
+    f"{IN_BYTES}    return np.frombuffer(b, '<i2')\n",
+    f"{IN_BYTES}    return np.ctypeslib.as_array(b).view(np.int16)\n",
+    "def product(x, s):\n    return np.frombuffer((ctypes.c_byte * 9).from_address(s.data_ptr()), np.uint16)\n",
 ]
 USES = [
     "s = torch.ones(4, dtype=torch.bfloat16)\nproduct(x, s)\n",
@@ -43,6 +48,7 @@ def product(x, s):
 """,
     "def product(x, s):\n    return zip(x, s)\n",
     "def product(x, s):\n    return bytes((ctypes.c_uint8 * s.nbytes).from_address(s.data_ptr()))\n",
+    f"{IN_BYTES}    return np.frombuffer(b, dtype=np.uint8)\n",
 ]
 
 

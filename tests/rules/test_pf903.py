@@ -94,3 +94,26 @@ def test_the_word_that_a_guard_lets_pass_needs_no_hand() -> None:
         """
     found = [each for each in findings(text) if each.line in (4, 6)]
     assert {each.action for each in found} == {Action.KEEP} and len(found) == 3
+
+
+GUARDED = "import torch\ndef run(x, dtype=torch.bfloat16):\n    {}\n    return y\n"
+ASKS = "assert dtype in (torch.float16, torch.bfloat16)\n    y = x.to(dtype)"
+
+
+@pytest.mark.parametrize(
+    ("body", "by_runtime"),
+    [
+        (ASKS, True),
+        (
+            "if dtype not in (torch.float16, torch.bfloat16):\n        raise ValueError(dtype)\n    y = x.to(dtype)",
+            True,
+        ),
+        ("y = x.to(dtype)\n    assert y.dtype in (torch.float16, torch.bfloat16)", False),
+        (f"{ASKS}\n    assert y.dtype in (torch.float16, torch.bfloat16)", False),
+        (f"{ASKS}\n    torch.ops.mine.gemm(y)", False),
+    ],
+)
+def test_the_runtime_takes_care_where_the_dtype_itself_is_asked_for(body: str, by_runtime: bool) -> None:
+    """While the program runs the dtype stays what it was, and what is made in it is float32."""
+    found = [each for each in findings(GUARDED.format(body)) if each.line == 2]
+    assert [(each.action, each.runtime) for each in found] == [(Action.MANUAL, by_runtime)]

@@ -148,7 +148,10 @@ def test_as_many_callers_as_are_gone_up_to() -> None:
 
     check_reported(chain(0), code="PF912")
     check_reported(chain(4), code="PF912")
-    check_kept(chain(5), code="PF912")
+    for text in (chain(4), f"{chain(4)}def g(q):\n    return f2(q)\n"):
+        assert not any("as far up" in each.reason for each in findings(text))
+    check_reported(chain(5), code="PF912")
+    assert any("as far up as callers are asked" in each.reason for each in findings(chain(5)))
 
 
 FLASH = "return flash_attn_func(q, q, q)"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from precision_fix.model.finding import Action
+from tests.project.programs import patched, said
 from tests.tools import check_not_a_site, check_reported, findings, rewritten
 
 HEAD = "import subprocess\nimport sys\nimport textwrap\nfrom pathlib import Path\n"
@@ -112,8 +114,40 @@ def test_what_is_written_into_a_file_has_its_own_names() -> None:
     check_not_a_site('import torch\nfrom pathlib import Path\nPath("x.py").write_text("y = x.to(torch.bfloat16)")\n')
 
 
-def test_a_program_waits_for_an_assertion_around_it() -> None:
+AROUND = "x = torch.ones(2).to(torch.bfloat16)\n"
+GUARDS = {
+    "exec": 'exec("assert x.dtype == torch.bfloat16")\n',
+    "a function of it": 'exec("""\nimport torch\ndef check(x):\n    assert x.dtype == torch.bfloat16\n""")\ncheck(x)\n',
+    "compile": 'exec(compile("assert x.dtype == torch.bfloat16", "a", "exec"))\n',
+    "eval": 'eval("check(x, torch.bfloat16)")\n',
+    "raises": 'exec("""\nif x.dtype is not torch.bfloat16:\n    raise TypeError\n""")\n',
+}
+
+
+@pytest.mark.parametrize("way", GUARDS)
+def test_an_assertion_in_a_program_moves_with_the_module_around_it(way: str) -> None:
+    before = f"import torch\n{AROUND}{GUARDS[way]}"
+    assert rewritten(before) == before.replace("bfloat16", "float32")
+
+
+@pytest.mark.parametrize("way", [way for way in GUARDS if way != "eval"])
+def test_it_stays_where_nothing_of_that_moves(way: str) -> None:
+    check_reported(f"import torch\n{GUARDS[way]}")
+
+
+def test_across_files(tmp_path: Path) -> None:
+    program = {"a.py": f"import torch\n{GUARDS['exec']}", "b.py": f"import torch\n{AROUND}{GUARDS['raises']}"}
+    after, found = patched(tmp_path, program)
+    assert after == {"a.py": program["a.py"], "b.py": program["b.py"].replace("bfloat16", "float32")}
+    assert said(found, Action.MANUAL) == ["a.py:2"]
+
+
+def test_an_assertion_around_a_program_moves_with_that() -> None:
     guard = "def use(x):\n    if x.dtype is not torch.bfloat16:\n        raise TypeError\nuse(ns['x'])\n"
     before = f'import torch\nns = {{}}\nexec("""{PROGRAM}""", ns)\n{guard}'
-    assert rewritten(before) == before
-    assert any("an assertion of bfloat16 stays here" in each.reason for each in findings(before))
+    after = rewritten(before)
+    assert after == before.replace("dtype=torch.bfloat16", "dtype=torch.float32").replace(
+        "not torch.bfloat16", "not torch.float32"
+    )
+    kept = before.replace("not torch.bfloat16:", "not torch.bfloat16:  # precision-fix: keep")
+    assert "dtype=torch.float32" in rewritten(kept)

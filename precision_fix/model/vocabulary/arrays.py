@@ -12,7 +12,9 @@ WITHOUT_TORCH = frozenset(
 # Trainers with torch read data or write their log with these.
 _BESIDE_TORCH = frozenset({"tensorflow", "keras"})
 _OF_TABLE = {package.replace("-", "_") for library in LIBRARIES for package in library.packages}
-#: What brings torch along, by what is imported; `transformers` gives tokenizers to those without torch as well.
+# Gives tokenizers and configs to those without torch as well: alone it tells nothing.
+_FOR_BOTH = frozenset({"transformers"})
+#: What brings torch along, by what is imported.
 WITH_TORCH = frozenset(
     {"torch", "torchvision", "torchaudio", "timm", "bitsandbytes", "xformers", "flash_attn", "sentence_transformers"}
     | {"pytorch_lightning", "ultralytics", "fairseq", "megatron", "triton", "open_clip"}
@@ -25,6 +27,8 @@ def computes(packages: frozenset[str]) -> str | None:
     if "torch" in packages:
         return "torch"
     others, brings = packages & WITHOUT_TORCH, packages & WITH_TORCH
+    if brings == _FOR_BOTH and not others:
+        return None
     if brings:
         others -= _BESIDE_TORCH
     return min(others) if others else "torch" if brings else None
