@@ -39,9 +39,9 @@ _NONE: frozenset[str] = frozenset()
 class Reader(NamedTuple):
     """An end of a setting's way, and where it is.
 
-    `lets` are the words that a comparison guards, `refuses` those that it refuses by name. `stops` says that the program
-    stops there where a switch is off, `is_held_against` that a guard names no word, but holds what the program makes
-    against the one that it is given. `asked` is what each test asks for that a guard stands under.
+    `lets` are the words that a comparison guards, `refuses` those that it refuses by name. `stops` says that the
+    program stops there where a switch is off, `is_held_against` that a guard names no word, but holds what the program
+    makes against the one that it is given. `asked` is what each test asks for that a guard stands under.
     """
 
     fate: Fate
