@@ -32,7 +32,20 @@ _Place = tuple[Module, ast.expr]
 @remembered
 def meets_half(module: Module, region: ast.Call) -> bool:
     """Whether what is called or handed over within a region was put into float16, whatever the user asks for."""
-    pending: list[_Place] = [*_taken(module, region)]
+    return any(_is_half(module, home, node) for home, node in _taken(module, region))
+
+
+def _is_half(module: Module, home: Module, node: ast.expr) -> bool:
+    """For all that read a variable the same, and found out once."""
+    owner = home.scope_of(node).owner(node.id) if isinstance(node, ast.Name) else None
+    if owner is None or not isinstance(node, ast.Name):
+        return _comes_from_half(module, home, node)
+    key = _is_half, home, owner, node.id
+    return module.around.trace.remember(module.memory, key, _comes_from_half, module, home, node)
+
+
+def _comes_from_half(module: Module, home: Module, node: ast.expr) -> bool:
+    pending: list[_Place] = [(home, node)]
     seen: set[ast.AST] = set()
     while pending and len(seen) < _MOST:
         home, node = pending.pop()
