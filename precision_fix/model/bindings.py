@@ -170,22 +170,26 @@ class Bindings(Worklist):
         if self.held.within is function:
             self.leave(function, shape, self.held.key if shape is self.held.shape and key is None else key)
             return
+        calls = self._calls_of(function, cls)
         if self.held.tensor and cls is None and self.module.around.users(self.module, function.name) > MOST_OF_TENSORS:
-            self.end(Fate.LOST, statement)  # as it would be after the first so many calls
-            return
-        for module, call in self.looking(self._all(self._calls_of(function, cls), function)):
+            self.end(Fate.LOST, statement)  # as it would be after the first so many calls; those in the file are near
+            calls = self._calls_here(function)
+        for module, call in self.looking(self._all(calls, function)):
             found = True
             self.same(call, shape, key, module=module)
         if not found or not function.name.startswith("_"):
             self.end(Fate.RETURNED, statement)
 
+    def _calls_here(self, function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[tuple[Module, ast.Call]]:
+        self.module.ensure(function.name)
+        for call in [*self.module.names.calls_of(function.name)]:
+            yield self.module, call
+
     def _calls_of(
         self, function: ast.FunctionDef | ast.AsyncFunctionDef, cls: ast.ClassDef | None
     ) -> Iterator[tuple[Module, ast.Call]]:
         module, name = self.module, function.name
-        module.ensure(name)
-        for call in [*module.names.calls_of(name)]:
-            yield module, call
+        yield from self._calls_here(function)
         if cls is None:
             yield from _called_under_another_name(module, function)
             for other, reader in module.around.readers(module, name):

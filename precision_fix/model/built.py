@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from precision_fix.model.callees import functions_of
 from precision_fix.model.classes import class_around, constructed, is_own
-from precision_fix.model.kernels import is_kernel
+from precision_fix.model.kernels import is_kernel, is_unseen
 from precision_fix.model.module import Function, Module, remembered
 
 # What torch.utils.cpp_extension's load and load_inline are given: the files or texts that are compiled.
@@ -29,7 +29,7 @@ def is_kernels_name(module: Module, func: ast.expr) -> bool:
         behind = f".{inner.attr}{behind}"
         inner = inner.value
     values = [arm for value in _values(module, inner) for arm in _arms(value)]
-    return any(is_kernel((module.resolve(each) or "") + behind) for each in values)
+    return any(is_unseen(module, (module.resolve(each) or "") + behind) for each in values)
 
 
 @remembered

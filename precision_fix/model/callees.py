@@ -121,7 +121,9 @@ def functions_of(module: Module, func: ast.expr) -> list[Found]:
 def _named(module: Module, func: ast.expr, most: int) -> Iterator[Found]:
     """What an expression is a name for, past `most` names of it: `one if fast else two`, `TABLE[word]`."""
     if isinstance(func, ast.Attribute):
-        yield from _methods(module, func) if is_own(func) or module.resolve(func) is None else ()
+        dotted = None if is_own(func) else module.resolve(func)
+        there = module.around.definition(module, dotted) if dotted is not None and most < _MOST_NAMES else None
+        yield from [(*there, 0)] if there is not None else _methods(module, func) if dotted is None else ()
     elif isinstance(func, ast.Name):
         yield from _bound(module, func, most)
     elif isinstance(func, ast.IfExp):

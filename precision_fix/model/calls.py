@@ -8,7 +8,7 @@ from typing import NamedTuple
 from precision_fix.model.attending import ATTENTION, is_forced
 from precision_fix.model.built import is_compiled, is_kernels_name
 from precision_fix.model.fate import Fate
-from precision_fix.model.kernels import is_kernel, needs_ampere
+from precision_fix.model.kernels import is_unseen, needs_ampere
 from precision_fix.model.module import Module, remembered
 from precision_fix.model.quantized import stores_in_eight_bits
 from precision_fix.model.vocabulary import callees
@@ -36,7 +36,7 @@ def use(module: Module, call: ast.Call, node: ast.AST, keyword: str | None) -> U
     last = name.rpartition(".")[2] if name else call.func.attr if isinstance(call.func, ast.Attribute) else ""
     if needs_ampere(name, last) or (last == ATTENTION and is_forced(module, call)):
         return Use(Role.NEVER, name is None)
-    takes_no_other = is_kernel(name) and not stores_in_eight_bits(module, call)
+    takes_no_other = is_unseen(module, name) and not stores_in_eight_bits(module, call)
     here = None if takes_no_other else _by_argument(module, call, node, last)
     if here is not None:
         return Use(here, False)

@@ -14,6 +14,7 @@ from precision_fix.model.callees import callees, functions_of
 from precision_fix.model.classes import class_around, is_own
 from precision_fix.model.module import Function, Module, remembered, unparsed
 from precision_fix.model.scope import Definition
+from precision_fix.model.syntax import defaults
 from precision_fix.model.unasked import calls_of
 
 _HALF = "float16"
@@ -22,17 +23,24 @@ _MOST = 120
 _DEEPEST = 2
 # What gives the same module or tensor, and says nothing of its dtype.
 _SAME = frozenset({"to", "cuda", "cpu", "eval", "train", "requires_grad_", "compile", "detach", "clone", "contiguous"})
-_WRAPS = frozenset({"compile", "DataParallel", "DistributedDataParallel", "FullyShardedDataParallel", "prepare"})
+_WRAPS = frozenset(
+    {"compile", "DataParallel", "DistributedDataParallel", "FullyShardedDataParallel", "prepare", "Parameter"}
+)
+# What gives the parts of what it has.
+_OF_PARTS = frozenset({"values", "items", "get"})
+_OVER_PARTS = frozenset({"zip", "enumerate", "reversed", "list", "tuple", "iter", "next", "tqdm"})
 _CASTS = frozenset({"float", "bfloat16", "double"})
 # `if args.fp16: model.half()`: what the user asks for by itself.
 _CHOSEN = re.compile(r"(?i)half|fp_?16|float_?16")
+_MAY_NAME_DTYPE = re.compile(r"(?i)type|prec|half|float|fp_?\d")
+_NAMES = ast.Name | ast.Attribute | ast.Subscript
 _Place = tuple[Module, ast.expr]
 
 
 @remembered
 def meets_half(module: Module, region: ast.Call) -> bool:
     """Whether what is called or handed over within a region was put into float16, whatever the user asks for."""
-    return any(_is_half(module, home, node) for home, node in _taken(module, region))
+    return _is_default(module) or any(_is_half(module, home, node) for home, node in _taken(module, region))
 
 
 def _is_half(module: Module, home: Module, node: ast.expr) -> bool:
@@ -64,10 +72,14 @@ def _taken(module: Module, region: ast.Call) -> Iterator[_Place]:
     pending = [(module, each, 0) for each in _below(module, region)]
     seen: set[ast.AST] = set()
     for home, block, depth in pending:
+        for product in (each for each in ast.walk(block) if isinstance(each, ast.BinOp)):
+            if isinstance(product.op, ast.MatMult):
+                yield from ((home, each) for each in (product.left, product.right) if isinstance(each, _NAMES))
         for call in (each for each in ast.walk(block) if isinstance(each, ast.Call)):
-            func = call.func.value if isinstance(call.func, ast.Attribute) else call.func
-            for each in (func, *call.args, *(keyword.value for keyword in call.keywords)):
-                if isinstance(each, ast.Name | ast.Attribute):
+            # `self.vae(x)` calls the one, `self.vae.decode(x)` the other.
+            base = [call.func.value] if isinstance(call.func, ast.Attribute) else []
+            for each in (call.func, *base, *call.args, *(keyword.value for keyword in call.keywords)):
+                if isinstance(each, _NAMES):
                     yield home, each
             for there, function, _ in functions_of(home, call.func) if depth < _DEEPEST else ():
                 if isinstance(function, Function) and function not in seen and len(seen) < _MOST:
@@ -80,6 +92,8 @@ def _below(module: Module, region: ast.Call) -> Iterator[ast.AST]:
     items: list[ast.AST | None] = [above]
     if isinstance(above, ast.Assign) and isinstance(above.targets[0], ast.Name):
         items = [module.parent(reader) for reader in module.readers(above.targets[0])]
+    if isinstance(above, ast.Call) and isinstance(above.func, ast.Attribute) and above.func.attr == "enter_context":
+        yield module.function(region) or module.tree
     for item in items:
         opened = module.parent(item) if isinstance(item, ast.withitem) else item
         if isinstance(opened, ast.With | ast.AsyncWith | Function):
@@ -95,8 +109,14 @@ def _before(module: Module, node: ast.expr) -> list[_Place] | None:
             return _of_name(module, node)
         case ast.Attribute() if is_own(node):
             return _of_attribute(module, node)
-        case ast.Attribute() | ast.Await() | ast.NamedExpr():
+        case ast.Attribute() if module.resolve(node) is None:
+            return _of_part(module, node)
+        case ast.Attribute() | ast.Await() | ast.NamedExpr() | ast.Subscript() | ast.Starred():
             return [(module, node.value)]
+        case ast.Dict():
+            return [(module, each) for each in node.values]
+        case ast.List() | ast.Tuple() | ast.Set():
+            return [(module, each) for each in node.elts]
         case ast.IfExp():
             return [(module, node.body), (module, node.orelse)]
     return []
@@ -107,16 +127,19 @@ def _of_call(module: Module, call: ast.Call) -> list[_Place] | None:
     if told is not None:
         return None if told == _HALF and not _is_chosen(module, call) else []
     func = call.func
-    if isinstance(func, ast.Attribute) and func.attr in _SAME and module.resolve(func) is None:
+    if isinstance(func, ast.Attribute) and func.attr in _SAME | _OF_PARTS and module.resolve(func) is None:
         return [(module, func.value)]
     name = func.attr if isinstance(func, ast.Attribute) else getattr(func, "id", "")
-    if name in _WRAPS:
+    if name in _WRAPS | _OVER_PARTS:
         return [(module, each) for each in call.args]
     if module.resolve(func) is not None and isinstance(func, ast.Attribute) and func.attr in _SAME:
         return [(module, func.value)]
+    found = functions_of(module, func)
+    if any(isinstance(each, ast.ClassDef) and _makes_half(home, each) for home, each, _ in found):
+        return None
     return [
         (home, each.value)
-        for home, function, _ in functions_of(module, func)
+        for home, function, _ in found
         if isinstance(function, Function)
         for each in ast.walk(function)
         if isinstance(each, ast.Return) and each.value is not None and home.function(each) is function
@@ -135,14 +158,34 @@ def _told(module: Module, call: ast.Call) -> str | None:
     return next((told for each in named if (told := _dtype(module, each)) is not None), None)
 
 
-def _dtype(module: Module, node: ast.expr) -> str | None:
-    """A dtype, also by a name that is set once or a parameter's default; "" for one that something else decides."""
+def _dtype(module: Module, node: ast.expr, depth: int = 0) -> str | None:
+    """A dtype, also by a name that is set once, a parameter or an attribute; "" for one that something else decides."""
     name = module.dtype_name(node)
-    if name is not None or not isinstance(node, ast.Name):
+    if name is not None or depth > _DEEPEST or not isinstance(node, ast.Name | ast.Attribute):
         return name
-    bound = module.bindings(node)
-    given = module.assigned_value(bound[0]) if len(bound) == 1 else None
-    return "" if given is None else module.dtype_name(given)
+    told = "" if _MAY_NAME_DTYPE.search(node.id if isinstance(node, ast.Name) else node.attr) else None
+    values = _stored(module, node) if isinstance(node, ast.Attribute) else _values(module, node)
+    if len(values) == 1:
+        given = _dtype(*values[0], depth + 1)
+        return told if given is None else given
+    bound = module.bindings(node) if isinstance(node, ast.Name) else []
+    if len(bound) == 1 and isinstance(bound[0], ast.arg):
+        return _of_parameter(module, bound[0], depth) or told
+    return told
+
+
+def _values(module: Module, name: ast.Name) -> list[_Place]:
+    return [(module, value) for each in module.bindings(name) if (value := module.assigned_value(each)) is not None]
+
+
+def _of_parameter(module: Module, parameter: ast.arg, depth: int) -> str:
+    """The dtype that a parameter is in where somebody gives it float16, or nobody gives it another than its own."""
+    given = [_dtype(home, value, depth + 1) for home, value in _given(module, parameter)]
+    if given:
+        return _HALF if _HALF in given else ""
+    function = module.function(parameter)
+    default = dict(defaults(function.args)).get(parameter) if function is not None else None
+    return (_dtype(module, default, depth + 1) if default is not None else None) or ""
 
 
 def _is_chosen(module: Module, call: ast.Call) -> bool:
@@ -151,14 +194,23 @@ def _is_chosen(module: Module, call: ast.Call) -> bool:
 
 
 def _of_name(module: Module, name: ast.Name) -> list[_Place] | None:
-    found: list[_Place] = []
+    found: list[_Place] = _values(module, name)
     for bound in module.bindings(name):
-        value = module.assigned_value(bound)
-        if value is not None:
-            found.append((module, value))
-        elif isinstance(bound, ast.arg):
+        around = module.parent(bound)
+        if isinstance(bound, ast.arg):
             found += _given(module, bound)
-    return None if any(_put(module, each) for each in module.readers(name)) else found
+        elif isinstance(around, ast.For | ast.AsyncFor | ast.comprehension):
+            found.append((module, around.iter))
+    readers = [inner for each in module.readers(name) for inner in (each, *_parts(module, each))]
+    return None if any(_put(module, each) for each in readers) else found
+
+
+def _parts(module: Module, name: ast.Name) -> list[ast.Name]:
+    """What reads each of what a loop goes through."""
+    loop = module.parent(name)
+    if isinstance(loop, ast.For) and loop.iter is name and isinstance(loop.target, ast.Name):
+        return module.readers(loop.target)
+    return []
 
 
 def _of_attribute(module: Module, attribute: ast.Attribute) -> list[_Place] | None:
@@ -167,18 +219,81 @@ def _of_attribute(module: Module, attribute: ast.Attribute) -> list[_Place] | No
     found: list[_Place] = []
     for home, each in module.around.family(module, cls, f".{attribute.attr}") if cls is not None else ():
         home.ensure("." + attribute.attr)
+        if _puts_itself(home, each):
+            return None
         for other in home.names.attributes_of(attribute.attr):
-            if is_own(other) and class_around(home, other) is each:
-                if _put(home, other):
-                    return None
-                value = home.assigned_value(other)
-                found += [(home, value)] if value is not None else []
+            if is_own(other) and class_around(home, other) is each and _put(home, other):
+                return None
+    return found + _stored(module, attribute)
+
+
+def _stored(module: Module, attribute: ast.Attribute) -> list[_Place]:
+    """The values that the classes around an attribute of `self` store in it, also for all objects of them."""
+    cls = class_around(module, attribute) if is_own(attribute) else None
+    found: list[_Place] = []
+    for home, each in module.around.family(module, cls, attribute.attr) if cls is not None else ():
+        home.ensure_assigned("." + attribute.attr)
+        stores = [
+            other
+            for other in home.names.attributes_of(attribute.attr)
+            if is_own(other) and class_around(home, other) is each
+        ]
+        shared = [target for statement in each.body for target in _targets(statement, attribute.attr)]
+        values = map(home.assigned_value, [*stores, *shared])
+        found += [(home, value) for value in values if value is not None]
     return found
 
 
+def _targets(statement: ast.stmt, name: str) -> list[ast.Name]:
+    targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
+    return [each for each in targets if isinstance(each, ast.Name) and each.id == name]
+
+
+def _of_part(module: Module, part: ast.Attribute) -> list[_Place] | None:
+    """`pipe.vae`: what the classes of the file store under that name, and the whole."""
+    module.ensure_assigned("." + part.attr)
+    found: list[_Place] = [(module, part.value)]
+    for each in module.names.attributes_of(part.attr):
+        value = module.assigned_value(each)
+        found += [(module, value)] if value is not None else []
+    return found
+
+
+def _makes_half(home: Module, cls: ast.ClassDef) -> bool:
+    """Whether what is made of a class has parts in float16: its constructor makes them so."""
+    home.ensure_bound("__init__")
+    own = next((each for each in cls.body if isinstance(each, Function) and each.name == "__init__"), None)
+    calls = (each for each in (ast.walk(own) if own is not None else ()) if isinstance(each, ast.Call))
+    return any(
+        isinstance(home.parent(call), ast.Assign | ast.Expr)
+        and _told(home, call) == _HALF
+        and not _is_chosen(home, call)
+        for call in calls
+    )
+
+
+@remembered
+def _puts_itself(home: Module, cls: ast.ClassDef) -> bool:
+    """`self.half()`."""
+    selves = (each for each in ast.walk(cls) if isinstance(each, ast.Name) and each.id == "self")
+    return any(_put(home, each) for each in selves)
+
+
+@remembered
+def _is_default(module: Module) -> bool:
+    """Whether the file makes tensors in float16 where nothing else is said."""
+    if "set_default_dtype" not in module.text:
+        return False
+    module.ensure("set_default_dtype")
+    calls = module.names.calls.get("set_default_dtype", ())
+    return any(each.args and module.dtype_name(each.args[0]) == _HALF for each in calls)
+
+
 def _put(module: Module, node: ast.expr) -> bool:
-    """`model.half()`, whose result nobody takes."""
+    """`model.half()`, `model.encoder.half()`, whose result nobody takes."""
     above = module.parent(node)
+    while isinstance(above, ast.Attribute) and isinstance(module.parent(above), ast.Attribute):
+        above = module.parent(above)
     call = module.parent(above) if isinstance(above, ast.Attribute) else None
     is_done = isinstance(call, ast.Call) and call.func is above and isinstance(module.parent(call), ast.Expr)
     return is_done and isinstance(call, ast.Call) and _told(module, call) == _HALF and not _is_chosen(module, call)

@@ -73,6 +73,8 @@ class Handed(Options):
                 self._enter(each, call, self.held.shape)
             return
         guard = to_name(self.module, node) if self.is_word else None
+        if guard is None and self.is_word and called(call) == "format":
+            guard = of_word(self.module, node)
         if guard is not None:
             self.end(Fate.REFUSED, guard)
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 from functools import partial
 from pathlib import PurePath
 
@@ -33,6 +34,13 @@ def is_kernel(name: str | None) -> bool:
     if len(parts) > 1 and _PACKAGE.search(parts[0]):
         return True
     return parts[0] in KERNEL_PACKAGES or any(_EXTENSION.search(part) for part in parts[:-1])
+
+
+def is_unseen(module: Module, name: str | None) -> bool:
+    """Whether it is a kernel of which no more than the name is known: `my_kernels.rbf` may stand in the project."""
+    if name is None or not is_kernel(name):
+        return False
+    return _PACKAGE.search(name.partition(".")[0]) is None or module.around.definition(module, name) is None
 
 
 def needs_ampere(name: str | None, last: str) -> bool:
@@ -96,12 +104,7 @@ def _lies_over(func: ast.expr) -> bool:
 
 def _read_in_twos(module: Module, array: ast.Call) -> bool:
     """Whether NumPy reads an array of bytes two by two: `np.frombuffer((c_uint8 * n).from_address(p), np.uint16)`."""
-    above = module.parent(array)
-    names = above.targets if isinstance(above, ast.Assign) else []
-    held: list[ast.AST] = [
-        array,
-        *(reader for name in names if isinstance(name, ast.Name) for reader in module.readers(name)),
-    ]
+    held = [array, *_read_by(module, array)]
     for call in (module.parent(each) for each in held):
         if isinstance(call, ast.Call) and called(call) in ("frombuffer", "as_array", "asarray", "array"):
             behind = module.parent(module.parent(call) or call)
@@ -110,6 +113,21 @@ def _read_in_twos(module: Module, array: ast.Call) -> bool:
             if any(getattr(each, "attr", getattr(each, "value", "")) in _TWOS for each in given):
                 return True
     return False
+
+
+def _read_by(module: Module, array: ast.AST, deep: bool = True) -> Iterator[ast.AST]:
+    """What stands for an array: the reads of a name for it, and the calls of the function that gives it."""
+    above = module.parent(array)
+    for name in above.targets if isinstance(above, ast.Assign) else ():
+        for reader in module.readers(name) if isinstance(name, ast.Name) else ():
+            yield reader
+            yield from _read_by(module, reader, deep) if isinstance(module.parent(reader), ast.Return) else ()
+    function = module.function(array) if isinstance(above, ast.Return) and deep else None
+    if isinstance(function, ast.FunctionDef):
+        module.ensure(function.name)
+        for call in module.names.calls_of(function.name):
+            yield call
+            yield from _read_by(module, call, deep=False)
 
 
 def _is_library(module: Module, func: ast.expr) -> bool:

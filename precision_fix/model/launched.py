@@ -49,9 +49,11 @@ def _is_flag(module: Module, test: ast.expr) -> bool:
 
 
 def _launches(module: Module, function: ast.FunctionDef) -> Iterator[tuple[Module, ast.Call]]:
-    """`kernel[grid](...)`."""
+    """`kernel[grid](...)`, and `kernel(...)` in another kernel."""
     for home, read in reads(module, function):
         above = home.parent(read)
+        if isinstance(above, ast.Call) and above.func is read and home.function(above) is not function:
+            yield home, above
         call = home.parent(above) if isinstance(above, ast.Subscript) and above.value is read else None
         if isinstance(call, ast.Call) and call.func is above:
             yield home, call
@@ -64,7 +66,7 @@ def _given(call: ast.Call, name: str, place: int) -> ast.expr | None:
 
 
 def _finds_in(home: Module, value: ast.expr) -> bool:
-    """`x.dtype == torch.bfloat16`, also by a name for it."""
+    """`x.dtype == torch.bfloat16`, also by a name for it, or what another kernel is given of it."""
     bound = home.bindings(value) if isinstance(value, ast.Name) else []
     named = home.assigned_value(bound[0]) if len(bound) == 1 else None
-    return _finds(home, named or value)
+    return _finds(home, named or value) or _is_flag(home, value)

@@ -14,6 +14,7 @@ from precision_fix.model.module import Module
 from precision_fix.model.syntax import called
 
 _WRITTEN = ast.Constant | ast.List | ast.Tuple | ast.Set
+_NAMES_OF_WORDS = ("torch.", "torch.{}", "torch.%s")
 _OF_TEXT = frozenset({"startswith", "endswith"})
 
 
@@ -54,14 +55,21 @@ def to_name(module: Module, word: ast.AST) -> ast.expr | None:
 
 
 def of_word(module: Module, node: ast.AST) -> ast.expr | None:
-    """The guard that holds what is made of a word, in an f-string or by a look-up in torch, against a dtype's name."""
+    """The guard that holds what is made of a word, a text around it or a look-up in torch, against a dtype's name."""
     made = module.parent(node)
     made = module.parent(made) if isinstance(made, ast.FormattedValue) else made
     compare = module.parent(made) if made is not None else None
     if made is None or not isinstance(compare, ast.Compare) or not _is_guard(module, compare):
         return None
-    is_name = isinstance(made, ast.JoinedStr) and any(map(_tells_dtype, _others(compare, made)))
+    is_name = _is_text(made) and any(map(_tells_dtype, _others(compare, made)))
     return compare if is_name or _is_looked_up(module, made) else None
+
+
+def _is_text(made: ast.AST) -> bool:
+    """`f"torch.{word}"`, `"torch.{}".format(word)`, `"torch.%s" % word`."""
+    if isinstance(made, ast.Call):
+        return isinstance(made.func, ast.Attribute) and made.func.attr == "format"
+    return isinstance(made, ast.JoinedStr) or (isinstance(made, ast.BinOp) and isinstance(made.op, ast.Mod))
 
 
 def names_neither(module: Module, end: End) -> bool:
@@ -93,7 +101,7 @@ def _tells_dtype(node: ast.expr) -> bool:
     In `f"torch.{config.dtype}"` the setting of that name is a word: of a dtype that would be "torch.torch.bfloat16".
     """
     inner = [*ast.walk(node)]
-    if any(isinstance(each, ast.Constant) and each.value == "torch." for each in inner):
+    if any(isinstance(each, ast.Constant) and each.value in _NAMES_OF_WORDS for each in inner):
         return False
     if any(isinstance(each, ast.Call) and called(each) == "str" for each in inner):
         return True

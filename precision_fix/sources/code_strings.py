@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from precision_fix.model.edit import Splice
-from precision_fix.model.finding import Action, Finding, manual
+from precision_fix.model.finding import Action, Finding, Part, manual
 from precision_fix.model.linked import place_of
 from precision_fix.model.module import Module
 from precision_fix.model.moves import Move, Place
@@ -195,8 +195,16 @@ class Program:
 
     @property
     def moves(self) -> list[Move]:
-        """The places that change together with others, as those of the module do."""
-        found = self._whole.moves if self._whole is not None and self._is_among else []
+        """The places that change together with others, as those of the module do.
+
+        Where the string cannot be edited, the guards in it hold what the module makes.
+        """
+        found = self._whole.moves if self._whole is not None else []
+        if not self._is_among:
+            place = Place(self.module.real, *place_of(self.module, self.node))
+            guards = (each for each in found if each.part is Part.GUARDS)
+            here = [*guards] if self._whole is not None and _is_run(self.module, self.node, here=True) else []
+            return [replace(each, place=place, action=Action.MANUAL, moves_with=()) for each in here[:1]]
         return [
             replace(each, place=self._out(each.place), moves_with=tuple(map(self._out, each.moves_with)))
             for each in found

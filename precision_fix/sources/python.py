@@ -137,7 +137,10 @@ def _told(
             before = known[0].hearings if known and chosen is not known else ()
             chosen = heard(chosen[0], (*before, *mine)), chosen[1], chosen[2]
         decided[line, column] = chosen
-    analysis.moves = [*(move for _, _, move in decided.values() if move.counts), *besides]
+    analysis.moves = [move for _, _, move in decided.values() if move.counts]
+    made = tuple(move.place for move in analysis.moves if move.action is Action.REWRITE and move.part is Part.NONE)
+    # A guard in a string that stays holds all of it: what comes there by its name is not followed.
+    analysis.moves += [each if each.action is Action.REWRITE else replace(each, moves_with=made) for each in besides]
     if left is None and module.around is ALONE:
         left = {(place.line, place.column): why for place, why in groups_left(analysis.moves).items()}
     all_edits: list[Edit] = []

@@ -48,6 +48,8 @@ def test_a_dtype_and_its_word_stay_both(guard: str) -> None:
 GUARDS_OF_MADE = [
     'assert str(x.dtype) == f"torch.{SETTING}"',
     'assert str(x.dtype) == "torch." + SETTING',
+    'assert "torch.{}".format(SETTING) == str(x.dtype)',
+    'assert str(x.dtype) == "torch.%s" % SETTING',
     'if str(x.dtype) != f"torch.{SETTING}":\n        raise ValueError(x)',
     "assert x.dtype == getattr(torch, SETTING)",
     'assert str(x.dtype).split(".")[-1] == SETTING',

@@ -326,6 +326,49 @@ HALF = {
         "    def draw(self, x):\n        with {}:\n            return self.decode(x)\n"
         "kind = torch.float16\nDraws(vae=Vae.from_pretrained(name, torch_dtype=kind)).draw(x)\n"
     ),
+    "it is called as an attribute": (
+        "class Draws:\n    def __init__(self):\n        self.vae = Vae().half()\n    def draw(self, x):\n"
+        "        with {}:\n            return self.vae(x)\n"
+    ),
+    "a loop puts each": (
+        "parts = [Net(), Net()]\nfor part in parts:\n    part.half()\ndef draw(x):\n    with {}:\n"
+        "        for each in parts:\n            x = each(x)\n"
+    ),
+    "a table holds it": "nets = dict()\nnets = {{'vae': Net().half()}}\nwith {}:\n    nets['vae'](x)\n",
+    "a part of it is": "net = Net()\nnet.encoder.half()\nwith {}:\n    net(x)\n",
+    "an object of the file has it": (
+        "class Pipe:\n    def __init__(self, vae):\n        self.vae = vae\np = Pipe(Net().half())\n"
+        "with {}:\n    p.vae(x)\n"
+    ),
+    "its constructor makes it": (
+        "class Own(nn.Module):\n    def __init__(self):\n        self.a = nn.Linear(4, 4, dtype=torch.float16)\n"
+        "net = Own()\nwith {}:\n    net(x)\n"
+    ),
+    "it puts itself": (
+        "class Own(nn.Module):\n    def __init__(self):\n        self.a = nn.Linear(4, 4)\n        self.half()\n"
+        "    @{}\n    def forward(self, x):\n        return self.a(x)\n"
+    ),
+    "a default says so": (
+        "def load(dtype=torch.float16):\n    return Net().to(device=device, dtype=dtype)\nnet = load()\n"
+        "with {}:\n    net(x)\n"
+    ),
+    "an attribute says so": (
+        "class Own:\n    def __init__(self, dtype):\n        self.dtype = dtype\n"
+        "        self.net = Net().to(self.dtype)\n    def run(self, x):\n        with {}:\n"
+        "            return self.net(x)\nOwn(torch.float16).run(x)\n"
+    ),
+    "the default dtype is": "torch.set_default_dtype(torch.float16)\nnet = Net()\nwith {}:\n    net(x)\n",
+    "a product has it": "w = torch.ones(4, dtype=torch.float16)\nwith {}:\n    y = x @ w\n",
+    "a parameter is": (
+        "class Own:\n    def __init__(self):\n        self.w = nn.Parameter(torch.ones(4, dtype=torch.half))\n"
+        "    def run(self, x):\n        with {}:\n            return F.linear(x, self.w)\n"
+    ),
+    "a stack enters it": (
+        "w = torch.ones(4).half()\nwith ExitStack() as stack:\n    stack.enter_context({})\n    y = x @ w\n"
+    ),
+    "the device is handed on": (
+        "def load(device):\n    return Net().half().to(device)\nnet = load(where)\nwith {}:\n    net(x)\n"
+    ),
     "the input is": "x = x.half()\nctx = {}\nwith ctx:\n    y = net(x)\n",
     "a host brings it back": (
         "def made(name):\n    return Vae.from_pretrained(name, torch_dtype=torch.float16)\n"

@@ -308,12 +308,18 @@ FOLLOWS = {
     "by position, from a name": _KERNEL.format(
         flag="IS", test="IS", line=f"short = {_BF}\n    kernel[(n,)](x, n, short)"
     ),
+    "by way of another kernel": _KERNEL.format(flag="IS", test="IS", line=f"outer[(n,)](x, n, {_BF})")
+    + "@triton.jit\ndef outer(x_ptr, n, SO: tl.constexpr):\n    kernel(x_ptr, n, SO)\n",
 }
 NAMES_IT = {
     "a flag of the user": _KERNEL.format(flag="IS", test="IS", line="kernel[(n,)](x, n, IS=half)"),
     "a flag of which one launch says otherwise": _KERNEL.format(
         flag="IS", test="IS", line=f"kernel[(n,)](x, n, IS=({_BF}))\n    kernel[(n,)](x, n, IS=True)"
     ),
+    "a flag of which another kernel says otherwise": _KERNEL.format(
+        flag="IS", test="IS", line=f"kernel[(n,)](x, n, IS=({_BF}))"
+    )
+    + "@triton.jit\ndef outer(x_ptr, n):\n    kernel(x_ptr, n, True)\n",
     "either": "def f(a):\n    return tl.bfloat16 if wide or a.dtype == torch.bfloat16 else tl.float32\n",
     "nobody launches it": _KERNEL.format(flag="IS", test="IS", line="pass"),
     "the other arm": "def f(a):\n    return tl.float32 if a.dtype == torch.bfloat16 else tl.bfloat16\n",

@@ -24,6 +24,10 @@ def product(x, s):
     f"{IN_BYTES}    return np.frombuffer(b, dtype=np.uint16)\n",
     f"{IN_BYTES}    return np.frombuffer(b, '<i2')\n",
     f"{IN_BYTES}    return np.ctypeslib.as_array(b).view(np.int16)\n",
+    (
+        "def raw(t):\n    return (ctypes.c_ubyte * 9).from_address(t.data_ptr())\n"
+        "def product(x, s):\n    return np.frombuffer(raw(s), np.uint16)\n"
+    ),
     "def product(x, s):\n    return np.frombuffer((ctypes.c_byte * 9).from_address(s.data_ptr()), np.uint16)\n",
 ]
 USES = [

@@ -151,3 +151,12 @@ def test_an_assertion_around_a_program_moves_with_that() -> None:
     )
     kept = before.replace("not torch.bfloat16:", "not torch.bfloat16:  # precision-fix: keep")
     assert "dtype=torch.float32" in rewritten(kept)
+
+
+@pytest.mark.parametrize(
+    "program", [r'exec("assert x.dtype == torch.bfloat16\nprint(x)")', r'exec("assert x.dtype" " == torch.bfloat16")']
+)
+def test_an_assertion_in_a_string_that_is_not_edited_holds_what_the_module_makes(program: str) -> None:
+    text = f"import torch\nx = torch.zeros(2).to(torch.bfloat16)\n{program}\n"
+    assert rewritten(text) == text
+    assert len(findings(text)) == 2
