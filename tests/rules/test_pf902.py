@@ -74,10 +74,17 @@ def test_pf902_a_package_of_kernels_under_names_of_the_file(body: str) -> None:
     )
 
 
-@pytest.mark.parametrize("body", ["self.other(x.to(torch.bfloat16))", "plain = mine\n    plain(x.to(torch.bfloat16))"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "self.other(x.to(torch.bfloat16))",
+        "plain = mine\n    plain(x.to(torch.bfloat16))",
+        "rms_norm(x.to(torch.bfloat16))",
+    ],
+)
 def test_another_name_beside_a_package_of_kernels(body: str) -> None:
     text = (
-        "import torch\nimport q8_kernels\nfrom kernels_of_mine import mine\n"
+        "import torch\nimport q8_kernels\nfrom kernels_of_mine import mine\nfrom liger_kernel.ops import rms_norm\n"
         f"class A:\n  def __init__(self):\n    self.other = mine\n  def run(self, x):\n    {body}\n"
     )
     check_rewritten(text, text.replace("bfloat16", "float32"))
