@@ -24,6 +24,7 @@ _IS_MAIN = "if __name__ == '__main__':\n    main()\n"
         ("import importlib.util as u\nu.spec_from_file_location('n', 'app/nets/one.py')\n", "app/nets/one.py"),
         ("import importlib.util as u\nu.spec_from_file_location('n', here / 'nets' / 'one.py')\n", "app/nets/one.py"),
         ("import importlib.util as u\nu.spec_from_file_location('n', join(at(), 'nets', n))\n", "app/nets/one.py"),
+        ("import uvicorn\ndef main():\n    uvicorn.run('web.app:app', reload=True)\n", "app/web/app.py"),
         ("import importlib\nfor n in of(['plugins']):\n    importlib.import_module(n)\n", "app/plugins/a/__init__.py"),
     ],
 )

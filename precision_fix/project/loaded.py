@@ -17,8 +17,8 @@ _KEY = re.compile(r"(?:\.get\(\s*|[\w\])]\[)(?:\"[^\"\n]*\"|'[^'\n]*')|[{,]\s*(?
 _DIVIDED = re.compile(r"[\"']\s*/\s*f?[\"']")
 _JOIN = re.compile(r"\bjoin\([^()\n]*(?:\([^()\n]*\)[^()\n]*)*\)")
 _LISTED = re.compile(r"[\"']\s*,\s*f?[\"']")
-# "plugins.", "modules/modelLoader", "handlers.asr"; of f"{package}.{name}" nothing.
-_PATH = re.compile(r"\.{0,2}[/.]?([A-Za-z_]\w*(?:[./][A-Za-z_]\w*)*)[./]?")
+# "plugins.", "modules/modelLoader", "handlers.asr", "web.app:app"; of f"{package}.{name}" nothing.
+_PATH = re.compile(r"\.{0,2}[/.]?([A-Za-z_]\w*(?:[./][A-Za-z_]\w*)*)(?:[./]|:[A-Za-z_]\w*)?")
 
 
 class Loaded:
