@@ -21,6 +21,11 @@ _IS_MAIN = "if __name__ == '__main__':\n    main()\n"
         ("import importlib\nfind('app/plugins')\ndef find(f):\n    importlib.import_module(f)\n", "app/plugins/net.py"),
         ("net = __import__('plugins.' + name)\n", "plugins/net.py"),
         ("import importlib.util as u\nu.spec_from_file_location('n', f'app/nets/{name}.py')\n", "app/nets/one.py"),
+        ("import importlib.util as u\nu.spec_from_file_location('n', 'app/nets/one.py')\n", "app/nets/one.py"),
+        ("import importlib.util as u\nu.spec_from_file_location('n', here / 'nets' / 'one.py')\n", "app/nets/one.py"),
+        ("import importlib.util as u\nu.spec_from_file_location('n', join(at(), 'nets', n))\n", "app/nets/one.py"),
+        ("import uvicorn\ndef main():\n    uvicorn.run('web.app:app', reload=True)\n", "app/web/app.py"),
+        ("import importlib\nfor n in of(['plugins']):\n    importlib.import_module(n)\n", "app/plugins/a/__init__.py"),
     ],
 )
 def test_what_a_program_loads_by_its_name_is_taken_care_of_by_that_program(
@@ -39,10 +44,20 @@ def test_what_a_program_loads_by_its_name_is_taken_care_of_by_that_program(
         "PLUGINS = 'app/plugins'\n",
         "import importlib\nimportlib.import_module('apps.plugins')\n",
         "import importlib\nimportlib.import_module(f'{home}.net')\n",
+        "import importlib\nimportlib.import_module(each['app'] + each.get('plugins'))\nx = {'app': 1, 'plugins': 2}\n",
+        "import importlib\nspec_from_file_location('app', here / 'app' / 'config.py')\n",
+        "import importlib\nspec_from_file_location('x', join(here, 'app', 'plugins', 'config.py'))\n",
+        "import importlib\nimportlib.import_module(names['a'])\nPROJECT = 'app'\n",
     ],
 )
 def test_who_names_no_such_place_loads_nothing_of_it(tmp_path: Path, loader: str) -> None:
     files = {"cast.py": CAST, "run.py": loader + _IS_MAIN, "app/plugins/net.py": LOAD}
+    assert scanned(tree(tmp_path, files)).starts[0].left == 1
+
+
+def test_the_name_of_the_package_around_a_loader_is_no_plugin(tmp_path: Path) -> None:
+    files = {"cast.py": CAST, "run.py": f"from app import loads\n{_IS_MAIN}", "app/net.py": LOAD}
+    files["app/loads.py"] = "import importlib\ndef load(n):\n    log('app')\n    importlib.import_module(n)\n"
     assert scanned(tree(tmp_path, files)).starts[0].left == 1
 
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 from precision_fix.model.attending import ATTENTION, is_forced
 from precision_fix.model.built import is_compiled, is_kernels_name
 from precision_fix.model.fate import Fate
-from precision_fix.model.kernels import is_unseen, needs_ampere
-from precision_fix.model.module import Module, remembered
+from precision_fix.model.kernels import is_kernel, is_unseen, needs_ampere
+from precision_fix.model.module import Function, Module, remembered
 from precision_fix.model.quantized import stores_in_eight_bits
 from precision_fix.model.vocabulary import callees
 from precision_fix.model.vocabulary.callees import Role
@@ -83,9 +83,18 @@ def _by_name(last: str, is_method: bool) -> Role | None:
 def _by_shape(module: Module, last: str) -> Role:
     if callees.PREDICATE.search(last):
         return Role.TEST
-    if callees.COMPILES.search(last):
+    if callees.COMPILES.search(last) and not _is_plain(module, last):
         return Role.KERNEL
     return Role.SIZE if callees.SIZE.search(last.lower()) and module.definition(last) is None else Role.OTHER
+
+
+def _is_plain(module: Module, name: str) -> bool:
+    """Whether a function of the file, whatever its name says, calls PyTorch alone, and no operator of others."""
+    function = module.definition(name)
+    if not isinstance(function, Function) or function.decorator_list:
+        return False
+    called = [module.resolve(each.func) or "" for each in ast.walk(function) if isinstance(each, ast.Call)]
+    return bool(called) and all(each.startswith("torch.") and not is_kernel(each) for each in called)
 
 
 def _is_default(module: Module, call: ast.Call, node: ast.AST, last: str) -> bool:

@@ -123,6 +123,8 @@ def judged_by(module: Module, compare: ast.Compare, subject: ast.AST) -> Fate | 
     if refused(module, compare) is not None:
         return Fate.ASSERTED
     names = excluded(module, compare)
+    if names & (_WORDS | {"bfloat16"}):
+        return None  # of both the guard says the same
     if names & FULL_WORDS if module.target.dtype == "float32" else module.target.dtype in names:
         return Fate.NEVER if cannot_run(module, compare) else Fate.REFUSED
     return None

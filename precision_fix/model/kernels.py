@@ -12,7 +12,14 @@ from precision_fix.model.module import Function, Module, remembered
 from precision_fix.model.paths import always
 from precision_fix.model.syntax import called
 from precision_fix.model.vocabulary.attention import STOOD_IN
-from precision_fix.model.vocabulary.callees import AMPERE_PACKAGES, FLOAT8_PRODUCTS, GUESSES, KERNEL_PACKAGES, Role
+from precision_fix.model.vocabulary.callees import (
+    AMPERE_PACKAGES,
+    FLOAT8_PRODUCTS,
+    GUESSES,
+    KERNEL_PACKAGES,
+    OF_EVERY_PRECISION,
+    Role,
+)
 
 # Compiled extension modules by their usual names: `_C`, `_custom_ops`, `moe_cuda`.
 _EXTENSION = re.compile(r"^_C$|^_?custom_ops$|_(?:cuda|ext)$")
@@ -31,7 +38,7 @@ def is_kernel(name: str | None) -> bool:
     parts = name.split(".")
     if parts[:2] == ["torch", "ops"]:
         return len(parts) > 2 and parts[2] not in ("aten", "prims", "torchvision")
-    if len(parts) > 1 and _PACKAGE.search(parts[0]):
+    if len(parts) > 1 and _PACKAGE.search(parts[0]) and parts[0] not in OF_EVERY_PRECISION:
         return True
     return parts[0] in KERNEL_PACKAGES or any(_EXTENSION.search(part) for part in parts[:-1])
 

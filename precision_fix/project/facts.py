@@ -12,7 +12,7 @@ from precision_fix.model.entry_points import is_started
 _ATTENDS = b"flash_attention_2"
 _MAIN = b"__main__"
 _NODES = b"NODE_CLASS_MAPPINGS"
-_LOADERS = (b"import_module(", b"__import__(", b"spec_from_file_location(")
+_LOADERS = (b"import_module(", b"__import__(", b"spec_from_file_location(", b"uvicorn.run(")
 # What stands before the word `import` where it begins a statement, or ends `from module`.
 _BEFORE = re.compile(rb"(?:^|[:;\n])[ \t]*(?:from[ \t\\\n]+([^\s#;:]+)[ \t\\\n]*)?$")
 _LISTED = re.compile(rb"[ \t]*\(((?:[^)#]|#[^\n]*)*)\)")

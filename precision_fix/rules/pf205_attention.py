@@ -83,8 +83,15 @@ def _is_led_to_sdpa(site: Site) -> bool | None:
     """
     takes = [(end, _name_of(end)) for end in site.ends if end.fate in (Fate.CHOOSES, Fate.STORED)]
     ours = [end for end, name in takes if name is not None and TAKES_SDPA.search(name.lower())]
-    others = {end.fate for end in site.ends if end not in ours} - {Fate.TEXT, Fate.STORED, Fate.RETURNED}
+    others = {end.fate for end in site.ends if end not in ours and not _is_where_it_failed(end)}
+    others -= {Fate.TEXT, Fate.STORED, Fate.RETURNED}
     return None if ours and others else bool(ours)
+
+
+def _is_where_it_failed(end: End) -> bool:
+    """`except Exception: if attn == "flash_attention_2": ...`: asked where what took the word has failed with it."""
+    handlers = (above for above in end.module.ancestors(end.node) if isinstance(above, ast.ExceptHandler))
+    return end.fate is Fate.ASKED and any(handlers)
 
 
 def _name_of(end: End) -> str | None:

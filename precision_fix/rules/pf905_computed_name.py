@@ -34,6 +34,20 @@ class RULE(Rule):
             return None
         if site.fates and site.fates <= {Fate.COMPARED, Fate.TEXT}:
             return keep("only compared")
-        if is_precision(text.lower()) or is_precision((receiver(site) or "").lower()):
-            return manual(f"the dtype is named at run time, by {text}")
-        return None
+        if not is_precision(text.lower()) and not is_precision((receiver(site) or "").lower()):
+            return None
+        if site.token != "eval" and _begins_otherwise(name):
+            return keep("no name that begins so is bfloat16's")
+        return manual(f"the dtype is named at run time, by {text}")
+
+
+def _begins_otherwise(name: ast.expr) -> bool:
+    """Whether a name begins with what no name of bfloat16 does: `f"int{bits}"`, `"uint" + bits`."""
+    if isinstance(name, ast.BinOp) and isinstance(name.op, ast.Add | ast.Mod):
+        first: ast.expr = name.left
+    else:
+        first = name.values[0] if isinstance(name, ast.JoinedStr) and name.values else name
+    text = first.value if isinstance(first, ast.Constant) else None
+    if not isinstance(text, str):
+        return False
+    return not "bfloat16".startswith(text.partition("%")[0])

@@ -265,3 +265,31 @@ def test_the_place_in_another_file_is_named(tmp_path: Path) -> None:
     _, found = patched(tmp_path, program)
     (said,) = found.findings
     assert "net.py:4 has no way without it" in said.reason
+
+
+LOADS = """\
+def load(path):
+    attn_impl_primary = "flash_attention_2"
+    try:
+        return Model.from_pretrained(path, attn_implementation=attn_impl_primary)
+    except Exception as e:
+        {}
+        return Model.from_pretrained(path, attn_implementation="sdpa")
+"""
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "if attn_impl_primary != 'flash_attention_2':\n            raise e",
+        "print('no', attn_impl_primary == 'flash_attention_2')",
+    ],
+)
+def test_where_loading_failed_it_is_asked_with_what(asked: str) -> None:
+    text = LOADS.format(asked)
+    assert rewritten(text) == text.replace('= "flash_attention_2"', '= "sdpa"')
+
+
+def test_what_is_asked_beside_the_loading_is_a_persons() -> None:
+    asked = "    use(attn_impl_primary == 'flash_attention_2')\n    try"
+    check_reported(LOADS.format("pass").replace("    try", asked))

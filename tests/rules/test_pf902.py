@@ -74,10 +74,17 @@ def test_pf902_a_package_of_kernels_under_names_of_the_file(body: str) -> None:
     )
 
 
-@pytest.mark.parametrize("body", ["self.other(x.to(torch.bfloat16))", "plain = mine\n    plain(x.to(torch.bfloat16))"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "self.other(x.to(torch.bfloat16))",
+        "plain = mine\n    plain(x.to(torch.bfloat16))",
+        "rms_norm(x.to(torch.bfloat16))",
+    ],
+)
 def test_another_name_beside_a_package_of_kernels(body: str) -> None:
     text = (
-        "import torch\nimport q8_kernels\nfrom kernels_of_mine import mine\n"
+        "import torch\nimport q8_kernels\nfrom kernels_of_mine import mine\nfrom liger_kernel.ops import rms_norm\n"
         f"class A:\n  def __init__(self):\n    self.other = mine\n  def run(self, x):\n    {body}\n"
     )
     check_rewritten(text, text.replace("bfloat16", "float32"))
@@ -336,3 +343,19 @@ def test_a_kernel_that_names_it_for_what_comes_in_it_alone(how: str) -> None:
 def test_a_kernel_that_names_it_whatever_comes(how: str) -> None:
     found = [each for each in findings(_TL + NAMES_IT[how]) if each.code == "PF902" and each.token == "tl.bfloat16"]
     assert [each.action for each in found] == [Action.MANUAL]
+
+
+@pytest.mark.parametrize(
+    ("body", "is_plain"),
+    [
+        ("    out = torch.empty((1,), dtype=x.dtype)\n    out.data = x.data\n    return out", True),
+        ("    return torch.add(x, 1)", True),
+        ("    return torch.ops.mine.add(x, 1)", False),
+        ("    return built.add(x, torch.empty(1))", False),
+        ("    return x", False),
+    ],
+)
+def test_pf902_a_function_that_is_called_a_kernel_and_calls_torch_alone(body: str, is_plain: bool) -> None:
+    text = f"import torch\ndef _kernel_make(x):\n{body}\ndef f(n):\n    x = torch.zeros(n, dtype=torch.bfloat16)\n"
+    text += "    return _kernel_make(x)\n"
+    assert ("torch.float32" in rewritten(text)) is is_plain

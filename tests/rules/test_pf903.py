@@ -75,6 +75,20 @@ def test_pf903_a_guard_that_asks_for_the_name(guard: str) -> None:
     check_reported(f"{text}def f(n):\n    x = torch.zeros(n, dtype=torch.bfloat16)\n    {guard}\n", code="PF903")
 
 
+@pytest.mark.parametrize(
+    "guard",
+    [
+        'assert not (old and dtype in ["bfloat16", "float32"])',
+        'if old and dtype in ("float32", "bfloat16"):\n        raise ValueError',
+    ],
+)
+@pytest.mark.parametrize("value", ["'bfloat16'", "spelt(torch.bfloat16)"])
+def test_a_guard_that_refuses_bfloat16_as_well_says_the_same_of_both(guard: str, value: str) -> None:
+    spelt = "import torch\ndef spelt(dtype):\n    name = str(dtype).split('.')[-1]\n    return name\n"
+    found = findings(f"{spelt}def f(x, old):\n    dtype = {value}\n    {guard}\n    return load(x, dtype)\n")
+    assert "PF903" not in {each.code for each in found}
+
+
 @pytest.mark.parametrize("use", ["print(str(x.dtype))", 'ok = str(x.dtype) == "torch.bfloat16"', "load(str(x.dtype))"])
 def test_a_name_that_nobody_insists_on(use: str) -> None:
     text = f"import torch\ndef f(n):\n    x = torch.zeros(n, dtype=torch.bfloat16)\n    {use}\n"

@@ -41,8 +41,11 @@ KERNEL_PACKAGES = frozenset(
     | {"tilelang", "fbgemm_gpu", "transformer_engine", "aiter", "vllm_flash_attn", "grouped_gemm", "sageattention"}
     | {"torchao", "causal_conv1d", "mamba_ssm", "flash_attn_3", "fast_hadamard_transform", "quack", "deepgemm"}
 )
-#: Of these, what has no kernel below compute capability 8.0 (flash-attention's README): what leads there alone does
-#: not run on a GPU without bfloat16.
+#: What is called as such a package, and computes in Triton in whichever dtype it is given, float32 among them (Liger's
+#: tests compare both).
+OF_EVERY_PRECISION = frozenset({"liger_kernel"})
+#: Of KERNEL_PACKAGES, what has no kernel below compute capability 8.0 (flash-attention's README): what leads there
+#: alone does not run on a GPU without bfloat16.
 AMPERE_PACKAGES = frozenset({"flash_attn", "flash_attn_interface", "flash_attn_3", "vllm_flash_attn"})
 _AMPERE = (
     "flash_attn_func flash_attn_varlen_func flash_attn_qkvpacked_func flash_attn_varlen_qkvpacked_func"
