@@ -95,6 +95,8 @@ class Handed(Options):
             self.same(call)
         elif role is Role.APPEND:
             self._gained(call, Shape.ITEMS)
+            if self.held.tensor and called(call) in _OPERATORS:
+                self.same(call)  # `x.add(y)` may be one of a set, or a sum
         elif self.held.shape is Shape.MAP and called(call) == "update" and isinstance(call.func, ast.Attribute):
             self._gained(call, Shape.MAP, self.held.key)
         elif role is Role.DEFAULT:

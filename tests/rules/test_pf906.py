@@ -23,6 +23,7 @@ def test_pf906_the_checkpoint_decides(line: str) -> None:
     "text",
     [
         "model.load_state_dict(sd, assign=True)\nmodel = model.to(device=device, dtype=precision)\n",
+        "model.load_state_dict(sd, assign=True)\nmodel.type(dtype)\n",
         "self.net.load_state_dict(sd, strict=False, assign=True)\nself.net.eval().to(dtype)\n",
         "with torch.no_grad():\n    m.load_state_dict(read(f), assign=True)\nm.float()\n",
         "s = read(f)\nfor k, v in s.items():\n    v = v.to(dtype)\n    s[k] = v\nm.load_state_dict(s, assign=True)\n",
