@@ -318,7 +318,10 @@ def _given(module: Module, parameter: ast.arg) -> list[_Place]:
     owner: Definition | None = function if isinstance(function, Definition) else None
     if owner is not None and owner.name == "__init__":
         owner = class_around(module, owner)
-    for home, call in calls_of(module, owner) if owner is not None else ():
+    # Half a library calls it: more than is gone back to.
+    if owner is None or module.around.users(module, owner.name) > _MOST:
+        return []
+    for home, call in calls_of(module, owner):
         given: list[tuple[ast.expr, str | None]] = [(each, None) for each in call.args]
         given += [(each.value, each.arg) for each in call.keywords]
         for value, keyword in given:
