@@ -45,12 +45,13 @@ def write(
             if on_wait is not None:
                 on_wait(line)
 
-    roots: dict[str, Path] = {}
+    roots: dict[tuple[str, bool], Path] = {}
     trees: dict[Path, list[FileScan]] = defaultdict(list)
     for file in scan.changed:
-        if file.tree not in roots:
-            roots[file.tree] = journal_root(Path(file.tree), say)
-        trees[roots[file.tree]].append(file)
+        folder = _folder(file.tree)
+        if folder not in roots:
+            roots[folder] = journal_root(Path(file.tree), say)
+        trees[roots[folder]].append(file)
     for root, files in trees.items():
         with Journal.open(root, on_wait=say) as journal:
             for file in files:
@@ -61,6 +62,15 @@ def write(
             outcome = journal.commit()
         written.changed += map(str, outcome.changed)
         written.problems += outcome.problems
-    for path in paths:
+    for path in {_folder(os.fspath(path)): path for path in paths}.values():
         settle_at(Path(path), trees)
     return written
+
+
+def _folder(path: str) -> tuple[str, bool]:
+    """What files have in common whose changes are noted in one journal, which is read to find it: pre-commit names
+    thousands. A folder that is named itself is another case.
+    """
+    real = os.path.realpath(path)
+    is_directory = os.path.isdir(real)  # noqa: PTH112
+    return (real if is_directory else os.path.dirname(real)), is_directory  # noqa: PTH120
