@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from precision_fix.model.fate import Fate
@@ -126,7 +126,12 @@ def _says(module: Module, node: ast.AST) -> str | None:
 
 def applies(end: End, given: Collection[str]) -> bool:
     """Whether a guard stands by itself, or under tests of what is `given` besides: `if args.fp8: assert ...`."""
-    return all(not names or not names.isdisjoint(given) for names in asked_around(end.module, end.node))
+    return are_given(asked_around(end.module, end.node), given)
+
+
+def are_given(asked: Iterable[Collection[str]], given: Collection[str]) -> bool:
+    """Whether each test asks for something that is `given`, or for nothing that has a name."""
+    return all(not names or not set(names).isdisjoint(given) for names in asked)
 
 
 def asked_around(module: Module, node: ast.AST) -> Iterator[set[str]]:

@@ -188,7 +188,6 @@ class _Asking:
         # By their identity: the settings that hold them live longer.
         self._documents: dict[tuple[int, Program], Document] = {}
         self._files: dict[Program, str] = {}
-        self._declared: dict[tuple[str, str], Declared | None] = {}
         self._extents: dict[int, tuple[int, int]] = {}
 
     def judged(self, each: Found, at: Word) -> Place | None:
@@ -236,11 +235,8 @@ class _Asking:
 
     def _option(self, program: str, name: str) -> Declared | None:
         """What a program of the project declares: it is not there where a file of it cannot be read."""
-        key = program, name
-        if key not in self._declared:
-            programs = self._around.programs
-            self._declared[key] = whole(self._around, lambda: programs.option(program, name), None)
-        return self._declared[key]
+        programs = self._around.programs
+        return whole(self._around, lambda: programs.option(program, name), None)
 
     def _extent(self, line: Line) -> tuple[int, int]:
         if id(line) not in self._extents:

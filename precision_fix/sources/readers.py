@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
-from precision_fix.model.arms import arm_of, asked_around, stops_without
+from precision_fix.model.arms import are_given, arm_of, asked_around, stops_without
 from precision_fix.model.around import Around
 from precision_fix.model.bits import behind
 from precision_fix.model.blocks import NotApart
@@ -55,7 +55,7 @@ class Reader(NamedTuple):
 
     def applies(self, given: Collection[str]) -> bool:
         """Whether a guard stands by itself, or under tests of what is `given` besides."""
-        return all(not names or not names.isdisjoint(given) for names in self.asked)
+        return are_given(self.asked, given)
 
     def stops_off(self, given: Collection[str]) -> bool:
         """Whether the program stops where the switch is off and the others are `given`."""
