@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 _EVERYTHING = Choice()
 _MOST_OF_A_NOTEBOOK = 32 << 20
-_real_folder = cache(os.path.realpath)
+_realpath = cache(os.path.realpath)
 
 
 @dataclass(slots=True)
@@ -59,7 +59,7 @@ class Launch:
 def add(scan: Scan, found: dict[str, Found], recall: Recall | None, *, with_text: bool) -> None:
     """Add to a scan what the starts of its programs need; `found` are the files that were looked at, by path."""
     trees: dict[str, list[Found]] = {}
-    _real_folder.cache_clear()
+    _realpath.cache_clear()
     for each in found.values():
         trees.setdefault(each.path if each.explicit else each.root, []).append(each)
     for files in trees.values():
@@ -100,31 +100,31 @@ class _Tree:
             return
         root = self._found[0].root
         real = {_real(each): each for each in python}
-        others = [os.path.realpath(each.path) for each in self._found if LAUNCH.takes(each.path)]
+        others = [_realpath(each.path) for each in self._found if LAUNCH.takes(each.path)]
         scripts = [*others, *readmes(root)]
         entries = Entries(root, real, scripts, imports_of(root))
         launch = Launch(self._tree_of(self._found[0]), is_node_pack=entries.is_node_pack)
-        lines = {os.path.realpath(path): {each.line for each in found} for path, found in places.items()}
+        lines = {_realpath(path): {each.line for each in found} for path, found in places.items()}
         scripts = entries.scripts({path: lines[path] for path in lines if path in real})
         programs = [path for path in (*entries.programs(), *scripts) if not real[path].ignored()]
-        edited = {os.path.realpath(path) for path, file in self._files.items() if file.changes}
+        edited = {_realpath(path) for path, file in self._files.items() if file.changes}
+        concerned = edited.union(lines)
+        reached = {each: concerned & entries.reached(each) for each in programs}
         apart = [
             each
             for each in programs
-            if edited.isdisjoint(reached := entries.reached(each))
-            and not reached.isdisjoint(lines)
-            and entries.keeps_to_the_cpu(each)
+            if edited.isdisjoint(reached[each]) and reached[each] and entries.keeps_to_the_cpu(each)
         ]
         computing = [each for each in programs if each not in apart]
         for program in computing:
-            self._begin(launch, real[program], entries.reached(program), places)
+            self._begin(launch, real[program], reached[program], places)
         for each, code in notebooks.values():
             text = code.python.encode("utf-8", "replace")
             own = [place for place in places.get(each.path, ()) if code.runs(place)]
             those = {**places, each.path: own} if own else {path: places[path] for path in places if path != each.path}
-            self._begin(launch, each, entries.reached_by(os.path.realpath(each.path), text), those)
+            self._begin(launch, each, entries.reached_by(_realpath(each.path), text), those)
         for program in apart:
-            self._leave(entries.reached(program))
+            self._leave(reached[program])
         # Some of what no import leads to is loaded by its name.
         for program in computing if (left := self.places()) else ():
             self._begin(launch, real[program], entries.reached(program, loading=True), left)
@@ -134,7 +134,7 @@ class _Tree:
 
     def _begin(self, launch: Launch, found: Found, reached: set[str], places: dict[str, list[Finding]]) -> None:
         """Have a program that reaches some of these places start the runtime."""
-        those = [path for path in sorted(places) if os.path.realpath(path) in reached]
+        those = [path for path in sorted(places) if _realpath(path) in reached]
         starts = found.path in launch.started
         if those and (starts or self._start(launch, found, [each for path in those for each in places[path]])):
             launch.started += [found.path] * (not starts)
@@ -144,7 +144,7 @@ class _Tree:
     def _leave(self, reached: set[str]) -> None:
         """What a program brings that keeps to the CPU, and where nothing becomes float32, stays as its file has it."""
         for path in self.places():
-            if os.path.realpath(path) in reached:
+            if _realpath(path) in reached:
                 file = self._files[path]
                 file.findings = [start_line.on_the_cpu(e) if start_line.is_open(e) else e for e in file.findings]
 
@@ -238,7 +238,7 @@ def _real(found: Found) -> str:
     if found.explicit:
         return os.path.realpath(found.path)
     folder, name = os.path.split(found.path)
-    return os.path.join(_real_folder(folder), name)  # noqa: PTH118
+    return os.path.join(_realpath(folder), name)  # noqa: PTH118
 
 
 def _most_of(path: str) -> int:

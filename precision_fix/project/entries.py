@@ -131,11 +131,11 @@ class Entries:
         `loading` those as well that are loaded by names, as far as strings tell.
         """
         seen, pending = {program}, [program]
-        while pending:
-            path = pending.pop()
-            further = {*self._imported(path), *(self._loaded(path) if loading else ())} - seen
-            seen.update(further)
-            pending += further
+        for path in pending:
+            for found in (self._imported(path), self._loaded(path) if loading else ()):
+                further = [each for each in found if each not in seen]
+                seen.update(further)
+                pending += further
         return seen
 
     def keeps_to_the_cpu(self, program: str) -> bool:
