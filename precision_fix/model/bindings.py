@@ -7,11 +7,12 @@ from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from precision_fix.model.around import Kin, TooMany
-from precision_fix.model.classes import COMMON, class_around, is_instance, is_own, validators
+from precision_fix.model.classes import COMMON, class_around, constructed, is_instance, is_self, validators
 from precision_fix.model.fate import Fate
 from precision_fix.model.held import Shape
 from precision_fix.model.module import Function, Module, unparsed
 from precision_fix.model.records import asking, ensure_asking
+from precision_fix.model.syntax import called
 from precision_fix.model.uses import later, may_follow
 from precision_fix.model.worklist import MOST_OF_TENSORS, Worklist
 
@@ -57,10 +58,15 @@ class Bindings(Worklist):
         """`settings["dtype"] = ...`: whoever reads the map may find it."""
         self.end(Fate.STORED, target)
         key = target.slice.value if isinstance(target.slice, ast.Constant) else None
-        if isinstance(target.value, ast.Name) and (key is None or isinstance(key, str | int)):
-            for reader in self.looking(self.module.readers(target.value)):
+        of_object = object_of(target.value)
+        if of_object is not None:
+            self.put(of_object, key if isinstance(key, str) else None, Shape.VALUE)
+        elif key is None or isinstance(key, str | int):
+            for reader in self.looking(self.module.readers(target.value) if isinstance(target.value, ast.Name) else ()):
                 if reader is not target.value and may_follow(self.module, target, reader):
                     self.same(reader, Shape.MAP, key)
+            for module, reader_there in self.looking(self.elsewhere(target.value)):
+                self.same(reader_there, Shape.MAP, key, module=module)
         if isinstance(key, str) and self.module.resolve(target.value) == _ENVIRONMENT:
             self.environment(key)
 
@@ -107,24 +113,58 @@ class Bindings(Worklist):
     # Attributes.
 
     def attribute(self, target: ast.Attribute, shape: Shape) -> None:
-        cls = class_around(self.module, target) if is_own(target) else None
-        if cls is not None:
-            self.field(cls, target.attr, shape)
-        else:
-            self._alike(target, shape)
+        self.put(target.value, target.attr, shape)
         self.end(Fate.STORED, target)
 
-    def _alike(self, target: ast.Attribute, shape: Shape) -> None:
-        """`config.dtype = ...`: what is written in the same way in this file."""
-        base = unparsed(self.module, target.value)
-        self.module.ensure("." + target.attr)
-        for reader in self.looking(self.module.names.attributes_of(target.attr)):
-            if isinstance(reader.ctx, ast.Load) and unparsed(self.module, reader.value) == base:
+    def put(self, base: ast.expr, attr: str | None, shape: Shape) -> None:
+        """It becomes an attribute of an object, by an assignment or `setattr`: whoever holds that may read it."""
+        if attr is None:
+            return
+        cls = class_around(self.module, base) if is_self(base) else None
+        if cls is not None:
+            self.field(cls, attr, shape)
+            return
+        text = unparsed(self.module, base)
+        self.module.ensure("." + attr)
+        for reader in self.looking(self.module.names.attributes_of(attr)):
+            if isinstance(reader.ctx, ast.Load) and unparsed(self.module, reader.value) == text:
                 self.same(reader, shape)
-        if isinstance(target.value, ast.Name) and shape is Shape.VALUE and not self.held.tensor:
-            for name in self.looking(asking(self.module, self.module.readers(target.value), target.attr)):
-                if name is not target.value and may_follow(self.module, target, name):
-                    self.same(name, Shape.OBJECT, target.attr)
+        if shape is Shape.VALUE and not self.held.tensor:
+            for name in self.looking(
+                asking(self.module, self.module.readers(base), attr) if isinstance(base, ast.Name) else ()
+            ):
+                if name is not base and may_follow(self.module, base, name):
+                    self.same(name, Shape.OBJECT, attr)
+            for module, reader_there in self.looking(self.elsewhere(base)):
+                if any(asking(module, [reader_there], attr)):
+                    self.same(reader_there, Shape.OBJECT, attr, module=module)
+            self._of_its_class(base, attr)
+
+    def elsewhere(self, base: ast.expr) -> Iterator[tuple[Module, ast.expr]]:
+        """Where other files read the object that a variable of a module holds: `shared.args`, whoever imports it."""
+        found = None if self.held.tensor else _variable(self.module, base)
+        if found is None:
+            return
+        home, variable = found
+        for reader in home.readers(variable) if home is not self.module else ():
+            yield home, reader
+        for other, reader_there in home.around.readers(home, variable.id):
+            if other is not self.module:
+                yield other, reader_there
+
+    def _of_its_class(self, base: ast.expr, attr: str) -> None:
+        """`config = Config()`, `config.attr = ...`: the methods of that class read it too."""
+        home, variable = _variable(self.module, base) or (self.module, base)
+        named = constructed(home, variable)
+        dotted = home.resolve(named) if named is not None else None
+        own = home.definition(dotted) if dotted is not None and "." not in dotted else None
+        there = home.around.definition(home, dotted) if dotted is not None and own is None else None
+        module, cls = (home, own) if own is not None else there or (home, None)
+        if isinstance(cls, ast.ClassDef):
+            held, here = self.held, self.module
+            self.within(module)
+            self.field(cls, attr, Shape.VALUE)
+            self.held, self.module = held, here
 
     def field(self, cls: ast.ClassDef, attr: str, shape: Shape) -> None:
         """An attribute of a class: its own methods read it, those of its family, and who holds one of them."""
@@ -226,6 +266,24 @@ class Bindings(Worklist):
                 self.same(reader, shape, key)
         if not readers:
             self.end(Fate.UNKNOWN, parameter)
+
+
+def object_of(mapping: ast.expr) -> ast.expr | None:
+    """The object whose attributes a map holds: `vars(args)`, `args.__dict__`."""
+    if isinstance(mapping, ast.Call) and called(mapping) == "vars" and len(mapping.args) == 1:
+        return mapping.args[0]
+    return mapping.value if isinstance(mapping, ast.Attribute) and mapping.attr == "__dict__" else None
+
+
+def _variable(module: Module, base: ast.expr) -> tuple[Module, ast.Name] | None:
+    """The variable at the margin of a file that an expression stands for, where that is bound but once."""
+    if isinstance(base, ast.Name) and not module.is_imported(base):
+        return (module, base) if module.scope_of(base).owner(base.id) is module.names.root else None
+    dotted = module.resolve(base) if isinstance(base, ast.Name | ast.Attribute) else None
+    home, value = (module.around.bound(module, dotted) if dotted is not None else None) or (None, None)
+    above = home.parent(value) if home is not None and value is not None else None
+    target = above.targets[0] if isinstance(above, ast.Assign) else getattr(above, "target", None)
+    return (home, target) if home is not None and isinstance(target, ast.Name) else None
 
 
 def _may_read(module: Module, base: ast.expr, attr: str, kin: Kin, at_home: bool) -> bool:

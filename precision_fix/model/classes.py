@@ -38,7 +38,11 @@ _WORD = re.compile(r"\w+")
 
 def is_own(attribute: ast.Attribute) -> bool:
     """`self.name`, `cls.name`."""
-    return isinstance(attribute.value, ast.Name) and attribute.value.id in ("self", "cls")
+    return is_self(attribute.value)
+
+
+def is_self(base: ast.expr) -> bool:
+    return isinstance(base, ast.Name) and base.id in ("self", "cls")
 
 
 def class_around(module: Module, node: ast.AST) -> ast.ClassDef | None:

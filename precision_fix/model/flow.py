@@ -243,9 +243,9 @@ class Follower(Compared):
                     self.same(above)
                 else:
                     self.end(Fate.UNKNOWN, above)
-            case (
-                ast.For() | ast.AsyncFor() | ast.comprehension() | ast.If() | ast.While() | ast.UnaryOp() | ast.IfExp()
-            ):
+            case ast.For() | ast.AsyncFor() | ast.comprehension():
+                self.copied(above.target)
+            case ast.If() | ast.While() | ast.UnaryOp() | ast.IfExp():
                 pass
             case _:
                 self.end(Fate.UNKNOWN, above or node)
@@ -284,9 +284,21 @@ class Follower(Compared):
         above = self.module.parent(call)
         if isinstance(above, ast.For | ast.comprehension):
             if isinstance(above.target, ast.Tuple) and len(above.target.elts) == 2:
-                self.assigned(above.target.elts[1], Shape.VALUE)
+                key, value = above.target.elts
+                made = self.module.parent(above)
+                if isinstance(made, ast.DictComp) and self._takes_over(made, key, value):
+                    self.same(made)
+                else:
+                    self.assigned(value, Shape.VALUE)
+                self.copied(key)
         else:
             self.end(Fate.UNKNOWN, call)
+
+    def _takes_over(self, made: ast.DictComp, key: ast.expr, value: ast.expr) -> bool:
+        """`{key: value for key, value in table.items() if key in wanted}`."""
+        pairs = ((made.key, key), (made.value, value))
+        names = all(isinstance(a, ast.Name) and isinstance(b, ast.Name) and a.id == b.id for a, b in pairs)
+        return names and isinstance(value, ast.Name) and len(self.module.readers(value)) == 1
 
     # What an object that holds it as an attribute meets: a namespace of options, a record.
 

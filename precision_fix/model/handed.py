@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 
 from precision_fix.model import calls
+from precision_fix.model.bindings import object_of
 from precision_fix.model.callees import Callee, callees, crowded
 from precision_fix.model.callees import guessed as guessed_callees
 from precision_fix.model.fate import Fate
@@ -77,6 +78,8 @@ class Handed(Options):
             guard = of_word(self.module, node)
         if guard is not None:
             self.end(Fate.REFUSED, guard)
+            return
+        if called(call) == "setattr" and self._set(node, call):
             return
         role, guessed = calls.use(self.module, call, node, keyword)
         if self.held.tensor and role is Role.OTHER and calls.is_launch(self.module, call):
@@ -164,12 +167,37 @@ class Handed(Options):
         if cls is not None:
             self.field(cls, name, Shape.VALUE)
 
+    def _set(self, node: ast.AST, call: ast.Call) -> bool:
+        """`setattr(args, "dtype", value)`; under a name that is computed, what is a map's has come by its key."""
+        name = call.args[1] if len(call.args) == 3 and node is call.args[2] else None
+        written = isinstance(name, ast.Constant) and isinstance(name.value, str)
+        if name is None or self.held.shape is not Shape.VALUE or (self.held.tensor and not written):
+            return False
+        if isinstance(name, ast.Constant) and isinstance(name.value, str):
+            self.put(call.args[0], name.value, Shape.VALUE)
+        self.end(Fate.STORED, call)
+        return True
+
+    def copied(self, key: ast.expr) -> None:
+        """`for key, value in settings.items(): setattr(args, key, value)`: under the name that it has in the map."""
+        if not isinstance(key, ast.Name) or not isinstance(self.held.key, str) or self.held.tensor:
+            return
+        for reader in self.looking(self.module.readers(key)):
+            call = self.module.parent(reader)
+            if isinstance(call, ast.Call) and called(call) == "setattr" and reader in call.args[1:2]:
+                self.put(call.args[0], self.held.key, Shape.VALUE)
+
     def _gained(self, call: ast.Call, shape: Shape, key: str | int | None = None) -> None:
         """`kinds.append(kind)`, `settings.update(more)`: what else reads the container finds it there."""
         container = call.func.value if isinstance(call.func, ast.Attribute) else None
         if container is None:
             return
+        of_object = object_of(container)
+        if of_object is not None and isinstance(key, str):
+            self.put(of_object, key, Shape.VALUE)
         self.same(container, shape, key)
+        for module, reader_there in self.looking(self.elsewhere(container)):
+            self.same(reader_there, shape, key, module=module)
         if isinstance(container, ast.Name):
             for reader in self.looking(self.module.readers(container)):
                 if reader is not container:
