@@ -6,6 +6,7 @@ import ast
 import re
 from typing import NamedTuple
 
+from precision_fix.model.callees import is_partial
 from precision_fix.model.context import under_short_weights
 from precision_fix.model.halved import meets_half
 from precision_fix.model.module import Module, remembered
@@ -44,14 +45,10 @@ def autocast_call(site: Site) -> ast.Call | None:
 @remembered
 def region_of(module: Module, call: ast.Call) -> Region | None:
     """The region that a call opens, or makes a partial of."""
-    if _is_partial(module, call):
+    if is_partial(module, call):
         inner = _opened(module, call.args[0])
         return inner._replace(shift=1) if inner is not None else None
     return _opened(module, call.func)
-
-
-def _is_partial(module: Module, call: ast.Call) -> bool:
-    return module.resolve(call.func) in ("functools.partial", "partial") and bool(call.args)
 
 
 def _opened(module: Module, func: ast.expr, depth: int = 0) -> Region | None:
@@ -60,7 +57,7 @@ def _opened(module: Module, func: ast.expr, depth: int = 0) -> Region | None:
         return Region(name) if name.endswith("autocast") else None
     if depth > _MOST_NAMES:
         return None
-    if isinstance(func, ast.Call) and _is_partial(module, func):
+    if isinstance(func, ast.Call) and is_partial(module, func):
         inner = _opened(module, func.args[0], depth + 1)
         return inner._replace(given=(*inner.given, func)) if inner is not None else None
     home, value = _bound(module, func)
@@ -120,7 +117,7 @@ def turned_on_again(module: Module, call: ast.Call) -> list[tuple[Module, ast.Ca
     """The calls of a `functools.partial` of a region that say themselves whether it is on: by keyword, that it may be;
     by position, whatever it is, which leaves no place for it in the partial.
     """
-    if not _is_partial(module, call):
+    if not is_partial(module, call):
         return []
     above = module.parent(call)
     if isinstance(above, ast.Call) and above.func is call:

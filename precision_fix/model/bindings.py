@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from precision_fix.model.around import Kin, TooMany
-from precision_fix.model.classes import COMMON, class_around, constructed, is_instance, is_self, validators
+from precision_fix.model.classes import COMMON, class_around, constructed, is_instance, is_own, is_self, validators
 from precision_fix.model.fate import Fate
 from precision_fix.model.held import Shape
 from precision_fix.model.module import Function, Module, unparsed
@@ -95,7 +95,8 @@ class Bindings(Worklist):
             found = any(may_follow(module, target, reader, sort) for reader in readers)
         elsewhere = module.around.readers(module, target.id) if owner is module.names.root else ()
         for other, reader_there in self.looking(elsewhere):
-            self.same(reader_there, shape, module=other)
+            if any(self._asking(other, [reader_there], shape)):
+                self.same(reader_there, shape, module=other)
         if owner.is_class and isinstance(owner.node, ast.ClassDef):
             self.field(owner.node, target.id, shape)
         elif not found and not elsewhere:
@@ -160,11 +161,14 @@ class Bindings(Worklist):
         own = home.definition(dotted) if dotted is not None and "." not in dotted else None
         there = home.around.definition(home, dotted) if dotted is not None and own is None else None
         module, cls = (home, own) if own is not None else there or (home, None)
-        if isinstance(cls, ast.ClassDef):
-            held, here = self.held, self.module
-            self.within(module)
-            self.field(cls, attr, Shape.VALUE)
-            self.held, self.module = held, here
+        if not isinstance(cls, ast.ClassDef):
+            return
+        kin = module.around.kin(module, cls)
+        for each, _ in self.looking(module.around.family(module, cls, attr)):
+            each.ensure("." + attr)
+            for reader in each.names.attributes_of(attr):
+                if is_own(reader) and isinstance(reader.ctx, ast.Load) and _is_of(each, reader.value, kin):
+                    self.same(reader, Shape.VALUE, module=each)
 
     def field(self, cls: ast.ClassDef, attr: str, shape: Shape) -> None:
         """An attribute of a class: its own methods read it, those of its family, and who holds one of them."""

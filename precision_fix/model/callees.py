@@ -13,7 +13,6 @@ from precision_fix.model.scope import Definition
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 #: A definition in its module, and how many of its parameters come before the arguments.
 Found = tuple[Module, Definition, int]
-_PARTIAL = ("functools.partial", "partial")
 # So many names are gone past from what is called to what it is a name for.
 _MOST_NAMES = 4
 
@@ -32,10 +31,15 @@ class Callee:
     field: str | None = None
 
 
+def is_partial(module: Module, call: ast.Call) -> bool:
+    """`functools.partial(f, ...)`, which hands on what it is given."""
+    return module.resolve(call.func) in ("functools.partial", "partial") and bool(call.args)
+
+
 def callees(module: Module, call: ast.Call, node: ast.AST | None, keyword: str | None) -> list[Callee]:
     """Where an argument may go; none where the callee is not the project's, or the place cannot be told."""
     func, before = call.func, 0
-    if module.resolve(func) in _PARTIAL and call.args:
+    if is_partial(module, call):
         func, before = call.args[0], 1
     place = module.index(call.args, node) if node is not None else None
     index = place - before if place is not None and place >= before else None
@@ -148,7 +152,7 @@ def _bound(module: Module, name: ast.Name, most: int) -> Iterator[Found]:
             there = module.around.definition(module, dotted) if "." in dotted else None
             if there is not None:
                 yield *there, 0
-        elif isinstance(value, ast.Call) and module.resolve(value.func) in _PARTIAL and value.args:
+        elif isinstance(value, ast.Call) and is_partial(module, value):
             for home, definition, shift in _named(module, value.args[0], most - 1):
                 yield home, definition, shift + len(value.args) - 1
         elif isinstance(value, ast.Name | ast.IfExp | ast.Subscript):

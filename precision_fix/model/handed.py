@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import ast
+import sys
 
 from precision_fix.model import calls
 from precision_fix.model.bindings import object_of
-from precision_fix.model.callees import Callee, callees, crowded
+from precision_fix.model.callees import Callee, callees, crowded, is_partial
 from precision_fix.model.callees import guessed as guessed_callees
 from precision_fix.model.fate import Fate
 from precision_fix.model.guard import refused_by
 from precision_fix.model.held import Shape
 from precision_fix.model.matched import of_word, to_name
 from precision_fix.model.module import Module
-from precision_fix.model.options import DECLARES, DECORATES, FIELDS, Options
+from precision_fix.model.options import DECLARES, DECORATES, FIELDS, SETS_DEFAULTS, Options
+from precision_fix.model.rebound import Sort
 from precision_fix.model.syntax import called
 from precision_fix.model.vocabulary.callees import Role
 from precision_fix.model.worklist import MOST_OF_TENSORS
@@ -41,6 +43,8 @@ class Handed(Options):
             self.same(call)
         elif self._updates(call, keyword.arg):
             self._gained(call, Shape.MAP, keyword.arg)
+        elif called(call) == SETS_DEFAULTS and self.parsed(call, keyword.arg):
+            pass
         elif keyword.arg != "default" or called(call) not in DECLARES | DECORATES or not self.option(call):
             self.argument(node, call, keyword.arg)
 
@@ -58,7 +62,7 @@ class Handed(Options):
                 self._enter(each, call, Shape.VALUE)
             if found:
                 return
-        if not self.held.tensor:
+        if not self.held.tensor and not self._recorded(call, self.held.key):
             key = self.held.key
             self.end(Fate.CHOOSES, call, under=key if isinstance(key, str) else None)
 
@@ -217,11 +221,23 @@ class Handed(Options):
             self._enter(each, call, self.held.shape)
         if self.held.tensor:
             self.end(Fate.HANDED, call)
-        elif self.held.shape is Shape.VALUE:
+        elif self.held.shape is not Shape.VALUE:
+            self._recorded(call, self.held.key if self.held.shape is Shape.MAP else None)
+            self.end(Fate.UNKNOWN, call)
+        elif not self._recorded(call, keyword):
             self.end(Fate.CHOOSES, call, guessed=True, under=keyword)
             self.made(self.module, call)
-        else:
-            self.end(Fate.UNKNOWN, call)
+
+    def _recorded(self, call: ast.Call, key: str | int | None) -> bool:
+        """`SimpleNamespace(bf16=True)`, `TrainingArguments(**settings)`: what is made may have it as an attribute.
+
+        Whether that is all that becomes of it: nothing of the standard library takes such an argument for itself.
+        """
+        if not isinstance(key, str) or self.sort(Shape.VALUE) is Sort.DTYPE or is_partial(self.module, call):
+            return False
+        self.same(call, Shape.OBJECT, key)
+        name = self.module.resolve(call.func)
+        return name is not None and "." in name and name.partition(".")[0] in sys.stdlib_module_names
 
     def _enter_all(self, found: list[Callee], call: ast.Call, shape: Shape) -> bool:
         """Go into each that may be called; whether one of them takes the value up."""

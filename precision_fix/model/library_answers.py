@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import cache
 
+from precision_fix.model.callees import is_partial
 from precision_fix.model.fate import Fate
 from precision_fix.model.held import End
 from precision_fix.model.setting import Form, Setting, plain
@@ -15,8 +16,6 @@ from precision_fix.model.target import Target
 from precision_fix.model.vocabulary import precision
 from precision_fix.model.vocabulary.libraries import LIBRARIES, Follows, Library, Switch, Words
 from precision_fix.model.vocabulary.truth import TRUE
-
-_PARTIAL = ("functools.partial", "partial")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +97,7 @@ def taken_by(end: End, word: str, target: Target) -> tuple[str, ...]:
     if end.fate is not Fate.CHOOSES or end.under is None or not isinstance(call, ast.Call):
         return ()
     callee = end.module.resolve(call.func)
-    if callee in _PARTIAL and call.args:
+    if is_partial(end.module, call):
         callee = end.module.resolve(call.args[0])
     found = _of_argument(end.under, word, callee)
     if found is None:

@@ -17,6 +17,8 @@ _NAMESPACES = frozenset({"args", "opt", "opts", "options", "flags", "FLAGS", "cl
 #: What declares an option of a parser, or of a command that the function below the decorator is.
 DECLARES = frozenset({"add_argument", "add_option"})
 DECORATES = frozenset({"option", "argument"})
+#: What gives options of a parser other defaults, each as a keyword.
+SETS_DEFAULTS = "set_defaults"
 #: What gives an option the names that a command line has.
 CALLS = ("add_argument", "add_option", "option", "Option")
 #: What stands for the default of a field or a parameter.
@@ -56,15 +58,21 @@ class Options(Bindings):
         if not name or not isinstance(call.func, ast.Attribute):
             return False
         self._converted(call)
+        found = self.parsed(call, name)
+        return self._by_habit(name) or found
+
+    def parsed(self, call: ast.Call, name: str) -> bool:
+        """Go on with what is parsed by the parser whose method is called, where an option of this name may hold it."""
         found = False
-        for module, parser in _parsers(self.module, call.func.value):
+        parsers = _parsers(self.module, call.func.value) if isinstance(call.func, ast.Attribute) else ()
+        for module, parser in parsers:
             home = self.module
             self.within(module)
             for reader in self.looking(self._held_by(parser)):
                 found = True
                 self.same(reader, Shape.OBJECT, name)
             self.within(home)
-        return self._by_habit(name) or found
+        return found
 
     def _converted(self, call: ast.Call) -> None:
         """`type=precision_of`: what the parser makes of the word, or refuses it by."""
