@@ -8,6 +8,7 @@ from collections import Counter
 
 from precision_fix.model.classes import is_own
 from precision_fix.model.fate import Fate
+from precision_fix.model.instead import is_float16
 from precision_fix.model.kernels import cannot_run, near_kernel
 from precision_fix.model.module import Module, remembered, unparsed
 from precision_fix.model.syntax import called
@@ -293,15 +294,8 @@ _FLOAT16 = re.compile(r"(?<!b)float16\b|fp16|\.half\b")
 
 def falls_to_float16(module: Module, compare: ast.Compare, node: ast.AST) -> bool:
     """`... if dtype == torch.bfloat16 else torch.float16`: what is no longer bfloat16 would become float16."""
-    above = module.parent(compare)
     equal = len(compare.ops) == 1 and isinstance(compare.ops[0], ast.Eq)
     others = [side for side in (compare.left, *compare.comparators) if side is not node]
     if not equal or not any(module.dtype_name(side) == "bfloat16" for side in others):
         return False
-    if isinstance(above, ast.IfExp) and above.test is compare:
-        return _FLOAT16.search(unparsed(module, above.orelse)) is not None
-    if isinstance(above, ast.If) and above.test is compare and above.orelse:
-        # An `elif` asks for float16 by itself.
-        is_else = not isinstance(above.orelse[0], ast.If)
-        return is_else and any(_FLOAT16.search(unparsed(module, statement)) for statement in above.orelse)
-    return False
+    return is_float16(module, compare)

@@ -16,7 +16,7 @@ from precision_fix.model.matched import of_word, to_name
 from precision_fix.model.module import Module
 from precision_fix.model.options import DECLARES, DECORATES, FIELDS, SETS_DEFAULTS, Options
 from precision_fix.model.rebound import Sort
-from precision_fix.model.syntax import called
+from precision_fix.model.syntax import NUMBERS, called
 from precision_fix.model.vocabulary.callees import Role
 from precision_fix.model.worklist import MOST_OF_TENSORS
 
@@ -84,6 +84,9 @@ class Handed(Options):
             self.end(Fate.REFUSED, guard)
             return
         if called(call) == "setattr" and self._set(node, call):
+            return
+        if called(call) in NUMBERS and self.sort(self.held.shape) is Sort.OTHER and self.held.shape is Shape.VALUE:
+            self.same(call)
             return
         role, guessed = calls.use(self.module, call, node, keyword)
         if self.held.tensor and role is Role.OTHER and calls.is_launch(self.module, call):

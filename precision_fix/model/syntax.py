@@ -5,6 +5,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+#: What makes a number of a flag: `kinds[int(bf16)]`.
+NUMBERS = frozenset({"bool", "int"})
+
 
 def called(call: ast.Call) -> str:
     """The last name of a callee: "autocast" for `torch.autocast(...)`; empty where it has none."""

@@ -15,6 +15,7 @@ from precision_fix.model.finding import Verdict, keep, manual, rewrite
 from precision_fix.model.flow import follow
 from precision_fix.model.halves import asked_for_half
 from precision_fix.model.held import End
+from precision_fix.model.instead import is_float16
 from precision_fix.model.module import Module, unparsed
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
@@ -23,7 +24,6 @@ from precision_fix.model.vocabulary import precision
 from precision_fix.model.vocabulary.precision import turned_on
 
 _TABLE = re.compile(r"(?i)support|capab|avail|feature|allow")
-_FLOAT16 = re.compile(r"(?<!b)float16\b|(?<![\w-])fp16|\.half\b")
 _FIELDS = frozenset({"field", "Field", "Option", "Argument", "option"})
 
 
@@ -48,7 +48,7 @@ class RULE(Rule):
         if _TABLE.search(_holder(site)):
             return keep("tells what is supported")
         ends = [end for value in values for end in follow(site.module, value)]
-        halves = next((end for end in ends if end.fate is Fate.COMPARED and _else_halves(end)), None)
+        halves = next((end for end in ends if end.fate in (Fate.COMPARED, Fate.KEY) and _else_halves(end)), None)
         goes_out = _goes_out(ends) or _is_of_library(site)
         if halves is not None and not goes_out:
             return keep(f"without it float16 is chosen ({halves.where(site.module)}); what it leads to is rewritten")
@@ -106,22 +106,20 @@ def _is_outside(module: Module, base: ast.expr) -> bool:
 
 def _else_halves(end: End) -> bool:
     """`torch.bfloat16 if bf16 else torch.float16`, `fp16=not bf16`: turned off, the flag would choose float16."""
-    above, outer = end.node, end.module.parent(end.node)
-    match above:
+    match end.node:
         case ast.UnaryOp(op=ast.Not()):
-            if isinstance(outer, ast.keyword):
-                return bool(_FLOAT16.search(outer.arg or ""))
-            return isinstance(outer, ast.IfExp | ast.If) and above is outer.test and _halves(outer.body)
+            return is_float16(end.module, end.node.operand)
         case ast.IfExp():
-            return _halves(above.orelse) and asked_for_half(end.module, above) is None
-        case ast.If() if above.orelse:
-            # An `elif` asks for float16 by itself.
-            return not isinstance(above.orelse[0], ast.If) and _halves(above.orelse)
+            return is_float16(end.module, end.node.test) and asked_for_half(end.module, end.node) is None
+        case ast.If():
+            return is_float16(end.module, end.node.test)
+        case ast.Match():
+            return is_float16(end.module, end.node.subject)
+        case ast.Subscript():
+            return is_float16(end.module, end.node.slice)
+        case ast.Compare():
+            return is_float16(end.module, end.node)
     return False
-
-
-def _halves(arm: ast.expr | list[ast.stmt]) -> bool:
-    return any(_FLOAT16.search(ast.unparse(each)) for each in (arm if isinstance(arm, list) else [arm]))
 
 
 def _turning_on(value: ast.expr) -> Iterator[ast.expr]:

@@ -87,15 +87,46 @@ def test_a_field_is_what_other_programs_set() -> None:
 @pytest.mark.parametrize(
     "reader",
     [
-        "torch.bfloat16 if {} else torch.float16",
-        "x.to(torch.bfloat16) if {} else x.half()",
+        "return torch.bfloat16 if {} else torch.float16",
+        "return x.to(torch.bfloat16) if {} else x.half()",
+        "return torch.float16 if not {} else torch.bfloat16",
+        "kind = torch.float16\n    if {}:\n        kind = torch.bfloat16\n    return kind",
+        "kind = None\n    if {}:\n        kind = torch.bfloat16\n    return x.to(kind or torch.float16)",
+        "kinds = {{'k': torch.float16}}\n    if {}:\n        kinds['k'] = torch.bfloat16\n    return kinds",
+        "if {}:\n        return x.to(torch.bfloat16)\n    return x.half()",
+        "if x is None or not {}:\n        return torch.float16\n    return torch.bfloat16",
+        "if {} == True:\n        return x.to(torch.bfloat16)\n    else:\n        return x.half()",
+        "if {}:\n        return torch.bfloat16\n    elif x:\n        return 1\n    else:\n        return torch.float16",
+        "match {}:\n        case True: return torch.bfloat16\n        case _: return torch.float16",
+        "return pick({})\ndef pick(on):\n    if on:\n        return torch.bfloat16\n    return torch.float16",
+        "return x.to(torch.bfloat16), Scaler(fp16=not {})",
     ],
 )
 def test_a_flag_without_which_float16_is_chosen(reader: str) -> None:
     """Turned off it would be float16; what it leads to is rewritten, so it stays on."""
-    text = "import torch\nclass Asked(BaseModel):\n    bf16: bool = True\ndef f(asked: Asked, x):\n    return "
+    text = "import torch\nclass Asked(BaseModel):\n    bf16: bool = True\ndef f(asked: Asked, x):\n    "
     before = text + reader.format("asked.bf16") + "\n"
     check_rewritten(before, before.replace("torch.bfloat16", "torch.float32"))
+
+
+@pytest.mark.parametrize("index", ["{}", "int({})", "bool({})"])
+def test_a_flag_that_a_table_of_both_is_asked_by(index: str) -> None:
+    text = "class Asked(BaseModel):\n    bf16: bool = True\ndef f(asked: Asked):\n"
+    check_kept(f"{text}    names = ['float16', 'bfloat16']\n    return names[{index.format('asked.bf16')}]\n")
+
+
+@pytest.mark.parametrize(
+    "reader",
+    [
+        "if {}:\n        k = torch.bfloat16\n    elif asked.fp16:\n        k = torch.float16\n    return k",
+        "return torch.bfloat16 if {} else torch.float16 if asked.fp16 else torch.float32",
+        "k = torch.float32\n    if {}:\n        k = torch.bfloat16\n    return k, x.half()",
+    ],
+)
+def test_a_flag_beside_one_for_float16(reader: str) -> None:
+    text = "import torch\nclass Asked(BaseModel):\n    bf16: bool = True\ndef f(asked: Asked, x):\n    "
+    before = text + reader.format("asked.bf16") + "\n"
+    check_rewritten(before, before.replace("torch.bfloat16", "torch.float32").replace("True", "False"))
 
 
 @pytest.mark.parametrize(

@@ -131,3 +131,15 @@ def test_the_runtime_takes_care_where_the_dtype_itself_is_asked_for(body: str, b
     """While the program runs the dtype stays what it was, and what is made in it is float32."""
     found = [each for each in findings(GUARDED.format(body)) if each.line == 2]
     assert [(each.action, each.runtime) for each in found] == [(Action.MANUAL, by_runtime)]
+
+
+@pytest.mark.parametrize(
+    "chooses",
+    [
+        "name = 'fp16'\nif kind == torch.bfloat16:\n    name = 'bf16'\n",
+        "def pick(kind):\n    if kind == torch.bfloat16:\n        return 'bf16'\n    return 'fp16'\npick(kind)\n",
+        "names = {'k': 'fp16'}\nif kind == torch.bfloat16:\n    names['k'] = 'bf16'\n",
+    ],
+)
+def test_a_test_that_would_leave_float16(chooses: str) -> None:
+    check_reported(f"import torch\nkind = torch.bfloat16\nnet = net.to(kind)\n{chooses}", code="PF903")
