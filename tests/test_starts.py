@@ -93,6 +93,31 @@ def test_the_rule_can_be_ignored_and_then_the_command_is_told(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
+    ("left", "meant"),
+    [
+        ("test_it.py", "Start {name} as before: python {folder}/main.py"),
+        ("tests/deep/loads.py", "Start {name} as before: python {folder}/main.py"),
+        ("unused.py", "put `import precision_fix.auto` first in one that does"),
+    ],
+)
+def test_what_no_program_reaches_sends_nobody_to_one_that_has_the_line(tmp_path: Path, left: str, meant: str) -> None:
+    """Where another file is reached `main.py` has its line, and a command for it would bring no more."""
+    files = {"cast.py": CAST, "main.py": "import cast\n\nif __name__ == '__main__':\n    pass\n", left: LOAD}
+    alone = scanned(tree(tmp_path / "alone", files))
+    is_test = left != "unused.py"
+    said = told(tmp_path / "alone", alone)
+    assert (meant.format(name="alone", folder=tmp_path / "alone") in said) == is_test
+    assert {each.action for each in alone.findings if each.code == "PF913"} == {
+        Action.KEEP if is_test else Action.MANUAL
+    }
+    both = scanned(tree(tmp_path / "both", {**files, "loading.py": LOAD, "main.py": MAIN}))
+    assert started(both) == ["main.py"]
+    said = told(tmp_path / "both", both)
+    assert "precision-fix run" not in said.replace("in a test: `precision-fix run` takes care of it", "")
+    assert (meant in said) != is_test
+
+
+@pytest.mark.parametrize(
     "files",
     [
         {"run.sh": "set -e\ntorchrun --nproc_per_node 2 \\\n  go.py --config a.yaml\n"},

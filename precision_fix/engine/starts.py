@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ from precision_fix.model.entry_points import below, likely, program_in
 from precision_fix.model.finding import Action, Finding
 from precision_fix.model.selection import Selection
 from precision_fix.project.entries import Entries, readmes
+from precision_fix.project.names import is_test
 from precision_fix.sources import LAUNCH, NOTEBOOK, PYTHON, start_line
 from precision_fix.sources.analysis import Unparsable
 from precision_fix.sources.heeded import Choice
@@ -128,6 +129,7 @@ class _Tree:
         # Some of what no import leads to is loaded by its name.
         for program in computing if (left := self.places()) else ():
             self._begin(launch, real[program], entries.reached(program, loading=True), left)
+        self._leave_tests(root)
         launch.left = sum(map(len, self.places().values()))
         launch.program = self._program([real[path].path for path in programs], launch.started)
         self._scan.starts.append(launch)
@@ -145,8 +147,17 @@ class _Tree:
         """What a program brings that keeps to the CPU, and where nothing becomes float32, stays as its file has it."""
         for path in self.places():
             if os.path.realpath(path) in reached:
-                file = self._files[path]
-                file.findings = [start_line.on_the_cpu(e) if start_line.is_open(e) else e for e in file.findings]
+                self._settle(path, start_line.on_the_cpu)
+
+    def _leave_tests(self, root: str) -> None:
+        """What only tests do has no program that a line could go into, and is nobody's work."""
+        for path in self.places():
+            if is_test(os.path.relpath(path, root)):
+                self._settle(path, start_line.in_a_test)
+
+    def _settle(self, path: str, how: Callable[[Finding], Finding]) -> None:
+        file = self._files[path]
+        file.findings = [how(each) if start_line.is_open(each) else each for each in file.findings]
 
     def _notebook(self, found: Found) -> Notebook | None:
         """What a notebook does; None for a file that is none, or cannot be read."""
@@ -168,7 +179,7 @@ class _Tree:
         if programs:
             best = max(programs, key=lambda path: below(path, left))
             # One that stands above little of it may have nothing to do with it: those that load models come first.
-            above = below(best, left) * 2 >= len(left)
+            above = below(best, left) * 2 > len(left)
             return best if above or not begun else max(begun, key=lambda path: below(path, left))
         python = [each.path for each in self._found if PYTHON.takes(each.path)]
         if len(python) == 1:

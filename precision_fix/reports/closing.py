@@ -142,6 +142,10 @@ def _beside(launch: Launch, name: str, dtype: str) -> Iterator[Line]:
     places = "1 place is" if launch.left == 1 else f"{launch.left:,} places are"
     if launch.is_node_pack:
         yield "", f"{name} is loaded by another program: start that anew.", False
+    elif launch.program in launch.started:
+        # It has the line: a command would bring no more.
+        where = f"{places} in files that no program was seen to load"
+        yield "", f"{name}: {where}: put `import precision_fix.auto` first in one that does.", False
     elif launch.program:
         yield "", f"{name}: {places} decided while the program runs. Start it so, and that is taken care of:", False
         to = "" if dtype == "float32" else f"--to {dtype} "
