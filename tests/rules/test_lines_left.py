@@ -132,6 +132,10 @@ PROGRAMS = {
         kinds = ["bf16", "fp16"]  #: PF007 keep one of a list
         compute_dtypes = ("bf16",)  #: PF201 rewrite compute_dtypes chooses a precision => compute_dtypes = ("fp32",)
         print("bf16")  #: PF007 keep part of a message
+        def count(dtype, results):
+            dtype_str = "f16" if dtype is torch.float16 else "bf16"  #: PF007 keep part of a message
+            kinds = (dtype_str, "f8")
+            return [results[f"W{dtype_str}"]] * len(kinds)
         assert plan == {"dtype": "bf16"}  #: PF007 keep part of what is
         metadata["dtype"] = "bf16"  #: PF007 keep recorded in the metadata
         file.metadata["dtype"] = "bf16"  #: PF007 keep recorded in the metadata
@@ -148,7 +152,7 @@ PROGRAMS = {
             if args.dtype == "bf16":  #: PF007 keep compared, or looked up
                 table["dtype"] = "bf16"  #: PF201 rewrite dtype chooses a precision => table["dtype"] = "fp32"
             os.environ.setdefault("DTYPE", "bf16")  #: PF201 rewrite DTYPE chooses a precision => os.environ.setdefault("DTYPE", "fp32")
-            precision = "bf16"  #: PF007 manual@24 compared with, and handed
+            precision = "bf16"  #: PF007 manual@28 compared with, and handed
             if precision == "bf16":  #: PF007 keep compared, or looked up
                 hand_on(precision)
         """,

@@ -80,7 +80,7 @@ FLOAT8_PRODUCTS = frozenset(
 # PyTorch documents these as reading stored bytes for what they are told to be.
 _READERS = "frombuffer from_file TypedStorage UntypedStorage"
 _BUILTINS = (
-    _are(Role.TEXT, "print str repr format")
+    _are(Role.TEXT, "print str repr format len")
     | _are(Role.TEST, "isinstance issubclass hasattr type id hash")
     | _are(Role.SEQUENCE, "set frozenset list tuple sorted reversed iter enumerate zip")
     | _are(Role.PICK, "next max min")
