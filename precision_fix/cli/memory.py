@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,6 +61,7 @@ def _figures(run: Run) -> str:
     from precision_fix.plan.read import read_models
     from precision_fix.plan.use import Use
     from precision_fix.plan.working import PATCHED, UNPATCHED, parts_of
+    from precision_fix.project.names import is_test
 
     found = find([str(path) for path in run.paths if Path(path).is_dir()])
     models = read_models(group(found), found)
@@ -68,6 +70,8 @@ def _figures(run: Run) -> str:
     # Another process to build what is not known by hand is for who asks for a plan.
     at_work: list[tuple[int, int, str]] = []
     for each in described(found, models, Use(), build=False):
+        if all(is_test(os.path.relpath(each.file, path)) for path in run.paths):
+            continue  # a model made for a test is none that anybody runs
         use = each.known.at(Use())
         patched, before = (
             sum(part.nbytes for part in parts_of(each.known, use, mode, each.model.tensors, "", ""))
