@@ -58,7 +58,7 @@ PROGRAMS = {
         NUMBERS = {1: torch.bfloat16}  #: PF003 keep a case of a
         MADE = {"bf16": torch.bfloat16}  #: PF003 keep its map is turned ; PF007 keep compared, or looked up
         TURNED = {v: k for k, v in MADE.items()}
-        CASES = [("cuda", torch.bfloat16, 1e-2), ("cpu", torch.float32, 1e-5)]  #: PF003 keep a case of a
+        CASES = [("cuda", torch.bfloat16, 1e-2), ("cpu", torch.float32, 1e-5)]  #: PF003 keep part of a record
         KINDS = {kind: torch.bfloat16}  #: PF105 rewrite a name stands for => KINDS = {kind: torch.float32}
         CHOSEN = {kind: torch.bfloat16}  #: PF105 rewrite a name stands for => CHOSEN = {kind: torch.float32}
         y.to(CHOSEN[k])
@@ -125,6 +125,17 @@ PROGRAMS = {
             c = torch.bfloat16 if not dtype != torch.bfloat16 else torch.float32  #: PF001 keep compared with a dtype, ; PF006 keep mirrors the dtype that
             d = torch.bfloat16 if dtype == torch.float16 else torch.float32  #: PF101 rewrite chooses a precision => d = torch.float32 if dtype == torch.float16 else torch.float32
             return a, b, c, d
+        """,
+    ("PF001: what ComfyUI chooses among", "a.py", "float32"): """
+        import torch
+        import comfy.model_management as mm
+        from comfy.model_management import vae_dtype
+        class Wrapped:
+            def __init__(self, device, kind):
+                self.one = mm.vae_dtype(device, [torch.float16, torch.bfloat16])  #: PF001 keep compared with a dtype,
+                self.two = vae_dtype(device, (torch.bfloat16,))  #: PF001 keep compared with a dtype,
+                self.three = mm.unet_manual_cast(kind, device, [torch.bfloat16])  #: PF001 keep compared with a dtype,
+                self.four = mm.cast_to(kind, torch.bfloat16)  #: PF101 rewrite chooses a precision => self.four = mm.cast_to(kind, torch.float32)
         """,
     ("PF007: words that choose nothing", "a.py", "float32"): """
         word = "bf16"  #: PF007 keep compared, or looked up
