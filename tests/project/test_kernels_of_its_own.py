@@ -30,3 +30,35 @@ def test_a_guard_in_one_of_two_ways_holds_what_comes_there(tmp_path: Path) -> No
         "f = ops.quant if fast else slow\nf(torch.ones(4, dtype=torch.bfloat16))\n",
     }
     assert patched(tmp_path, files)[0] == files
+
+
+FILLS = (
+    "import torch\nfrom {where} import gather\n"
+    "def run(x):\n    out = torch.empty(4, dtype=torch.bfloat16)\n    gather(x.to(torch.bfloat16), out)\n"
+    "    return torch.allclose(out, torch.zeros(4, dtype=torch.bfloat16))\n"
+)
+GATHER = "import torch\n{extra}\ndef gather(x, out):\n    {does}\n"
+
+
+@pytest.mark.parametrize(
+    ("where", "extra", "does", "moves"),
+    [
+        ("ops.gathering", "", "out.copy_(x)", True),
+        ("ops", "", "out.copy_(x)", True),
+        ("ops.gathering", "import my_ext_cuda", "my_ext_cuda.gather(x, out)", False),
+        ("elsewhere", "", "out.copy_(x)", False),
+    ],
+)
+def test_a_buffer_that_a_function_of_another_file_fills(
+    tmp_path: Path, where: str, extra: str, does: str, moves: bool
+) -> None:
+    """What the project shows of the function decides: a kernel of it, or nothing known of it, holds the buffer."""
+    text = FILLS.format(where=where)
+    files = {
+        "main.py": text,
+        "ops/__init__.py": "from .gathering import gather\n",
+        "ops/gathering.py": GATHER.format(extra=extra, does=does),
+    }
+    after, _ = patched(tmp_path, files)
+    assert ("empty(4, dtype=torch.float32)" in after["main.py"]) == moves
+    assert (after["main.py"] == text.replace("bfloat16", "float32")) == moves

@@ -126,6 +126,24 @@ PROGRAMS = {
             d = torch.bfloat16 if dtype == torch.float16 else torch.float32  #: PF101 rewrite chooses a precision => d = torch.float32 if dtype == torch.float16 else torch.float32
             return a, b, c, d
         """,
+    ("PF002: what is added to a list of what is supported", "a.py", "float32"): """
+        import torch
+        def advertised(major):
+            supported = {torch.float16, torch.float32}
+            if major >= 8:
+                supported.add(torch.bfloat16)  #: PF002 keep supported lists what is
+            return frozenset(supported)
+        class Known:
+            def __init__(self):
+                self.known_dtypes = []
+                self.known_dtypes.append(torch.bfloat16)  #: PF002 keep known_dtypes lists what is
+                self.casts = []
+                self.casts.append(torch.bfloat16)  #: PF101 rewrite chooses a precision => self.casts.append(torch.float32)
+        def cast(x):
+            allowed = [torch.float16]
+            allowed.insert(0, torch.bfloat16)  #: PF101 rewrite chooses a precision => allowed.insert(0, torch.float32)
+            return x.to(allowed[0])
+        """,
     ("PF001: what ComfyUI chooses among", "a.py", "float32"): """
         import torch
         import comfy.model_management as mm

@@ -63,8 +63,11 @@ FOUR_BITS = re.compile(r"int4", re.IGNORECASE)
 DESCRIBES = frozenset({"itemsize", "is_floating_point", "is_complex", "is_signed", "__name__"})
 
 # Operators whose CUDA kernel takes or gives bfloat16 alone (aten/native_functions: _weight_int4pack_mm and its
-# conversion; _grouped_mm).
-_OPERATORS = "_weight_int4pack_mm _convert_weight_to_int4pack _grouped_mm"
+# conversion; _grouped_mm), and those for other devices that take scales of one dtype with what they multiply.
+_OPERATORS = (
+    "_weight_int4pack_mm _convert_weight_to_int4pack _grouped_mm "
+    "_weight_int4pack_mm_for_cpu _weight_int4pack_mm_with_scales_and_zeros"
+)
 # Products of float8 matrices, which begin at compute capability 8.9 (aten/native/cuda/Blas.cpp, _scaled_mm_out_cuda).
 _FLOAT8 = "_scaled_mm _scaled_grouped_mm"
 _FLOAT8_PUBLIC = "scaled_mm scaled_grouped_mm"
