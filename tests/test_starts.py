@@ -93,6 +93,27 @@ def test_the_rule_can_be_ignored_and_then_the_command_is_told(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
+    ("lies", "beside", "is_library"),
+    [
+        ("pkg/loading.py", {"pkg/__init__.py": "", "setup.py": ""}, True),
+        ("pkg/deep/loading.py", {"pkg/__init__.py": "", "pkg/deep/__init__.py": "", "pyproject.toml": ""}, True),
+        ("src/pkg/loading.py", {"src/pkg/__init__.py": "", "pyproject.toml": ""}, True),
+        ("pkg/loading.py", {"pkg/__init__.py": ""}, False),
+        ("loading.py", {"pkg/__init__.py": "", "setup.py": ""}, False),
+    ],
+)
+def test_who_uses_a_library_from_outside_is_told(
+    tmp_path: Path, lies: str, beside: dict[str, str], is_library: bool
+) -> None:
+    module = lies.removeprefix("src/").removesuffix(".py").replace("/", ".")
+    main = MAIN.replace("from loading", f"from {module}")
+    found = scanned(tree(tmp_path / "lib", {"cast.py": CAST, "main.py": main, lies: LOAD, **beside}))
+    assert started(found) == ["main.py"]
+    line = "A program of yours that uses lib begins with `import precision_fix.auto` as well."
+    assert (line in told(tmp_path / "lib", found)) == is_library
+
+
+@pytest.mark.parametrize(
     ("left", "meant"),
     [
         ("test_it.py", "Start {name} as before: python {folder}/main.py"),

@@ -61,7 +61,6 @@ def _figures(run: Run) -> str:
     from precision_fix.plan.read import read_models
     from precision_fix.plan.use import Use
     from precision_fix.plan.working import PATCHED, UNPATCHED, parts_of
-    from precision_fix.project.names import is_test
 
     found = find([str(path) for path in run.paths if Path(path).is_dir()])
     models = read_models(group(found), found)
@@ -70,8 +69,8 @@ def _figures(run: Run) -> str:
     # Another process to build what is not known by hand is for who asks for a plan.
     at_work: list[tuple[int, int, str]] = []
     for each in described(found, models, Use(), build=False):
-        if all(is_test(os.path.relpath(each.file, path)) for path in run.paths):
-            continue  # a model made for a test is none that anybody runs
+        if all(_is_of_tests(os.path.relpath(each.file, path)) for path in run.paths):
+            continue  # nobody runs a model that was made for a test
         use = each.known.at(Use())
         patched, before = (
             sum(part.nbytes for part in parts_of(each.known, use, mode, each.model.tensors, "", ""))
@@ -83,3 +82,10 @@ def _figures(run: Run) -> str:
         plan = f"precision-fix plan {pasted(file)}"
         said.append(f"{shown(file)} at work {size(patched)} instead of {size(before)}, by an estimate ({plan})")
     return f": {', '.join(said)}" if said else ""
+
+
+def _is_of_tests(path: str) -> bool:
+    """`tests/assets/clip/config.json`, `pkg/test_data/config.json`, `fixtures/tiny/config.json`."""
+    from precision_fix.project.names import is_test
+
+    return is_test(path) or any(part.startswith(("test_", "testdata", "fixtures")) for part in Path(path).parts)

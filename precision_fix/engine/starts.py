@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from precision_fix import door
@@ -43,7 +44,8 @@ _real_folder = cache(os.path.realpath)
 @dataclass(slots=True)
 class Launch:
     """How the programs of one tree are started: `started` import the runtime now; `left` places are nobody's. Of the
-    started those are `untold` that did so before, and do not say what bfloat16 becomes.
+    started those are `untold` that did so before, and do not say what bfloat16 becomes. Where the places lie in a
+    library that is installed, programs that are not here come to them as well.
 
     `program` is the file to start by `precision-fix run`, "" where none is known; those of a node pack are started by
     its host.
@@ -55,6 +57,7 @@ class Launch:
     left: int = 0
     program: str = ""
     is_node_pack: bool = False
+    is_library: bool = False
 
 
 def add(scan: Scan, found: dict[str, Found], recall: Recall | None, *, with_text: bool) -> None:
@@ -105,6 +108,7 @@ class _Tree:
         scripts = [*others, *readmes(root)]
         entries = Entries(root, real, scripts, imports_of(root))
         launch = Launch(self._tree_of(self._found[0]), is_node_pack=entries.is_node_pack)
+        launch.is_library = not entries.is_node_pack and _is_installed(root, map(os.path.realpath, places))
         lines = {os.path.realpath(path): {each.line for each in found} for path, found in places.items()}
         scripts = entries.scripts({path: lines[path] for path in lines if path in real})
         programs = [path for path in (*entries.programs(), *scripts) if not real[path].ignored()]
@@ -250,6 +254,16 @@ def _real(found: Found) -> str:
         return os.path.realpath(found.path)
     folder, name = os.path.split(found.path)
     return os.path.join(_real_folder(folder), name)  # noqa: PTH118
+
+
+def _is_installed(root: str, paths: Iterable[str]) -> bool:
+    """Whether one of these files lies in a package of what pip installs from this folder."""
+    home = Path(os.path.realpath(root))
+    if not any((home / name).is_file() for name in ("pyproject.toml", "setup.py", "setup.cfg")):
+        return False
+    parts = (Path(os.path.relpath(path, home)).parts for path in paths)
+    tops = {part[: 2 if part[0] == "src" else 1] for part in parts if part}
+    return any(home.joinpath(*top, "__init__.py").is_file() for top in tops)
 
 
 def _most_of(path: str) -> int:

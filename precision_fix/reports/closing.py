@@ -124,6 +124,8 @@ def _launched(tree: str, launch: Launch, dtype: str) -> Iterator[Line]:
             yield "", f"    {_started(program, dtype if program in launch.untold else 'float32')}", True
         if len(launch.started) > _MOST_PROGRAMS:
             yield "dim", f"    and {count(len(launch.started) - _MOST_PROGRAMS, 'program')} more", False
+        if launch.is_library:
+            yield "", f"A program of yours that uses {name} begins with `import precision_fix.auto` as well.", False
     if launch.left:
         yield from _beside(launch, name, dtype)
 
