@@ -145,7 +145,7 @@ def _further(module: Module, node: ast.expr, *, is_item: bool) -> list[tuple[ast
         return [(read, is_item) for read in module.readers(name)] if isinstance(name, ast.Name) else None
     if isinstance(above, ast.Assign) and isinstance(above.targets[0], ast.Subscript) and not is_item:
         return _filled(module, above.targets)
-    if isinstance(above, ast.DictComp) and node is above.value:
+    if isinstance(above, ast.DictComp) and node is above.value and not is_item:
         return [(above, False)]
     return _ending(module, above, node, is_item=is_item)
 

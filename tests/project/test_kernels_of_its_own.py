@@ -62,3 +62,18 @@ def test_a_buffer_that_a_function_of_another_file_fills(
     after, _ = patched(tmp_path, files)
     assert ("empty(4, dtype=torch.float32)" in after["main.py"]) == moves
     assert (after["main.py"] == text.replace("bfloat16", "float32")) == moves
+
+
+@pytest.mark.parametrize(("host", "moves"), [({}, False), ({"comfy/__init__.py": ""}, True)])
+def test_what_a_host_chooses_among_is_followed_where_the_host_is_there(
+    tmp_path: Path, host: dict[str, str], moves: bool
+) -> None:
+    chooses = "import torch\ndef vae_dtype(device, allowed):\n    return allowed[0]\n"
+    node = (
+        "import comfy.model_management as mm\nimport torch\n"
+        "def load(net, device):\n    return net.to(mm.vae_dtype(device, [torch.bfloat16, torch.float16]))\n"
+        "x = torch.zeros(1, dtype=torch.bfloat16)\n"
+    )
+    files = {"node.py": node, **host, **({"comfy/model_management.py": chooses} if host else {})}
+    after, _ = patched(tmp_path, files)
+    assert ("[torch.float32, torch.float16]" in after["node.py"]) == moves

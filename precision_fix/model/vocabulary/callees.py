@@ -109,12 +109,13 @@ KNOWN = {
     **_are(Role.TEXT, "debug info warning error exception critical log", "logging"),
     **_are(Role.TEXT, "warn", "warnings"),
     **_are(Role.TEXT, "fail skip", "pytest"),
-    # Given a list of what a node takes, ComfyUI chooses among it by what the GPU has (comfy/model_management.py).
-    **_are(Role.TEST, "unet_dtype unet_manual_cast vae_dtype", "comfy.model_management"),
     **_are(Role.CASES, "parametrize", "pytest.mark"),
     **_are(Role.SEQUENCE, "product chain cycle permutations combinations", "itertools"),
     **_are(Role.PICK, "choice sample choices", "random"),
 }
+#: Given a list of what a node takes, ComfyUI chooses among it by what the GPU has (comfy/model_management.py). Where it
+#: is not there: in its own tree they are followed.
+OF_HOSTS = _are(Role.TEST, "unet_dtype unet_manual_cast vae_dtype", "comfy.model_management")
 #: By the last name, of functions and methods.
 GUESSES = (
     _BUILTINS
@@ -123,7 +124,7 @@ GUESSES = (
     | _are(Role.NEVER, f"{_AMPERE} {_FLOAT8} {_FLOAT8_PUBLIC}")
     | _are(Role.BYTES, f"{_READERS} _rebuild_tensor _rebuild_tensor_v2 from_buffer view_dtype memmap fromfile")
     | _are(Role.TEXT, "warn warn_once print_rank_0")
-    | _are(Role.TEST, "startswith endswith unet_dtype unet_manual_cast vae_dtype")
+    | _are(Role.TEST, "startswith endswith")
     | _are(Role.CAST, "to new_zeros new_ones new_empty new_full new_tensor astype")
     | _are(Role.SIZE, "_element_size")
     | _are(Role.REGISTER, "register_buffer")
