@@ -77,3 +77,31 @@ def test_what_a_host_chooses_among_is_followed_where_the_host_is_there(
     files = {"node.py": node, **host, **({"comfy/model_management.py": chooses} if host else {})}
     after, _ = patched(tmp_path, files)
     assert ("[torch.float32, torch.float16]" in after["node.py"]) == moves
+
+
+LAYER = (
+    "import torch\nfrom base import Base\nclass Layer(Base):\n"
+    "    def forward(self, x):\n        y = self.norm(x.float()).to(torch.bfloat16)\n"
+    "        return self._attention_kernel(y @ self.weight)\n"
+    "    def load(self, w):\n        self.weight = w.to(torch.bfloat16)\n"
+)
+BASE = "import torch\nclass Base:\n    def norm(self, x):\n        return x\n    def _attention_kernel(self, q):\n"
+
+
+@pytest.mark.parametrize(
+    ("base", "more", "moves"),
+    [
+        ("        return torch.softmax(q, -1)\n", "", True),
+        ("        raise NotImplementedError\n", "    def _attention_kernel(self, q):\n        return q * 2\n", True),
+        ("        import fast_cuda\n        return fast_cuda.attend(q)\n", "", False),
+        (
+            "        return torch.softmax(q, -1)\n",
+            "    def _attention_kernel(self, q):\n        return torch._grouped_mm(q, q)\n",
+            False,
+        ),
+    ],
+)
+def test_a_method_that_is_called_a_kernel_shows_what_it_does(tmp_path: Path, base: str, more: str, moves: bool) -> None:
+    files = {"layer.py": LAYER + more, "base.py": BASE + base}
+    after, _ = patched(tmp_path, files)
+    assert ("x.float()).to(torch.float32)" in after["layer.py"]) == moves
