@@ -92,6 +92,22 @@ def test_the_rule_can_be_ignored_and_then_the_command_is_told(tmp_path: Path) ->
     assert started(ignored) == [] and "precision-fix run" not in told(folder, ignored)
 
 
+def test_programs_that_commands_name_are_told_of_first(tmp_path: Path) -> None:
+    """Neither the alphabet nor a usual name counts for more than that a script of the project starts one."""
+    names = ("data/index.py", "data/main.py", "lib/a.py", "lib/tune.py")
+    files = {name: MAIN.replace("from loading", "from lib.loading") for name in names}
+    files |= {
+        "lib/cast.py": CAST,
+        "lib/loading.py": LOAD,
+        "scripts/go.sh": "accelerate launch \\\n  lib/tune.py --x 1\n",
+    }
+    found = scanned(tree(tmp_path, files))
+    assert started(found) == sorted(names)
+    said = told(tmp_path, found)
+    assert said.index("    python") == said.index(f"    python {tmp_path / 'lib/tune.py'}\n")
+    assert Path(found.starts[0].program).name == "tune.py"
+
+
 @pytest.mark.parametrize(
     ("lies", "beside", "is_library"),
     [

@@ -20,7 +20,7 @@ from precision_fix.engine import rounds
 from precision_fix.engine.one import item_of
 from precision_fix.engine.surroundings import imports_of
 from precision_fix.model.edit import spliced
-from precision_fix.model.entry_points import below, likely, program_in
+from precision_fix.model.entry_points import below, program_in
 from precision_fix.model.finding import Action, Finding
 from precision_fix.model.selection import Selection
 from precision_fix.project.entries import Entries, readmes
@@ -179,7 +179,7 @@ class _Tree:
         # A package that a console script names runs nothing when it is started as a file.
         begun = [path for path in programs if path in started and not path.endswith("__init__.py")]
         if begun and not left:
-            return min(begun, key=likely)
+            return begun[0]  # the best come first
         if programs:
             best = max(programs, key=lambda path: below(path, left))
             # One that stands above little of it may have nothing to do with it: those that load models come first.
