@@ -42,8 +42,13 @@ def test_a_whole_name_is_known(text: str, role: Role) -> None:
 
 # All that is known by its whole name, whatever it is called in the file.
 WHOLE = {
-    ("torch", Role.KERNEL): "_weight_int4pack_mm _convert_weight_to_int4pack _grouped_mm",
-    ("torch.ops.aten", Role.KERNEL): "_weight_int4pack_mm _convert_weight_to_int4pack _grouped_mm",
+    ("torch", Role.KERNEL): "_weight_int4pack_mm _convert_weight_to_int4pack _grouped_mm _weight_int4pack_mm_for_cpu "
+    "_weight_int4pack_mm_with_scales_and_zeros",
+    (
+        "torch.ops.aten",
+        Role.KERNEL,
+    ): "_weight_int4pack_mm _convert_weight_to_int4pack _grouped_mm _weight_int4pack_mm_for_cpu "
+    "_weight_int4pack_mm_with_scales_and_zeros",
     ("torch", Role.NEVER): "_scaled_mm _scaled_grouped_mm",
     ("torch.ops.aten", Role.NEVER): "_scaled_mm _scaled_grouped_mm",
     ("torch.nn.functional", Role.NEVER): "scaled_mm scaled_grouped_mm",

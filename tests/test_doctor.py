@@ -45,6 +45,13 @@ def test_a_project_on_a_t4(tmp_path: Path, columns: int) -> None:
     assert all(len(line) <= columns for line in lines), [line for line in lines if len(line) > columns]
 
 
+def test_a_patched_project_starts_as_its_patch_said(tmp_path: Path) -> None:
+    plant(tmp_path, PROJECT)
+    assert command("--gpu", "t4", ".", cwd=tmp_path).returncode == 0
+    text = " ".join(" ".join(_page("--gpu", "t4", ".", cwd=tmp_path)[1]).split())
+    assert "python main.py # starts the runtime, which does the rest" in text and "precision-fix run" not in text
+
+
 def test_a_gpu_with_bfloat16_and_a_clean_project(tmp_path: Path) -> None:
     plant(tmp_path, PROJECT)
     code, lines = _page("--gpu", "a100", ".", cwd=tmp_path)

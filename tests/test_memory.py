@@ -66,10 +66,10 @@ def test_the_checkpoints_below_are_counted(tmp_path: Path) -> None:
 
 
 def test_what_a_config_names_the_sizes_of_is_counted_as_plan_counts_it(tmp_path: Path) -> None:
-    """The figures are those of the rows of `plan`, of the largest model."""
+    """The figures are those of the rows of `plan`, of the largest model that is not there for tests alone."""
     (tmp_path / "lib.py").write_text(CAST)
-    for name, layers in (("small", 2), ("large", 4)):
-        (tmp_path / name).mkdir()
+    for name, layers in (("small", 2), ("large", 4), ("tests/made", 8), ("lib/test_data", 9), ("fixtures", 9)):
+        (tmp_path / name).mkdir(parents=True)
         (tmp_path / name / "config.json").write_text(json.dumps(LLAMA | {"num_hidden_layers": layers}))
     (tmp_path / "other.json").write_text("{}")
     said, _, run = patched(".", cwd=tmp_path)

@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from precision_fix.model import autocast, context, declared, guard, kernels, products, short
+from precision_fix.model import autocast, context, declared, guard, instead, kernels, products, short
 from precision_fix.project import entries
 from precision_fix.rules import (
     pf009_functional_probe,
@@ -58,7 +58,6 @@ FOUND = {
         "x.is_contiguous()|x.stride(0)|x.is_cuda|x.data_ptr()|a.device.type|x.device",
         "strided|devices|x.shape|device",
     ),
-    "float16 in an arm": (guard._FLOAT16, "float16 torch.float16 fp16 x.half()", "bfloat16 half float160 x.halfway"),
     "extension modules": (
         kernels._EXTENSION,
         "_C custom_ops _custom_ops moe_cuda my_ext",
@@ -99,7 +98,7 @@ FOUND = {
         "supports capabilities available features allowed SUPPORT",
         "use enable able",
     ),
-    "float16 beside a flag": (pf203_flag._FLOAT16, "float16 fp16 x.half()", "bfloat16 bfp16 x-fp16 half"),
+    "float16 where a test fails": (instead._FLOAT16, "float16 fp16 use_fp16 x.half()", "bfloat16 bfp16 x-fp16 half"),
     "names for flash attention itself": (
         pf205_attention._NAMES_IT,
         "flash_x fa2 fa3 expected supported legacy",

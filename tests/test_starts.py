@@ -92,6 +92,68 @@ def test_the_rule_can_be_ignored_and_then_the_command_is_told(tmp_path: Path) ->
     assert started(ignored) == [] and "precision-fix run" not in told(folder, ignored)
 
 
+def test_programs_that_commands_name_are_told_of_first(tmp_path: Path) -> None:
+    """Neither the alphabet nor a usual name counts for more than that a script of the project starts one."""
+    names = ("data/index.py", "data/main.py", "lib/a.py", "lib/tune.py")
+    files = {name: MAIN.replace("from loading", "from lib.loading") for name in names}
+    files |= {
+        "lib/cast.py": CAST,
+        "lib/loading.py": LOAD,
+        "scripts/go.sh": "accelerate launch \\\n  lib/tune.py --x 1\n",
+    }
+    found = scanned(tree(tmp_path, files))
+    assert started(found) == sorted(names)
+    said = told(tmp_path, found)
+    assert said.index("    python") == said.index(f"    python {tmp_path / 'lib/tune.py'}\n")
+    assert Path(found.starts[0].program).name == "tune.py"
+
+
+@pytest.mark.parametrize(
+    ("lies", "beside", "is_library"),
+    [
+        ("pkg/loading.py", {"pkg/__init__.py": "", "setup.py": ""}, True),
+        ("pkg/deep/loading.py", {"pkg/__init__.py": "", "pkg/deep/__init__.py": "", "pyproject.toml": ""}, True),
+        ("src/pkg/loading.py", {"src/pkg/__init__.py": "", "pyproject.toml": ""}, True),
+        ("pkg/loading.py", {"pkg/__init__.py": ""}, False),
+        ("loading.py", {"pkg/__init__.py": "", "setup.py": ""}, False),
+    ],
+)
+def test_who_uses_a_library_from_outside_is_told(
+    tmp_path: Path, lies: str, beside: dict[str, str], is_library: bool
+) -> None:
+    module = lies.removeprefix("src/").removesuffix(".py").replace("/", ".")
+    main = MAIN.replace("from loading", f"from {module}")
+    found = scanned(tree(tmp_path / "lib", {"cast.py": CAST, "main.py": main, lies: LOAD, **beside}))
+    assert started(found) == ["main.py"]
+    line = "A program of yours that uses lib begins with `import precision_fix.auto` as well."
+    assert (line in told(tmp_path / "lib", found)) == is_library
+
+
+@pytest.mark.parametrize(
+    ("left", "meant"),
+    [
+        ("test_it.py", "Start {name} as before: python {folder}/main.py"),
+        ("tests/deep/loads.py", "Start {name} as before: python {folder}/main.py"),
+        ("unused.py", "put `import precision_fix.auto` first in one that does"),
+    ],
+)
+def test_what_no_program_reaches_sends_nobody_to_one_that_has_the_line(tmp_path: Path, left: str, meant: str) -> None:
+    """Where another file is reached `main.py` has its line, and a command for it would bring no more."""
+    files = {"cast.py": CAST, "main.py": "import cast\n\nif __name__ == '__main__':\n    pass\n", left: LOAD}
+    alone = scanned(tree(tmp_path / "alone", files))
+    is_test = left != "unused.py"
+    said = told(tmp_path / "alone", alone)
+    assert (meant.format(name="alone", folder=tmp_path / "alone") in said) == is_test
+    assert {each.action for each in alone.findings if each.code == "PF913"} == {
+        Action.KEEP if is_test else Action.MANUAL
+    }
+    both = scanned(tree(tmp_path / "both", {**files, "loading.py": LOAD, "main.py": MAIN}))
+    assert started(both) == ["main.py"]
+    said = told(tmp_path / "both", both)
+    assert "precision-fix run" not in said.replace("in a test: `precision-fix run` takes care of it", "")
+    assert (meant in said) != is_test
+
+
 @pytest.mark.parametrize(
     "files",
     [

@@ -59,10 +59,17 @@ CALLED = {
         " memmap fromfile"
     ),
     ("torch._utils.{}(b, kind)", Fate.BYTES): "_rebuild_tensor _rebuild_tensor_v2",
-    ("torch.{}(b, kind)", Fate.KERNEL): ("_weight_int4pack_mm _convert_weight_to_int4pack _grouped_mm"),
-    ("torch.ops.aten.{}(b, kind)", Fate.KERNEL): ("_weight_int4pack_mm _convert_weight_to_int4pack _grouped_mm"),
+    ("torch.{}(b, kind)", Fate.KERNEL): (
+        "_weight_int4pack_mm _convert_weight_to_int4pack _grouped_mm _weight_int4pack_mm_for_cpu "
+        "_weight_int4pack_mm_with_scales_and_zeros"
+    ),
+    ("torch.ops.aten.{}(b, kind)", Fate.KERNEL): (
+        "_weight_int4pack_mm _convert_weight_to_int4pack _grouped_mm _weight_int4pack_mm_for_cpu "
+        "_weight_int4pack_mm_with_scales_and_zeros"
+    ),
     ("ops.{}(b, kind)", Fate.KERNEL): (
-        "_weight_int4pack_mm _convert_weight_to_int4pack _grouped_mm get_ptr varlen_attn"
+        "_weight_int4pack_mm _convert_weight_to_int4pack _grouped_mm _weight_int4pack_mm_for_cpu "
+        "_weight_int4pack_mm_with_scales_and_zeros get_ptr varlen_attn"
         " _flash_attention_forward jit_kernel my_compile cpp_load codegen_it kernel"
     ),
     ("torch.{}(b, kind)", Fate.NEVER): "_scaled_mm _scaled_grouped_mm",

@@ -96,6 +96,18 @@ def _run(paths: list[str], found: Scan | None = None) -> str:
     return f"precision-fix run {pasted(program) if program else 'PROGRAM'}"
 
 
+def _rest(paths: list[str], found: Scan) -> tuple[str, str]:
+    """The command that has the runtime do the rest, and how: programs that have the line are started as ever."""
+    from precision_fix.reports.limits import START
+    from precision_fix.reports.paste import pasted
+
+    begun = [] if any(each.code == START for each in _changes(found)) else found.starts[:1]
+    for each in begun:
+        if each.program in each.started and each.program not in each.untold:
+            return f"python {pasted(each.program)}", "starts the runtime, which does the rest"
+    return _run(paths, found), "does the rest while it runs"
+
+
 def _gpu_row(gpus: list[Gpu]) -> Row:
     from precision_fix.gpu.machine import Row, State
 
@@ -136,7 +148,7 @@ def _page(
     patch = f"precision-fix --gpu {pasted(gpu)}" if gpu else "precision-fix"  # a patch insists on a card
     helps = (
         (bool(_changes(found)), f"{patch} {where}", _changing(found)),
-        (any(limit.running for limit in met), _run(paths, found), "does the rest while it runs"),
+        (any(limit.running for limit in met), *_rest(paths, found)),
         (any(limit.left for limit in met), f"{patch} --check {where}", "every place, and what to do by hand"),
     )
     for is_so, command, why in helps:

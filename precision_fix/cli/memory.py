@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,6 +69,8 @@ def _figures(run: Run) -> str:
     # Another process to build what is not known by hand is for who asks for a plan.
     at_work: list[tuple[int, int, str]] = []
     for each in described(found, models, Use(), build=False):
+        if all(_is_of_tests(os.path.relpath(each.file, path)) for path in run.paths):
+            continue  # nobody runs a model that was made for a test
         use = each.known.at(Use())
         patched, before = (
             sum(part.nbytes for part in parts_of(each.known, use, mode, each.model.tensors, "", ""))
@@ -79,3 +82,10 @@ def _figures(run: Run) -> str:
         plan = f"precision-fix plan {pasted(file)}"
         said.append(f"{shown(file)} at work {size(patched)} instead of {size(before)}, by an estimate ({plan})")
     return f": {', '.join(said)}" if said else ""
+
+
+def _is_of_tests(path: str) -> bool:
+    """`tests/assets/clip/config.json`, `pkg/test_data/config.json`, `fixtures/tiny/config.json`."""
+    from precision_fix.project.names import is_test
+
+    return is_test(path) or any(part.startswith(("test_", "testdata", "fixtures")) for part in Path(path).parts)

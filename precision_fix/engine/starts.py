@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from precision_fix import door
@@ -19,10 +20,11 @@ from precision_fix.engine import rounds
 from precision_fix.engine.one import item_of
 from precision_fix.engine.surroundings import imports_of
 from precision_fix.model.edit import spliced
-from precision_fix.model.entry_points import below, likely, program_in
+from precision_fix.model.entry_points import below, program_in
 from precision_fix.model.finding import Action, Finding
 from precision_fix.model.selection import Selection
 from precision_fix.project.entries import Entries, readmes
+from precision_fix.project.names import is_test
 from precision_fix.sources import LAUNCH, NOTEBOOK, PYTHON, start_line
 from precision_fix.sources.analysis import Unparsable
 from precision_fix.sources.heeded import Choice
@@ -42,7 +44,8 @@ _realpath = cache(os.path.realpath)
 @dataclass(slots=True)
 class Launch:
     """How the programs of one tree are started: `started` import the runtime now; `left` places are nobody's. Of the
-    started those are `untold` that did so before, and do not say what bfloat16 becomes.
+    started those are `untold` that did so before, and do not say what bfloat16 becomes. Where the places lie in a
+    library that is installed, programs that are not here come to them as well.
 
     `program` is the file to start by `precision-fix run`, "" where none is known; those of a node pack are started by
     its host.
@@ -54,6 +57,7 @@ class Launch:
     left: int = 0
     program: str = ""
     is_node_pack: bool = False
+    is_library: bool = False
 
 
 def add(scan: Scan, found: dict[str, Found], recall: Recall | None, *, with_text: bool) -> None:
@@ -104,6 +108,7 @@ class _Tree:
         scripts = [*others, *readmes(root)]
         entries = Entries(root, real, scripts, imports_of(root))
         launch = Launch(self._tree_of(self._found[0]), is_node_pack=entries.is_node_pack)
+        launch.is_library = not entries.is_node_pack and _is_installed(root, map(_realpath, places))
         lines = {_realpath(path): {each.line for each in found} for path, found in places.items()}
         scripts = entries.scripts({path: lines[path] for path in lines if path in real})
         programs = [path for path in (*entries.programs(), *scripts) if not real[path].ignored()]
@@ -128,6 +133,7 @@ class _Tree:
         # Some of what no import leads to is loaded by its name.
         for program in computing if (left := self.places()) else ():
             self._begin(launch, real[program], entries.reached(program, loading=True), left)
+        self._leave_tests(root)
         launch.left = sum(map(len, self.places().values()))
         launch.program = self._program([real[path].path for path in programs], launch.started)
         self._scan.starts.append(launch)
@@ -145,8 +151,17 @@ class _Tree:
         """What a program brings that keeps to the CPU, and where nothing becomes float32, stays as its file has it."""
         for path in self.places():
             if _realpath(path) in reached:
-                file = self._files[path]
-                file.findings = [start_line.on_the_cpu(e) if start_line.is_open(e) else e for e in file.findings]
+                self._settle(path, start_line.on_the_cpu)
+
+    def _leave_tests(self, root: str) -> None:
+        """What only tests do has no program that a line could go into, and is nobody's work."""
+        for path in self.places():
+            if is_test(os.path.relpath(path, root)):
+                self._settle(path, start_line.in_a_test)
+
+    def _settle(self, path: str, how: Callable[[Finding], Finding]) -> None:
+        file = self._files[path]
+        file.findings = [how(each) if start_line.is_open(each) else each for each in file.findings]
 
     def _notebook(self, found: Found) -> Notebook | None:
         """What a notebook does; None for a file that is none, or cannot be read."""
@@ -164,11 +179,11 @@ class _Tree:
         # A package that a console script names runs nothing when it is started as a file.
         begun = [path for path in programs if path in started and not path.endswith("__init__.py")]
         if begun and not left:
-            return min(begun, key=likely)
+            return begun[0]  # the best come first
         if programs:
-            best = max(programs, key=lambda path: below(path, left))
+            best = max(programs, key=lambda path: (below(path, left), path in begun))
             # One that stands above little of it may have nothing to do with it: those that load models come first.
-            above = below(best, left) * 2 >= len(left)
+            above = below(best, left) * 2 > len(left)
             return best if above or not begun else max(begun, key=lambda path: below(path, left))
         python = [each.path for each in self._found if PYTHON.takes(each.path)]
         if len(python) == 1:
@@ -239,6 +254,16 @@ def _real(found: Found) -> str:
         return os.path.realpath(found.path)
     folder, name = os.path.split(found.path)
     return os.path.join(_realpath(folder), name)  # noqa: PTH118
+
+
+def _is_installed(root: str, paths: Iterable[str]) -> bool:
+    """Whether one of these files lies in a package of what pip installs from this folder."""
+    home = Path(os.path.realpath(root))
+    if not any((home / name).is_file() for name in ("pyproject.toml", "setup.py", "setup.cfg")):
+        return False
+    parts = (Path(os.path.relpath(path, home)).parts for path in paths)
+    tops = {part[: 2 if part[0] == "src" else 1] for part in parts if part}
+    return any(home.joinpath(*top, "__init__.py").is_file() for top in tops)
 
 
 def _most_of(path: str) -> int:

@@ -76,6 +76,16 @@ def names_a_dtype(call: ast.Call) -> bool:
     return any(keyword.arg in (None, "dtype", "torch_dtype") for keyword in call.keywords)
 
 
+def keeps_to_the_cpu(call: ast.Call) -> bool:
+    """Whether a pipeline, which gives texts, labels and pictures, is put on the CPU: `pipeline(..., device="cpu")`."""
+    if called(call) != "pipeline":
+        return False
+    devices = [keyword.value for keyword in call.keywords if keyword.arg == "device"]
+    if len(devices) == 1 and isinstance(devices[0], ast.Call) and called(devices[0]) == "device":
+        devices = devices[0].args[:1]
+    return len(devices) == 1 and ast.unparse(devices[0]) in ("'cpu'", "-1")
+
+
 def brings_code(call: ast.Call) -> bool:
     """Whether a call lets code run that comes with a checkpoint."""
     given = {keyword.arg: keyword.value for keyword in call.keywords}
@@ -87,7 +97,7 @@ def brings_code(call: ast.Call) -> bool:
 
 _LOOKED_AT = ast.Expr | ast.Compare | ast.Delete | ast.If | ast.Assert | ast.JoinedStr | ast.FormattedValue
 # What a tensor, or a map of some, is asked for without being computed with.
-_ASKED = frozenset({"keys", "metadata", "get_slice", "shape", "dtype", "device", "numel", "size", "dim"})
+_ASKED = frozenset({"keys", "metadata", "get_slice", "shape", "dtype", "device", "numel", "size", "dim", "ndim"})
 _CASTS = frozenset({"float", "half", "double", "to"})
 _LOOKS = frozenset({"len", "print", "isinstance", "type", "sorted", "set", "list"})
 _MOST_STEPS = 40
@@ -99,11 +109,13 @@ def is_used_as_it_is(module: Module, call: ast.Call) -> bool:
     What goes into `load_state_dict` is copied into tensors that are there, whatever their dtype.
     """
     pending: list[tuple[ast.expr, bool]] = [(call, False)]
-    for _ in range(_MOST_STEPS):
-        if not pending:
-            break
-        node, is_item = pending.pop()
-        further = _further(module, node, is_item=is_item)
+    # `state = state["model"]` is read where it is made.
+    seen: set[tuple[ast.expr, bool]] = set()
+    while pending and len(seen) < _MOST_STEPS:
+        if (step := pending.pop()) in seen:
+            continue
+        seen.add(step)
+        further = _further(module, step[0], is_item=step[1])
         if further is None:
             return True
         pending += further
@@ -121,6 +133,8 @@ def _further(module: Module, node: ast.expr, *, is_item: bool) -> list[tuple[ast
             return []
         if above.attr in ("get", "pop", "get_tensor") and isinstance(outer, ast.Call):
             return [(outer, True)]
+        if above.attr in ("items", "values") and isinstance(outer, ast.Call):
+            return _one_by_one(module, outer, above.attr)
         return [] if is_item else None
     if isinstance(above, ast.Subscript) and above.value is node:
         return [(above, True)]
@@ -129,7 +143,28 @@ def _further(module: Module, node: ast.expr, *, is_item: bool) -> list[tuple[ast
     if isinstance(above, ast.withitem):
         name = above.optional_vars
         return [(read, is_item) for read in module.readers(name)] if isinstance(name, ast.Name) else None
+    if isinstance(above, ast.Assign) and isinstance(above.targets[0], ast.Subscript) and not is_item:
+        return _filled(module, above.targets)
+    if isinstance(above, ast.DictComp) and node is above.value and not is_item:
+        return [(above, False)]
     return _ending(module, above, node, is_item=is_item)
+
+
+def _one_by_one(module: Module, items: ast.Call, method: str) -> list[tuple[ast.expr, bool]] | None:
+    """Where the tensors of a map go on that are walked: `for key, value in state.items()`."""
+    above = module.parent(items)
+    target = above.target if isinstance(above, ast.For | ast.comprehension) and above.iter is items else None
+    if method == "items":
+        target = target.elts[1] if isinstance(target, ast.Tuple) and len(target.elts) == 2 else None
+    return [(read, False) for read in module.readers(target)] if isinstance(target, ast.Name) else None
+
+
+def _filled(module: Module, targets: list[ast.expr]) -> list[tuple[ast.expr, bool]] | None:
+    """The reads of a map of the program's own that is given a tensor: `renamed[key] = value`."""
+    holder = targets[0].value if len(targets) == 1 and isinstance(targets[0], ast.Subscript) else None
+    if not isinstance(holder, ast.Name) or module.scope_of(holder).owner(holder.id) is None:
+        return None
+    return [(read, False) for read in module.readers(holder) if read is not holder]
 
 
 def _ending(

@@ -52,6 +52,8 @@ def use(module: Module, call: ast.Call, node: ast.AST, keyword: str | None) -> U
     by_name = _by_name(last, is_method)
     if by_name in _OF_PYTHON and not is_method and module.definition(last) is not None:
         by_name = None  # a function of the file's own, which is called as one of Python's
+    if name in callees.OF_HOSTS and module.around.definition(module, name) is None:
+        return Use(callees.OF_HOSTS[name], False)
     guess = by_name or _by_shape(module, last)
     if guess is Role.OTHER and isinstance(call.func, ast.Attribute) and is_compiled(module, call.func.value):
         return Use(Role.KERNEL, False)

@@ -26,11 +26,6 @@ def usual(name: str) -> int:
     return _NAMES.index(name) if name in _NAMES else len(_NAMES)
 
 
-def likely(path: str) -> tuple[int, int, str]:
-    """Sorts the programs that a person is most likely to mean to the front: those on top, and of the usual names."""
-    return len(Path(path).parts), usual(Path(path).name), path
-
-
 def below(path: str, others: Iterable[str]) -> int:
     """How many of the other files lie in the folder of a program or in those below it."""
     folder = os.path.join(os.path.dirname(path), "")  # noqa: PTH118, PTH120

@@ -289,9 +289,6 @@ def stands_in_for_others(module: Module, node: ast.AST, target: str) -> bool:
     return lets is not None and len(lets) > 1 and "bfloat16" in lets and target not in lets
 
 
-_FLOAT16 = re.compile(r"(?<!b)float16\b|fp16|\.half\b")
-
-
 def falls_to_float16(module: Module, compare: ast.Compare, node: ast.AST) -> bool:
     """`... if dtype == torch.bfloat16 else torch.float16`: what is no longer bfloat16 would become float16."""
     equal = len(compare.ops) == 1 and isinstance(compare.ops[0], ast.Eq)

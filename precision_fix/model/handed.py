@@ -9,6 +9,7 @@ from precision_fix.model import calls
 from precision_fix.model.bindings import object_of
 from precision_fix.model.callees import Callee, callees, crowded, is_partial
 from precision_fix.model.callees import guessed as guessed_callees
+from precision_fix.model.classes import is_own
 from precision_fix.model.fate import Fate
 from precision_fix.model.guard import refused_by
 from precision_fix.model.held import Shape
@@ -121,7 +122,7 @@ class Handed(Options):
     def _used(self, node: ast.AST, call: ast.Call, keyword: str | None, use: calls.Use) -> None:
         role, guessed = use
         if self.held.tensor:
-            self._tensor_used(node, call, keyword, role)
+            self._tensor_used(node, call, keyword, use)
         elif role in _FATE_OF_ROLE:
             self.end(_FATE_OF_ROLE[role], call, guessed)
         elif role is Role.CAST and self.is_word and called(call) in ("to", "type"):
@@ -149,8 +150,11 @@ class Handed(Options):
                     if reader.lineno > call.lineno:
                         self.push(reader, Shape.VALUE, module=module, tensor=True, origin=call)
 
-    def _tensor_used(self, node: ast.AST, call: ast.Call, keyword: str | None, role: Role) -> None:
-        if role in (Role.KERNEL, Role.NEVER):
+    def _tensor_used(self, node: ast.AST, call: ast.Call, keyword: str | None, use: calls.Use) -> None:
+        role = use.role
+        if role is Role.KERNEL and use.guessed and self._is_shown(node, call, keyword):
+            self._given(node, call, keyword)  # whatever it is called, the class shows what it does
+        elif role in (Role.KERNEL, Role.NEVER):
             self.end(_FATE_OF_ROLE[role], call)
         elif role is Role.REGISTER and isinstance(call.args[0], ast.Constant):
             self._registered(call, str(call.args[0].value))
@@ -165,6 +169,13 @@ class Handed(Options):
                 self.same(call)
             else:
                 self._given(node, call, keyword)
+
+    def _is_shown(self, node: ast.AST, call: ast.Call, keyword: str | None) -> bool:
+        """Whether what is called is a method of the object's own, which the project has."""
+        if not isinstance(call.func, ast.Attribute) or not is_own(call.func):
+            return False
+        is_many = crowded(self.module, call.func, MOST_OF_TENSORS)
+        return not is_many and bool(callees(self.module, call, node, keyword))
 
     def _registered(self, call: ast.Call, name: str) -> None:
         """A buffer is an attribute of its module."""

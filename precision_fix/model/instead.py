@@ -10,7 +10,7 @@ from precision_fix.model.module import Module, unparsed
 from precision_fix.model.paths import may_leave
 from precision_fix.model.syntax import NUMBERS, called
 
-_FLOAT16 = re.compile(r"(?<!b)float16\b|(?<![\w-])fp16|\.half\b")
+_FLOAT16 = re.compile(r"(?<!b)float16\b|(?<![a-zA-Z\d-])fp16|\.half\b")
 
 
 def is_float16(module: Module, condition: ast.expr) -> bool:

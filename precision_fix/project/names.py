@@ -33,8 +33,11 @@ class Names:
         if parts and not level and parts[0] not in self._parts:
             return None
         bases = [*self._bases(folder, level)]
-        found = (self._below(base, parts, level) for base in bases)
-        direct = next(filter(None, found), None)
+        found = filter(None, (self._below(base, parts, level) for base in bases))
+        direct = next(found, None)
+        if direct is not None and len(direct[1]) > 1:
+            # No file holds modules: in `pkg/models/pkg.py`'s folder `pkg.parts.layer` is the package's all the same.
+            direct = min((direct, *found), key=lambda each: len(each[1]))
         if direct is not None or level or not parts:
             return direct
         return self._nested(bases, parts) or self._inside(parts)

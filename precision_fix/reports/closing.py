@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from precision_fix.model.entry_points import likely, program_in
+from precision_fix.model.entry_points import program_in
 from precision_fix.model.problem import count, shown
 from precision_fix.reports.paste import pasted, taken_back
 from precision_fix.reports.run import Run, by_hand, idle
@@ -120,10 +120,12 @@ def _launched(tree: str, launch: Launch, dtype: str) -> Iterator[Line]:
         them, it = ("program imports", "it runs") if number == 1 else (f"{number} programs import", "they run")
         how = "so" if launch.untold and dtype != "float32" else "as before"
         yield "", f"Start {name} {how}; its {them} the runtime now, for what is decided while {it}:", False
-        for program in _first(launch.started):
+        for program in launch.started[:_MOST_PROGRAMS]:
             yield "", f"    {_started(program, dtype if program in launch.untold else 'float32')}", True
         if len(launch.started) > _MOST_PROGRAMS:
             yield "dim", f"    and {count(len(launch.started) - _MOST_PROGRAMS, 'program')} more", False
+        if launch.is_library:
+            yield "", f"A program of yours that uses {name} begins with `import precision_fix.auto` as well.", False
     if launch.left:
         yield from _beside(launch, name, dtype)
 
@@ -142,6 +144,10 @@ def _beside(launch: Launch, name: str, dtype: str) -> Iterator[Line]:
     places = "1 place is" if launch.left == 1 else f"{launch.left:,} places are"
     if launch.is_node_pack:
         yield "", f"{name} is loaded by another program: start that anew.", False
+    elif launch.program in launch.started:
+        # It has the line: a command would bring no more.
+        where = f"{places} in files that no program was seen to load"
+        yield "", f"{name}: {where}: put `import precision_fix.auto` first in one that does.", False
     elif launch.program:
         yield "", f"{name}: {places} decided while the program runs. Start it so, and that is taken care of:", False
         to = "" if dtype == "float32" else f"--to {dtype} "
@@ -154,7 +160,3 @@ def _beside(launch: Launch, name: str, dtype: str) -> Iterator[Line]:
 def _called(tree: str) -> str:
     """A project by its name, also where it was named as the current folder."""
     return shown(Path(os.path.realpath(tree)).name or tree)
-
-
-def _first(programs: list[str]) -> list[str]:
-    return sorted(programs, key=likely)[:_MOST_PROGRAMS]

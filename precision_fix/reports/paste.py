@@ -19,10 +19,11 @@ _PLAIN_ON_WINDOWS = re.compile(r"[\w.:\\/+@,=-]+")
 def pasted(path: str | Path) -> str:
     """A path as one word of a POSIX shell, or on Windows of cmd and PowerShell, that is taken for no option.
 
+    Nor is it taken for a command of GitHub (`::`) where a line begins with it.
     What cannot be shown stands in `$'…'`, which bash, zsh and ksh read.
     """
     word = os.fspath(path)
-    if word.startswith("-"):
+    if word.startswith(("-", "::")):
         word = f".{os.sep}{word}"
     if sys.platform == "win32":
         return _on_windows(word)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 
-from precision_fix.model.context import container, receiver
+from precision_fix.model.context import container, name_of, receiver
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, keep
 from precision_fix.model.rule import Rule, Stage
@@ -29,6 +29,9 @@ class RULE(Rule):
     def judge(self, site: Site) -> Verdict | None:
         sequence = container(site)
         if sequence is None:
+            holder = _gains(site)
+            if holder is not None and _SUPPORTED.search(holder) and Fate.CHOOSES not in site.fates:
+                return keep(f"{holder} lists what is supported")
             return None
         name = receiver(site)
         if name is not None and _SUPPORTED.search(name) and Fate.CHOOSES not in site.fates:
@@ -36,3 +39,11 @@ class RULE(Rule):
         if isinstance(sequence, ast.Set) and Fate.CHOOSES not in site.fates:
             return keep("a set, which is there to be tested against")
         return None
+
+
+def _gains(site: Site) -> str | None:
+    """What a container is called that is given one more: `supported.add(torch.bfloat16)`."""
+    call = site.parent
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
+        return None
+    return name_of(call.func.value) if call.func.attr in ("add", "append", "insert", "appendleft") else None

@@ -48,7 +48,7 @@ class RULE(Rule):
         if isinstance(above, ast.Dict) and _is_code(site, key_of(site.module, above, site.node)):
             return keep("a code for the dtype: another map leads back to it")
         if _is_case(site):
-            return keep("a case of a table, beside what is expected of it")
+            return keep("part of a record in a list" if container(site) is not None else "a case of a table")
         return None
 
 

@@ -48,6 +48,8 @@ class RULE(Rule):
         if _TABLE.search(_holder(site)):
             return keep("tells what is supported")
         ends = [end for value in values for end in follow(site.module, value)]
+        if ends and all(_allows_tf32(end) for end in ends):
+            return keep("allows TF32, which this GPU does without")
         halves = next((end for end in ends if end.fate in (Fate.COMPARED, Fate.KEY) and _else_halves(end)), None)
         goes_out = _goes_out(ends) or _is_of_library(site)
         if halves is not None and not goes_out:
@@ -61,6 +63,11 @@ class RULE(Rule):
         if read and _is_own(site) and not goes_out:
             return keep("read in this file; what it leads to is rewritten there")
         return rewrite(f"{name} turns {turned_on(name)} on", *(Replace(value, "False") for value in values))
+
+
+def _allows_tf32(end: End) -> bool:
+    """`torch.backends.cuda.matmul.allow_tf32 = args.tf32` allows it where there is any."""
+    return isinstance(end.node, ast.Attribute) and end.node.attr == "allow_tf32"
 
 
 def _answers_by_itself(site: Site, value: ast.expr) -> bool:

@@ -122,7 +122,7 @@ def _tensor(site: Site) -> ast.Call | None:
 def _is_handed_over(module: Module, tensor: ast.Call) -> bool:
     """An uninitialised tensor that is first of all given to a call whose own result nobody takes: it is filled there.
 
-    Only where the callee is neither torch's nor in this file: what it writes cannot be seen.
+    Only where the callee is neither torch's nor the project's: what it writes cannot be seen.
     """
     name = module.parent(tensor)
     if not called(tensor).startswith(("empty", "new_empty")) or not isinstance(name, ast.Assign):
@@ -138,4 +138,6 @@ def _is_handed_over(module: Module, tensor: ast.Call) -> bool:
         return False
     resolved = module.resolve(call.func)
     of_torch = resolved is not None and resolved.startswith("torch.") and not is_kernel(resolved)
-    return not of_torch and not module.names.definitions.get(called(call)) and not isinstance(call.func, ast.Subscript)
+    if of_torch or module.names.definitions.get(called(call)) or isinstance(call.func, ast.Subscript):
+        return False
+    return resolved is None or module.around.definition(module, resolved) is None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ast
 
-from precision_fix.model.brought import loads_a_model, names_a_dtype
-from precision_fix.model.finding import Verdict, manual
+from precision_fix.model.brought import keeps_to_the_cpu, loads_a_model, names_a_dtype
+from precision_fix.model.finding import Verdict, keep, manual
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 
@@ -25,6 +25,8 @@ class RULE(Rule):
 
     def judge(self, site: Site) -> Verdict | None:
         assert isinstance(site.node, ast.Call)
-        if loads_a_model(site.module, site.node) and not names_a_dtype(site.node):
-            return manual("no dtype is named, so the checkpoint decides")
-        return None
+        if not loads_a_model(site.module, site.node) or names_a_dtype(site.node):
+            return None
+        if keeps_to_the_cpu(site.node):
+            return keep("it stays on the CPU, and gives no tensors")
+        return manual("no dtype is named, so the checkpoint decides")

@@ -117,6 +117,12 @@ def on_the_cpu(finding: Finding) -> Finding:
     return replace(finding, action=Action.KEEP, reason=reason)
 
 
+def in_a_test(finding: Finding) -> Finding:
+    """A place that nothing but tests reach, which no program of the project starts."""
+    reason = f"{finding.reason}; in a test: `precision-fix run` takes care of it"
+    return replace(finding, action=Action.KEEP, reason=reason)
+
+
 def is_open(finding: Finding) -> bool:
     """Whether a place is decided while the program runs, and nobody has taken care of it."""
     return finding.runtime and finding.action is Action.MANUAL

@@ -236,6 +236,16 @@ def test_names_of_files(tmp_path: Path) -> None:
     for path, dotted, wanted in located:
         found = names.locate(f"/t/{path}", dotted)
         assert found == ((f"/t/{wanted[0]}", wanted[1]) if wanted else None), (path, dotted)
+    # A file beside the reader has the name of the package that the reader is of, and holds no modules.
+    own = ("net/__init__.py", "net/models/net.py", "net/models/mix.py", "net/parts/dc.py", "src/net.py")
+    names = Names("/t", dict.fromkeys(f"/t/{name}" for name in own))
+    shapes = (
+        ("net.parts.dc.Router", "net/parts/dc.py", ("Router",)), ("net.parts.dc", "net/parts/dc.py", ()),
+        (".net.Net", "net/models/net.py", ("Net",)), ("net.Net", "net/models/net.py", ("Net",)),
+        ("net.Net.size", "net/models/net.py", ("Net", "size")),
+    )  # fmt: skip
+    for dotted, file, rest in shapes:
+        assert names.locate("/t/net/models/mix.py", dotted) == (f"/t/{file}", rest), dotted
     # A package within another's tree has requirements of its own, and is the whole project where it is named alone.
     inner = Names("/t/big/core", dict.fromkeys(f"/t/big/core/{name}" for name in ("__init__.py", "a.py", "sub/b.py")))
     for dotted, rest in (("big.core.sub.b.n", ("n",)), ("core.sub.b", ()), ("t.big.core.sub.b.x", ("x",))):

@@ -11,6 +11,68 @@ import pytest
 from tests.rules.lines import check_lines
 
 PROGRAMS = {
+    ("PF915: a state that is walked, and one that is read where it is made", "a.py", "float32"): """
+        import torch
+        from safetensors.torch import load_file
+        x = torch.bfloat16  #: PF101 rewrite chooses a precision => x = torch.float32
+        def a(net):
+            state = torch.load(path)  #: PF915 keep its tensors are copied
+            renamed = {}
+            for key, value in state.items():
+                renamed[key.replace("a", "b")] = value
+            net.load_state_dict(renamed)
+        def b(net):
+            state = {k: v for k, v in load_file(path).items() if v.ndim > 1}  #: PF915 keep its tensors are copied
+            net.load_state_dict(state)
+        def c(net):
+            for value in torch.load(path).values():  #: PF915 keep its tensors are copied
+                print(value.shape, value.float())
+        def d(net):
+            state = torch.load(path)  #: PF915 keep its tensors are copied
+            if "model" in state:
+                state = state["model"]
+            elif "net" in state:
+                state = state["net"]
+            net.load_state_dict(state)
+        def e(net):
+            for key, value in torch.load(path).items():  #: PF915 manual a tensor may be
+                setattr(net, key, value)
+        def f(net):
+            made = {}
+            for key, value in torch.load(path).items():  #: PF915 manual a tensor may be
+                made[key] = value
+            return made
+        def g(net):
+            return {k: v for k, v in torch.load(path).items()}  #: PF915 manual a tensor may be
+        def h(net):
+            for key, value in torch.load(path).items():  #: PF915 manual a tensor may be
+                net.table[key] = value
+        def i(net):
+            for item in torch.load(path).items():  #: PF915 manual a tensor may be
+                net(item)
+        def j(net):
+            for key, value in torch.load(path).items():  #: PF915 manual a tensor may be
+                net.weight.data = value
+        """,
+    ("PF913: a pipeline on the CPU", "a.py", "float32"): """
+        import torch
+        from transformers import pipeline
+        x = torch.bfloat16  #: PF101 rewrite chooses a precision => x = torch.float32
+        pipeline("depth", device="cpu")  #: PF913 keep it stays on the
+        pipeline("depth", device=-1)  #: PF913 keep it stays on the
+        pipeline("depth", device=torch.device("cpu"))  #: PF913 keep it stays on the
+        pipeline("depth", device=0)  #: PF913 manual no dtype is named,
+        pipeline("depth", device=torch.device(kind))  #: PF913 manual no dtype is named,
+        pipeline("depth")  #: PF913 manual no dtype is named,
+        """,
+    ("PF203: what allows TF32", "a.py", "float32"): """
+        import argparse, torch
+        parser = argparse.ArgumentParser()
+        parser.add_argument("--tf32", action=argparse.BooleanOptionalAction, default=True)  #: PF203 keep allows TF32, which this
+        args = parser.parse_args()
+        torch.backends.cuda.matmul.allow_tf32 = args.tf32
+        torch.backends.cudnn.allow_tf32 = args.tf32
+        """,
     ("PF913 to PF915: what is brought", "a.py", "float32"): """
         import torch, transformers, vllm, peft, sentence_transformers, safetensors
         assert torch.bfloat16  #: PF001 keep compared with a dtype,

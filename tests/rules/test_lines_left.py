@@ -58,7 +58,7 @@ PROGRAMS = {
         NUMBERS = {1: torch.bfloat16}  #: PF003 keep a case of a
         MADE = {"bf16": torch.bfloat16}  #: PF003 keep its map is turned ; PF007 keep compared, or looked up
         TURNED = {v: k for k, v in MADE.items()}
-        CASES = [("cuda", torch.bfloat16, 1e-2), ("cpu", torch.float32, 1e-5)]  #: PF003 keep a case of a
+        CASES = [("cuda", torch.bfloat16, 1e-2), ("cpu", torch.float32, 1e-5)]  #: PF003 keep part of a record
         KINDS = {kind: torch.bfloat16}  #: PF105 rewrite a name stands for => KINDS = {kind: torch.float32}
         CHOSEN = {kind: torch.bfloat16}  #: PF105 rewrite a name stands for => CHOSEN = {kind: torch.float32}
         y.to(CHOSEN[k])
@@ -126,12 +126,45 @@ PROGRAMS = {
             d = torch.bfloat16 if dtype == torch.float16 else torch.float32  #: PF101 rewrite chooses a precision => d = torch.float32 if dtype == torch.float16 else torch.float32
             return a, b, c, d
         """,
+    ("PF002: what is added to a list of what is supported", "a.py", "float32"): """
+        import torch
+        def advertised(major):
+            supported = {torch.float16, torch.float32}
+            if major >= 8:
+                supported.add(torch.bfloat16)  #: PF002 keep supported lists what is
+            return frozenset(supported)
+        class Known:
+            def __init__(self):
+                self.known_dtypes = []
+                self.known_dtypes.append(torch.bfloat16)  #: PF002 keep known_dtypes lists what is
+                self.casts = []
+                self.casts.append(torch.bfloat16)  #: PF101 rewrite chooses a precision => self.casts.append(torch.float32)
+        def cast(x):
+            allowed = [torch.float16]
+            allowed.insert(0, torch.bfloat16)  #: PF101 rewrite chooses a precision => allowed.insert(0, torch.float32)
+            return x.to(allowed[0])
+        """,
+    ("PF001: what ComfyUI chooses among", "a.py", "float32"): """
+        import torch
+        import comfy.model_management as mm
+        from comfy.model_management import vae_dtype
+        class Wrapped:
+            def __init__(self, device, kind):
+                self.one = mm.vae_dtype(device, [torch.float16, torch.bfloat16])  #: PF001 keep compared with a dtype,
+                self.two = vae_dtype(device, (torch.bfloat16,))  #: PF001 keep compared with a dtype,
+                self.three = mm.unet_manual_cast(kind, device, [torch.bfloat16])  #: PF001 keep compared with a dtype,
+                self.four = mm.cast_to(kind, torch.bfloat16)  #: PF101 rewrite chooses a precision => self.four = mm.cast_to(kind, torch.float32)
+        """,
     ("PF007: words that choose nothing", "a.py", "float32"): """
         word = "bf16"  #: PF007 keep compared, or looked up
         if word == "bf16": pass  #: PF007 keep compared, or looked up
         kinds = ["bf16", "fp16"]  #: PF007 keep one of a list
         compute_dtypes = ("bf16",)  #: PF201 rewrite compute_dtypes chooses a precision => compute_dtypes = ("fp32",)
         print("bf16")  #: PF007 keep part of a message
+        def count(dtype, results):
+            dtype_str = "f16" if dtype is torch.float16 else "bf16"  #: PF007 keep part of a message
+            kinds = (dtype_str, "f8")
+            return [results[f"W{dtype_str}"]] * len(kinds)
         assert plan == {"dtype": "bf16"}  #: PF007 keep part of what is
         metadata["dtype"] = "bf16"  #: PF007 keep recorded in the metadata
         file.metadata["dtype"] = "bf16"  #: PF007 keep recorded in the metadata
@@ -148,7 +181,7 @@ PROGRAMS = {
             if args.dtype == "bf16":  #: PF007 keep compared, or looked up
                 table["dtype"] = "bf16"  #: PF201 rewrite dtype chooses a precision => table["dtype"] = "fp32"
             os.environ.setdefault("DTYPE", "bf16")  #: PF201 rewrite DTYPE chooses a precision => os.environ.setdefault("DTYPE", "fp32")
-            precision = "bf16"  #: PF007 manual@24 compared with, and handed
+            precision = "bf16"  #: PF007 manual@28 compared with, and handed
             if precision == "bf16":  #: PF007 keep compared, or looked up
                 hand_on(precision)
         """,

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from precision_fix.model.problem import as_line
@@ -59,6 +59,7 @@ def test_undo_of_files_of_which_some_had_nothing_to_change(tmp_path: Path) -> No
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.binary(min_size=1).filter(lambda name: not {0, 47} & {*name}), min_size=30, max_size=40))
+@example([b"::", b"-", b"a::b"])
 def test_bash_reads_back_any_name(names: list[bytes]) -> None:
     words = [os.fsdecode(name) for name in names]
     line = paste.all_pasted(words)
@@ -66,7 +67,7 @@ def test_bash_reads_back_any_name(names: list[bytes]) -> None:
     # Where the encoding of the shell is no UTF-8, letters are bytes all the same.
     done = subprocess.run(["bash", "-c", f"printf '%s\\0' {line}"], capture_output=True, check=True)
     got = done.stdout.split(b"\0")[:-1]
-    assert got == [b"./" + name if name.startswith(b"-") else name for name in names]
+    assert got == [b"./" + name if name.startswith((b"-", b"::")) else name for name in names]
 
 
 @pytest.mark.parametrize(

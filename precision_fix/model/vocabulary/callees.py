@@ -63,8 +63,11 @@ FOUR_BITS = re.compile(r"int4", re.IGNORECASE)
 DESCRIBES = frozenset({"itemsize", "is_floating_point", "is_complex", "is_signed", "__name__"})
 
 # Operators whose CUDA kernel takes or gives bfloat16 alone (aten/native_functions: _weight_int4pack_mm and its
-# conversion; _grouped_mm).
-_OPERATORS = "_weight_int4pack_mm _convert_weight_to_int4pack _grouped_mm"
+# conversion; _grouped_mm), and those for other devices that take scales of one dtype with what they multiply.
+_OPERATORS = (
+    "_weight_int4pack_mm _convert_weight_to_int4pack _grouped_mm "
+    "_weight_int4pack_mm_for_cpu _weight_int4pack_mm_with_scales_and_zeros"
+)
 # Products of float8 matrices, which begin at compute capability 8.9 (aten/native/cuda/Blas.cpp, _scaled_mm_out_cuda).
 _FLOAT8 = "_scaled_mm _scaled_grouped_mm"
 _FLOAT8_PUBLIC = "scaled_mm scaled_grouped_mm"
@@ -80,7 +83,7 @@ FLOAT8_PRODUCTS = frozenset(
 # PyTorch documents these as reading stored bytes for what they are told to be.
 _READERS = "frombuffer from_file TypedStorage UntypedStorage"
 _BUILTINS = (
-    _are(Role.TEXT, "print str repr format")
+    _are(Role.TEXT, "print str repr format len")
     | _are(Role.TEST, "isinstance issubclass hasattr type id hash")
     | _are(Role.SEQUENCE, "set frozenset list tuple sorted reversed iter enumerate zip")
     | _are(Role.PICK, "next max min")
@@ -110,6 +113,9 @@ KNOWN = {
     **_are(Role.SEQUENCE, "product chain cycle permutations combinations", "itertools"),
     **_are(Role.PICK, "choice sample choices", "random"),
 }
+#: Given a list of what a node takes, ComfyUI chooses among it by what the GPU has (comfy/model_management.py). Where it
+#: is not there: in its own tree they are followed.
+OF_HOSTS = _are(Role.TEST, "unet_dtype unet_manual_cast vae_dtype", "comfy.model_management")
 #: By the last name, of functions and methods.
 GUESSES = (
     _BUILTINS
