@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 
 from precision_fix.model import calls
-from precision_fix.model.callees import Callee, callees, crowded
+from precision_fix.model.callees import Callee, callees, callees_that_mind, crowded
 from precision_fix.model.callees import guessed as guessed_callees
 from precision_fix.model.fate import Fate
 from precision_fix.model.guard import refused_by
@@ -180,7 +180,8 @@ class Handed(Options):
     def _given(self, node: ast.AST, call: ast.Call, keyword: str | None) -> None:
         """Go into a function of the project; another one is taken to use its argument as what it looks like."""
         if self.held.tensor and crowded(self.module, call.func, MOST_OF_TENSORS):
-            self.end(Fate.LOST, call)  # as it would be after the first so many of them
+            self.end(Fate.LOST, call)  # as it would be after the first so many of them; to some the dtype may matter
+            self._enter_all(callees_that_mind(self.module, call, node, keyword), call, self.held.shape)
             return
         found = callees(self.module, call, node, keyword)
         if self._enter_all(found, call, self.held.shape):
