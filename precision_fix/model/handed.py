@@ -11,6 +11,7 @@ from precision_fix.model.fate import Fate
 from precision_fix.model.guard import refused_by
 from precision_fix.model.held import Shape
 from precision_fix.model.matched import of_word, to_name
+from precision_fix.model.memory import reads_bits
 from precision_fix.model.module import Module
 from precision_fix.model.options import DECLARES, DECORATES, FIELDS, Options
 from precision_fix.model.syntax import called
@@ -83,6 +84,8 @@ class Handed(Options):
             role = Role.KERNEL
         if self.held.shape is Shape.OBJECT:
             self._object(node, call, keyword)
+        elif self.held.shape is Shape.MEMORY:
+            self._memory(node, call, keyword)
         elif self.held.shape is not Shape.VALUE and role in (Role.SEQUENCE, Role.PICK):
             self.same(call, Shape.ITEMS if role is Role.SEQUENCE else Shape.VALUE)
         elif self.held.shape is Shape.MAP and called(call) in (
@@ -231,6 +234,13 @@ class Handed(Options):
             return True
         finally:
             self.held, self.module = held, module
+
+    def _memory(self, node: ast.AST, call: ast.Call, keyword: str | None) -> None:
+        """Bytes that something unknown is given may be there to be told apart, or shared."""
+        if reads_bits(self.module, call, node):
+            self.end(Fate.BITS, call)
+        else:
+            self._enter_all(callees(self.module, call, node, keyword), call, Shape.MEMORY)
 
     def _object(self, node: ast.AST, call: ast.Call, keyword: str | None) -> None:
         name = called(call)
