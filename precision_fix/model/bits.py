@@ -30,11 +30,11 @@ class Bits(NamedTuple):
 def read(site: Site) -> Bits | None:
     """Of a dtype that goes elsewhere by a name, a parameter, a table; None where no bits of bfloat16 are read."""
     bits = {end.origin: end for end in site.results if end.fate is Fate.BITS and end.origin is not None}
-    own = {origin: end for origin, end in bits.items() if _is_here(site, end) or as_two_bytes(end)}
+    own = {origin: end for origin, end in bits.items() if _is_here(site, end) or _as_two_bytes(end)}
     made = {end.origin for end in site.results} | {end.node for end in site.ends if end.fate is Fate.CHOOSES}
     if own and site.fates.isdisjoint(_BEYOND) and own.keys() >= made - {None}:
         return Bits(next(iter(own.values())), alone=True, made_on=_lines(site.module, own))
-    far = {at: end for at, end in bits.items() if as_two_bytes(end) and not _is_of_others(end.module, end.node)}
+    far = {at: end for at, end in bits.items() if _as_two_bytes(end) and not _is_of_others(end.module, end.node)}
     return Bits(next(iter(far.values())), alone=False, made_on=_lines(site.module, far)) if far else None
 
 
@@ -61,7 +61,7 @@ def _is_here(site: Site, end: End) -> bool:
     return end.module is site.module and end.module.function(end.node) is site.module.function(site.node)
 
 
-def as_two_bytes(end: End) -> bool:
+def _as_two_bytes(end: End) -> bool:
     """Not so for the bytes of a tensor, further off: what writes these into a file says of which dtype they are."""
     call = end.node
     if not isinstance(call, ast.Call):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from dataclasses import replace
 
-from precision_fix.model.bits import as_two_bytes, behind, read
+from precision_fix.model.bits import behind, read
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, held, keep, manual
 from precision_fix.model.given import is_given
@@ -43,8 +43,7 @@ class RULE(Rule):
                 return keep(_READ if reads else "rounds to bfloat16 and goes back, on purpose")
             if (call.func.attr == "view" and dtypes) or call.func.attr == "set_":
                 return keep("the bits of the bfloat16 value are read or written")
-        later = (end for end in site.results if end.fate is Fate.BITS and end.origin is cast)
-        if any(end.module is site.module or as_two_bytes(end) for end in later):
+        if any(end.fate is Fate.BITS and end.origin is cast for end in site.results):
             return keep("the bits of the bfloat16 value are read later")
         return None
 

@@ -60,7 +60,7 @@ def test_what_counts_them_or_tells_tensors_apart_does_not(read: str) -> None:
 
 def test_in_another_file_two_of_them_at_a_time_do(tmp_path: Path) -> None:
     files = {
-        "made.py": "import torch\ndef made(x):\n    return x.to(torch.bfloat16)\n",
+        "made.py": "import torch\nKIND = torch.bfloat16\ndef made(x):\n    return x.to(KIND)\n",
         "read.py": (
             "import numpy as np\nfrom made import made\n"
             "def bits(x):\n    return np.frombuffer(bytes(made(x).untyped_storage()), np.uint16)\n"
