@@ -43,7 +43,8 @@ def use(module: Module, call: ast.Call, node: ast.AST, keyword: str | None) -> U
     known = Role.KERNEL if takes_no_other else callees.KNOWN.get(name or "")
     if known is not None:
         # What the file calls `print` may be its own.
-        return Use(known, last in module.names.definitions)
+        module.ensure_bound(last)
+        return Use(known, bool(module.names.definitions_of(last)))
     if name is not None and name.startswith("torch."):
         guess = _by_name(last, is_method)
         return Use(guess, True) if guess in callees.OF_TORCH else Use(Role.CAST, False)

@@ -23,7 +23,7 @@ from precision_fix.project.kept import Kept
 from precision_fix.project.launched import Programs
 from precision_fix.project.links import Links, Member, Origin
 from precision_fix.project.names import is_test, stem_of
-from precision_fix.project.readings import aliases, asks_for, items, reads_of, unbound, unexplained
+from precision_fix.project.readings import aliases, asks_for, attributes, items, reads_of, unbound, unexplained
 from precision_fix.project.texts import Texts
 from precision_fix.sources.text import Undecodable, decode
 
@@ -379,8 +379,6 @@ class Project:
             if module is None or next(reads(module.text, name), None) is None:
                 continue
             module.ensure(name)
-            for reader in [*module.names.attributes_of(name)]:
-                if isinstance(reader.ctx, ast.Load):
-                    yield module, reader
+            yield from ((module, each) for each in attributes(module, name))
             yield from ((module, each) for each in items(module, name))
             yield from ((module, each) for each in unexplained(module, name))

@@ -9,7 +9,7 @@ from precision_fix.model.finding import Verdict, keep, manual
 from precision_fix.model.module import Module, remembered
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
-from precision_fix.model.vocabulary.arrays import computes
+from precision_fix.model.vocabulary.arrays import WITH_TORCH, WITHOUT_TORCH, computes
 
 
 class RULE(Rule):
@@ -46,5 +46,6 @@ def _dtype(site: Site) -> Verdict | None:
 @remembered
 def _packages(module: Module) -> frozenset[str]:
     """What is imported, by the first part of its name."""
+    module.ensure_imports(lambda name: name.partition(".")[0] in WITH_TORCH | WITHOUT_TORCH)
     bound = (each for scope in module.names.scopes.values() for some in scope.bindings.values() for each in some)
     return frozenset((module.imported(each) or "").partition(".")[0] for each in bound if isinstance(each, ast.alias))

@@ -138,4 +138,9 @@ def _is_handed_over(module: Module, tensor: ast.Call) -> bool:
         return False
     resolved = module.resolve(call.func)
     of_torch = resolved is not None and resolved.startswith("torch.") and not is_kernel(resolved)
-    return not of_torch and not module.names.definitions.get(called(call)) and not isinstance(call.func, ast.Subscript)
+    if of_torch or isinstance(call.func, ast.Subscript):
+        return False
+    function = called(call)
+    if function:
+        module.ensure_bound(function)
+    return not module.names.definitions_of(function)
