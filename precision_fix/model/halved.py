@@ -31,6 +31,7 @@ _OVER_PARTS = frozenset({"zip", "enumerate", "reversed", "list", "tuple", "iter"
 _CASTS = frozenset({"float", "bfloat16", "double"})
 # `if args.fp16: model.half()`: what the user asks for by itself.
 _CHOSEN = re.compile(r"(?i)half|fp_?16|float_?16")
+_UNCHOSEN = re.compile(r"(?i)(?<![a-z])(?:no|not|non|without|skip|off|disabled?|forbid)(?![a-z])")
 _MAY_NAME_DTYPE = re.compile(r"(?i)type|prec|half|float|fp_?\d")
 _NAMES = ast.Name | ast.Attribute | ast.Subscript
 _Place = tuple[Module, ast.expr]
@@ -188,8 +189,23 @@ def _of_parameter(module: Module, parameter: ast.arg, depth: int) -> str:
 
 
 def _is_chosen(module: Module, call: ast.Call) -> bool:
-    tests = (each.test for each in module.ancestors(call) if isinstance(each, ast.If | ast.IfExp))
-    return any(_CHOSEN.search(unparsed(module, test)) for test in tests)
+    node: ast.AST = call
+    for above in module.ancestors(call):
+        if isinstance(above, ast.If | ast.IfExp):
+            orelse = above.orelse if isinstance(above.orelse, list) else [above.orelse]
+            is_else = module.index(orelse, node) is not None
+            named = (each for each in ast.walk(above.test) if isinstance(each, _NAMES | ast.Constant))
+            if any(_asks_for_half(module, each, is_else) for each in named):
+                return True
+        node = above
+    return False
+
+
+def _asks_for_half(module: Module, named: ast.AST, is_else: bool) -> bool:
+    """`if args.fp16:`; not `if not args.no_half:`, which holds where nobody has asked, nor `if args.half_disabled:`."""
+    text, above = unparsed(module, named), module.parent(named)
+    is_negated = isinstance(above, ast.UnaryOp) and isinstance(above.op, ast.Not)
+    return is_negated is is_else and _CHOSEN.search(text) is not None and _UNCHOSEN.search(text) is None
 
 
 def _of_name(module: Module, name: ast.Name) -> list[_Place] | None:
