@@ -77,3 +77,32 @@ def test_a_function_of_the_file_is_known_before_its_block_is_parsed(tmp_path: Pa
 def test_where_imports_stand_within_functions() -> None:
     found = [(_READS[at : at + 6], name) for at, name in imports_at(_READS)]
     assert found == [("import", "import"), ("import", "some_kernels")]
+
+
+_RING = {
+    "a.py": "from b import *\n",
+    "b.py": "from a import *\nfrom c import *\n",
+    "c.py": "class Found: pass\n",
+}
+
+
+@pytest.mark.parametrize("first", [(), (("a.py", "b.Found"),), (("c.py", "a.Found"),), (("b.py", "a.Found"),)])
+def test_a_ring_of_stars_is_gone_round_whatever_was_asked_before(
+    tmp_path: Path, first: tuple[tuple[str, str], ...]
+) -> None:
+    for name, text in _RING.items():
+        (tmp_path / name).write_text(text)
+    links = Project(tmp_path, FLOAT32)._links
+    for path, dotted in first:
+        links.origin(str(tmp_path / path), dotted)
+    asked = [("b.py", "a.Found"), ("a.py", "b.Found"), ("c.py", "b.Found"), ("c.py", "a.Found")]
+    assert {links.origin(str(tmp_path / path), dotted) for path, dotted in asked} == {
+        (str(tmp_path / "c.py"), ("Found",))
+    }
+
+
+def test_where_all_bring_one_another_it_ends_soon(tmp_path: Path) -> None:
+    for name in range(24):
+        brings = "".join(f"from m{other} import *\n" for other in range(24) if other != name)
+        (tmp_path / f"m{name}.py").write_text(brings)
+    assert Project(tmp_path, FLOAT32)._links.origin(str(tmp_path / "m0.py"), "m1.Nothing") is not None
