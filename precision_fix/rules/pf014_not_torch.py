@@ -46,6 +46,13 @@ def _dtype(site: Site) -> Verdict | None:
 @remembered
 def _packages(module: Module) -> frozenset[str]:
     """What is imported, by the first part of its name."""
+    known = _imported(module)
+    if "torch" in known:
+        return known  # whatever else there is
     module.ensure_imports(lambda name: name.partition(".")[0] in WITH_TORCH | WITHOUT_TORCH)
+    return _imported(module)
+
+
+def _imported(module: Module) -> frozenset[str]:
     bound = (each for scope in module.names.scopes.values() for some in scope.bindings.values() for each in some)
     return frozenset((module.imported(each) or "").partition(".")[0] for each in bound if isinstance(each, ast.alias))
