@@ -28,7 +28,6 @@ def test_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_steps_of_tensors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     chain = "y0 = x.to(TENSOR)\ny1 = y0.view(2)\ny2 = y1.view(2)\ny2.view(torch.int16)\n"
-    monkeypatch.setattr(worklist, "_MOST_STEPS", 1)
     for most, found in ((9, {"chooses?", "bits"}), (3, {"chooses?", "lost"})):
         monkeypatch.setattr(worklist, "MOST_OF_TENSORS", most)
         assert said(tmp_path, chain, "TENSOR") == found, most

@@ -25,6 +25,10 @@ MEET = (
     "c = a.t()\n    y = (c * 2) @ b",
     "def product(p, q):\n        return p @ q\n    y = product(a, b)",
     "y = b(a)",
+    "a @= b",
+    "b @= a.t()",
+    "a @= b.t() if one else b",
+    "c = b * 2\n    c @= a",
     "layer.weight = a\n    y = F.linear(layer.weight, b)",
 )
 APART = (

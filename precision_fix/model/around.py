@@ -61,6 +61,9 @@ class Around(Protocol):
     def users(self, module: Module, name: str) -> int:
         """In how many other files `readers` has some, at most, which costs much less to know."""
 
+    def minding(self, module: Module, name: str) -> Sequence[tuple[Module, ast.expr]]:
+        """Of `readers`, those in files that show something to which a tensor's dtype matters (model/minding.py)."""
+
     def definition(self, module: Module, dotted: str) -> tuple[Module, Definition] | None:
         """The function or class that a resolved name of a module stands for, where another file defines it."""
 
@@ -76,13 +79,17 @@ class Around(Protocol):
     def relatives(self, module: Module, cls: ast.ClassDef, word: str) -> int:
         """How many `family` has besides the class itself, which costs much less to know."""
 
+    def minding_family(self, module: Module, cls: ast.ClassDef, name: str) -> Iterable[tuple[Module, ast.ClassDef]]:
+        """Of `family`, those whose method of this name shows something to which a tensor's dtype matters."""
+
     def kin(self, module: Module, cls: ast.ClassDef) -> Kin:
         """A class, its bases and what is derived from it, by their names."""
 
     def holders(self, module: Module, cls: ast.ClassDef, word: str) -> Iterable[Module]:
         """The files that may ask a word of an instance: those of the family, and those that import one of it.
 
-        Raises TooMany in the end where they were not all: the base of half a library is known to half of it.
+        Raises TooMany in the end where they were not all: the base of half a library is known to half of it. Of those
+        past the first, the ones that mind a dtype are given all the same.
         """
 
     def begin(self) -> None:
@@ -142,6 +149,9 @@ class _Alone:
     def users(self, module: Module, name: str) -> int:
         return 0
 
+    def minding(self, module: Module, name: str) -> Sequence[tuple[Module, ast.expr]]:
+        return ()
+
     def definition(self, module: Module, dotted: str) -> tuple[Module, Definition] | None:
         return None
 
@@ -156,6 +166,9 @@ class _Alone:
 
     def relatives(self, module: Module, cls: ast.ClassDef, word: str) -> int:
         return 0
+
+    def minding_family(self, module: Module, cls: ast.ClassDef, name: str) -> Iterable[tuple[Module, ast.ClassDef]]:
+        return ()
 
     def kin(self, module: Module, cls: ast.ClassDef) -> Kin:
         return Kin.of([(module.real, cls.name)])

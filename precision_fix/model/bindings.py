@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import TypeVar
 
 from precision_fix.model.around import Kin, TooMany
@@ -216,8 +217,9 @@ class Bindings(Worklist):
             return
         calls = self._calls_of(function, cls)
         if self.held.tensor and cls is None and self.module.around.users(self.module, function.name) > MOST_OF_TENSORS:
-            self.end(Fate.LOST, statement)  # as it would be after the first so many calls; those in the file are near
-            calls = self._calls_here(function)
+            # As it would be after the first so many calls. Those in the file are near, and some may mind the dtype.
+            self.end(Fate.LOST, statement)
+            calls = chain(self._calls_here(function), _calls_by(self.module.around.minding(self.module, function.name)))
         for module, call in self.looking(self._all(calls, function)):
             found = True
             self.same(call, shape, key, module=module)
@@ -236,10 +238,7 @@ class Bindings(Worklist):
         yield from self._calls_here(function)
         if cls is None:
             yield from _called_under_another_name(module, function)
-            for other, reader in module.around.readers(module, name):
-                above = other.parent(reader)
-                if isinstance(above, ast.Call) and above.func is reader:
-                    yield other, above
+            yield from _calls_by(module.around.readers(module, name))
             return
         kin = module.around.kin(module, cls)
         family = module.around.family(module, cls, name)
@@ -318,6 +317,13 @@ def _once(modules: Iterable[Module], but: Module) -> Iterator[Module]:
         if each not in seen:
             seen.add(each)
             yield each
+
+
+def _calls_by(readers: Iterable[tuple[Module, ast.expr]]) -> Iterator[tuple[Module, ast.Call]]:
+    for module, reader in readers:
+        above = module.parent(reader)
+        if isinstance(above, ast.Call) and above.func is reader:
+            yield module, above
 
 
 def _called_under_another_name(module: Module, function: ast.AST) -> Iterator[tuple[Module, ast.Call]]:

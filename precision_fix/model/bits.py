@@ -9,10 +9,11 @@ from typing import NamedTuple
 from precision_fix.model.arms import arm_of
 from precision_fix.model.fate import Fate
 from precision_fix.model.held import End
+from precision_fix.model.kernels import read_in_twos
 from precision_fix.model.module import Function, Module, remembered
 from precision_fix.model.site import Kind, Site
+from precision_fix.model.vocabulary.callees import TWO_BYTES
 
-_TWO_BYTES = frozenset({"int16", "uint16"})
 _BEYOND = frozenset({Fate.STORED, Fate.RETURNED, Fate.HANDED, Fate.UNKNOWN, Fate.LOST})
 
 
@@ -63,8 +64,10 @@ def _is_here(site: Site, end: End) -> bool:
 def _as_two_bytes(end: End) -> bool:
     """Not so for the bytes of a tensor, further off: what writes these into a file says of which dtype they are."""
     call = end.node
-    given = [*call.args, *(each.value for each in call.keywords)] if isinstance(call, ast.Call) else []
-    return any(end.module.dtype_name(each) in _TWO_BYTES for each in given)
+    if not isinstance(call, ast.Call):
+        return False
+    given = [*call.args, *(each.value for each in call.keywords)]
+    return read_in_twos(end.module, call) or any(end.module.dtype_name(each) in TWO_BYTES for each in given)
 
 
 @remembered

@@ -34,6 +34,7 @@ _BINDS = (
     re.compile(r"global(?:[ \t]|\\\n)+((?:[^\n\\;#]|\\\n)*)"),
 )
 _NAME = re.compile(r"\w+")
+_MODULE = re.compile(r"[\w.]+")
 _ASSIGNS = re.compile(r"[\s\\)]*(?::|=(?!=))")
 _FURTHER = re.compile(r"\.(\w+)")
 # What may begin a comment or a string on a line.
@@ -102,6 +103,15 @@ def asked_at(text: str, attribute: str, names: Collection[str]) -> Iterator[int]
 def looked_up_at(text: str, attribute: str) -> Iterator[int]:
     """Where the name stands in quotes, if a file looks up anything by its name."""
     return occurrences(text, (f'"{attribute}"', f"'{attribute}'") if "getattr(" in text else ())
+
+
+def imports_at(text: str) -> Iterator[tuple[int, str]]:
+    """Where imports stand that are not at the margin, each with one of the modules that it names."""
+    for position in occurrences(text, ("import ",)):
+        line = text[newlines.start_of(text, position, 0) : text.find("\n", position)]
+        if line.startswith((" ", "\t")) and line.lstrip().startswith(("import ", "from ")):
+            for name in _MODULE.findall(line):
+                yield position, name
 
 
 def _is_word(character: str) -> bool:

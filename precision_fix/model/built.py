@@ -34,6 +34,7 @@ def is_kernels_name(module: Module, func: ast.expr) -> bool:
 
 @remembered
 def _imports_kernels(module: Module) -> bool:
+    module.ensure_imports(lambda name: is_kernel(f"{name}.f"))
     bound = (each for scope in module.names.scopes.values() for some in scope.bindings.values() for each in some)
     return any(is_kernel(f"{module.imported(each) or ''}.f") for each in bound if isinstance(each, ast.alias))
 

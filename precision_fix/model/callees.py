@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from precision_fix.model.classes import COMMON, class_around, constructed, is_own, method
@@ -41,12 +41,33 @@ def callees(module: Module, call: ast.Call, node: ast.AST | None, keyword: str |
     func, before = call.func, 0
     if is_partial(module, call):
         func, before = call.args[0], 1
+    return _among(functions_of(module, func), module, call, node, keyword, before)
+
+
+def callees_that_mind(module: Module, call: ast.Call, node: ast.AST | None, keyword: str | None) -> list[Callee]:
+    """Of the methods of a crowd (`crowded`), those that show something to which a tensor's dtype matters."""
+    cls, func = class_around(module, call), call.func
+    if cls is None or not isinstance(func, ast.Attribute):
+        return []
+    homes = module.around.minding_family(module, cls, func.attr)
+    found = [each for home, member in homes for each in _methods_of(home, member, func.attr)]
+    return _among(found, module, call, node, keyword)
+
+
+def _among(
+    found: Iterable[Found],
+    module: Module,
+    call: ast.Call,
+    node: ast.AST | None,
+    keyword: str | None,
+    before: int = 0,
+) -> list[Callee]:
     place = module.index(call.args, node) if node is not None else None
     index = place - before if place is not None and place >= before else None
     if _first_unpacked(module, call) <= (place or before):
         return []
-    found = (_entered(each, keyword, index) for each in functions_of(module, func))
-    return [each for each in dict.fromkeys(found) if each is not None]
+    entered = (_entered(each, keyword, index) for each in found)
+    return [each for each in dict.fromkeys(entered) if each is not None]
 
 
 def _entered(found: Found, keyword: str | None, index: int | None) -> Callee | None:

@@ -43,7 +43,8 @@ def use(module: Module, call: ast.Call, node: ast.AST, keyword: str | None) -> U
     known = Role.KERNEL if takes_no_other else callees.KNOWN.get(name or "")
     if known is not None:
         # What the file calls `print` may be its own.
-        return Use(known, last in module.names.definitions)
+        module.ensure_bound(last)
+        return Use(known, bool(module.names.definitions_of(last)))
     if name is not None and name.startswith("torch."):
         guess = _by_name(last, is_method)
         return Use(guess, True) if guess in callees.OF_TORCH else Use(Role.CAST, False)
@@ -54,7 +55,7 @@ def use(module: Module, call: ast.Call, node: ast.AST, keyword: str | None) -> U
         by_name = None  # a function of the file's own, which is called as one of Python's
     if name in callees.OF_HOSTS and module.around.definition(module, name) is None:
         return Use(callees.OF_HOSTS[name], False)
-    guess = by_name or _by_shape(module, last)
+    guess = by_name or _by_shape(module, call, last)
     if guess is Role.OTHER and isinstance(call.func, ast.Attribute) and is_compiled(module, call.func.value):
         return Use(Role.KERNEL, False)
     if guess is Role.OTHER and is_kernels_name(module, call.func):
@@ -82,21 +83,60 @@ def _by_name(last: str, is_method: bool) -> Role | None:
     return (callees.METHODS.get(last) if is_method else None) or callees.GUESSES.get(last)
 
 
-def _by_shape(module: Module, last: str) -> Role:
+def _by_shape(module: Module, call: ast.Call, last: str) -> Role:
     if callees.PREDICATE.search(last):
         return Role.TEST
-    if callees.COMPILES.search(last) and not _is_plain(module, last):
+    if callees.COMPILES.search(last) and not _is_plain(module, call.func):
         return Role.KERNEL
     return Role.SIZE if callees.SIZE.search(last.lower()) and module.definition(last) is None else Role.OTHER
 
 
-def _is_plain(module: Module, name: str) -> bool:
-    """Whether a function of the file, whatever its name says, calls PyTorch alone, and no operator of others."""
-    function = module.definition(name)
-    if not isinstance(function, Function) or function.decorator_list:
+def _is_plain(module: Module, func: ast.expr) -> bool:
+    """Whether a function of the project, whatever its name says, calls PyTorch alone, and no operator of others."""
+    dotted = module.resolve(func)
+    here = module.definition(dotted) if dotted is not None and "." not in dotted else None
+    found = (module, here) if here is not None else module.around.definition(module, dotted or "")
+    if found is None or not isinstance(found[1], Function) or found[1].decorator_list:
         return False
-    called = [module.resolve(each.func) or "" for each in ast.walk(function) if isinstance(each, ast.Call)]
-    return bool(called) and all(each.startswith("torch.") and not is_kernel(each) for each in called)
+    return _calls_torch_alone(found[0], found[1])
+
+
+@remembered
+def _calls_torch_alone(home: Module, function: Function) -> bool:
+    inside = [*ast.walk(function)]
+    called = [each for each in inside if isinstance(each, ast.Call)]
+    imports = any(isinstance(each, ast.Import | ast.ImportFrom) for each in inside)
+    return bool(called) and not imports and all(_is_of_torch(home, each) for each in called)
+
+
+def _is_of_torch(home: Module, call: ast.Call) -> bool:
+    """A function of torch, or a method of a tensor: of what the function is given, or makes with such a call."""
+    dotted = home.resolve(call.func) or ""
+    if dotted.startswith("torch."):
+        return not is_kernel(dotted)
+    if not isinstance(call.func, ast.Attribute):
+        return False
+    role = callees.GUESSES.get(call.func.attr)
+    # `ops.rbf(x, y)`: what is given may be a library, and it takes the tensors.
+    takes = any(isinstance(each, ast.Name) and _is_parameter(home, each) for each in call.args)
+    return (
+        role not in (Role.KERNEL, Role.NEVER) and (not takes or role is Role.CAST) and _is_made(home, call.func.value)
+    )
+
+
+def _is_made(home: Module, value: ast.expr) -> bool:
+    """Whether a value is the function's own: a parameter, or what it computes, whose calls are looked at themselves."""
+    while isinstance(value, ast.Attribute | ast.Subscript):
+        value = value.value
+    if not isinstance(value, ast.Name):
+        return isinstance(value, ast.Call | ast.BinOp | ast.UnaryOp)
+    values = [home.assigned_value(each) for each in home.bindings(value) if not isinstance(each, ast.arg)]
+    is_own = all(isinstance(each, ast.Call | ast.BinOp | ast.UnaryOp) for each in values)
+    return is_own and value.id not in ("self", "cls") and (bool(values) or _is_parameter(home, value))
+
+
+def _is_parameter(home: Module, name: ast.Name) -> bool:
+    return any(isinstance(each, ast.arg) for each in home.bindings(name))
 
 
 def _is_default(module: Module, call: ast.Call, node: ast.AST, last: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Collection
 
-from precision_fix.model import dispatch, matched, records
+from precision_fix.model import dispatch, matched, memory, records
 from precision_fix.model.compared import Compared
 from precision_fix.model.fate import Fate
 from precision_fix.model.held import End, Held, Shape
@@ -66,7 +66,10 @@ class Follower(Compared):
             self.by_shape(node, above)
 
     def in_call(self, node: ast.AST, call: ast.Call) -> None:
-        if node is not call.func:
+        method = memory.of_class(self.module, call, node) if self.held.tensor else None
+        if method is not None:
+            self.method_of_tensor(method, call)
+        elif node is not call.func:
             self.argument(node, call, None)
         elif self.held.tensor and self.held.shape is Shape.VALUE:
             self.same(call)  # a module that was cast is called
@@ -81,6 +84,8 @@ class Follower(Compared):
             self.items(node, above)
         elif shape is Shape.MAP:
             self.mapping(node, above)
+        elif shape is Shape.MEMORY:
+            self.memory(node, above)
         else:
             self.object(node, above)
 
@@ -171,14 +176,37 @@ class Follower(Compared):
         if attribute.attr == "dtype":
             self.push(attribute, Shape.VALUE)
         elif attribute.attr == "data_ptr":
-            # Near the cast it is handed to a kernel; further off it tells tensors apart, unless C takes it.
-            self.end(Fate.KERNEL, attribute, near=not to_native(self.module, attribute))
+            self.address(attribute)
+        elif attribute.attr in memory.GIVES:
+            self.same(call if isinstance(call, ast.Call) and call.func is attribute else attribute, Shape.MEMORY)
         elif attribute.attr in SIZES:
             self.counted(attribute)
         elif isinstance(call, ast.Call) and call.func is attribute:
             self.method_of_tensor(attribute.attr, call)
         elif attribute.attr not in _TELLS_OF and isinstance(attribute.ctx, ast.Load):
             self.same(attribute)
+
+    def address(self, attribute: ast.Attribute) -> None:
+        """Near the cast it is handed to a kernel; further off it tells tensors apart, unless C takes it."""
+        self.end(Fate.KERNEL, attribute, near=not to_native(self.module, attribute))
+
+    def memory(self, node: ast.AST, above: ast.AST | None) -> None:
+        call = self.module.parent(above) if isinstance(above, ast.Attribute) else None
+        match above:
+            case ast.Attribute(attr="data_ptr"):
+                self.address(above)
+            case ast.Attribute() if above.attr in memory.READS:
+                self.end(Fate.BITS, call if isinstance(call, ast.Call) else above)
+            case ast.Attribute() if above.attr in memory.PASSES and isinstance(call, ast.Call):
+                self.same(call)
+            case ast.Attribute() if above.attr in SIZES:
+                self.counted(above)
+            case ast.For() | ast.AsyncFor() | ast.comprehension():
+                self.end(Fate.BITS, node)
+            case ast.Subscript() if node is above.value and isinstance(above.ctx, ast.Load):
+                self.end(Fate.BITS, above)
+            case _:
+                self.contained(node, above)
 
     def counted(self, attribute: ast.Attribute) -> None:
         """`x.element_size()`, `x.nbytes`, `kind.itemsize`: a guard of the size that would not let the new one pass."""

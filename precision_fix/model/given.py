@@ -160,7 +160,7 @@ def _form(site: Site) -> list[str] | None:
 def _words(node: ast.expr | None) -> list[str] | None:
     if isinstance(node, ast.Call) and node.args:
         return _words(node.args[0])
-    if isinstance(node, ast.List | ast.Tuple | ast.Set):
+    if isinstance(node, ast.List | ast.Tuple | ast.Set) and not any(isinstance(e, ast.Starred) for e in node.elts):
         return [item.value for item in node.elts if isinstance(item, ast.Constant) and isinstance(item.value, str)]
     return None
 

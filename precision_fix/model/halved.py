@@ -10,12 +10,11 @@ import ast
 import re
 from collections.abc import Iterator
 
-from precision_fix.model.callees import callees, functions_of
+from precision_fix.model.callees import functions_of
+from precision_fix.model.callers import given_to, stored_in
 from precision_fix.model.classes import class_around, is_own
 from precision_fix.model.module import Function, Module, remembered, unparsed
-from precision_fix.model.scope import Definition
 from precision_fix.model.syntax import defaults
-from precision_fix.model.unasked import calls_of
 
 _HALF = "float16"
 # So many places are gone back to from one region, and so many functions below it are looked into.
@@ -32,6 +31,7 @@ _OVER_PARTS = frozenset({"zip", "enumerate", "reversed", "list", "tuple", "iter"
 _CASTS = frozenset({"float", "bfloat16", "double"})
 # `if args.fp16: model.half()`: what the user asks for by itself.
 _CHOSEN = re.compile(r"(?i)half|fp_?16|float_?16")
+_UNCHOSEN = re.compile(r"(?i)(?<![a-z])(?:no|not|non|without|skip|off|disabled?|forbid)(?![a-z])")
 _MAY_NAME_DTYPE = re.compile(r"(?i)type|prec|half|float|fp_?\d")
 _NAMES = ast.Name | ast.Attribute | ast.Subscript
 _Place = tuple[Module, ast.expr]
@@ -164,7 +164,7 @@ def _dtype(module: Module, node: ast.expr, depth: int = 0) -> str | None:
     if name is not None or depth > _DEEPEST or not isinstance(node, ast.Name | ast.Attribute):
         return name
     told = "" if _MAY_NAME_DTYPE.search(node.id if isinstance(node, ast.Name) else node.attr) else None
-    values = _stored(module, node) if isinstance(node, ast.Attribute) else _values(module, node)
+    values = stored_in(module, node) if isinstance(node, ast.Attribute) else _values(module, node)
     if len(values) == 1:
         given = _dtype(*values[0], depth + 1)
         return told if given is None else given
@@ -180,7 +180,7 @@ def _values(module: Module, name: ast.Name) -> list[_Place]:
 
 def _of_parameter(module: Module, parameter: ast.arg, depth: int) -> str:
     """The dtype that a parameter is in where somebody gives it float16, or nobody gives it another than its own."""
-    given = [_dtype(home, value, depth + 1) for home, value in _given(module, parameter)]
+    given = [_dtype(home, value, depth + 1) for home, value in given_to(module, parameter)]
     if given:
         return _HALF if _HALF in given else ""
     function = module.function(parameter)
@@ -189,8 +189,23 @@ def _of_parameter(module: Module, parameter: ast.arg, depth: int) -> str:
 
 
 def _is_chosen(module: Module, call: ast.Call) -> bool:
-    tests = (each.test for each in module.ancestors(call) if isinstance(each, ast.If | ast.IfExp))
-    return any(_CHOSEN.search(unparsed(module, test)) for test in tests)
+    node: ast.AST = call
+    for above in module.ancestors(call):
+        if isinstance(above, ast.If | ast.IfExp):
+            orelse = above.orelse if isinstance(above.orelse, list) else [above.orelse]
+            is_else = module.index(orelse, node) is not None
+            named = (each for each in ast.walk(above.test) if isinstance(each, _NAMES | ast.Constant))
+            if any(_asks_for_half(module, each, is_else) for each in named):
+                return True
+        node = above
+    return False
+
+
+def _asks_for_half(module: Module, named: ast.AST, is_else: bool) -> bool:
+    """`if args.fp16:`; not `if not args.no_half:`, which holds where nobody has asked, nor `if args.half_disabled:`."""
+    text, above = unparsed(module, named), module.parent(named)
+    is_negated = isinstance(above, ast.UnaryOp) and isinstance(above.op, ast.Not)
+    return is_negated is is_else and _CHOSEN.search(text) is not None and _UNCHOSEN.search(text) is None
 
 
 def _of_name(module: Module, name: ast.Name) -> list[_Place] | None:
@@ -198,7 +213,7 @@ def _of_name(module: Module, name: ast.Name) -> list[_Place] | None:
     for bound in module.bindings(name):
         around = module.parent(bound)
         if isinstance(bound, ast.arg):
-            found += _given(module, bound)
+            found += given_to(module, bound)
         elif isinstance(around, ast.For | ast.AsyncFor | ast.comprehension):
             found.append((module, around.iter))
     readers = [inner for each in module.readers(name) for inner in (each, *_parts(module, each))]
@@ -224,29 +239,7 @@ def _of_attribute(module: Module, attribute: ast.Attribute) -> list[_Place] | No
         for other in home.names.attributes_of(attribute.attr):
             if is_own(other) and class_around(home, other) is each and _put(home, other):
                 return None
-    return found + _stored(module, attribute)
-
-
-def _stored(module: Module, attribute: ast.Attribute) -> list[_Place]:
-    """The values that the classes around an attribute of `self` store in it, also for all objects of them."""
-    cls = class_around(module, attribute) if is_own(attribute) else None
-    found: list[_Place] = []
-    for home, each in module.around.family(module, cls, attribute.attr) if cls is not None else ():
-        home.ensure_assigned("." + attribute.attr)
-        stores = [
-            other
-            for other in home.names.attributes_of(attribute.attr)
-            if is_own(other) and class_around(home, other) is each
-        ]
-        shared = [target for statement in each.body for target in _targets(statement, attribute.attr)]
-        values = map(home.assigned_value, [*stores, *shared])
-        found += [(home, value) for value in values if value is not None]
-    return found
-
-
-def _targets(statement: ast.stmt, name: str) -> list[ast.Name]:
-    targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
-    return [each for each in targets if isinstance(each, ast.Name) and each.id == name]
+    return found + stored_in(module, attribute)
 
 
 def _of_part(module: Module, part: ast.Attribute) -> list[_Place] | None:
@@ -309,23 +302,3 @@ def _of_a_host(module: Module, name: ast.Name) -> list[_Place]:
         module.ensure(each)
     calls = (each for found in [*module.names.calls.values()] for each in found)
     return [(module, each) for each in calls if isinstance(each.func, ast.Name)]
-
-
-def _given(module: Module, parameter: ast.arg) -> list[_Place]:
-    """What the callers of a function, or the makers of an object, hand to a parameter."""
-    function = module.function(parameter)
-    found: list[_Place] = []
-    owner: Definition | None = function if isinstance(function, Definition) else None
-    if owner is not None and owner.name == "__init__":
-        owner = class_around(module, owner)
-    # Half a library calls it: more than is gone back to.
-    if owner is None or module.around.users(module, owner.name) > _MOST:
-        return []
-    for home, call in calls_of(module, owner):
-        given: list[tuple[ast.expr, str | None]] = [(each, None) for each in call.args]
-        given += [(each.value, each.arg) for each in call.keywords]
-        for value, keyword in given:
-            taken = callees(home, call, value if keyword is None else None, keyword)
-            if any(each.parameter is parameter for each in taken):
-                found.append((home, value))
-    return found

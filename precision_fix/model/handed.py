@@ -7,13 +7,14 @@ import sys
 
 from precision_fix.model import calls
 from precision_fix.model.bindings import object_of
-from precision_fix.model.callees import Callee, callees, crowded, is_partial
+from precision_fix.model.callees import Callee, callees, callees_that_mind, crowded, is_partial
 from precision_fix.model.callees import guessed as guessed_callees
 from precision_fix.model.classes import is_own
 from precision_fix.model.fate import Fate
 from precision_fix.model.guard import refused_by
 from precision_fix.model.held import Shape
 from precision_fix.model.matched import of_word, to_name
+from precision_fix.model.memory import reads_bits
 from precision_fix.model.module import Module
 from precision_fix.model.options import DECLARES, DECORATES, FIELDS, SETS_DEFAULTS, Options
 from precision_fix.model.rebound import Sort
@@ -94,6 +95,8 @@ class Handed(Options):
             role = Role.KERNEL
         if self.held.shape is Shape.OBJECT:
             self._object(node, call, keyword)
+        elif self.held.shape is Shape.MEMORY:
+            self._memory(node, call, keyword)
         elif self.held.shape is not Shape.VALUE and role in (Role.SEQUENCE, Role.PICK):
             self.same(call, Shape.ITEMS if role is Role.SEQUENCE else Shape.VALUE)
         elif self.held.shape is Shape.MAP and called(call) in (
@@ -226,7 +229,8 @@ class Handed(Options):
     def _given(self, node: ast.AST, call: ast.Call, keyword: str | None) -> None:
         """Go into a function of the project; another one is taken to use its argument as what it looks like."""
         if self.held.tensor and crowded(self.module, call.func, MOST_OF_TENSORS):
-            self.end(Fate.LOST, call)  # as it would be after the first so many of them
+            self.end(Fate.LOST, call)  # as it would be after the first so many of them; to some the dtype may matter
+            self._enter_all(callees_that_mind(self.module, call, node, keyword), call, self.held.shape)
             return
         found = callees(self.module, call, node, keyword)
         if self._enter_all(found, call, self.held.shape):
@@ -288,6 +292,13 @@ class Handed(Options):
             return True
         finally:
             self.held, self.module = held, module
+
+    def _memory(self, node: ast.AST, call: ast.Call, keyword: str | None) -> None:
+        """Bytes that something unknown is given may be there to be told apart, or shared."""
+        if reads_bits(self.module, call, node):
+            self.end(Fate.BITS, call)
+        else:
+            self._enter_all(callees(self.module, call, node, keyword), call, Shape.MEMORY)
 
     def _object(self, node: ast.AST, call: ast.Call, keyword: str | None) -> None:
         name = called(call)

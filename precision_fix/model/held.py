@@ -11,12 +11,16 @@ from precision_fix.model.module import Module
 
 
 class Shape(Enum):
-    """What holds the value: itself, a sequence or set of which it is an item, a map, or an object with attributes."""
+    """What holds the value: itself, a sequence or set of which it is an item, a map, or an object with attributes.
+
+    MEMORY is that of a tensor, by itself.
+    """
 
     VALUE = auto()
     ITEMS = auto()
     MAP = auto()
     OBJECT = auto()
+    MEMORY = auto()
 
     # There is one of each, and that of Enum asks for its name.
     __hash__ = object.__hash__

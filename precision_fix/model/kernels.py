@@ -94,7 +94,7 @@ def to_native(module: Module, address: ast.Attribute) -> bool:
     if not isinstance(taker, ast.Call) or taker.func is call:
         return False
     name = module.resolve(taker.func) or ""
-    lies_over = _lies_over(taker.func) or _read_in_twos(module, taker)
+    lies_over = _lies_over(taker.func) or read_in_twos(module, taker)
     if not name.startswith("ctypes.") and not _is_library(module, taker.func) and not lies_over:
         return False
     function = module.function(address)
@@ -109,7 +109,7 @@ def _lies_over(func: ast.expr) -> bool:
     return names.isdisjoint({"c_uint8", "c_int8", "c_byte", "c_ubyte", "c_char"})
 
 
-def _read_in_twos(module: Module, array: ast.Call) -> bool:
+def read_in_twos(module: Module, array: ast.Call) -> bool:
     """Whether NumPy reads an array of bytes two by two: `np.frombuffer((c_uint8 * n).from_address(p), np.uint16)`."""
     held = [array, *_read_by(module, array)]
     for call in (module.parent(each) for each in held):

@@ -11,7 +11,17 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from precision_fix.model import newlines
 from precision_fix.model.around import ALONE, Around
-from precision_fix.model.blocks import Blocks, NotApart, asked_at, assigned_at, binds_at, bound_at, looked_up_at, reads
+from precision_fix.model.blocks import (
+    Blocks,
+    NotApart,
+    asked_at,
+    assigned_at,
+    binds_at,
+    bound_at,
+    imports_at,
+    looked_up_at,
+    reads,
+)
 from precision_fix.model.columns import Columns
 from precision_fix.model.scope import Definition, Names, Scope, build, grow
 from precision_fix.model.syntax import defaults
@@ -86,6 +96,15 @@ class Module:
     def ensure_looked_up(self, attribute: str) -> None:
         """Have every block parsed that may look an attribute up by `getattr(it, "name")`. Raises NotApart."""
         self._ensure_at(attribute, "looked up", lambda: looked_up_at(self.text, attribute))
+
+    def ensure_imports(self, wanted: Callable[[str], bool]) -> None:
+        """Have every block parsed with an import within that names a module which is wanted. Raises NotApart."""
+        if self._blocks is not None:
+            self.take([at for at, name in self._imports_within if wanted(name)])
+
+    @cached_property
+    def _imports_within(self) -> list[tuple[int, str]]:
+        return [*imports_at(self.text)]
 
     def _ensure_at(self, name: str, what: Hashable, places: Callable[[], Iterable[int]]) -> None:
         if self._blocks is not None and name not in self._ensured and (name, what) not in self._ensured:

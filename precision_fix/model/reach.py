@@ -42,7 +42,7 @@ class Reached:
 
 
 _BEYOND = frozenset({Fate.STORED, Fate.RETURNED, Fate.HANDED, Fate.UNKNOWN, Fate.LOST})
-_HOLDS = (Fate.ASSERTED, Fate.REFUSED, Fate.FALLS, Fate.KERNEL, Fate.BITS)
+_TOLD = (Fate.ASSERTED, Fate.REFUSED, Fate.FALLS, Fate.KERNEL, Fate.BITS, Fate.LOST)
 _WITHOUT_VALUE = frozenset({Kind.KERNEL, Kind.PACKAGE, Kind.LAUNCH, Kind.CHECKPOINT})
 
 
@@ -51,8 +51,8 @@ def reached(site: Site) -> Reached | None:
     if site.kind in _WITHOUT_VALUE:
         return None
     ends = follow(site.module, site.value) if site.kind is Kind.FLAG and site.value is not None else site.ends
-    # Of the tensors that are made with it, what may hold it back.
-    ends = [*ends, *(end for end in site.meets(*_HOLDS) if end not in ends)]
+    # Of the tensors that are made with it, what may hold it back, and where they are followed no further.
+    ends = [*ends, *(end for end in site.meets(*_TOLD) if end not in ends)]
     told = {(end.path, end.line, end.fate.value): end for end in (_told(site.module, each) for each in ends)}
     return Reached(tuple(end for _, end in sorted(told.items())))
 

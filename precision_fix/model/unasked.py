@@ -53,6 +53,7 @@ def _surest(found: Iterable[Needed | None]) -> Needed | None:
 
 
 def _calls(module: Module, sought: _Sought) -> Iterator[ast.Call]:
+    module.ensure_imports(lambda name: name.partition(".")[0] in sought.packages)
     for scope in [*module.names.scopes.values()]:
         for name, bound in [*scope.bindings.items()]:
             if any(_is_of(module, each, sought) for each in bound) and not _stands_in(module, bound):

@@ -9,11 +9,12 @@ from typing import TypeVar
 
 from precision_fix.model.fate import Fate
 from precision_fix.model.held import End, Held, Shape
+from precision_fix.model.minding import minds_around
 from precision_fix.model.module import Module
 from precision_fix.model.rebound import Sort
 
 # A way that goes on for longer ends in LOST, which a rule sees. What is nearest comes first; a tensor goes nearly
-# everywhere in the end.
+# everywhere in the end, and past so many steps is followed only where its dtype may matter.
 _MOST_STEPS = 2_000
 MOST_OF_TENSORS = 250
 # So many readers and calls are looked at to find those that matter.
@@ -81,14 +82,19 @@ class Worklist:
         """The ends of all ways from here. `payer` is the file for whose sake it is asked. Raises TooMuch."""
         self._take(self.ways, None)
         self._pending += ((held._replace(origin=_ITS_OWN), held.origin) for held in start)
-        steps = 0
+        steps, lost = 0, None
         while self._pending:
             steps += 1
             held, origin = self._pending.popleft()
             if steps > self._most or self._looks > _MOST_LOOKS:
-                self._ends[End(Fate.LOST, held.node, held.module)] = None
-                break
+                lost = lost or End(Fate.LOST, held.node, held.module)
+                if steps > _MOST_STEPS or self._looks > _MOST_LOOKS:
+                    break
+                if not minds_around(held.module, held.node):
+                    continue
             self._take(self._ways(held), origin)
+        if lost is not None:
+            self._ends[lost] = None
         if payer is not None:
             payer.followed += steps + self._looks
             if payer.followed > _MOST_OF_A_FILE:
@@ -140,16 +146,15 @@ class Worklist:
         # Ways that meet go on as one.
         if held.origin is not _ITS_OWN:
             held, origin = held._replace(origin=_ITS_OWN), held.origin
-        if held not in self.seen and len(self.seen) <= self._most:
+        if held not in self.seen and len(self.seen) <= _MOST_STEPS:
             self.seen.add(held)
             self._pending.append((held, origin))
 
     def looking(self, found: Iterable[_Seen]) -> Iterator[_Seen]:
         """One after the other, as long as there is somebody to follow what is found."""
-        most = MOST_OF_TENSORS if hasattr(self, "held") and self.held.tensor else _MOST_STEPS
         for each in found:
             self.ways.looks += 1
-            if len(self.ways.held) > most or self.ways.looks > _MOST_LOOKS:
+            if len(self.ways.held) > _MOST_STEPS or self.ways.looks > _MOST_LOOKS:
                 return
             yield each
 

@@ -12,6 +12,7 @@ from typing import Any
 from precision_fix import door
 from precision_fix.model.around import Kin, TooMany
 from precision_fix.model.blocks import Blocks, NotApart, parsed, reads
+from precision_fix.model.classes import COMMON
 from precision_fix.model.module import Function, Module
 from precision_fix.model.scope import Definition
 from precision_fix.model.target import Target
@@ -22,7 +23,7 @@ from precision_fix.project.kept import Kept
 from precision_fix.project.launched import Programs
 from precision_fix.project.links import Links, Member, Origin
 from precision_fix.project.names import is_test, stem_of
-from precision_fix.project.readings import aliases, asks_for, items, reads_of, unbound, unexplained
+from precision_fix.project.readings import aliases, asks_for, attributes, items, reads_of, unbound, unexplained
 from precision_fix.project.texts import Texts
 from precision_fix.sources.text import Undecodable, decode
 
@@ -54,8 +55,9 @@ class Project:
         self._readers: dict[tuple[str, str], Any] = {}
         self._kin: dict[Member, Any] = {}
         self._relatives: dict[tuple[str, str, str], list[Member]] = {}
+        self._minding: dict[tuple[str, str], Any] = {}
         self._holders: dict[tuple[str, str, str], Any] = {}
-        self._kept = Kept(self._readers, self._known_tables)
+        self._kept = Kept(self._readers, self._minding, self._known_tables)
 
     @property
     def programs(self) -> Programs:
@@ -225,9 +227,15 @@ class Project:
         finally:
             self._asked.discard(key)
 
-    def _find_readers(self, path: str, name: str) -> Iterator[tuple[Module, ast.expr]]:
+    def minding(self, module: Module, name: str) -> Readers:
+        key = module.real, name
+        return self.trace.remember(self._minding, key, lambda: [*self._find_readers(*key, self._minds)])
+
+    def _find_readers(
+        self, path: str, name: str, matters: Callable[[str], bool] | None = None
+    ) -> Iterator[tuple[Module, ast.expr]]:
         meant = self._links.handed(path, name) - {None}
-        for other in self._users(path, name, name):
+        for other in self._users(path, name, name, matters):
             other.ensure(name)
             for local, alias in aliases(other, name, stem_of(path)):
                 dotted = other.imported(alias)
@@ -250,9 +258,9 @@ class Project:
     def users(self, module: Module, name: str) -> int:
         return sum(1 for _ in self._using(module.real, name, name))
 
-    def _users(self, path: str, name: str, word: str) -> Iterator[Module]:
+    def _users(self, path: str, name: str, word: str, matters: Callable[[str], bool] | None = None) -> Iterator[Module]:
         for each in self._using(path, name, word):
-            other = self._load(each)
+            other = self._load(each) if matters is None or matters(each) else None
             if other is not None:
                 yield other
 
@@ -268,6 +276,11 @@ class Project:
             return word in text
         return self._texts.hold(path, word)
 
+    def _minds(self, path: str) -> bool:
+        """Whether a file shows something to which a tensor's dtype matters; asked of its bytes, too."""
+        self.trace.note(path)
+        return self._texts.mind(path)
+
     def _asks_another(self, path: str, word: str) -> bool:
         self.trace.note(path)
         return self._texts.ask_another(path, word)
@@ -276,7 +289,15 @@ class Project:
 
     def family(self, module: Module, cls: ast.ClassDef, word: str) -> Iterator[tuple[Module, ast.ClassDef]]:
         yield module, cls
-        for path, name in self._family(module, cls, word):
+        yield from self._defined(self._family(module, cls, word), cls)
+
+    def minding_family(self, module: Module, cls: ast.ClassDef, name: str) -> Iterator[tuple[Module, ast.ClassDef]]:
+        found = self._family(module, cls, f"def {name}")
+        minding = {path for path in dict.fromkeys(path for path, _ in found) if self._texts.mind_within(path, name)}
+        yield from self._defined((each for each in found if each.path in minding), cls)
+
+    def _defined(self, members: Iterable[Member], cls: ast.ClassDef) -> Iterator[tuple[Module, ast.ClassDef]]:
+        for path, name in members:
             home = self._load(path)
             if home is not None:
                 home.ensure_bound(name)
@@ -307,8 +328,10 @@ class Project:
         paths = self.trace.remember(
             self._holders, (*member, word), lambda: [*dict.fromkeys(self._find_holders(member, word))]
         )
-        for path in paths[:_MOST_HOLDERS]:
-            home = self._load(path)
+        # Nearly everything has a dtype; of what is not the class itself nothing tells whose it is.
+        asked = f"self.{word}" if word in COMMON else f".{word}"
+        for place, path in enumerate(paths):
+            home = self._load(path) if place < _MOST_HOLDERS or self._texts.mind_around(path, asked) else None
             if home is not None:
                 yield home
         if len(paths) > _MOST_HOLDERS:
@@ -356,8 +379,6 @@ class Project:
             if module is None or next(reads(module.text, name), None) is None:
                 continue
             module.ensure(name)
-            for reader in [*module.names.attributes_of(name)]:
-                if isinstance(reader.ctx, ast.Load):
-                    yield module, reader
+            yield from ((module, each) for each in attributes(module, name))
             yield from ((module, each) for each in items(module, name))
             yield from ((module, each) for each in unexplained(module, name))

@@ -15,6 +15,8 @@ from precision_fix.project.names import Names, stem_of
 
 # Files that hand a name on to one another in a ring end where it closes; this is for Python's stack.
 _MOST_STEPS = 64
+# So many answers are not kept since a ring was open: among files that all bring one another nearly all are such.
+_MOST_DROPPED = 2_000
 # A base of half a library: what its attributes are called says nothing.
 MOST_RELATIVES = 1_000
 
@@ -43,7 +45,11 @@ class Links:
         self._brought: dict[str, dict[str, list[str]]] = {}
         self._bases_of: dict[str, dict[str, list[tuple[str, ...]]]] = {}
         self._origins: dict[tuple[str, str], Any] = {}
-        self._going: set[tuple[str, str]] = set()
+        # What is being found out, by depth; the depth at which the ring began that is open; what rests on its being so.
+        self._going: dict[tuple[str, str], int] = {}
+        self._ring = _MOST_STEPS + 1
+        self._unclosed: set[tuple[str, str]] = set()
+        self._dropped = 0
         self._users: dict[tuple[str, str], Any] = {}
         self._families: dict[Member, Any] = {}
         self._derived: dict[Member, Any] = {}
@@ -64,17 +70,33 @@ class Links:
 
     def origin(self, path: str, dotted: str) -> Origin | None:
         """The file that binds a name for the first time, past those that hand it on, and what is left of the name."""
-        return self._trace.remember(self._origins, (path, dotted), lambda: self._origin(path, dotted))
+        key = path, dotted
+        answer = self._trace.remember(self._origins, key, lambda: self._origin(key))
+        if key in self._unclosed:
+            # Found out while a ring was open, at another place than where it began: asked by itself it may be another.
+            self._unclosed.discard(key)
+            self._dropped += 1
+            if self._dropped <= _MOST_DROPPED:
+                del self._origins[key]
+        return answer
 
-    def _origin(self, path: str, dotted: str) -> Origin | None:
-        found = self._names.locate(path, dotted)
-        if found is None or not found[1] or (path, dotted) in self._going or len(self._going) > _MOST_STEPS:
+    def _origin(self, key: tuple[str, str]) -> Origin | None:
+        found = self._names.locate(*key)
+        if found is None or not found[1] or len(self._going) > _MOST_STEPS:
             return found
-        self._going.add((path, dotted))
+        if key in self._going:
+            self._ring = min(self._ring, self._going[key])
+            self._unclosed.add(key)
+            return found
+        depth = self._going[key] = len(self._going)
+        ring, self._ring = self._ring, depth
         try:
             return self._handed_on(found)
         finally:
-            self._going.discard((path, dotted))
+            del self._going[key]
+            if self._ring < depth:
+                self._unclosed.add(key)
+            self._ring = min(ring, self._ring)
 
     def _handed_on(self, found: Origin) -> Origin:
         file, rest = found

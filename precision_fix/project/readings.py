@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from precision_fix.model.classes import COMMON
+from precision_fix.model.classes import COMMON, is_own
 from precision_fix.model.module import Module, remembered
 
 _GETS = frozenset({"get", "pop", "getenv"})
@@ -39,12 +39,28 @@ def _of_names(data: bytes) -> Iterator[bytes]:
 
 
 def items(module: Module, name: str) -> list[ast.expr]:
-    return _items(module).get(name, [])
+    """Where an item of this name is read, from the first line on; the file has been asked for the name before."""
+    # Of what is parsed later, what was found before says nothing.
+    return sorted(_items(module, len(module.names.parents)).get(name, []), key=_place)
+
+
+def attributes(module: Module, name: str) -> list[ast.Attribute]:
+    """Where an attribute of this name is read. Not that of `self` where the class gives itself one: what it is given is
+    followed from there, and is often made of the setting, `self.dtype = DTYPES[config.dtype]`.
+    """
+    found = module.names.attributes_of(name)
+    own = {module.enclosing_class(each) for each in found if isinstance(each.ctx, ast.Store) and is_own(each)} - {None}
+    read = [each for each in found if isinstance(each.ctx, ast.Load)]
+    return [each for each in read if not (is_own(each) and module.enclosing_class(each) in own)]
+
+
+def _place(node: ast.expr) -> tuple[int, int]:
+    return node.lineno, node.col_offset
 
 
 @remembered
-def _items(module: Module) -> dict[str, list[ast.expr]]:
-    """By their names, the items that are read, as `config["name"]` or `config.get("name")`."""
+def _items(module: Module, _parsed: int) -> dict[str, list[ast.expr]]:
+    """By their names, the items that are read, as `config["name"]` or `config.get("name")`, in what is parsed."""
     found: dict[str, list[ast.expr]] = {}
     for node in module.names.parents:
         key: ast.expr | None = None
@@ -64,13 +80,15 @@ def _gets(func: ast.expr) -> bool:
     return isinstance(func, ast.Name) and func.id == "getenv"
 
 
-def unexplained(module: Module, name: str) -> Iterator[ast.expr]:
-    """Reads of a variable of that name that a caller gives, or nobody seen."""
+def unexplained(module: Module, name: str) -> list[ast.expr]:
+    """Reads of a variable of that name that a caller gives, or nobody seen, from the first line on."""
+    found: list[ast.expr] = []
     for scope in [*module.names.scopes.values()]:
         for read in scope.loads.get(name, ()):
             owner = scope.owner(name)
             if owner is None or any(isinstance(bound, ast.arg) for bound in owner.bindings[name]):
-                yield read
+                found.append(read)
+    return sorted(found, key=_place)
 
 
 def aliases(module: Module, *names: str) -> Iterator[tuple[str, ast.alias]]:

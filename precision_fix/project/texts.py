@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from precision_fix import door
+from precision_fix.model.minding import around, definitions, minds
 from precision_fix.project.imports import MOST_BYTES
 from precision_fix.project.links import asks_another
 
@@ -19,6 +20,9 @@ class Texts:
         self._size = 0
         self._holding: dict[str, dict[str, bool]] = {}
         self._asking: dict[str, dict[str, bool]] = {}
+        self._minding: dict[str, bool] = {}
+        self._minding_around: dict[str, dict[str, bool]] = {}
+        self._minding_within: dict[str, dict[str, bool]] = {}
 
     def of(self, path: str) -> bytes:
         known = self._kept.get(path)
@@ -42,6 +46,20 @@ class Texts:
     def ask_another(self, path: str, word: str) -> bool:
         """Whether a file asks an attribute of this name of something else than of `self` or `cls`."""
         return self._answer(self._asking.setdefault(word, {}), path, lambda data: asks_another(data, word))
+
+    def mind(self, path: str) -> bool:
+        """Whether a file shows something to which a tensor's dtype matters."""
+        return self._answer(self._minding, path, lambda data: minds(data.decode(errors="replace")))
+
+    def mind_around(self, path: str, word: str) -> bool:
+        """Whether a function in which a word stands does so."""
+        known = self._minding_around.setdefault(word, {})
+        return self._answer(known, path, lambda data: any(map(minds, around(data.decode(errors="replace"), word))))
+
+    def mind_within(self, path: str, name: str) -> bool:
+        """Whether a function or method of this name does so in a file."""
+        known = self._minding_within.setdefault(name, {})
+        return self._answer(known, path, lambda data: any(map(minds, definitions(data.decode(errors="replace"), name))))
 
     def _answer(self, known: dict[str, bool], path: str, ask: Callable[[bytes], bool]) -> bool:
         if path not in known:

@@ -10,13 +10,14 @@ from precision_fix.model.eager import eager_alone
 from precision_fix.model.edit import Replace, Respell
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, keep, manual, rewrite
+from precision_fix.model.given import offered
 from precision_fix.model.held import End
 from precision_fix.model.module import unparsed
 from precision_fix.model.readings import known
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 from precision_fix.model.syntax import called
-from precision_fix.model.vocabulary.attention import ADVICE, PACKED, TAKES_SDPA
+from precision_fix.model.vocabulary.attention import ADVICE, PACKED, TAKES_SDPA, instead
 
 _DECLARES = frozenset({"add_argument", "option", "add_option"})
 # A name for flash attention itself, an entry of a table of names, what a test looks for.
@@ -112,12 +113,18 @@ def _of_region(site: Site) -> Verdict:
 def _to_sdpa(site: Site) -> Verdict:
     assert isinstance(site.node, ast.Constant)
     reason = eager_alone(site.module.around) or "flash attention needs compute capability 8.0"
-    return rewrite(reason, Respell(site.node, site.word, _other(site)))
+    other = _other(site)
+    if other is None:
+        return manual(f"flash attention does not run here, and the program offers no sdpa: {ADVICE}")
+    return rewrite(reason, Respell(site.node, site.word, other))
 
 
-def _other(site: Site) -> str:
-    """The word for an attention that this GPU has, and the model."""
-    return "eager" if eager_alone(site.module.around) else "sdpa"
+def _other(site: Site) -> str | None:
+    """The word for an attention that this GPU has, and the model; None where the option takes none."""
+    words = offered(site)
+    if eager_alone(site.module.around):
+        return "eager" if words is None or "eager" in words else None
+    return instead(words)
 
 
 def _is_in_each_table(site: Site) -> bool:

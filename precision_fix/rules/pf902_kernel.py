@@ -138,6 +138,11 @@ def _is_handed_over(module: Module, tensor: ast.Call) -> bool:
         return False
     resolved = module.resolve(call.func)
     of_torch = resolved is not None and resolved.startswith("torch.") and not is_kernel(resolved)
-    if of_torch or module.names.definitions.get(called(call)) or isinstance(call.func, ast.Subscript):
+    if of_torch or isinstance(call.func, ast.Subscript):
+        return False
+    function = called(call)
+    if function:
+        module.ensure_bound(function)
+    if module.names.definitions_of(function):
         return False
     return resolved is None or module.around.definition(module, resolved) is None

@@ -105,3 +105,18 @@ def test_a_method_that_is_called_a_kernel_shows_what_it_does(tmp_path: Path, bas
     files = {"layer.py": LAYER + more, "base.py": BASE + base}
     after, _ = patched(tmp_path, files)
     assert ("x.float()).to(torch.float32)" in after["layer.py"]) == moves
+
+
+_RBF = "import torch\ndef rbf_kernel(x, y):\n    return torch.exp(-torch.cdist(x.float(), y.float())).to(x.dtype)\n"
+
+
+@pytest.mark.parametrize("use", ["from near import rbf_kernel\n", "import near\nrbf_kernel = near.rbf_kernel\n"])
+@pytest.mark.parametrize("holds", [False, True])
+def test_a_function_of_another_file_is_no_kernel_for_its_name(tmp_path: Path, use: str, holds: bool) -> None:
+    near = _RBF.replace("torch.exp(", "fast.exp(") if holds else _RBF
+    files = {
+        "near.py": near,
+        "main.py": f"import torch\n{use}def f(x):\n    return rbf_kernel(x.to(torch.bfloat16), x)\n",
+    }
+    changed = files["main.py"].replace("bfloat16", "float32")
+    assert patched(tmp_path, files)[0]["main.py"] == (files["main.py"] if holds else changed)

@@ -391,6 +391,8 @@ def test_what_casts_float16_stays_on(how: str) -> None:
     [
         "net = Net().half().float()\nwith {}:\n    net(x)\n",
         "net = Net()\nif args.fp16:\n    net.half()\nwith {}:\n    net(x)\n",
+        "net = Net()\nif not args.fp16:\n    net.float()\nelse:\n    net.half()\nwith {}:\n    net(x)\n",
+        "net = Net()\nif args.precision == 'fp16':\n    net.half()\nwith {}:\n    net(x)\n",
         "other = Net().half()\nwith {}:\n    net(x)\n",
         "net = Net.from_pretrained(n, dtype=torch.float16 if low else torch.float32)\nwith {}:\n    net(x)\n",
     ],
@@ -399,6 +401,13 @@ def test_what_is_not_seen_to_be_in_float16_needs_no_region(beside: str) -> None:
     text = f"import torch\n{beside}"
     off = _HERE.format(_F).replace(")", ", enabled=False)")
     check_rewritten(text.format(_HERE.format(_BF)), text.format(off), code="PF103")
+
+
+@pytest.mark.parametrize("test", ["half_disabled", "no_half", "skip_fp16", "not args.no_half", "not args.fp16"])
+def test_what_is_in_float16_where_nobody_asked_for_it_needs_its_region(test: str) -> None:
+    named = test if "args" in test else f"args.{test}"
+    text = f"import torch\nnet = Net()\nif {named}:\n    net.half()\nwith {{}}:\n    net(x)\n"
+    check_rewritten(text.format(_HERE.format(_BF)), text.format(_HERE.format(_F)), code="PF103")
 
 
 def test_weights_in_float16_from_another_file(tmp_path: Path) -> None:

@@ -293,3 +293,40 @@ def test_where_loading_failed_it_is_asked_with_what(asked: str) -> None:
 def test_what_is_asked_beside_the_loading_is_a_persons() -> None:
     asked = "    use(attn_impl_primary == 'flash_attention_2')\n    try"
     check_reported(LOADS.format("pass").replace("    try", asked))
+
+
+_OPTION = "p.add_argument('--attn_implementation', default='flash_attention_2', choices=[{}])\n"
+
+
+@pytest.mark.parametrize(
+    ("choices", "other"),
+    [
+        ("'eager', 'flash_attention_2'", "eager"),
+        ("'flash_attention_2', 'sdpa', 'eager'", "sdpa"),
+        ("*KNOWN", "sdpa"),
+        ("'eager', *KNOWN", "sdpa"),
+    ],
+)
+def test_the_other_word_is_one_that_the_option_takes(choices: str, other: str) -> None:
+    text = _OPTION.format(choices)
+    check_rewritten(text, text.replace("default='flash_attention_2'", f"default='{other}'"), code="PF205")
+
+
+@pytest.mark.parametrize("choices", ["'flash_attention_2'", "'flash_attention_2', 'flash_attention_3'"])
+def test_an_option_that_takes_no_other_word_is_told(choices: str) -> None:
+    check_reported(_OPTION.format(choices), code="PF205")
+
+
+def test_a_menu_without_it_is_told_too() -> None:
+    menu = "Literal['flash_attention_2', 'xformers']"
+    text = f"from typing import Literal\nattn_implementation: {menu} = 'flash_attention_2'\n"
+    check_reported(text, code="PF205")
+
+
+def test_a_launch_line_is_given_a_word_that_its_program_takes(tmp_path: Path) -> None:
+    program = {
+        "main.py": f"import argparse\np = argparse.ArgumentParser()\n{_OPTION.format(chr(34) + 'eager' + chr(34))}",
+        "run.sh": "python main.py --attn_implementation flash_attention_2\n",
+    }
+    after, _ = patched(tmp_path, program)
+    assert after["run.sh"] == "python main.py --attn_implementation eager\n"

@@ -353,6 +353,14 @@ def test_a_kernel_that_names_it_whatever_comes(how: str) -> None:
         ("    return torch.ops.mine.add(x, 1)", False),
         ("    return built.add(x, torch.empty(1))", False),
         ("    return x", False),
+        ("    d = torch.cdist(x.float(), x.float())\n    return (-d).pow(2).exp().to(x.dtype)", True),
+        ("    return x.float().square().sum(-1)", True),
+        ("    for each in x.unbind(0):\n        x = x + each\n    return torch.exp(x)", True),
+        ("    ops = load()\n    return ops.rbf(x)", False),
+        ("    return x.ops.rbf(x)", False),
+        ("    import ops\n    return torch.exp(x)", False),
+        ("    lib = x.lib\n    return lib.run(torch.exp(x))", False),
+        ("    return varlen_attn(torch.exp(x))", False),
     ],
 )
 def test_pf902_a_function_that_is_called_a_kernel_and_calls_torch_alone(body: str, is_plain: bool) -> None:

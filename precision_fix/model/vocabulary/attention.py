@@ -8,7 +8,7 @@ of transformers (modeling_utils.py, `attn_implementation`), LLaMA-Factory (extra
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 #: What a user can do where an edit cannot.
 ADVICE = "use eager or SDPA attention"
@@ -54,6 +54,11 @@ def packed(values: Mapping[tuple[str | int, ...], object]) -> bool:
         keys and ((keys[-1] in PACKS and str(value).lower() == "true") or str(value).endswith("padding_free"))
         for keys, value in values.items()
     )
+
+
+def instead(offered: Collection[str] | None) -> str | None:
+    """The word for an attention that every GPU has, of those that are offered; "sdpa" where nothing tells."""
+    return "sdpa" if offered is None else next((word for word in ("sdpa", "eager") if word in offered), None)
 
 
 def needs_flash_attention(word: str) -> bool:

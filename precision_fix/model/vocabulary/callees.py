@@ -59,6 +59,10 @@ EIGHT_BITS = re.compile(
 )
 #: Those whose layout is made for bfloat16 alone.
 FOUR_BITS = re.compile(r"int4", re.IGNORECASE)
+#: Integers of the size of bfloat16, in which its bits are read.
+TWO_BYTES = frozenset({"int16", "uint16"})
+#: Builtins that take the bytes of what they are given.
+COPY_BYTES = frozenset({"bytes", "bytearray", "memoryview"})
 #: Attributes of a dtype that describe it.
 DESCRIBES = frozenset({"itemsize", "is_floating_point", "is_complex", "is_signed", "__name__"})
 

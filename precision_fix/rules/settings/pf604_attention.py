@@ -30,11 +30,12 @@ class RULE(SettingRule):
         if setting.document.once(_packs):
             return manual(attention.PACKED)
         declared = setting.declared
-        if declared is not None and declared.offered and "sdpa" not in declared.offered:
+        other = attention.instead((declared.offered or None) if declared is not None else None)
+        if other is None:
             return manual(f"flash attention does not run here, and the program offers no sdpa: {attention.ADVICE}")
         is_factory = setting.name == "flash_attn" and setting.word == "fa2"
         if attention.TAKES_SDPA.search(setting.name) or is_factory:
-            return change("flash attention does not run here; sdpa does", GiveValue("sdpa"))
+            return change(f"flash attention does not run here; {other} does", GiveValue(other))
         return manual(f"flash attention does not run here: {attention.ADVICE}")
 
 
