@@ -6,9 +6,9 @@ import ast
 import re
 from collections.abc import Iterator, Sequence
 
-from precision_fix.model.module import Module, unparsed
-from precision_fix.model.paths import may_leave
-from precision_fix.model.syntax import NUMBERS, called
+from precision_fix.model.module import Function, Module, unparsed
+from precision_fix.model.paths import blocks, may_leave
+from precision_fix.model.syntax import NUMBERS, called, defaults
 
 _FLOAT16 = re.compile(r"(?<!b)float16\b|(?<![a-zA-Z\d-])fp16|\.half\b")
 
@@ -45,24 +45,53 @@ def _is_part(above: ast.BoolOp | ast.UnaryOp | ast.Call, condition: ast.expr) ->
 
 def _without(module: Module, test: ast.If) -> Iterator[ast.AST]:
     """What follows a test that leads away, and what a name has that the test binds anew."""
+    if any(_takes_float16(module, statement) for statement in test.body):
+        return  # it is no more float16 than where the test holds
     if may_leave(test):
-        yield from _behind(module, test)
+        block = _block(module, test)
+        yield from block[block.index(test) + 1 :]
         return
-    targets = {unparsed(module, target) for statement in test.body for target in _bound(statement)}
     inside = {each for statement in test.body for each in ast.walk(statement)}
-    function = module.function(test)
-    for statement in _statements(function.body if function is not None else _block(module, test)):
-        if statement not in inside and any(unparsed(module, target) in targets for target in _bound(statement)):
-            # `fp16 = True` says so by its name; elsewhere it hangs on other tests.
-            yield statement if statement in _block(module, test) else statement.value  # type: ignore[attr-defined]
-    for container in (each.value for each in inside if isinstance(each, ast.Subscript)):
+    bound = {unparsed(module, target): target for each in inside for target in _bound(each)}
+    for text, target in bound.items():
+        yield from _had(module, test, text)
+        container = target.value if isinstance(target, ast.Subscript) else None
         if isinstance(container, ast.Name):
             yield from filter(None, map(module.assigned_value, module.bindings(container)))
-    for name in (each for each in inside if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)):
-        for reader in module.readers(name):
+        for reader in module.readers(target) if isinstance(target, ast.Name) else ():
             above = module.parent(reader)
             if isinstance(above, ast.BoolOp) and isinstance(above.op, ast.Or):
                 yield from (value for value in above.values if value is not reader)  # `dtype or torch.float16`
+
+
+def _had(module: Module, test: ast.If, text: str) -> Iterator[ast.AST]:
+    """What is assigned to a target on the way to a test, the nearest first."""
+    for before in _before(module, test):
+        if any(unparsed(module, target) == text for target in _bound(before)):
+            yield before
+            return
+        for each in ast.walk(before):
+            if any(unparsed(module, target) == text for target in _bound(each)) and not _asked(module, each, before):
+                yield each.value  # type: ignore[attr-defined]
+    function = module.function(test)
+    if function is not None:
+        yield from (default for each, default in defaults(function.args) if default is not None and each.arg == text)
+
+
+def _before(module: Module, statement: ast.stmt) -> Iterator[ast.stmt]:
+    """The statements that stand before one in its block, and in those around it."""
+    for each in (statement, *module.ancestors(statement)):
+        if isinstance(each, Function | ast.Lambda | ast.Module):
+            return
+        block = _block(module, each)
+        yield from reversed(block[: block.index(each)] if block else ())  # type: ignore[arg-type]
+
+
+def _asked(module: Module, node: ast.AST, top: ast.AST) -> bool:
+    """Whether a test of its own, within a statement, asks for float16 there."""
+    around = list(module.ancestors(node))
+    within = around[: around.index(top) + 1] if top in around else []
+    return any(isinstance(each, ast.If) and _FLOAT16.search(unparsed(module, each.test)) for each in within)
 
 
 def _bound(statement: ast.AST) -> Sequence[ast.expr]:
@@ -71,19 +100,9 @@ def _bound(statement: ast.AST) -> Sequence[ast.expr]:
     return [statement.target] if isinstance(statement, ast.AnnAssign) else []
 
 
-def _statements(block: Sequence[ast.AST]) -> Iterator[ast.stmt]:
-    return (each for statement in block for each in ast.walk(statement) if isinstance(each, ast.stmt))
-
-
-def _block(module: Module, statement: ast.stmt) -> Sequence[ast.stmt]:
-    above = module.parent(statement)
-    blocks = (getattr(above, field, None) for field in ("body", "orelse", "finalbody"))
-    return next((block for block in blocks if isinstance(block, list) and statement in block), [])
-
-
-def _behind(module: Module, statement: ast.stmt) -> Sequence[ast.stmt]:
-    block = _block(module, statement)
-    return block[block.index(statement) + 1 :] if block else []
+def _block(module: Module, statement: ast.AST) -> list[ast.stmt]:
+    blocks_above = blocks(module.parent(statement) or statement)
+    return next((block for block in blocks_above if statement in block), [])
 
 
 def _takes_float16(module: Module, node: ast.AST) -> bool:
@@ -102,5 +121,6 @@ def _takes_float16(module: Module, node: ast.AST) -> bool:
 
 def _is_named(node: ast.Attribute | ast.Constant | ast.keyword) -> bool:
     if isinstance(node, ast.Constant):
-        return isinstance(node.value, str) and _FLOAT16.search(node.value) is not None
+        # Not what a message says.
+        return isinstance(node.value, str) and " " not in node.value and _FLOAT16.search(node.value) is not None
     return _FLOAT16.search(f".{node.attr}" if isinstance(node, ast.Attribute) else node.arg or "") is not None
