@@ -39,7 +39,7 @@ class RULE(Rule):
             reader = _reader(site)
             if reader is None:
                 return keep("a word whose reader the file does not show")
-            says = f"read as a dtype ({reader.where(site.module)})"
+            says = f"looked up in torch ({reader.where(site.module)})"
         if _is_of_another(site):
             return keep("another library's word: what is called is not torch's")
         if _in_decorator(site):
@@ -53,21 +53,20 @@ class RULE(Rule):
 
 
 def _reader(site: Site) -> End | None:
-    """Who reads the word as a dtype, where nobody else reads it: `getattr(torch, kind)`, `load(name, dtype=kind)`."""
+    """Who looks the word up in torch, to choose what it names, where nobody else reads it: `getattr(torch, kind)`."""
     readers = [end for end in site.ends if end.fate is not Fate.TEXT]
     if not readers or any(end.node is site.parent for end in readers):
         return None  # `getattr(torch, "bfloat16")` is a place of its own
-    return readers[0] if all(map(_takes_a_dtype, readers)) else None
+    return readers[0] if all(map(_looks_up, readers)) else None
 
 
-def _takes_a_dtype(end: End) -> bool:
+def _looks_up(end: End) -> bool:
     call = end.node
-    if end.fate is not Fate.CHOOSES or not isinstance(call, ast.Call):
+    if end.fate is not Fate.CHOOSES or not isinstance(call, ast.Call) or called(call) != "getattr" or not call.args:
         return False
-    if called(call) == "getattr" and call.args and end.module.resolve(call.args[0]) == "torch":
-        fates = Site(end.module, Kind.LOOKUP, call, "getattr").fates
-        return Fate.CHOOSES in fates <= _CHOSEN
-    return end.under is not None and _chooses(end.under.lower())
+    if end.module.resolve(call.args[0]) != "torch":
+        return False
+    return Fate.CHOOSES in Site(end.module, Kind.LOOKUP, call, "getattr").fates <= _CHOSEN
 
 
 def _is_of_another(site: Site) -> bool:

@@ -164,7 +164,7 @@ PROGRAMS = {
     ("words and the other words of their readers", "a.py", "float32"): """
         import torch
         def f(args, half):
-            word = "bf16" if half else "fp32"  #: PF201 rewrite@4 read as a dtype => word = "fp32" if half else "fp32"
+            word = "bf16" if half else "fp32"  #: PF201 keep a word whose reader
             use(dtype=word)
             if half:
                 dtype = "bf16"  #: PF201 rewrite dtype chooses a precision => dtype = "no"

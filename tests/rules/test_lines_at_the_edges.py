@@ -372,27 +372,6 @@ PROGRAMS = {
         n = torch.empty(2, dtype=torch.bfloat16)  #: PF902 manual an output buffer of
         mine.gemm(n); mine.other(n)
         """,
-    ("what a guard asks of a choice", "a.py", "float32"): """
-        import torch
-        class A:
-            def __init__(self, compute=torch.bfloat16):  #: PF101 manual@9 moves together with line
-                self.compute = compute
-                self.other = compute
-                self.table = compute
-            def forward(self, x):
-                assert self.compute == torch.bfloat16, "requires bfloat16"  #: PF106 manual@9 moves together with line
-                assert self.other == torch.bfloat16, "requires bfloat16"  #: PF106 manual guards what needs bfloat16,
-                assert self.table == torch.bfloat16, "requires bfloat16"  #: PF106 manual guards what needs bfloat16,
-                return x.to(self.compute), TABLE[self.table], x.to(self.table)
-        """,
-    ("a region of another object", "a.py", "float32"): """
-        import torch
-        from functools import partial
-        net.region = partial(torch.autocast, dtype=torch.bfloat16)  #: PF103 rewrite an autocast region in => net.region = partial(torch.autocast, dtype=torch.float32, enabled=False)
-        def f(net, other, x, fast):
-            with other.region("cuda", enabled=fast):
-                return net(x)
-        """,
 }
 
 

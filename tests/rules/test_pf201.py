@@ -54,12 +54,11 @@ def test_a_word_in_two_pieces_is_never_broken() -> None:
     [
         "y = x.to(getattr(torch, kind))",
         "found = getattr(torch, kind)\nprint(found, kind)\ny = torch.ones(2, dtype=found)",
-        "m = load(x, torch_dtype=kind)",
-        "m = load(x, torch_dtype=kind)\ny = x.to(getattr(torch, kind))",
+        "def of(x, name=kind):\n    return x.to(getattr(torch, name))",
         "words = {'a': kind}\ny = x.to(getattr(torch, words[n]))",
     ],
 )
-def test_a_word_whose_readers_take_a_dtype(readers: str) -> None:
+def test_a_word_that_is_looked_up_in_torch(readers: str) -> None:
     before = f'import torch\nkind = "bfloat16"\n{readers}\n'
     check_rewritten(before, before.replace("bfloat16", "float32"), code="PF201")
 
@@ -74,7 +73,7 @@ def test_a_word_whose_readers_take_a_dtype(readers: str) -> None:
         "y = x.to(getattr(numbers, kind))",
         # Who else calls it is not seen.
         "def of(name):\n    return getattr(torch, name)\ny = x.to(of(kind))",
-        "m = load(x, src_dtype=kind)",
+        "m = load(x, torch_dtype=kind)",
         "print(kind)",
     ],
 )
