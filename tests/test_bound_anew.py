@@ -283,7 +283,7 @@ def _bindings(module: Module) -> dict[object, ast.Name]:
     return found
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(st.lists(_STATEMENTS, min_size=2, max_size=6), st.integers(0, 1 << 30))
 def test_no_binding_is_overlooked_that_a_read_sees(statements: list[object], seed: int) -> None:
     text = "def f(see, flip, rounds, around):\n    kind = 'v0'\n" + _Writer().block(statements, 1, False)

@@ -22,7 +22,7 @@ from precision_fix.sources.python import analyse
 from tests.modules import Example, examples
 from tests.tools import rewritten
 
-modest = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+modest = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @modest
@@ -199,7 +199,7 @@ class A:
 """
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=125, deadline=None)
 @given(tangled)
 @example(_TWO_GUARDS)
 @example(_TWO_OF_ONE_NAME)
@@ -249,7 +249,7 @@ _PIECES = st.sampled_from(
 garbage = st.lists(_PIECES, max_size=30).map("".join) | st.text(max_size=60)
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(garbage)
 @example("x = (\n")
 @example("\ufeffimport torch\nx.to(torch.bfloat16)\n")
@@ -265,7 +265,7 @@ def test_no_text_raises_anything_but_what_is_documented(text: str) -> None:
             assert "\n" not in str(error) and str(error)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(garbage.map(lambda text: text.encode("utf-8", "surrogatepass")) | st.binary(max_size=60))
 @example(b"bf16\x00")
 @example(b"# coding: nonsense\nbf16 = 1\n")
@@ -278,7 +278,7 @@ def test_no_bytes_raise(data: bytes) -> None:
         assert not found.changes
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(garbage)
 def test_keep_comments_of_any_text(text: str) -> None:
     """Comments are asked for only of a text that parses."""

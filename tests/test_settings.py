@@ -434,7 +434,7 @@ values = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.dictionaries(st.sampled_from(sorted(KEYS)) | st.text(), values, max_size=4), st.booleans())
 def test_any_table_gives_settings_or_one_line(table: dict[str, object], plain: bool) -> None:
     try:
@@ -445,7 +445,7 @@ def test_any_table_gives_settings_or_one_line(table: dict[str, object], plain: b
         assert said.base == "/p/"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
 def test_any_bytes_give_settings_or_one_line(data: bytes) -> None:
     try:
@@ -454,7 +454,7 @@ def test_any_bytes_give_settings_or_one_line(data: bytes) -> None:
         assert str(error).startswith("x.toml:") and len(str(error).splitlines()) == 1
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.text(max_size=12) | st.text(alphabet="a/*![]?\\", max_size=8))
 def test_any_pattern_is_a_pattern(pattern: str) -> None:
     choice = Choice(None, ((pattern, frozenset({"PF101"})),), "/p/")

@@ -8,8 +8,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from tests.tools import REPOSITORY, modules_after
 
 PACKAGE = REPOSITORY / "precision_fix"
@@ -76,11 +74,11 @@ def test_a_plan_imports_none_of_the_codemod_and_no_torch(tmp_path: Path) -> None
     assert not loaded & {"torch", "libcst", "rich", "pynvml", "precision_fix.engine", "precision_fix.runtime"}
 
 
-@pytest.mark.parametrize("path", sorted((PACKAGE / "plan").glob("*.py")), ids=lambda path: path.name)
-def test_plans_need_the_standard_library_alone_and_load_no_pickle(path: Path) -> None:
-    roots = {name.split(".")[0] for name in imports(path)}
-    assert roots <= {*sys.stdlib_module_names, "precision_fix"}
-    assert not roots & {"pickle", "marshal", "shelve", "torch"}
+def test_plans_need_the_standard_library_alone_and_load_no_pickle() -> None:
+    known = {*sys.stdlib_module_names, "precision_fix"} - {"pickle", "marshal", "shelve", "torch"}
+    plans = sorted((PACKAGE / "plan").glob("*.py"))
+    assert plans
+    assert {name_of(path): more for path in plans if (more := roots(path) - known)} == {}
 
 
 def modules() -> list[Path]:
@@ -113,36 +111,52 @@ def name_of(path: Path) -> str:
     return path.relative_to(REPOSITORY).as_posix()
 
 
-@pytest.mark.parametrize("path", modules(), ids=name_of)
-def test_imports_go_one_way(path: Path) -> None:
-    here = layer(".".join(path.relative_to(REPOSITORY).with_suffix("").parts))
-    wanted = {layer(name) for name in imports(path)} & {*LAYERS, *APART}
+def roots(path: Path) -> set[str]:
+    return {name.split(".")[0] for name in imports(path)}
+
+
+def may_import(here: str) -> set[str]:
+    """The layers that one of them may import."""
     if here in OF_RUNTIME:
-        assert wanted <= {"runtime", "errors"}
-    elif here in APART:
+        return {"runtime", "errors"}
+    if here in APART:
         # Plans ask the detector, and the runtime both; what a notebook shows of them is drawn.
         others = {"gpu": {"drawing"}, "plan": {"gpu"}, "runtime": {"gpu", "plan", "drawing"}}.get(here, set())
-        assert wanted <= {here, "errors", "door", "dtypes", "safe_path", "tops", "caches", "wrapping", *others}
-    elif here not in TOP:
-        assert here in LAYERS, f"{here} has no place among the layers"
-        below = LAYERS[LAYERS.index(here) :]
-        # The jobs and the command line ask the detector; the command line and the notebook start the runtime.
-        asked = {"cli": {"gpu", "plan", "runtime"}, "api": {"gpu", "plan", "drawing"}, "engine": {"gpu"}}
-        asked["notebook"] = {"gpu", "runtime", "drawing"}
-        assert wanted <= {*below, *asked.get(here, set())}
+        return {here, "errors", "door", "dtypes", "safe_path", "tops", "caches", "wrapping", *others}
+    if here in TOP:
+        return {*LAYERS, *APART}
+    assert here in LAYERS, f"{here} has no place among the layers"
+    # The jobs and the command line ask the detector; the command line and the notebook start the runtime.
+    asked = {"cli": {"gpu", "plan", "runtime"}, "api": {"gpu", "plan", "drawing"}, "engine": {"gpu"}}
+    asked["notebook"] = {"gpu", "runtime", "drawing"}
+    return {*LAYERS[LAYERS.index(here) :], *asked.get(here, set())}
 
 
-@pytest.mark.parametrize("path", modules(), ids=name_of)
-def test_rules_and_model_read_python_with_ast_alone(path: Path) -> None:
-    roots = {name.split(".")[0] for name in imports(path)}
-    here = path.relative_to(PACKAGE).parts[0]
-    if here in ("rules", "model"):
-        assert roots <= {*sys.stdlib_module_names, "precision_fix"}
-    if here != "runtime" and path.name != "torch_helper.py":
-        assert "torch" not in roots, "torch is no dependency of the command line tool"
+def test_imports_go_one_way() -> None:
+    beyond = {}
+    for path in modules():
+        here = layer(".".join(path.relative_to(REPOSITORY).with_suffix("").parts))
+        wanted = {layer(name) for name in imports(path)} & {*LAYERS, *APART}
+        if more := wanted - may_import(here):
+            beyond[name_of(path)] = more
+    assert beyond == {}
 
 
-@pytest.mark.parametrize("path", sorted((PACKAGE / "rules").rglob("pf*.py")), ids=name_of)
-def test_a_rule_imports_no_other_layer_than_the_model(path: Path) -> None:
-    others = {name for name in imports(path) if layer(name) not in ("", "model")}
-    assert all(name.startswith("precision_fix.rules.pf") for name in others), others
+def test_rules_and_model_read_python_with_ast_alone() -> None:
+    known = {*sys.stdlib_module_names, "precision_fix"}
+    read = [path for path in modules() if path.relative_to(PACKAGE).parts[0] in ("rules", "model")]
+    assert {name_of(path): more for path in read if (more := roots(path) - known)} == {}
+
+
+def test_torch_is_no_dependency_of_the_command_line() -> None:
+    command_line = (path for path in modules() if path.relative_to(PACKAGE).parts[0] != "runtime")
+    assert [path.name for path in command_line if "torch" in roots(path)] == ["torch_helper.py"]
+
+
+def test_a_rule_imports_no_other_layer_than_the_model() -> None:
+    beyond = {}
+    for path in sorted((PACKAGE / "rules").rglob("pf*.py")):
+        others = {name for name in imports(path) if layer(name) not in ("", "model")}
+        if more := {name for name in others if not name.startswith("precision_fix.rules.pf")}:
+            beyond[name_of(path)] = more
+    assert beyond == {}

@@ -81,7 +81,14 @@ _READS = "import torch\nfrom safetensors.torch import load_file, save_file\ndef 
 _WRITES = f"    save_file(convert(x), 'b')\n{_IS_MAIN}"
 
 
-@pytest.mark.parametrize("more", ["", "    x = merged(x, torch.load('b', map_location=torch.device('cpu')))\n"])
+@pytest.mark.parametrize(
+    "more",
+    [
+        "",
+        "    x = merged(x, torch.load('b', map_location=torch.device('cpu')))\n",
+        "    import argparse, gguf, huggingface_hub, json, numpy, omegaconf, tqdm, yaml\n",
+    ],
+)
 def test_a_converter_on_the_cpu_writes_what_it_reads(tmp_path: Path, more: str) -> None:
     # With the runtime it would write float32, and take what is bfloat16 in the file for something else.
     found = scanned(tree(tmp_path, {"cast.py": CAST, "tools/convert.py": _READS + more + _WRITES}))

@@ -46,6 +46,7 @@ class Compared(Handed):
             self.end(guard, compare)
         elif self.held.spelt:
             self.named(node)
+            self.end(dispatch.by_tests(self.module, compare, node, spelt=True), compare)
         elif not self.is_word and matched.agrees(self.module, compare):
             self.end(Fate.AGREES, compare)
         elif not self.is_word and matched.by_lookup(self.module, compare, node):

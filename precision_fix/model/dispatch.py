@@ -15,7 +15,6 @@ from enum import Enum, auto
 from precision_fix.model.fate import Fate
 from precision_fix.model.maybe import all_of, any_of, joined, negated
 from precision_fix.model.module import Function, Module, unparsed
-from precision_fix.model.syntax import called
 
 _COMPARES: dict[type[ast.cmpop], Callable[[object, object], bool]] = {
     ast.Eq: operator.eq,
@@ -45,9 +44,9 @@ class _Way(Enum):
     GOES_ON = auto()
 
 
-def by_tests(module: Module, test: ast.AST, subject: ast.AST) -> Fate:
-    """What becomes of a dtype in a test that is no guard by itself."""
-    return Fate.REFUSED if _refuses(module, test, subject) else Fate.COMPARED
+def by_tests(module: Module, test: ast.AST, subject: ast.AST, *, spelt: bool = False) -> Fate:
+    """What becomes of a dtype, or of its name, in a test that is no guard by itself."""
+    return Fate.REFUSED if _refuses(module, test, subject, spelt) else Fate.COMPARED
 
 
 def by_key(module: Module, lookup: ast.Subscript) -> Fate:
@@ -55,15 +54,16 @@ def by_key(module: Module, lookup: ast.Subscript) -> Fate:
     return Fate.REFUSED if _lacks(module, lookup) else Fate.KEY
 
 
-def _refuses(module: Module, test: ast.AST, subject: ast.AST) -> bool:
+def _refuses(module: Module, test: ast.AST, subject: ast.AST, spelt: bool) -> bool:
     """Whether what was bfloat16 gets through the tests around one, and what is of the target precision raises."""
-    if not isinstance(subject, ast.Name | ast.Attribute | ast.Call) or module.dtype_name(subject) is not None:
+    if spelt:
+        # Of a part of the name, `str(x.dtype).split(".")[-1]`, a test knows the one or the other.
+        forms: tuple[Callable[[str], object], ...] = ("torch.{}".format, str)
+    elif isinstance(subject, ast.Name | ast.Attribute) and module.dtype_name(subject) is None:
+        forms = (_Dtype,)
+    else:
         return False
-    if isinstance(subject, ast.Call) and called(subject) not in ("str", "repr"):
-        return False
-    spelt = isinstance(subject, ast.Call)
-    before, after = (f"torch.{each}" if spelt else _Dtype(each) for each in ("bfloat16", module.target.dtype))
-    return comes_to_raise(module, test, subject, before, after)
+    return any(comes_to_raise(module, test, subject, form("bfloat16"), form(module.target.dtype)) for form in forms)
 
 
 def comes_to_raise(module: Module, test: ast.AST, subject: ast.AST, before: object, after: object) -> bool:

@@ -62,6 +62,9 @@ class Follower(Compared):
         elif isinstance(above, ast.FormattedValue | ast.JoinedStr):
             guard = matched.of_word(self.module, node) if self.is_word else None
             self.end(Fate.TEXT if guard is None else Fate.REFUSED, guard or above)
+            text = self.module.parent(above)
+            if isinstance(text, ast.JoinedStr) and len(text.values) == 1 and not (self.is_word or self.held.tensor):
+                self.spelt(text)
         else:
             self.by_shape(node, above)
 
@@ -107,7 +110,7 @@ class Follower(Compared):
                 self.end(Fate.SIZE if above.attr in DESCRIBES else Fate.UNKNOWN, above)
                 self.counted(above)
             case ast.Match() | ast.MatchValue():
-                self.end(dispatch.by_tests(self.module, above, node), above)
+                self.end(dispatch.by_tests(self.module, above, node, spelt=self.held.spelt), above)
             case ast.Expr() | ast.Raise():
                 self.end(Fate.TEXT, above)
             case ast.IfExp() | ast.UnaryOp() | ast.If() | ast.While() | ast.Assert():
@@ -154,7 +157,7 @@ class Follower(Compared):
         elif isinstance(above, ast.Subscript) and sequence is above.slice:
             self.end(Fate.KEY, above)
         elif isinstance(above, ast.Match):
-            self.end(dispatch.by_tests(self.module, above, node), above)
+            self.end(dispatch.by_tests(self.module, above, node, spelt=self.held.spelt), above)
         else:
             self.same(sequence, Shape.ITEMS)
 

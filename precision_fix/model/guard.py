@@ -13,6 +13,9 @@ from precision_fix.model.kernels import cannot_run, near_kernel
 from precision_fix.model.module import Module, remembered, unparsed
 from precision_fix.model.syntax import called
 
+# A list of dtypes goes by so many names to the test for it.
+_MOST_NAMES = 3
+
 
 @remembered
 def accepted(module: Module, node: ast.AST) -> frozenset[str] | None:
@@ -116,7 +119,9 @@ def judged_by(module: Module, compare: ast.Compare, subject: ast.AST) -> Fate | 
     if lets is not None and "bfloat16" in lets and module.target.dtype not in lets:
         if cannot_run(module, compare):
             return Fate.NEVER
-        return Fate.ASSERTED if lets == frozenset({"bfloat16"}) else Fate.REFUSED
+        # A list that stands elsewhere does not move with what is checked by it.
+        apart = isinstance(compare.ops[0], ast.In | ast.NotIn) and isinstance(compare.comparators[0], ast.Name)
+        return Fate.ASSERTED if lets == frozenset({"bfloat16"}) and not apart else Fate.REFUSED
     if lets is not None and lets & _WORDS and not {word.lower() for word in lets} & FULL_WORDS:
         return Fate.REFUSED
     if lets is None and _is_asked_of(compare, subject) and guards(module, compare, negated=False):
@@ -230,13 +235,13 @@ def passing(module: Module, test: ast.AST, *, negated: bool = False) -> frozense
 
 
 @remembered
-def _members(module: Module, container: ast.expr) -> frozenset[str] | None:
+def _members(module: Module, container: ast.expr, most: int = _MOST_NAMES) -> frozenset[str] | None:
     if isinstance(container, ast.Name):
         bindings = module.bindings(container)
         value = module.assigned_value(bindings[0]) if len(bindings) == 1 else None
-        return _members(module, value) if value is not None and not isinstance(value, ast.Name) else None
+        return _members(module, value, most - 1) if value is not None and most else None
     if isinstance(container, ast.Call) and len(container.args) == 1:
-        return _members(module, container.args[0])
+        return _members(module, container.args[0], most)
     if isinstance(container, ast.List | ast.Tuple | ast.Set):
         names = [_named(module, item) for item in container.elts]
         return frozenset(name for name in names if name) or None

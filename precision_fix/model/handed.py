@@ -13,7 +13,7 @@ from precision_fix.model.classes import is_own
 from precision_fix.model.fate import Fate
 from precision_fix.model.guard import refused_by
 from precision_fix.model.held import Shape
-from precision_fix.model.matched import of_word, to_name
+from precision_fix.model.matched import SPELL, of_word, to_name
 from precision_fix.model.memory import reads_bits
 from precision_fix.model.module import Module
 from precision_fix.model.options import DECLARES, DECORATES, FIELDS, SETS_DEFAULTS, Options
@@ -118,7 +118,7 @@ class Handed(Options):
             if called(call) == "setdefault" and isinstance(call.args[0], ast.Constant):
                 self._gained(call, Shape.MAP, str(call.args[0].value))
         elif role is not Role.NOTHING:
-            if called(call) == "str" and not self.is_word and not self.held.tensor:
+            if called(call) in SPELL and not self.is_word and not self.held.tensor:
                 self.spelt(call)
             self._used(node, call, keyword, calls.Use(role, guessed))
 

@@ -13,6 +13,8 @@ from precision_fix.model.held import End
 from precision_fix.model.module import Module
 from precision_fix.model.syntax import called
 
+#: What gives the name of a dtype, `torch.bfloat16`.
+SPELL = frozenset({"str", "repr"})
 _WRITTEN = ast.Constant | ast.List | ast.Tuple | ast.Set
 _NAMES_OF_WORDS = ("torch.", "torch.{}", "torch.%s")
 _OF_TEXT = frozenset({"startswith", "endswith"})
@@ -103,7 +105,7 @@ def _tells_dtype(node: ast.expr) -> bool:
     inner = [*ast.walk(node)]
     if any(isinstance(each, ast.Constant) and each.value in _NAMES_OF_WORDS for each in inner):
         return False
-    if any(isinstance(each, ast.Call) and called(each) == "str" for each in inner):
+    if any(isinstance(each, ast.Call) and called(each) in SPELL for each in inner):
         return True
     # A bare `config.dtype` is a word, where it is held against one.
     given = (arg for each in inner if isinstance(each, ast.Call | ast.FormattedValue) for arg in _given(each))
@@ -116,7 +118,7 @@ def _given(node: ast.Call | ast.FormattedValue) -> list[ast.expr]:
 
 def _spells_dtype(node: ast.expr) -> bool:
     """`str(x.dtype)`, and parts of it."""
-    calls = (each for each in ast.walk(node) if isinstance(each, ast.Call) and called(each) == "str")
+    calls = (each for each in ast.walk(node) if isinstance(each, ast.Call) and called(each) in SPELL)
     return any(isinstance(arg, ast.Attribute) and arg.attr == "dtype" for call in calls for arg in call.args)
 
 

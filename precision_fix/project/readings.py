@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from precision_fix.model.classes import COMMON, is_own
 from precision_fix.model.module import Module, remembered
 
+_SPELL = (b"str(", b"repr(")
 _GETS = frozenset({"get", "pop", "getenv"})
 
 
@@ -29,12 +30,12 @@ def asks_for(data: bytes, name: str) -> bool:
 
 def _of_names(data: bytes) -> Iterator[bytes]:
     """What stands behind the beginning of a dtype's name, or behind that of a dtype that something has."""
-    for mark in (b"torch.{", b'"torch."', b"'torch.'", b"str("):
+    for mark in (b"torch.{", b'"torch."', b"'torch.'", *_SPELL):
         at = data.find(mark)
         while at >= 0:
             end = data.find(b"\n", at)
             line = data[at + len(mark) : end if end >= 0 else len(data)]
-            yield line if mark != b"str(" else line.partition(b"dtype)")[2]
+            yield line if mark not in _SPELL else line.partition(b"dtype)")[2]
             at = data.find(mark, at + len(mark))
 
 

@@ -40,7 +40,7 @@ sources = st.builds(
 )
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=750, deadline=None)
 @given(sources | st.binary(max_size=60))
 @example(b"")
 @example(b"# coding: utf-7\n+AGE-\n")
@@ -56,7 +56,7 @@ def test_every_byte_comes_back(data: bytes) -> None:
         assert source.encode(source.text) == data
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(sources)
 def test_the_encoding_is_the_one_python_takes(data: bytes) -> None:
     try:

@@ -340,7 +340,7 @@ OPCODES = st.sampled_from(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(
     st.lists(
         OPCODES | st.binary(max_size=4) | st.sampled_from([b"torch\nFloatStorage\n", b"'x'\n", b"1\n"]), max_size=30
@@ -352,7 +352,7 @@ def test_any_opcodes(parts: list[bytes]) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:invalid escape sequence")
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.sampled_from([WHOLE, LEGACY]), st.integers(0, len(WHOLE)), st.binary(min_size=1, max_size=4))
 def test_a_sound_file_changed_or_cut(whole: bytes, at: int, patch: bytes) -> None:
     check_read_or_said(whole[:at] + patch + whole[at + len(patch) :])
@@ -360,7 +360,7 @@ def test_a_sound_file_changed_or_cut(whole: bytes, at: int, patch: bytes) -> Non
 
 
 @pytest.mark.filterwarnings("ignore:invalid escape sequence")
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(st.integers(0, len(ENTRIES["archive/data.pkl"])), st.binary(max_size=4), st.integers(0, 4))
 def test_a_sound_pickle_changed(at: int, patch: bytes, gone: int) -> None:
     data = ENTRIES["archive/data.pkl"]

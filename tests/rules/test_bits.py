@@ -8,7 +8,7 @@ import pytest
 
 from precision_fix.model.finding import Action
 from tests.project.programs import patched, said
-from tests.tools import check_kept, check_reported, rewritten
+from tests.tools import check_kept, check_reported, findings, rewritten
 
 TABLE = '{"bf16": torch.bfloat16, "fp32": torch.float32}'
 # How a word leads to a dtype.
@@ -64,6 +64,13 @@ def test_a_word_stays_with_the_dtype_that_it_leads_to(way: str) -> None:
 def test_a_dtype_with_other_uses_is_told_with_its_word(way: str) -> None:
     program = f"import argparse\nimport os\nimport torch\n{WORDS[way]}\n{BOTH}\n"
     check_reported(program, code="PF005")
+
+
+def test_a_word_that_leads_to_bits_and_to_a_precision() -> None:
+    """One table that it is looked up in is for bits and the other for what computes: neither verdict is the word's."""
+    tables = f"kind = {TABLE}[dtype]\n{WRITES}\nother = {TABLE}[dtype]\nprint(torch.zeros(4, dtype=other) * 2)\n"
+    found = findings(f'import torch\ndtype = "bf16"\n{tables}')
+    assert [(each.code, each.action) for each in found if each.line == 2] == [("PF005", Action.MANUAL)]
 
 
 @pytest.mark.parametrize(

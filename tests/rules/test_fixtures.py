@@ -14,7 +14,7 @@ import pytest
 from precision_fix.errors import PrecisionFixError
 from precision_fix.model.finding import Action
 from precision_fix.model.rule import AnyRule, LineRule, Rule, SettingRule, Stage, StartRule, in_order
-from precision_fix.rules import codes, rules, rules_of
+from precision_fix.rules import codes, rules, rules_of, suggested
 from precision_fix.rules import rule as by_code
 from precision_fix.rules.examples import example
 from tests.tools import REPOSITORY, findings, rewritten, source_of
@@ -99,6 +99,7 @@ def test_a_rule_is_found_by_its_code(rule: AnyRule) -> None:
 def test_an_unknown_code_names_those_there_are() -> None:
     with pytest.raises(PrecisionFixError, match="PF999: no such rule; did you mean PF9"):
         by_code("PF999")
+    assert [suggested(word) for word in ("101", "pf-101", "1x")] == [["PF101"], ["PF101"], []]
 
 
 def test_every_rule_is_of_one_shape() -> None:

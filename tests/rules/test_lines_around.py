@@ -121,6 +121,10 @@ PROGRAMS = {
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=True)
         def read(path):
             return torch.load(path)  #: PF915 manual a tensor may be
+        def steps(path, net):
+            net.steps: int = torch.load(path)["steps"]  #: PF915 keep its tensors are copied
+            net.bias = net.other = torch.load(path)["b"]  #: PF915 manual a tensor may be
+            return torch.load(path)["epoch"]  #: PF915 keep its tensors are copied
         class Net:
             def __init__(self, path):
                 self.kept = torch.load(path)  #: PF915 manual a tensor may be

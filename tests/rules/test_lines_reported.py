@@ -285,6 +285,8 @@ PROGRAMS = {
             q = x.to(torch.bfloat16)  #: PF101 rewrite chooses a precision => q = x.to(torch.float32)
             q.add(1)
             self.kept = x.detach().to(torch.bfloat16)  #: PF101 rewrite chooses a precision => self.kept = x.detach().to(torch.float32, copy=True)
+            self.kept = a = x.detach().to(torch.bfloat16)  #: PF101 rewrite chooses a precision => self.kept = a = x.detach().to(torch.float32, copy=True)
+            b = c = x.detach().to(torch.bfloat16)  #: PF101 rewrite chooses a precision => b = c = x.detach().to(torch.float32)
             p.data = p.data.to(torch.bfloat16)  #: PF101 rewrite chooses a precision => p.data = p.data.to(torch.float32)
             things.append(x.detach().to(torch.bfloat16))  #: PF101 rewrite chooses a precision => things.append(x.detach().to(torch.float32, copy=True))
             self.cpu = x.detach().to(torch.bfloat16).cpu()  #: PF101 rewrite chooses a precision => self.cpu = x.detach().to(torch.float32, copy=True).cpu()

@@ -129,12 +129,14 @@ def test_bytes_that_a_function_only_computes_with_are_cast_up() -> None:
         "w = raw.view(torch.bfloat16)\n    w[0] = 1\n    return x @ w",
         "w = raw.view(torch.bfloat16)\n    w += 1\n    return x @ w",
         "w = self.raw.view(torch.bfloat16)\n    self.fill()\n    return x @ w",
+        "w = self.raw.view(torch.bfloat16)\n    return x @ w",
+        "w = cls.raw.view(torch.bfloat16)\n    return x @ w",
         "w = held.view(torch.bfloat16)\n    fill()\n    return x @ w",
         "w = raw.view(torch.bfloat16)\n    self.w = w\n    return x @ w",
     ],
 )
 def test_memory_that_somebody_else_may_write_to_is_left(body: str) -> None:
-    check_reported(f"import torch\nheld = torch.zeros(4)\ndef f(self, raw, x):\n    {body}\n", code="PF401")
+    check_reported(f"import torch\nheld = torch.zeros(4)\ndef f(self, cls, raw, x):\n    {body}\n", code="PF401")
 
 
 @pytest.mark.parametrize("cast", ["float()", "double()", "half()", "to(torch.float16)", "type(torch.float16)"])

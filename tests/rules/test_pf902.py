@@ -327,6 +327,7 @@ NAMES_IT = {
         flag="IS", test="IS", line=f"kernel[(n,)](x, n, IS=({_BF}))"
     )
     + "@triton.jit\ndef outer(x_ptr, n):\n    kernel(x_ptr, n, True)\n",
+    "a flag at a place that is not known": _KERNEL.format(flag="IS", test="IS", line=f"kernel[(n,)](x, *sizes, {_BF})"),
     "either": "def f(a):\n    return tl.bfloat16 if wide or a.dtype == torch.bfloat16 else tl.float32\n",
     "nobody launches it": _KERNEL.format(flag="IS", test="IS", line="pass"),
     "the other arm": "def f(a):\n    return tl.float32 if a.dtype == torch.bfloat16 else tl.bfloat16\n",

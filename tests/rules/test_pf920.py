@@ -25,3 +25,5 @@ def test_what_lies_beside_weights_says_what_they_are(path: str, text: str) -> No
 
 def test_a_recipe_is_none() -> None:
     assert "PF920" not in codes("model_name_or_path: a/b\noutput_dir: out\ntorch_dtype: bfloat16\n", path="a.yaml")
+    shapes = '{"model_type": "a", "b": {"use_cache": 1, "initializer_range": 1}, "dtype": "bf16"}'
+    assert "PF920" not in codes(shapes, path="configs/1.5b.json")

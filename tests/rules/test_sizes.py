@@ -27,6 +27,19 @@ REFUSE = [
     "assert torch.finfo(x.dtype).bits == 16",
     "assert x.element_size() == 2 or flag",
     "test.assertEqual(x.element_size(), 2)",
+    "test.assertTrue(x.element_size() == 2)",
+    "assert x.itemsize - 2 == 0",
+    "assert x.itemsize + 2 == 4",
+    "assert 8 // x.itemsize == 4",
+    "assert 8 / x.itemsize == 4.0",
+    "assert x.itemsize <= 2",
+    "assert 4 > x.itemsize",
+    "assert 2 >= x.itemsize",
+    "assert not x.itemsize > 2",
+    "assert x.itemsize not in (4, 8)",
+    "wide = 2\n    assert x.itemsize == wide",
+    "assert x.nbytes * 8 == n * 16",
+    "if x.dtype == torch.bfloat16:\n        n += 1\n    else:\n        assert x.itemsize == 2",
 ]
 LET_PASS = [
     "assert x.element_size() in (2, 4)",
@@ -38,12 +51,27 @@ LET_PASS = [
     "if x.dtype == torch.bfloat16:\n        assert x.element_size() == 2",
     "if x.element_size() == 2:\n        print(n)",
     "assert x.element_size() == 2 or x.element_size() == 4",
+    "assert x.itemsize * 2 >= 4",
+    "assert x.itemsize not in (1, 8)",
+    "assert x.itemsize in n",
+    "assert x.itemsize // 0 == 2 or n",
+    "wide = 2\n    wide = n\n    assert x.itemsize == wide",
+    "assert x.nbytes == 4 * n",
+    "assert x.nbytes == 2 * x.itemsize",
+    "assert x.nbytes == 2 + n",
+    "assert x.nbytes != 2 * n",
+    "if x.dtype == torch.bfloat16 and n:\n        assert x.itemsize == 2",
+    "if x.itemsize == 2:\n        n += 1\n    else:\n        raise_it(n)",
 ]
 PROGRAM = "import os\nimport torch\ndef run(n, word, flag, test):\n    {made}\n    {guard}\n    return x\n"
 
 
-@pytest.mark.parametrize("guard", REFUSE)
-@pytest.mark.parametrize("made", MADE)
+def ways_of(guards: list[str]) -> list[tuple[str, str]]:
+    """Every guard of what is cast, and some of what is made in other ways."""
+    return [("a cast", guard) for guard in guards] + [(made, guard) for made in MADE for guard in guards[:3]]
+
+
+@pytest.mark.parametrize(("made", "guard"), ways_of(REFUSE))
 def test_a_guard_of_two_bytes_holds_what_it_is_asked_of(made: str, guard: str) -> None:
     program = PROGRAM.format(made=MADE[made], guard=guard)
     assert rewritten(program) == program
@@ -57,8 +85,7 @@ def test_float16_has_as_many_bytes(guard: str) -> None:
     assert "torch.float16" in rewritten(program, to="float16")
 
 
-@pytest.mark.parametrize("guard", LET_PASS)
-@pytest.mark.parametrize("made", MADE)
+@pytest.mark.parametrize(("made", "guard"), ways_of(LET_PASS))
 def test_another_test_of_a_size_holds_nothing(made: str, guard: str) -> None:
     program = PROGRAM.format(made=MADE[made], guard=guard)
     assert rewritten(program) != program

@@ -46,10 +46,10 @@ OTHERS: dict[str, Graph] = {
 
 def graphs() -> dict[str, Graph]:
     """Casts alone, each operator by itself, and pairs of casts that meet in a product, a sum and a
-    concatenation.
+    concatenation; the same pair in the other order is the same graph.
     """
     made: dict[str, Graph] = {**CASTS, **OTHERS}
-    for (one, f), (two, g) in itertools.product(list(CASTS.items())[:5], repeat=2):
+    for (one, f), (two, g) in itertools.combinations_with_replacement(list(CASTS.items())[:5], 2):
         made[f"{one} @ {two}"] = lambda x, f=f, g=g: f(x) @ g(x)  # type: ignore[misc]
     for name, f in list(CASTS.items())[:5]:
         made[f"{name} + x"] = lambda x, f=f: f(x) + x  # type: ignore[misc]

@@ -89,7 +89,7 @@ _RARE = st.sampled_from(
 
 
 @each_format
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=125, deadline=None)
 @given(text=st.lists(_PIECES | _RARE, max_size=14).map("".join))
 def test_no_text_raises_anything_but_what_is_documented(kind: str, text: str) -> None:
     for target in (FLOAT32, FLOAT16):

@@ -239,7 +239,7 @@ def _commands(draw: st.DrawFn) -> str:
 
 
 scripts = st.lists(_OTHERS | _commands(), min_size=1, max_size=6).map("".join)
-modest = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+modest = settings(max_examples=75, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @modest
@@ -287,7 +287,7 @@ _PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     st.lists(_PIECES, max_size=25).map("".join), st.sampled_from(["a.sh", "Makefile", "Dockerfile", "a.bat", "a.ps1"])
 )

@@ -92,7 +92,7 @@ _PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(_PIECES, max_size=25).map("".join))
 @example("/*")
 def test_any_text_is_read_and_never_edited(text: str) -> None:

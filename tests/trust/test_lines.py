@@ -102,7 +102,7 @@ def test_a_message_names_the_line_of_an_editor(name: str, text: str, line: int) 
     assert found is not None and f"line {line}:" in str(found.problem), found
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.text(st.sampled_from(["\r", "\n", "a", "\x0c", "\x85", "\u2028"]), max_size=12))
 def test_the_one_notion_of_a_line(text: str) -> None:
     lines = re.split("\r\n|\r|\n", text)

@@ -52,7 +52,7 @@ def control(log: str) -> set[str]:
     return set(re.findall("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]", log))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(st.lists(st.tuples(names, words, words, st.sampled_from(Action)), max_size=4), words, st.booleans())
 def test_no_report_holds_a_command(found: list[tuple[str, str, str, Action]], held: str, dry: bool) -> None:
     findings = [Finding(name, 2, 1, "PF101", act, token, said, True, token) for name, token, said, act in found]

@@ -9,6 +9,10 @@ WITHOUT_TORCH = frozenset(
     {"keras", "keras_hub", "keras_nlp", "keras_cv", "tensorflow", "jax", "flax", "haiku", "optax", "mlx", "paddle"}
     | {"mindspore"}
 )
+# What is written over which of these: it computes there.
+_OVER = dict.fromkeys(("flax", "haiku", "optax"), "jax") | dict.fromkeys(
+    ("keras_hub", "keras_nlp", "keras_cv"), "keras"
+)
 # Trainers with torch read data or write their log with these.
 _BESIDE_TORCH = frozenset({"tensorflow", "keras"})
 _OF_TABLE = {package.replace("-", "_") for library in LIBRARIES for package in library.packages}
@@ -31,4 +35,4 @@ def computes(packages: frozenset[str]) -> str | None:
         return None
     if brings:
         others -= _BESIDE_TORCH
-    return min(others) if others else "torch" if brings else None
+    return min(_OVER.get(each, each) for each in others) if others else "torch" if brings else None

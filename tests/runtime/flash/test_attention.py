@@ -47,7 +47,7 @@ def _near(ours: Tensor, theirs: Tensor, dtype: torch.dtype) -> None:
     torch.testing.assert_close(ours.double(), theirs, atol=_CLOSE[dtype], rtol=_CLOSE[dtype])
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     _HOW,
     _DTYPES,
@@ -90,7 +90,7 @@ def test_one_length(
             torch.testing.assert_close(ours.double(), theirs, atol=8 * _CLOSE[dtype], rtol=8 * _CLOSE[dtype])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     _HOW,
     st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=5),
@@ -128,7 +128,7 @@ def test_several_lengths(how: dict[str, Any], lengths: list[tuple[int, int]], pa
         _near(lse[:, rows], sums, torch.float32)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     _HOW,
     st.lists(st.integers(0, 5), min_size=3, max_size=3),

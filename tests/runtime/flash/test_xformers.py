@@ -94,7 +94,7 @@ _ALONE: dict[str, Any] = {
 }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.sampled_from(list(_ALONE)), _DTYPES, st.integers(1, 8), st.integers(1, 8), st.integers(1, 3), _SCALES)
 def test_one_sequence(name: str, dtype: Any, queries: int, keys: int, window: int, scale: float | None) -> None:
     q, k, v = _random(0, 2, queries, 3, 8), _random(1, 2, keys, 3, 8), _random(2, 2, keys, 3, 4)
@@ -116,7 +116,7 @@ _OF_SEVERAL: dict[str, Any] = {
 }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     st.sampled_from(list(_OF_SEVERAL)),
     _DTYPES,
@@ -135,7 +135,7 @@ def test_several_sequences(name: str, dtype: Any, lengths: list[tuple[int, int]]
         _compare(q, k, v, bias, whole, dtype, None)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     st.sampled_from(["BlockDiagonalPaddedKeysMask", "BlockDiagonalCausalWithOffsetPaddedKeysMask"]),
     st.lists(st.tuples(st.integers(1, 3), st.integers(0, 5)), min_size=1, max_size=4),
