@@ -6,7 +6,8 @@ import ast
 import re
 from collections.abc import Iterator
 
-from precision_fix.model.module import Function, Module, by_default, key_of, remembered, unparsed
+from precision_fix.model.module import Function, Module, remembered, unparsed
+from precision_fix.model.parts import by_default, key_of
 from precision_fix.model.site import Site
 from precision_fix.model.syntax import called
 

@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterator
 
 from precision_fix.model.edit import CallOn, Edit, SetArgument
-from precision_fix.model.module import Module, is_direct_argument, remembered
+from precision_fix.model.module import Module, remembered
+from precision_fix.model.parts import is_direct_argument
 from precision_fix.model.scope import Scope
 from precision_fix.model.site import Site
 from precision_fix.model.syntax import called

@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator
 
 from precision_fix.model.context import receiver, tests_around
-from precision_fix.model.module import Module, by_default, key_of, remembered, unparsed
+from precision_fix.model.module import Module, remembered, unparsed
+from precision_fix.model.parts import by_default, key_of
 from precision_fix.model.readings import common_word
 from precision_fix.model.site import Site
 from precision_fix.model.syntax import called

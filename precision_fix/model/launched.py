@@ -6,7 +6,8 @@ import ast
 from collections.abc import Iterator
 
 from precision_fix.model.context import finds_bfloat16, tests_around
-from precision_fix.model.module import Module, key_of, remembered
+from precision_fix.model.module import Module, remembered
+from precision_fix.model.parts import key_of
 from precision_fix.model.site import Site
 from precision_fix.model.unasked import reads
 

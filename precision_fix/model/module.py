@@ -24,7 +24,6 @@ from precision_fix.model.blocks import (
 )
 from precision_fix.model.columns import Columns
 from precision_fix.model.scope import Definition, Names, Scope, build, grow
-from precision_fix.model.syntax import defaults
 from precision_fix.model.target import Target
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -375,26 +374,6 @@ def remembered(ask: Callable[Concatenate[Module, _P], _R]) -> Callable[Concatena
 def unparsed(module: Module, node: ast.AST) -> str:
     """`ast.unparse`."""
     return ast.unparse(node)
-
-
-@remembered
-def by_default(module: Module, arguments: ast.arguments) -> dict[ast.AST, ast.arg]:
-    """The parameter of each default."""
-    return {default: parameter for parameter, default in defaults(arguments) if default is not None}
-
-
-def key_of(module: Module, mapping: ast.Dict, value: ast.AST) -> ast.expr | None:
-    """The key that a value of a dictionary display stands under; None for an unpacked map, or no value of it."""
-    place = module.index(mapping.values, value)
-    return mapping.keys[place] if place is not None else None
-
-
-def is_direct_argument(module: Module, call: ast.Call, node: ast.AST) -> bool:
-    """Whether a node itself, not something that holds it, is an argument of the call."""
-    above = module.parent(node)
-    if isinstance(above, ast.keyword):
-        return module.parent(above) is call
-    return above is call and node is not call.func
 
 
 _OTHER_NAMES = {

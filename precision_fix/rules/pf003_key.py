@@ -7,7 +7,8 @@ import ast
 from precision_fix.model.context import container, is_record
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, keep
-from precision_fix.model.module import Module, key_of, remembered, unparsed
+from precision_fix.model.module import Module, remembered, unparsed
+from precision_fix.model.parts import key_of
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 

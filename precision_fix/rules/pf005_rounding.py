@@ -9,7 +9,8 @@ from precision_fix.model.bits import behind, read
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, held, keep, manual
 from precision_fix.model.given import is_given
-from precision_fix.model.module import Module, is_direct_argument
+from precision_fix.model.module import Module
+from precision_fix.model.parts import is_direct_argument
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
 

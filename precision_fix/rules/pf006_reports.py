@@ -6,7 +6,8 @@ import ast
 
 from precision_fix.model.context import finds_bfloat16, mirrors, tests_around
 from precision_fix.model.finding import Verdict, keep
-from precision_fix.model.module import Module, is_direct_argument, remembered
+from precision_fix.model.module import Module, remembered
+from precision_fix.model.parts import is_direct_argument
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.scope import Scope
 from precision_fix.model.site import Kind, Site

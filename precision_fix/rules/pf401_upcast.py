@@ -10,7 +10,8 @@ from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, keep, manual, rewrite
 from precision_fix.model.held import End
 from precision_fix.model.marks import Marks
-from precision_fix.model.module import Module, is_direct_argument, remembered
+from precision_fix.model.module import Module, remembered
+from precision_fix.model.parts import is_direct_argument
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.scope import Scope
 from precision_fix.model.site import Kind, Site
