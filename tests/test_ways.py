@@ -96,9 +96,13 @@ WAYS = {
         else:
             d = 2
             c = torch.float16
-        if kind == torch.bfloat16:  # compared
+        if kind == torch.bfloat16:  # falls
             c = 1
         elif y:
+            c = torch.float16
+        if kind == torch.bfloat16:  # compared
+            c = 1
+        elif y.use_fp16:
             c = torch.float16
         if kind != torch.bfloat16:  # compared
             c = 1
