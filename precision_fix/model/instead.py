@@ -6,13 +6,14 @@ import ast
 import re
 from collections.abc import Iterator, Sequence
 
-from precision_fix.model.module import Function, Module, unparsed
+from precision_fix.model.module import Function, Module, remembered, unparsed
 from precision_fix.model.paths import blocks, may_leave
 from precision_fix.model.syntax import NUMBERS, called, defaults
 
 _FLOAT16 = re.compile(r"(?<!b)float16\b|(?<![a-zA-Z\d-])fp16|\.half\b")
 
 
+@remembered
 def is_float16(module: Module, condition: ast.expr) -> bool:
     """Whether float16 is what is left where a condition fails, and nothing else asks for it."""
     return any(_takes_float16(module, each) for each in _instead(module, condition))
@@ -54,6 +55,9 @@ def _without(module: Module, test: ast.If) -> Iterator[ast.AST]:
     inside = {each for statement in test.body for each in ast.walk(statement)}
     bound = {unparsed(module, target): target for each in inside for target in _bound(each)}
     for text, target in bound.items():
+        for name in ast.walk(target) if module.function(test) is None else ():
+            if isinstance(name, ast.Name):
+                module.ensure(name.id)
         yield from _had(module, test, text)
         container = target.value if isinstance(target, ast.Subscript) else None
         if isinstance(container, ast.Name):
