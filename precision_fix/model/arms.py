@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from precision_fix.model.fate import Fate
 from precision_fix.model.halves import asked_for_half
 from precision_fix.model.held import End
+from precision_fix.model.instead import is_float16, taken
 from precision_fix.model.linked import place_of
 from precision_fix.model.module import Module
 from precision_fix.model.moves import Place
@@ -38,57 +39,48 @@ class Arm:
 
 def arm_of(end: End, word: str | None) -> Arm | None:
     """What a word leads to, or without one a switch that is on; None where the end is no test and no look-up of it."""
-    taken = _entry(end, word) if end.fate is Fate.KEY else _branches(end, word)
-    if taken is None:
+    found = _entry(end, word) if end.fate is Fate.KEY and word is not None else _branches(end, word)
+    if found is None:
         return None
-    module, then, otherwise = taken
+    module, then, half = found
     ours = ("bfloat16", module.target.dtype, module.target.method)
     chosen = [each for node in then for each in _choices(module, node) if _says(module, each) in ours]
     halves = tuple(each for each in chosen if _says(module, each) == "bfloat16")
-    half = any(_says(module, each) in _HALF for node in otherwise for each in _choices(module, node))
     return Arm(end, bool(chosen), halves, half)
 
 
-_Taken = tuple[Module, Sequence[ast.AST], Sequence[ast.AST]]
+_Taken = tuple[Module, Sequence[ast.AST], bool]
 
 
 def _branches(end: End, word: str | None) -> _Taken | None:
     """`if precision == "bfloat16": ...`, `... if args.bf16 else ...`, in either order."""
-    module, node = end.module, _test(end, word)
-    if node is None:
+    module, condition = end.module, _condition(end, word)
+    if condition is None:
         return None
-    is_on = not isinstance(node, ast.Compare) or isinstance(node.ops[0], ast.Eq | ast.In | ast.Is)
-    above = module.parent(node)
-    if isinstance(node, ast.UnaryOp):
-        is_on = not isinstance(node.op, ast.Not)
-    while isinstance(above, ast.BoolOp | ast.UnaryOp):
-        is_on = is_on is not isinstance(above, ast.UnaryOp)
-        node, above = above, module.parent(above)
-    if not isinstance(above, ast.If | ast.IfExp) or above.test is not node:
-        return None
-    then, otherwise = _body(above.body), _body(above.orelse)
-    if asked_for_half(module, above) is not None:
-        otherwise = []  # it becomes the target precision
-    return (module, then, _last(otherwise)) if is_on else (module, otherwise, _last(then))
+    is_other = word is not None and not isinstance(condition.ops[0], ast.Eq | ast.In | ast.Is)  # type: ignore[attr-defined]
+    then = [*taken(module, condition, fails=is_other)]
+    # With a switch for float16 beside it, it becomes the target precision.
+    half = asked_for_half(module, module.parent(condition)) is None
+    return module, then, half and is_float16(module, condition, fails=not is_other)
 
 
-def _test(end: End, word: str | None) -> ast.AST | None:
+def _condition(end: End, word: str | None) -> ast.expr | None:
     """What is asked: whether it is this word, in a list with a name too, or of a switch whether it is on."""
     node = end.node
     if word is not None:
         return node if isinstance(node, ast.Compare) and word in known([end]) else None
-    return node.test if isinstance(node, ast.If | ast.IfExp) else node if isinstance(node, ast.UnaryOp) else None
-
-
-def _body(part: ast.expr | list[ast.stmt]) -> list[ast.AST]:
-    return [*part] if isinstance(part, list) else [part]
-
-
-def _last(otherwise: list[ast.AST]) -> list[ast.AST]:
-    """What is taken in the end: an `elif` asks for float16 by itself."""
-    while len(otherwise) == 1 and isinstance(otherwise[0], ast.If | ast.IfExp):
-        otherwise = _body(otherwise[0].orelse)
-    return otherwise
+    match node:
+        case ast.If() | ast.IfExp():
+            return node.test
+        case ast.UnaryOp(op=ast.Not()):
+            return node.operand
+        case ast.Match():
+            return node.subject
+        case ast.Subscript():
+            return node.slice
+        case ast.Compare():
+            return node
+    return None
 
 
 def _entry(end: End, word: str | None) -> _Taken | None:
@@ -101,11 +93,12 @@ def _entry(end: End, word: str | None) -> _Taken | None:
     if isinstance(table, ast.Name):
         bindings = module.bindings(table)
         table = module.assigned_value(bindings[0]) if len(bindings) == 1 else None
-    if not isinstance(table, ast.Dict) or word is None:
+    if not isinstance(table, ast.Dict):
         return None
     pairs = zip(table.keys, table.values, strict=True)
     values = [value for key, value in pairs if isinstance(key, ast.Constant) and key.value == word]
-    return (module, values, default) if values else None
+    half = any(_says(module, each) in _HALF for node in default for each in _choices(module, node))
+    return (module, values, half) if values else None
 
 
 def _choices(module: Module, node: ast.AST) -> Iterator[ast.AST]:

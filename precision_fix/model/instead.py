@@ -14,13 +14,20 @@ _FLOAT16 = re.compile(r"(?<!b)float16\b|(?<![a-zA-Z\d-])fp16|\.half\b")
 
 
 @remembered
-def is_float16(module: Module, condition: ast.expr) -> bool:
-    """Whether float16 is what is left where a condition fails, and nothing else asks for it."""
-    return any(_takes_float16(module, each) for each in _instead(module, condition))
+def is_float16(module: Module, condition: ast.expr, *, fails: bool = True) -> bool:
+    """Whether float16 is what is left where a condition fails, or holds, and nothing else asks for it."""
+    subject = unparsed(module, condition.left) if isinstance(condition, ast.Compare) else ""
+    if not any(_takes_float16(module, each, subject) for each in taken(module, condition, fails=fails)):
+        return False
+    # Where both are, it is no more so than before.
+    test = module.parent(condition)
+    both = isinstance(test, ast.If | ast.BoolOp) and [*taken(module, condition, fails=not fails)]
+    return not (both and any(_takes_float16(module, each, subject) for each in both))
 
 
-def _instead(module: Module, condition: ast.expr) -> Iterator[ast.AST]:
-    above, fails = module.parent(condition), True
+def taken(module: Module, condition: ast.expr, *, fails: bool) -> Iterator[ast.AST]:
+    """What is done, or chosen, where a condition fails, or holds."""
+    above = module.parent(condition)
     while isinstance(above, ast.BoolOp | ast.UnaryOp | ast.Call) and _is_part(above, condition):
         fails ^= isinstance(above, ast.UnaryOp)
         condition, above = above, module.parent(above)
@@ -46,8 +53,6 @@ def _is_part(above: ast.BoolOp | ast.UnaryOp | ast.Call, condition: ast.expr) ->
 
 def _without(module: Module, test: ast.If) -> Iterator[ast.AST]:
     """What follows a test that leads away, and what a name has that the test binds anew."""
-    if any(_takes_float16(module, statement) for statement in test.body):
-        return  # it is no more float16 than where the test holds
     if may_leave(test):
         block = _block(module, test)
         yield from block[block.index(test) + 1 :]
@@ -109,12 +114,13 @@ def _block(module: Module, statement: ast.AST) -> list[ast.stmt]:
     return next((block for block in blocks_above if statement in block), [])
 
 
-def _takes_float16(module: Module, node: ast.AST) -> bool:
-    """Whether something of a node is float16 without a test of its own for that: `elif fp16`."""
+def _takes_float16(module: Module, node: ast.AST, subject: str) -> bool:
+    """Whether something of a node is float16 without a test of its own for that: `elif fp16`, `elif word == "16"`."""
     pending = [node]
     while pending:
         each = pending.pop()
-        if isinstance(each, ast.If | ast.IfExp) and _FLOAT16.search(unparsed(module, each.test)):
+        test = unparsed(module, each.test) if isinstance(each, ast.If | ast.IfExp) else ""
+        if isinstance(each, ast.If | ast.IfExp) and (_FLOAT16.search(test) or (subject and subject in test)):
             pending += each.orelse if isinstance(each, ast.If) else [each.orelse]
         elif isinstance(each, ast.Attribute | ast.Constant | ast.keyword) and _is_named(each):
             return True

@@ -7,15 +7,14 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 
+from precision_fix.model.arms import arm_of
 from precision_fix.model.callees import callees
 from precision_fix.model.context import receiver
 from precision_fix.model.edit import Replace
 from precision_fix.model.fate import Fate
 from precision_fix.model.finding import Verdict, keep, manual, rewrite
 from precision_fix.model.flow import follow
-from precision_fix.model.halves import asked_for_half
 from precision_fix.model.held import End
-from precision_fix.model.instead import is_float16
 from precision_fix.model.module import Module, unparsed
 from precision_fix.model.rule import Rule, Stage
 from precision_fix.model.site import Kind, Site
@@ -113,20 +112,8 @@ def _is_outside(module: Module, base: ast.expr) -> bool:
 
 def _else_halves(end: End) -> bool:
     """`torch.bfloat16 if bf16 else torch.float16`, `fp16=not bf16`: turned off, the flag would choose float16."""
-    match end.node:
-        case ast.UnaryOp(op=ast.Not()):
-            return is_float16(end.module, end.node.operand)
-        case ast.IfExp():
-            return is_float16(end.module, end.node.test) and asked_for_half(end.module, end.node) is None
-        case ast.If():
-            return is_float16(end.module, end.node.test)
-        case ast.Match():
-            return is_float16(end.module, end.node.subject)
-        case ast.Subscript():
-            return is_float16(end.module, end.node.slice)
-        case ast.Compare():
-            return is_float16(end.module, end.node)
-    return False
+    arm = arm_of(end, None)
+    return arm is not None and arm.else_half
 
 
 def _turning_on(value: ast.expr) -> Iterator[ast.expr]:
