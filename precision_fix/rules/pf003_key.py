@@ -89,7 +89,7 @@ def _is_case(site: Site) -> bool:
     if isinstance(above, ast.Dict):
         key = key_of(site.module, above, site.node)
         if isinstance(key, ast.Constant):
-            return isinstance(key.value, int)
+            return type(key.value) is int  # True and False are what a switch may be
         # Another kind of key, a member of an enum say, does not tell; the use does.
         if key is None or isinstance(key, ast.JoinedStr) or site.fates & _CHOSEN:
             return False

@@ -118,3 +118,33 @@ def test_a_probe_in_a_function_that_a_caller_asserts_on(tmp_path: Path) -> None:
     after, found = patched(tmp_path, program)
     assert after == program
     assert said(found, Action.MANUAL) == ["checks.py:3"]
+
+
+OPTION = (
+    "import argparse\nimport torch\ndef main():\n    p = argparse.ArgumentParser()\n"
+    "    p.add_argument('--bf16', action='store_true')\n    args = p.parse_args()\n"
+)
+
+
+@pytest.mark.parametrize(
+    "reads",
+    [
+        "    kind = torch.float16\n    if args.bf16:\n        kind = torch.bfloat16\n    return kind\n",
+        "    if args.bf16:\n        return torch.bfloat16\n    return torch.float16\n",
+        "    if not args.bf16:\n        return torch.float16\n    return torch.bfloat16\n",
+        "    return torch.bfloat16 if args.bf16 else torch.float32 if args.full else torch.float16\n",
+    ],
+)
+def test_a_switch_without_which_float16_is_chosen_stays_on(tmp_path: Path, reads: str) -> None:
+    started = "python train.py --bf16\n"
+    after, _ = patched(tmp_path, {"train.py": OPTION + reads, "run.sh": started})
+    assert after["run.sh"] == started
+    assert after["train.py"] == (OPTION + reads).replace("bfloat16", "float32")
+
+
+def test_a_switch_beside_one_for_float16_is_taken_out(tmp_path: Path) -> None:
+    reads = (
+        "    if args.bf16:\n        return torch.bfloat16\n    return torch.float16 if args.fp16 else torch.float32\n"
+    )
+    after, _ = patched(tmp_path, {"train.py": OPTION + reads, "run.sh": "python train.py --bf16 --x\n"})
+    assert after["run.sh"] == "python train.py --x\n"

@@ -153,3 +153,11 @@ def test_a_map_from_a_dtype_to_itself_is_no_code() -> None:
         "import torch\nMADE = {torch.float16: torch.float32, torch.bfloat16: torch.bfloat16}\nx = y.to(MADE[y.dtype])\n"
     )
     check_rewritten(before, before.replace(": torch.bfloat16", ": torch.float32"))
+
+
+@pytest.mark.parametrize("lookup", ["[on]", "[bool(on)]", ".get(on)"])
+def test_what_a_switch_chooses_among_is_no_code(lookup: str) -> None:
+    before = (
+        f"import torch\ndef f(net, on):\n    return net.to({{True: torch.bfloat16, False: torch.float32}}{lookup})\n"
+    )
+    check_rewritten(before, before.replace("bfloat16", "float32"))
