@@ -43,6 +43,7 @@ class Containers(Compared):
             case ast.Subscript() if node is above.value:
                 if isinstance(above.ctx, ast.Load) and self.may_be(written_key(above.slice)):
                     self.same(above, Shape.VALUE)
+                    self.copied(above.slice)
             case ast.Attribute():
                 self.method(above)
             case ast.Dict():

@@ -30,6 +30,7 @@ OF_SETTINGS = "import torch\nfrom shared import settings as s\nkind = torch.bflo
         "import shared\nshared.args.__dict__.update(bf16=True)\n",
         "import shared\nfor k, v in {'bf16': True}.items():\n    setattr(shared.args, k, v)\n",
         "import shared\nd = {'bf16': True}\nfor k in d:\n    setattr(shared.args, k, d[k])\n",
+        "import shared\nd = {'bf16': True}\nfor k in names:\n    v = d[k]\n    setattr(shared.args, k, v)\n",
         "import shared\nd = {'bf16': True}\nvars(shared.args).update({k: v for k, v in d.items() if k in d})\n",
         "import shared\ndef f(d):\n    for k, v in d.items():\n        setattr(shared.args, k, v)\nf({'bf16': True})\n",
     ],
