@@ -53,7 +53,7 @@ class RULE(Rule):
         goes_out = _goes_out(ends) or _is_of_library(site)
         if halves is not None and not goes_out:
             return keep(f"without it float16 is chosen ({halves.where(site.module)}); what it leads to is rewritten")
-        if halves is not None and halves.module is site.module:
+        if halves is not None:
             return manual(
                 f"{name} turns bfloat16 on, also for a library; without it float16 is chosen"
                 f" ({halves.where(site.module)}): turn both off"

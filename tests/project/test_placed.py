@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from precision_fix.model.finding import Action
-from tests.project.programs import patched
+from tests.project.programs import patched, said
 from tests.tools import check_rewritten, findings
 
 SHARED = """\
@@ -117,3 +117,11 @@ def test_a_library_that_is_told_it_too_leaves_it_to_a_person() -> None:
     made = "from transformers import TrainingArguments\nargs = TrainingArguments(out, bf16=True)\n"
     found = findings(f"import torch\n{made}kind = torch.bfloat16 if args.bf16 else torch.float16\n")
     assert {each.code: each.action for each in found} == {"PF203": Action.MANUAL, "PF101": Action.REWRITE}
+
+
+def test_a_library_that_is_told_it_too_in_another_file(tmp_path: Path) -> None:
+    made = "from transformers import TrainingArguments\nimport b\nb.load(TrainingArguments(out, bf16=True))\n"
+    reads = "import torch\ndef load(args):\n    return torch.bfloat16 if args.bf16 else torch.float16\n"
+    after, found = patched(tmp_path, {"a.py": made, "b.py": reads})
+    assert after["a.py"] == made
+    assert "a.py:3" in said(found, Action.MANUAL)
