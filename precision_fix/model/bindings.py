@@ -8,6 +8,7 @@ from itertools import chain
 from typing import TypeVar
 
 from precision_fix.model.around import Kin, TooMany
+from precision_fix.model.callers import given_to
 from precision_fix.model.classes import COMMON, class_around, constructed, is_instance, is_own, is_self, validators
 from precision_fix.model.fate import Fate
 from precision_fix.model.held import Shape
@@ -141,6 +142,7 @@ class Bindings(Worklist):
                 if any(asking(module, [reader_there], attr)):
                     self.same(reader_there, Shape.OBJECT, attr, module=module)
             self._of_its_class(base, attr)
+            self._at_its_callers(base, attr)
 
     def elsewhere(self, base: ast.expr) -> Iterator[tuple[Module, ast.expr]]:
         """Where other files read the object that a variable of a module holds: `shared.args`, whoever imports it."""
@@ -153,6 +155,23 @@ class Bindings(Worklist):
         for other, reader_there in home.around.readers(home, variable.id):
             if other is not self.module:
                 yield other, reader_there
+
+    def _at_its_callers(self, base: ast.expr, attr: str) -> None:
+        """`def fill(config): config.attr = ...`: who hands the object over, from wherever, reads it there, too."""
+        pending = [(self.module, base)]
+        seen: set[ast.arg] = set()
+        while pending:
+            taker, name = pending.pop()
+            bound = taker.bindings(name) if isinstance(name, ast.Name) else []
+            if len(bound) != 1 or not isinstance(bound[0], ast.arg) or bound[0] in seen:
+                continue
+            seen.add(bound[0])
+            for home, given in self.looking(given_to(taker, bound[0])):
+                pending.append((home, given))
+                readers = home.readers(given) if isinstance(given, ast.Name) else ()
+                for reader in self.looking(asking(home, readers, attr)):
+                    if reader is not given and may_follow(home, given, reader):
+                        self.same(reader, Shape.OBJECT, attr, module=home)
 
     def _of_its_class(self, base: ast.expr, attr: str) -> None:
         """`config = Config()`, `config.attr = ...`: the methods of that class read it too."""

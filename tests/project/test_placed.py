@@ -113,6 +113,22 @@ def test_a_word_that_is_looked_up_from_there_stays(made: str) -> None:
     check_rewritten(before, before.replace("torch.bfloat16", "torch.float32"))
 
 
+@pytest.mark.parametrize(
+    ("put", "call"),
+    [
+        ("def fill(c):\n    c.bf16 = True", "fill(mine)"),
+        ("def fill(c):\n    setattr(c, 'bf16', True)", "fill(c=mine)"),
+        ("def fill(c, **kw):\n    for k, v in kw.items():\n        setattr(c, k, v)", "fill(mine, bf16=True)"),
+        ("def fill(c, **kw):\n    vars(c).update(kw)", "fill(mine, bf16=True)"),
+        ("def inner(x):\n    x.bf16 = True\ndef fill(y):\n    inner(y)", "fill(mine)"),
+    ],
+)
+def test_what_a_function_puts_on_its_argument_is_read_where_that_comes_from(put: str, call: str) -> None:
+    main = f"def main(mine):\n    {call}\n    return torch.bfloat16 if mine.bf16 else torch.float16\n"
+    before = f"import torch\n{put}\n{main}"
+    check_rewritten(before, before.replace("torch.bfloat16", "torch.float32"))
+
+
 def test_a_library_that_is_told_it_too_leaves_it_to_a_person() -> None:
     made = "from transformers import TrainingArguments\nargs = TrainingArguments(out, bf16=True)\n"
     found = findings(f"import torch\n{made}kind = torch.bfloat16 if args.bf16 else torch.float16\n")
