@@ -90,6 +90,7 @@ WAYS = {
     "a test that chooses float16 otherwise": """
         kind = HERE
         a = 1 if kind == torch.bfloat16 else torch.float16  # falls
+        a = 1 if kind is torch.bfloat16 else torch.float16  # falls
         b = 1 if kind == torch.bfloat16 else torch.float64  # compared
         if kind == torch.bfloat16:  # falls
             c = 1

@@ -296,7 +296,7 @@ def stands_in_for_others(module: Module, node: ast.AST, target: str) -> bool:
 
 def falls_to_float16(module: Module, compare: ast.Compare, node: ast.AST) -> bool:
     """`... if dtype == torch.bfloat16 else torch.float16`: what is no longer bfloat16 would become float16."""
-    equal = len(compare.ops) == 1 and isinstance(compare.ops[0], ast.Eq)
+    equal = len(compare.ops) == 1 and isinstance(compare.ops[0], ast.Eq | ast.Is)
     others = [side for side in (compare.left, *compare.comparators) if side is not node]
     if not equal or not any(module.dtype_name(side) == "bfloat16" for side in others):
         return False
