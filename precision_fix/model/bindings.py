@@ -13,6 +13,7 @@ from precision_fix.model.classes import COMMON, class_around, constructed, is_in
 from precision_fix.model.fate import Fate
 from precision_fix.model.held import Shape
 from precision_fix.model.module import Function, Module, unparsed
+from precision_fix.model.rebound import Sort
 from precision_fix.model.records import asking, ensure_asking
 from precision_fix.model.syntax import called
 from precision_fix.model.uses import later, may_follow
@@ -142,7 +143,8 @@ class Bindings(Worklist):
                 if any(asking(module, [reader_there], attr)):
                     self.same(reader_there, Shape.OBJECT, attr, module=module)
             self._of_its_class(base, attr)
-            self._at_its_callers(base, attr)
+            if self.sort(Shape.VALUE) is not Sort.DTYPE:
+                self._at_its_callers(base, attr)
 
     def elsewhere(self, base: ast.expr) -> Iterator[tuple[Module, ast.expr]]:
         """Where other files read the object that a variable of a module holds: `shared.args`, whoever imports it."""
@@ -157,7 +159,10 @@ class Bindings(Worklist):
                 yield other, reader_there
 
     def _at_its_callers(self, base: ast.expr, attr: str) -> None:
-        """`def fill(config): config.attr = ...`: who hands the object over, from wherever, reads it there, too."""
+        """`def fill(config): config.attr = ...`: who hands the object over, from wherever, reads it there, too.
+
+        For a flag or a word. A dtype that all of a trainer reads so ends at one of its kernels (axolotl).
+        """
         pending = [(self.module, base)]
         seen: set[ast.arg] = set()
         while pending:
